@@ -1,0 +1,71 @@
+"""The quality flags of a catalogue row: named bits of one integer."""
+
+from enum import IntFlag
+
+__all__ = ["Flag", "DESCRIPTIONS", "names"]
+
+
+class Flag(IntFlag):
+    """What a user must know about a row before trusting it.
+
+    The values are written in catalogues: add new bits at the end, never
+    renumber or reuse one.
+    """
+
+    BAD_INPUT = 1 << 0
+    NO_TARGET = 1 << 1
+    MASK_FALLBACK = 1 << 2
+    START_FALLBACK = 1 << 3
+    SIGMA_ESTIMATED = 1 << 4
+    PSF_DEFAULT = 1 << 5
+    NOT_CONVERGED = 1 << 6
+    AT_BOUND = 1 << 7
+    POOR_FIT = 1 << 8
+    LOW_SN = 1 << 9
+    BLENDED = 1 << 10
+    EDGE = 1 << 11
+    SATURATED = 1 << 12
+    FEW_PIXELS = 1 << 13
+    SINGULAR_COVARIANCE = 1 << 14
+    PSF_CORRECTED = 1 << 15
+    ZEROPOINT_DEFAULT = 1 << 16
+    PIXEL_SCALE_DEFAULT = 1 << 17
+
+
+DESCRIPTIONS: dict[Flag, str] = {
+    Flag.BAD_INPUT: "The input could not be read or cannot be fitted; the message says why.",
+    Flag.NO_TARGET: "No source was found where the target should be.",
+    Flag.MASK_FALLBACK: "The chosen segmentation failed; a simpler one made the mask.",
+    Flag.START_FALLBACK: "The chosen starting values were not usable; simpler ones were taken.",
+    Flag.SIGMA_ESTIMATED: "No sigma map was given; it was estimated from the image.",
+    Flag.PSF_DEFAULT: "No PSF was given; the survey's typical Moffat PSF was used.",
+    Flag.NOT_CONVERGED: "The solver stopped before it converged.",
+    Flag.AT_BOUND: "At least one parameter ended at its bound; its error is not measurable.",
+    Flag.POOR_FIT: "The residuals are larger than the noise allows.",
+    Flag.LOW_SN: "The signal-to-noise ratio is too low for a reliable fit.",
+    Flag.BLENDED: "The target overlaps a neighbour.",
+    Flag.EDGE: "The target touches or lies beyond the edge of the image.",
+    Flag.SATURATED: "Pixels of the image are saturated and were excluded.",
+    Flag.FEW_PIXELS: "Too few usable pixels for the number of free parameters.",
+    Flag.SINGULAR_COVARIANCE: "The covariance matrix is singular; some errors are not measurable.",
+    Flag.PSF_CORRECTED: "The PSF was not odd, centred or normalised, and was put right.",
+    Flag.ZEROPOINT_DEFAULT: "No zero point was given or found; the default was used, so magnitudes are relative.",
+    Flag.PIXEL_SCALE_DEFAULT: "No pixel scale was given or found; 1 arcsec per pixel was used.",
+}
+
+
+def names(value: int) -> list[str]:
+    """Names of the bits set in ``value``, lowest bit first.
+
+    Parameters
+    ----------
+    value : int
+        A flag value, as in the ``flags`` column of a catalogue.
+
+    Returns
+    -------
+    list of str
+        Empty where no bit is set; unknown bits are left out.
+    """
+    value = int(value)
+    return [flag.name for flag in Flag if value & flag]

@@ -1,0 +1,99 @@
+"""One object's data, as every later stage sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy.wcs import WCS
+
+from autogal.flags import Flag
+
+__all__ = ["Cutout"]
+
+
+@dataclass(slots=True, eq=False)
+class Cutout:
+    """A small image of one target, with what is needed to fit it.
+
+    A cutout whose ``error`` is set cannot be fitted; it still gives one row
+    in the catalogue. Every other cutout that :func:`autogal.images.load` or
+    :func:`autogal.images.from_arrays` returns has a sigma map and a PSF.
+
+    Attributes
+    ----------
+    id : str
+        Unique within a run.
+    image : ndarray, shape (H, W)
+        float32 or float64 in native byte order; bad pixels may be NaN.
+        Shape (0, 0) where nothing could be read.
+    sigma : ndarray, shape (H, W), or None
+        1-sigma noise per pixel, in image units.
+    mask : ndarray of bool, shape (H, W)
+        True = excluded: masked by the user, not finite, without a positive
+        sigma, or saturated.
+    psf : ndarray of float64, shape (K, L), or None
+        Both sides odd, sum 1, centred on the middle pixel.
+    psf_kind : str
+        ``"effective"`` (a star image: the pixel is included) or ``"optical"``.
+    psf_oversample : int
+        PSF samples per image pixel, along each axis.
+    zeropoint : float
+        Magnitude of a source of one image unit.
+    pixel_scale : float
+        arcsec per pixel.
+    gain : float or None
+        Electrons per image unit.
+    exposure_time : float or None
+        Seconds. Recorded only: it never changes a magnitude.
+    saturation : float or None
+        Image value at and above which a pixel is saturated.
+    wcs : astropy.wcs.WCS or None
+        Celestial coordinates of this image.
+    start : dict or None
+        The user's starting values, any of x, y, mag, flux, r_eff, n, q, pa, sky.
+    flags : Flag
+        What is known about the input so far.
+    notes : list of str
+        One sentence for each thing that was put right or assumed.
+    error : str or None
+        Why this object cannot be fitted.
+    path : str or None
+        The image file, with its extension in brackets where one was chosen.
+    """
+
+    id: str
+    image: np.ndarray
+    sigma: np.ndarray | None
+    mask: np.ndarray
+    psf: np.ndarray | None
+    psf_kind: str = "effective"
+    psf_oversample: int = 1
+    zeropoint: float = 25.0
+    pixel_scale: float = 1.0
+    gain: float | None = None
+    exposure_time: float | None = None
+    saturation: float | None = None
+    wcs: WCS | None = None
+    start: dict[str, float] | None = None
+    flags: Flag = Flag(0)
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+    path: str | None = None
+
+    @classmethod
+    def failed(cls, id: str, error: str, path: str | None = None, **facts) -> Cutout:
+        """A cutout that cannot be fitted, for the reason given."""
+        cutout = cls(id, np.zeros((0, 0), np.float32), None, np.zeros((0, 0), bool), None, path=path, **facts)
+        cutout.fail(error)
+        return cutout
+
+    def fail(self, error: str) -> None:
+        """Mark this cutout as not fittable. The first reason is kept."""
+        self.error = self.error or error
+        self.flags |= Flag.BAD_INPUT
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the image."""
+        return self.image.shape
