@@ -1,0 +1,142 @@
+"""The Fourier grid that stamps of one shape share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Grid", "fast_length"]
+
+
+def fast_length(n: int) -> int:
+    """The smallest length >= `n` that is a multiple of 8 and has no prime factor above 5.
+
+    FFTs of such lengths are fast, and they stay whole when pixels are binned by 2, 4 or 8.
+    """
+    length = 8 * math.ceil(n / 8)
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += 8
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Frequencies on which a bucket of equal stamps is drawn.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and columns of the stamp, native pixels.
+    period : (int, int)
+        Rows and columns of the periodic FFT grid, native pixels; at least `shape`.
+    oversample : int
+        Sub-pixels a pixel at which the PSF is sampled; frequencies reach `oversample` times Nyquist and those
+        above it are folded back, as sampling by pixels does.
+    binning : int
+        Pixels averaged along each axis in the image drawn; frequencies then end at the binned Nyquist.
+    device : torch.device
+    dtype : torch.dtype
+        Real type of everything drawn on this grid.
+    """
+
+    shape: tuple[int, int]
+    period: tuple[int, int]
+    oversample: int = 1
+    binning: int = 1
+    device: torch.device = torch.device("cpu")
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self):
+        height, width = (p * self.oversample // self.binning for p in self.period)
+        ky = torch.fft.fftfreq(height, device=self.device, dtype=torch.float64) * (2 * math.pi * self.oversample / self.binning)
+        kx = torch.fft.rfftfreq(width, device=self.device, dtype=torch.float64) * (2 * math.pi * self.oversample / self.binning)
+        square = torch.stack([(kx**2 + ky[:, None] ** 2), (kx**2 - ky[:, None] ** 2), 2 * kx * ky[:, None]])
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (a frozen dataclass's own way)
+        put("ky", ky)
+        put("kx", kx)
+        put("minus_i_kx", (-1j * kx).to(self.complex_dtype))
+        put("minus_i_ky", (-1j * ky).to(self.complex_dtype)[:, None])
+        put("square", square.reshape(3, -1).to(self.dtype))
+        x, y = (torch.arange(-(-n // self.binning), device=self.device, dtype=self.dtype) for n in self.shape[::-1])
+        put("x", x * self.binning + (self.binning - 1) / 2)
+        put("y", y * self.binning + (self.binning - 1) / 2)
+
+    @property
+    def complex_dtype(self) -> torch.dtype:
+        return torch.complex128 if self.dtype == torch.float64 else torch.complex64
+
+    @property
+    def out_shape(self) -> tuple[int, int]:
+        """Rows and columns of the image drawn, in binned pixels."""
+        return len(self.y), len(self.x)
+
+    def psf_transform(self, psf: Tensor, optical: bool) -> Tensor:
+        """Transfer function of PSFs: PSF, pixel and binning together.
+
+        Parameters
+        ----------
+        psf : Tensor, [N, K, K']
+            Odd-sized, centred on the middle sample, unit sum; `oversample` samples a pixel.
+        optical : bool
+            Whether the pixel's own response is still missing and must be multiplied in.
+
+        Returns
+        -------
+        Tensor, [N, Ky, Kx] complex
+        """
+        rows, columns = psf.shape[-2:]
+        y = (torch.arange(rows, device=self.device, dtype=torch.float64) - rows // 2) / self.oversample
+        x = (torch.arange(columns, device=self.device, dtype=torch.float64) - columns // 2) / self.oversample
+        # a PSF is small: two matrix products give its transform at any frequencies, wrapped by no grid
+        left, right = torch.exp(-1j * self.ky[:, None] * y), torch.exp(-1j * x[:, None] * self.kx)
+        axes = []
+        for k in (self.ky, self.kx):
+            factor = torch.sinc(k / (2 * math.pi)) if optical else torch.ones_like(k)
+            if self.binning > 1:  # mean of `binning` pixels, seen from the first one's centre
+                half = k / 2
+                factor = factor * torch.where(half == 0, 1.0, torch.sin(self.binning * half) / (self.binning * torch.sin(half)))
+                axes.append(factor * torch.exp(1j * k * (self.binning - 1) / 2))
+            else:
+                axes.append(factor.to(torch.complex128))
+        out = (left @ psf.to(self.device, torch.complex128) @ right) * axes[0][:, None] * axes[1]
+        return out.to(self.complex_dtype)
+
+    def phase(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift to centres `x`, `y` (each [B], native pixels): factors [B, 1, Kx] and [B, Ky, 1]."""
+        # the phase is hundreds of radians: float64 until the exponential
+        px = torch.exp(-1j * x.double()[:, None] * self.kx)
+        py = torch.exp(-1j * y.double()[:, None] * self.ky)
+        return px.to(self.complex_dtype)[:, None, :], py.to(self.complex_dtype)[:, :, None]
+
+    def to_images(self, spectra: Tensor) -> Tensor:
+        """Images of half-plane spectra.
+
+        Parameters
+        ----------
+        spectra : Tensor, [..., Ky, Kx] complex
+
+        Returns
+        -------
+        Tensor, [..., H, W]
+            The stamp's corner of the periodic image. Rows that the stamp lacks are dropped between the two passes.
+        """
+        height, width = (p // self.binning for p in self.period)
+        fold = self.oversample
+        if fold > 1:  # frequencies above Nyquist alias on to those below it
+            spectra = spectra.unflatten(-2, (fold, height)).sum(-3) / fold**2
+        rows = torch.fft.ifft(spectra, dim=-2)[..., : len(self.y), :]
+        if fold > 1:
+            # the other half of every row's spectrum, so that the same folding works along x
+            mirrored = rows[..., 1 : rows.shape[-1] - (1 - (width * fold) % 2)].flip(-1).conj()
+            rows = torch.cat([rows, mirrored], dim=-1).unflatten(-1, (fold, width)).sum(-2) * fold
+            rows = rows[..., : width // 2 + 1] 
+        # sampling at 1/binning of the pixels: the mean over a bin is what the transfer function already holds
+        return torch.fft.irfft(rows, n=width, dim=-1)[..., : len(self.x)] / self.binning**2

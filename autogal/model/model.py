@@ -1,0 +1,137 @@
+"""What is fitted: the parameters of a galaxy on a flat sky, as astronomers write them and as the solver moves them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from autogal.profiles import RadialProfile, Sersic
+
+__all__ = ["Model"]
+
+_MAG = -2.5 / math.log(10.0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One radial profile on a flat sky.
+
+    The solver moves the free vector (x, y, flux, ln R, ln shape..., w1, w2, sky): R is the circularised half-light
+    radius, and (w1, w2) a vector of angle 2 (pa + 90 deg) whose length grows with -ln q and never lets q pass its
+    bound. Every direction is smooth, also through q = 1, where the position angle has no value, and across
+    pa = 0 = 180 deg.
+
+    Attributes
+    ----------
+    profile : RadialProfile
+    bounds : dict of str to (float, float)
+        By catalogue name, in catalogue units; at least ``r_eff`` and ``q``.
+    """
+
+    profile: RadialProfile = field(default_factory=Sersic)
+    bounds: dict = field(default_factory=lambda: {"r_eff": (0.05, math.inf), "q": (0.05, 1.0)})
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the catalogue's parameters, in the order of every array of values and covariances."""
+        return ("x", "y", "mag", "r_eff", *(s.name for s in self.profile.shape), "q", "pa", "sky")
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return 7 + len(self.profile.shape)
+
+    @property
+    def linear(self) -> tuple[int, int]:
+        """Places of flux and sky in the free vector: the image is linear in them."""
+        return 2, self.size - 1
+
+    @property
+    def _eta_max(self) -> float:
+        return -math.log(self.bounds["q"][0])
+
+    def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
+        """Free vectors of catalogue values.
+
+        Parameters
+        ----------
+        values : Tensor, [B, P] float64
+        zeropoint : Tensor, [B]
+            Magnitude of unit flux.
+
+        Returns
+        -------
+        Tensor, [B, P] float64
+        """
+        x, y, mag, r_eff, *shape, q, pa, sky = values.unbind(-1)
+        eta = -torch.log(q.clamp(max=1.0))
+        # the start may not sit on the bound itself, where the direction outward has no slope left
+        length = self._eta_max * torch.atanh((eta / self._eta_max).clamp(max=0.995))
+        angle = 2 * torch.deg2rad(pa + 90)
+        flux = torch.exp((mag - zeropoint) / _MAG)
+        return torch.stack([x, y, flux, torch.log(r_eff) - eta / 2, *(s.log() for s in shape),
+                            length * torch.cos(angle), length * torch.sin(angle), sky], dim=-1)
+
+    def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
+        """Catalogue values of free vectors; the inverse of `free`. [B, P] float64."""
+        x, y, flux, log_r, *shape, w1, w2, sky = free.unbind(-1)
+        e1, e2 = self._ellipticity(w1, w2)
+        eta = torch.sqrt(e1 * e1 + e2 * e2 + 1e-24)
+        pa = torch.remainder(torch.rad2deg(torch.atan2(e2, e1 + 1e-30)) / 2 - 90, 180.0)
+        return torch.stack([x, y, zeropoint + _MAG * torch.log(flux), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
+                            torch.exp(-eta), pa, sky], dim=-1)
+
+    def values_jacobian(self, free: Tensor, zeropoint: Tensor) -> Tensor:
+        """Derivatives of `values` by the free vector, [B, P, P] float64."""
+        one = lambda f, z: self.values(f[None], z[None])[0]  # noqa: E731
+        return torch.func.vmap(torch.func.jacfwd(one))(free, zeropoint)
+
+    def native(self, free: Tensor) -> tuple[Tensor, Tensor]:
+        """What the renderer draws from, and how it follows the free vector.
+
+        Returns
+        -------
+        native : Tensor, [B, 5 + S]
+            x, y, ln R, ln shape..., e1, e2.
+        chain : Tensor, [B, 5 + S, 5 + S]
+            Derivatives of `native` by the free vector without flux and sky.
+        """
+        keep = [i for i in range(self.size) if i not in self.linear]
+        moved = free[:, keep]
+        e1, e2 = self._ellipticity(moved[:, -2], moved[:, -1])
+        native = torch.cat([moved[:, :-2], e1[:, None], e2[:, None]], dim=1)
+        chain = torch.eye(len(keep), dtype=free.dtype, device=free.device).repeat(len(free), 1, 1)
+        squash = lambda w: torch.stack(self._ellipticity(w[0], w[1]))  # noqa: E731
+        chain[:, -2:, -2:] = torch.func.vmap(torch.func.jacfwd(squash))(moved[:, -2:])
+        return native, chain
+
+    def box(self, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of the free vector for stamps of `shape`, two [P] tensors.
+
+        The centre may leave the stamp by a quarter of its size: a galaxy cut by the edge is still a galaxy.
+        """
+        height, width = shape
+        inf = math.inf
+        low, high = self.bounds["r_eff"]
+        log_low = math.log(low) - self._eta_max / 2
+        log_high = min(math.log(high), math.log(8.0 * max(shape)))
+        logs = [tuple(math.log(b) for b in self.bounds.get(s.name, (s.lower, s.upper))) for s in self.profile.shape]
+        pairs = [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (1e-12, inf), (log_low, log_high), *logs,
+                 (-inf, inf), (-inf, inf), (-inf, inf)]
+        lower, upper = like.new_tensor(pairs).unbind(1)
+        return lower, upper
+
+    def step_limit(self, like: Tensor) -> Tensor:
+        """Largest move of each free parameter in one step, [P]; the problem is far from linear beyond."""
+        shape = [0.7] * len(self.profile.shape)
+        return like.new_tensor([4.0, 4.0, math.inf, 0.7, *shape, 0.7, 0.7, math.inf])
+
+    def _ellipticity(self, w1: Tensor, w2: Tensor) -> tuple[Tensor, Tensor]:
+        length2 = w1 * w1 + w2 * w2
+        length = torch.sqrt(length2 + 1e-24)
+        u = length / self._eta_max
+        ratio = torch.where(u < 1e-3, 1 - u * u / 3, torch.tanh(u) / u)
+        return w1 * ratio, w2 * ratio
