@@ -1,0 +1,159 @@
+"""Reading one image out of a FITS file."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from autogal.errors import AutogalError
+
+__all__ = ["FitsImage", "read", "split_selection"]
+
+_SELECTION = re.compile(r"^(?P<file>.+)\[(?P<hdu>[^\[\]]+)\]$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class FitsImage:
+    """A 2-D image and its headers.
+
+    Attributes
+    ----------
+    data : ndarray, shape (H, W)
+        In the file's type, native byte order, BZERO and BSCALE applied.
+    header : astropy.io.fits.Header
+        Of the extension that holds the image.
+    primary : astropy.io.fits.Header
+        Of the file; often the place of the exposure time and the gain.
+    """
+
+    data: np.ndarray
+    header: fits.Header
+    primary: fits.Header
+
+
+def split_selection(path: str) -> tuple[str, str | None]:
+    """Split ``file.fits[SCI,1]`` into the file and the extension asked for.
+
+    A file that has such a name itself is taken as it is.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    file : str
+    hdu : str or None
+        ``"SCI,1"``, ``"SCI"`` or ``"2"``; None where nothing is selected.
+    """
+    if os.path.exists(path):
+        return path, None
+    match = _SELECTION.match(path)
+    return (match["file"], match["hdu"].strip()) if match else (path, None)
+
+
+def read(path: str, hdu: str | int | None = None) -> FitsImage:
+    """Read a 2-D image; a cube of one plane counts as one.
+
+    Parameters
+    ----------
+    path : str
+        A FITS file, compressed or not, with the extension in brackets where
+        it is not the first that holds an image.
+    hdu : str or int, optional
+        Extension to take where the path selects none: a number, a name, or
+        ``"name,version"``.
+
+    Returns
+    -------
+    FitsImage
+
+    Raises
+    ------
+    AutogalError
+        Where there is no such file, no such extension, or no image in it.
+    """
+    file, selected = split_selection(path)
+    hdu = selected if selected is not None else hdu
+    if os.path.isdir(file):
+        raise AutogalError(f"{file} is a folder, not a FITS file.", "Give the files in it.")
+    if not os.path.exists(file):
+        raise AutogalError(f"No such file: {file}.", "Check the path.")
+    try:
+        # astropy warns of what raises a moment later, and of header style, which is not ours to judge.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            with fits.open(file, memmap=False) as hdus:
+                chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
+                return FitsImage(_plane(chosen, file), chosen.header.copy(), hdus[0].header.copy())
+    except AutogalError:
+        raise
+    except PermissionError:
+        raise AutogalError(f"{file} may not be read.", "Check its permissions.") from None
+    except Exception as error:  # astropy raises nearly anything on a broken file
+        if os.path.getsize(file) == 0:
+            raise AutogalError(f"{file} is empty.", "Fetch the file again.") from error
+        if isinstance(error, OSError) and ("SIMPLE" in str(error) or "corrupt" in str(error)):
+            raise AutogalError(f"{file} is not a FITS file.", "Give a FITS image.") from error
+        raise AutogalError(f"{file} is truncated or damaged: {_line(error)}.", "Fetch the file again.") from error
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.rstrip(".")[:200]
+
+
+def _shape(hdu) -> tuple[int, ...]:
+    """Shape of the image in an HDU, without axes of length one in front; () where it holds none."""
+    if not hdu.is_image or hdu.header.get("GROUPS") is True:
+        return ()
+    shape = tuple(hdu.shape)
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _first(hdus, file: str):
+    cube = None
+    for hdu in hdus:
+        shape = _shape(hdu)
+        if len(shape) == 2:
+            return hdu
+        if len(shape) > 2:
+            cube = cube or shape
+    if cube:
+        raise AutogalError(
+            f"{file} holds a cube of {' x '.join(map(str, cube))}, not an image.", "Cut out the plane to be fitted."
+        )
+    raise AutogalError(f"{file} holds no 2-D image in any extension.", "Give a file with an image.")
+
+
+def _select(hdus, hdu: str | int, file: str):
+    name, _, version = str(hdu).partition(",")
+    name, version = name.strip(), version.strip()
+    try:
+        if version:
+            return hdus[name, int(version)]
+        return hdus[int(name)] if name.isdigit() else hdus[name]
+    except (KeyError, IndexError, ValueError):
+        there = ", ".join(f"{i} {h.name},{h.ver}" if h.name else str(i) for i, h in enumerate(hdus))
+        raise AutogalError(f"{file} has no extension [{hdu}].", f"Extensions there: {there}.") from None
+
+
+def _plane(hdu, file: str) -> np.ndarray:
+    shape = _shape(hdu)
+    where = f"{file}[{hdu.name}]" if hdu.name and hdu.name != "PRIMARY" else file
+    if len(shape) != 2:
+        what = f"a cube of {' x '.join(map(str, shape))}" if len(shape) > 2 else "no 2-D image"
+        raise AutogalError(f"{where} holds {what}.", "Choose another extension, as file.fits[NAME].")
+    data = np.asarray(hdu.data)
+    if data.size == 0:
+        raise AutogalError(f"{where} holds an image without pixels.", "Choose another extension.")
+    # What FITS stores is big-endian; everything after this wants the machine's own order.
+    return np.ascontiguousarray(data.reshape(shape), dtype=data.dtype.newbyteorder("="))

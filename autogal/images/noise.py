@@ -1,0 +1,179 @@
+"""The sky's level and scatter, and a sigma map where the user has none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autogal.errors import AutogalError
+
+__all__ = ["estimate_sigma", "sky_statistics"]
+
+_MAD = 1.4826  # standard deviation of a normal distribution in units of its median absolute deviation
+_LAG = 4  # pixels; longer than the correlation of drizzled or resampled noise
+_ROUNDS = 6
+_ENOUGH = 30  # differences that a scatter must rest on
+_MANY = 100_000
+# Scatter of next-door differences below this part of the scatter of distant ones: correlated noise.
+_CORRELATED = 0.85
+
+
+def sky_statistics(image: np.ndarray, mask: np.ndarray | None = None) -> tuple[float, float]:
+    """Level and scatter of the source-free part of an image.
+
+    The scatter comes from second differences, x(i - L) - 2 x(i) + x(i + L),
+    of source-free pixels, L = 4: a gradient of the sky and the wings of a
+    galaxy that fills the stamp drop out, and noise that is correlated over a
+    few pixels does not look smaller than it is, as it does in differences of
+    neighbours. Source-free are the pixels whose 5 x 5 mean is not more than
+    2.5 sigma above the sky; the two are found in turns, from the faintest
+    part of the image outwards.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+        Pixels that are not finite are left out.
+    mask : ndarray of bool, shape (H, W), optional
+        True = left out.
+
+    Returns
+    -------
+    level, scatter : float
+        In image units; NaN where fewer than 30 differences can be formed and
+        for an image without usable pixels.
+    """
+    image = np.asarray(image, dtype=np.float64)
+    good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
+    if not good.any():
+        return float("nan"), float("nan")
+    # About its median, so that running sums keep their digits on a high pedestal.
+    pivot = np.median(image[good])
+    image = np.where(good, image - pivot, 0.0)
+    smooth = _box_mean(image, good)
+
+    source_free = good & (smooth <= np.quantile(smooth[good], 0.4))
+    for _ in range(_ROUNDS):
+        level = _level(image[source_free])
+        width = _scatter(smooth, source_free, _LAG + 1)
+        if not np.isfinite(width):
+            width = _scatter(smooth, good, _LAG + 1)
+        wider = good & (smooth < level + 2.5 * width)
+        if not wider.any() or np.array_equal(wider, source_free):
+            break
+        source_free = wider
+    scatter = _scatter(image, source_free, _LAG)
+    if not np.isfinite(scatter):  # sky in pieces smaller than two lags, or a stamp of a few pixels
+        scatter = _scatter(image, source_free, 1)
+    if not np.isfinite(scatter):
+        scatter = _scatter(image, good, 1)
+    return float(pivot + _level(image[source_free])), scatter
+
+
+def estimate_sigma(
+    image: np.ndarray, mask: np.ndarray | None = None, gain: float | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Sigma map of an image: the sky's scatter and the photon noise of the sources.
+
+    sigma^2 = scatter^2 + max(image - sky, 0) / gain. A pedestal of sky in the
+    image is in the scatter already, and is not counted twice. The photon noise
+    of faint pixels is that of their 5 x 5 mean, lest a pixel that happens to
+    be faint gets a larger weight and biases the fit.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    mask : ndarray of bool, shape (H, W), optional
+        True = left out of the statistics; such pixels get a sigma all the same.
+    gain : float, optional
+        Electrons per image unit. None: no photon noise of the sources.
+
+    Returns
+    -------
+    sigma : ndarray of float64, shape (H, W)
+        Positive and finite everywhere.
+    notes : list of str
+        What the estimate rests on, and what it leaves out.
+
+    Raises
+    ------
+    AutogalError
+        Where the image has no usable pixels or no noise.
+    """
+    image = np.asarray(image, dtype=np.float64)
+    good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
+    level, scatter = sky_statistics(image, ~good)
+    if not scatter > 0:
+        raise AutogalError("The noise of the image cannot be measured from its sky.", "Give a sigma map (sigma=FILE).")
+    notes = [f"Sigma estimated: sky scatter {scatter:.4g} at level {level:.4g}"]
+    ratio = _correlation(image, good, level, scatter)
+    if ratio < _CORRELATED:
+        notes.append(
+            f"The noise is correlated (scatter between neighbours {ratio:.0%} of that between distant pixels): "
+            "errors per pixel hold, but fitted parameters are less certain than theirs say."
+        )
+    sigma = np.full(image.shape, scatter)
+    if gain is None:
+        notes[0] += ", without the photon noise of the sources (gain unknown)."
+        return sigma, notes
+    notes[0] += f", photon noise for a gain of {gain:.4g}."
+    signal = np.where(good, image - level, 0.0)
+    smooth = _box_mean(signal, good)
+    # Above ten sigma, its photon noise included, a pixel knows its own brightness to 10 % and better than its mean.
+    bright = signal > 10 * np.sqrt(scatter**2 + np.maximum(signal, 0) / gain)
+    signal = np.where(bright, signal, smooth)
+    return np.sqrt(scatter**2 + np.maximum(signal, 0) / gain), notes
+
+
+def _sample(values: np.ndarray) -> np.ndarray:
+    """Every k-th value, where there are more than a scatter good to 0.2 % needs."""
+    return values[:: 1 + values.size // _MANY]
+
+
+def _level(values: np.ndarray) -> float:
+    """Median of the values within three robust standard deviations of the median."""
+    values = _sample(values)
+    median = np.median(values)
+    deviation = np.abs(values - median)
+    near = deviation <= 3 * _MAD * np.median(deviation)
+    return float(np.median(values[near])) if near.any() else float(median)
+
+
+def _box_mean(image: np.ndarray, good: np.ndarray, half: int = 2) -> np.ndarray:
+    """Mean of the good pixels in a square around each; 0 where there are none."""
+
+    def total(values):
+        for axis in (0, 1):
+            values = np.moveaxis(values, axis, 0)
+            padded = np.pad(values, [(half + 1, half), (0, 0)]).cumsum(axis=0)
+            values = np.moveaxis(padded[2 * half + 1 :] - padded[: -2 * half - 1], 0, axis)
+        return values
+
+    number = total(good.astype(np.float64))
+    return total(np.where(good, image, 0.0)) / np.maximum(number, 1.0)
+
+
+def _scatter(image: np.ndarray, use: np.ndarray, lag: int) -> float:
+    """Standard deviation of a pixel, from second differences of used pixels; NaN from fewer than 30."""
+    differences = []
+    for values, used in ((image, use), (image.T, use.T)):
+        if values.shape[0] > 2 * lag:
+            all_used = used[: -2 * lag] & used[lag:-lag] & used[2 * lag :]
+            bent = values[: -2 * lag] - 2 * values[lag:-lag] + values[2 * lag :]
+            differences.append(bent[all_used])
+    differences = _sample(np.concatenate(differences)) if differences else np.zeros(0)
+    if differences.size < _ENOUGH:
+        return float("nan")
+    # The variance of a - 2 b + c is 6 of a pixel's, for independent a, b, c.
+    robust = _MAD * np.median(np.abs(differences))
+    if not robust > 0:
+        # More than half of the differences are zero: few counts, or numbers of few digits.
+        return float(np.std(differences) / np.sqrt(6.0))
+    # What a source that slipped through bends is cut at four sigma; that takes 0.1 % of a normal distribution's width.
+    kept = differences[np.abs(differences) < 4 * robust]
+    return float(min(np.sqrt(np.mean(kept**2)), 1.3 * robust) / np.sqrt(6.0))
+
+
+def _correlation(image: np.ndarray, good: np.ndarray, level: float, scatter: float) -> float:
+    """Scatter of second differences of neighbours, in units of the scatter of distant pixels."""
+    faint = good & (np.abs(image - level) < 4 * scatter)
+    near = _scatter(np.where(good, image - level, 0.0), faint, 1)
+    return near / scatter if np.isfinite(near) else 1.0
