@@ -4,6 +4,27 @@ Every input becomes one :class:`Cutout`; what is wrong with one of them is
 written in its ``error`` and never reaches another.
 """
 
+from autogal.images.arrays import from_arrays
 from autogal.images.cutout import Cutout
+from autogal.images.entry import Entry
+from autogal.images.load import load
+from autogal.images.noise import estimate_sigma, sky_statistics
+from autogal.images.options import Options
+from autogal.images.paths import find_entries
+from autogal.images.psf import fwhm, moffat, prepare_psf
+from autogal.images.survey import Survey
 
-__all__ = ["Cutout"]
+__all__ = [
+    "Cutout",
+    "Entry",
+    "Options",
+    "Survey",
+    "estimate_sigma",
+    "find_entries",
+    "from_arrays",
+    "fwhm",
+    "load",
+    "moffat",
+    "prepare_psf",
+    "sky_statistics",
+]

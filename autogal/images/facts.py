@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,7 +123,10 @@ def _celestial(header: Header, notes: list[str]) -> WCS | None:
     if "CTYPE1" not in header:
         return None
     try:
-        wcs = WCS(header, fix=False)
+        # What astropy warns of (SIP without -SIP, CDELT beside CD) does not change the pixel's sky position.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wcs = WCS(header, fix=False)
         if not wcs.has_celestial:
             return None
         wcs = wcs.celestial

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.table import Table
 
 from autogal.errors import AutogalError
-from autogal.images.paths import Entry, stem
+from autogal.images.entry import Entry, stem
 
 __all__ = ["START", "is_manifest", "read_manifest", "start_values"]
 

@@ -7,58 +7,22 @@ import logging
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from autogal.errors import AutogalError
+from autogal.images.entry import FITS_NAME, IMAGE_SUFFIX, Entry, stem, unique_ids
 from autogal.images.fits import split_selection
+from autogal.images.manifest import is_manifest, read_manifest
 
-__all__ = ["Entry", "find_entries", "stem"]
+__all__ = ["find_entries"]
 
 log = logging.getLogger(__name__)
 
-_FITS_NAME = re.compile(r"\.(fits?|fts)(\.(gz|fz|bz2|xz))?$", re.IGNORECASE)
 _TABLE_NAME = re.compile(r"\.(csv|ecsv|parquet|pq)$", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
-_IMAGE_SUFFIX = "_image"
 _COMPANIONS = ("psf", "sigma", "mask")
 # Words that, as a part of a file's name, say that it goes with an image.
 _COMPANION_WORDS = {*_COMPANIONS, "segmap", "weight", "wht", "ivar", "invvar", "rms", "err", "model", "residual"}
 _EXAMPLE = "Give FITS images, a folder, @list.txt or a manifest, as in `autogal fit cutouts/*.fits`."
-
-
-@dataclass(slots=True)
-class Entry:
-    """One object to fit, by the names of its files and what the user says of it.
-
-    Paths are absolute and may select an extension, ``file.fits[SCI,1]``.
-
-    Attributes
-    ----------
-    id : str
-        Unique within a run.
-    image : str
-    psf, sigma, mask : str or None
-    zeropoint, pixel_scale, gain : float or None
-        AB magnitude of one image unit, arcsec per pixel, electrons per image unit.
-    start : dict or None
-        Starting values, any of x, y, mag, flux, r_eff, n, q, pa, sky.
-    note : str or None
-        What the user should know about this entry.
-    error : str or None
-        Why it cannot be used.
-    """
-
-    id: str
-    image: str
-    psf: str | None = None
-    sigma: str | None = None
-    mask: str | None = None
-    zeropoint: float | None = None
-    pixel_scale: float | None = None
-    gain: float | None = None
-    start: dict[str, float] | None = None
-    note: str | None = None
-    error: str | None = None
 
 
 def find_entries(paths: Iterable[str | os.PathLike]) -> list[Entry]:
@@ -98,7 +62,11 @@ def find_entries(paths: Iterable[str | os.PathLike]) -> list[Entry]:
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
-    entries = _unique(_entries([os.fspath(path) for path in paths]))
+    entries = _entries([os.fspath(path) for path in paths])
+    for entry, id in zip(entries, unique_ids([entry.id for entry in entries])):
+        if id != entry.id:
+            entry.note = f"The id {entry.id} came before; this row is {id}."
+            entry.id = id
     if not entries:
         raise AutogalError("No images were found.", _EXAMPLE)
     if not any(os.path.exists(split_selection(entry.image)[0]) for entry in entries):
@@ -108,27 +76,11 @@ def find_entries(paths: Iterable[str | os.PathLike]) -> list[Entry]:
     return entries
 
 
-def stem(path: str) -> str:
-    """A file's name without folder and FITS endings: the default id of an object."""
-    file, hdu = split_selection(path)
-    name = os.path.basename(file)
-    short = _FITS_NAME.sub("", name)
-    if short == name:
-        short = os.path.splitext(name)[0] or name
-    if short.endswith(_IMAGE_SUFFIX) and short != _IMAGE_SUFFIX:
-        short = short[: -len(_IMAGE_SUFFIX)]
-    return f"{short}_{re.sub('[^A-Za-z0-9]+', '_', hdu)}" if hdu else short
-
-
 def _entries(paths: list[str]) -> list[Entry]:
-    from autogal.images.manifest import is_manifest, read_manifest
-
     found: list[str | list[Entry]] = []
     for path in _expand_lists(paths):
-        if _TABLE_NAME.search(path) or is_manifest(path):
-            found.append(read_manifest(path))
-        else:
-            found.extend(_expand(path))
+        for one in _expand(path):
+            found.append(read_manifest(one) if _TABLE_NAME.search(one) or is_manifest(one) else one)
     images = _without_companions([path for path in found if isinstance(path, str)])
     there = _Listing()
     entries = []
@@ -161,7 +113,8 @@ def _expand_lists(paths: Iterable[str]) -> Iterable[str]:
         folder = os.path.dirname(name)
         for line in lines:
             near = os.path.join(folder, os.path.expanduser(line))
-            yield near if os.path.exists(split_selection(near)[0]) or glob.has_magic(near) and glob.glob(near) else _absolute(line)
+            there = os.path.exists(split_selection(near)[0]) or bool(_GLOB.search(near) and glob.glob(near))
+            yield near if there else _absolute(line)
 
 
 def _absolute(path: str) -> str:
@@ -171,24 +124,34 @@ def _absolute(path: str) -> str:
 def _expand(path: str) -> list[str]:
     """The files that one path stands for; a plain path that does not exist stands for itself."""
     if os.path.isdir(path):
-        names = sorted(name for name in os.listdir(path) if _FITS_NAME.search(name) and not name.startswith("."))
-        if not names:
+        files = _fits_files(path)
+        if not files:
             log.warning("No FITS files in the folder %s.", path)
-        return [os.path.join(path, name) for name in names]
-    if os.path.exists(split_selection(path)[0]):
+        return files
+    file, hdu = split_selection(path)
+    if os.path.exists(file) or not _GLOB.search(path):
         return [path]
-    if _GLOB.search(path):
-        matches = sorted(match for match in glob.glob(path, recursive=True) if os.path.isfile(match))
-        if matches:
-            return matches
-        file, hdu = split_selection(path)
-        if hdu:
-            matches = sorted(match for match in glob.glob(file, recursive=True) if os.path.isfile(match))
-            if matches or not _GLOB.search(file):
-                return [f"{match}[{hdu}]" for match in matches] or [path]
+    matches = _glob(path)
+    if not matches and hdu:
+        if not _GLOB.search(file):
+            return [path]
+        matches = [f"{match}[{hdu}]" for match in _glob(file)]
+    if not matches:
         log.warning("Nothing matches %s.", path)
-        return []
-    return [path]
+    return matches
+
+
+def _fits_files(folder: str) -> list[str]:
+    names = sorted(name for name in os.listdir(folder) if FITS_NAME.search(name) and not name.startswith("."))
+    return [os.path.join(folder, name) for name in names]
+
+
+def _glob(pattern: str) -> list[str]:
+    """Files that match, and the FITS files of folders that match; only FITS files where there are any."""
+    matches: list[str] = []
+    for match in sorted(glob.glob(pattern, recursive=True)):
+        matches += _fits_files(match) if os.path.isdir(match) else [match]
+    return [match for match in matches if FITS_NAME.search(match)] or matches
 
 
 def _without_companions(images: list[str]) -> set[str]:
@@ -199,18 +162,18 @@ def _without_companions(images: list[str]) -> set[str]:
     with_suffix: set[str] = set()  # folders whose images are named name_image.fits
     for path in images:
         file = split_selection(path)[0]
-        short = _FITS_NAME.sub("", file)
-        roots.add(short.removesuffix(_IMAGE_SUFFIX))
-        if short.endswith(_IMAGE_SUFFIX):
+        short = FITS_NAME.sub("", file)
+        roots.add(short.removesuffix(IMAGE_SUFFIX))
+        if short.endswith(IMAGE_SUFFIX):
             with_suffix.add(os.path.dirname(file))
     kept = set()
     for path in images:
         file = split_selection(path)[0]
-        short = _FITS_NAME.sub("", file)
+        short = FITS_NAME.sub("", file)
         root, _, word = short.rpartition("_")
         words = set(re.split(r"[^a-z0-9]+", os.path.basename(short).lower()))
         own = word.lower() in _COMPANION_WORDS and root in roots
-        shared = not short.endswith(_IMAGE_SUFFIX) and os.path.dirname(file) in with_suffix and words & _COMPANION_WORDS
+        shared = not short.endswith(IMAGE_SUFFIX) and os.path.dirname(file) in with_suffix and words & _COMPANION_WORDS
         if not (own or shared):
             kept.add(path)
     if len(kept) < len(set(images)):
@@ -229,10 +192,10 @@ class _Listing:
         folder, name = os.path.split(file)
         if folder not in self._folders:
             self._folders[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        ending = _FITS_NAME.search(name)
+        ending = FITS_NAME.search(name)
         if not ending:
             return {}
-        root = name[: ending.start()].removesuffix(_IMAGE_SUFFIX)
+        root = name[: ending.start()].removesuffix(IMAGE_SUFFIX)
         found = {}
         for kind in _COMPANIONS:
             for end in dict.fromkeys((ending.group(), ".fits", ".fits.gz", ".fits.fz", ".fit")):
@@ -241,23 +204,3 @@ class _Listing:
                     found[kind] = os.path.join(folder, companion)
                     break
         return found
-
-
-def _unique(entries: list[Entry]) -> list[Entry]:
-    """Give each entry an id of its own: the second ``a`` becomes ``a_2``."""
-    taken = {entry.id for entry in entries}
-    seen: set[str] = set()
-    count: dict[str, int] = {}
-    for entry in entries:
-        if entry.id not in seen:
-            seen.add(entry.id)
-            continue
-        original, number = entry.id, count.get(entry.id, 1)
-        while entry.id in taken:
-            number += 1
-            entry.id = f"{original}_{number}"
-        count[original] = number
-        taken.add(entry.id)
-        seen.add(entry.id)
-        entry.note = f"The id {original} came before; this row is {entry.id}."
-    return entries

@@ -9,15 +9,15 @@ from autogal.errors import AutogalError
 
 __all__ = ["Survey"]
 
-_POSITIVE = ("pixel_scale", "psf_fwhm", "psf_beta", "gain", "sky_sigma")
+_POSITIVE = ("pixel_scale", "psf_fwhm", "psf_beta", "gain", "sky_sigma", "saturation")
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """Typical facts of a survey; None where they are not known.
 
-    They stand in for what neither the user nor the header says. ``gain`` and
-    ``sky_sigma`` are in the units of ``zeropoint``.
+    They stand in for what neither the user nor the header says. ``gain``,
+    ``sky_sigma`` and ``saturation`` are in the units of ``zeropoint``.
 
     Attributes
     ----------
@@ -34,6 +34,8 @@ class Survey:
         Electrons per image unit.
     sky_sigma : float or None
         Noise of a blank pixel, image units.
+    saturation : float or None
+        Image value at and above which a pixel is saturated.
     magnitude : tuple of float or None
         Range that the survey's single-Sersic fits make sense in.
     """
@@ -46,6 +48,7 @@ class Survey:
     psf_beta: float = 3.0
     gain: float | None = None
     sky_sigma: float | None = None
+    saturation: float | None = None
     magnitude: tuple[float, float] | None = None
 
     def __post_init__(self):

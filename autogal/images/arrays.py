@@ -1,0 +1,186 @@
+"""Cutouts from arrays in memory: the input of the Python API."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from astropy.table import Table
+
+from autogal.errors import AutogalError
+from autogal.images.cutout import Cutout
+from autogal.images.entry import Entry, unique_ids
+from autogal.images.fits import read
+from autogal.images.load import load_entry, read_psf, report
+from autogal.images.manifest import START, start_values
+from autogal.images.options import Options
+from autogal.images.paths import find_entries
+from autogal.images.prepare import attach_psf, prepare
+from autogal.images.psf import prepare_psf
+
+__all__ = ["from_arrays"]
+
+def from_arrays(
+    images,
+    sigma=None,
+    psf=None,
+    mask=None,
+    *,
+    start=None,
+    ids: Sequence[str] | None = None,
+    zeropoint=None,
+    pixel_scale=None,
+    gain=None,
+    saturation=None,
+    settings=None,
+) -> list[Cutout]:
+    """Make one cutout of each image.
+
+    Parameters
+    ----------
+    images : ndarray of shape (N, H, W) or (H, W), or list of ndarray or of file names
+        File names may be whatever :func:`autogal.images.find_entries` takes.
+    sigma, mask : ndarray, file name, or list of them, optional
+        One for all (a number, too, for sigma) or one each. Mask: non-zero = excluded.
+    psf : ndarray of shape (K, L) or (N, K, L), file name, or list, optional
+        One for all or one each.
+    start : astropy.table.Table, mapping of columns, or list of mappings, optional
+        Starting values, one row each: any of x, y, mag, flux, r_eff, n, q, pa, sky.
+    ids : sequence of str, optional
+        ``"0"``, ``"1"``, ... by default; for files, their names.
+    zeropoint, pixel_scale, gain, saturation : float or sequence of float, optional
+        One for all or one each; they win over headers and settings.
+    settings : mapping or Options, optional
+        A composed configuration.
+
+    Returns
+    -------
+    list of Cutout
+        In the order of the images. One that cannot be fitted has ``error`` set.
+
+    Raises
+    ------
+    AutogalError
+        Where numbers of items do not match, or what is shared by all cannot be used.
+    """
+    options = Options.from_settings(settings)
+    items, ids = _items(images, ids)
+    number = len(items)
+    companions = {
+        kind: _each(getattr(options, kind) if value is None else value, number, what)
+        for kind, value, what in (("sigma", sigma, "sigma maps"), ("mask", mask, "masks"), ("psf", psf, "PSFs"))
+    }
+    facts = {
+        name: _each(value, number, f"values of {name}")
+        for name, value in (("zeropoint", zeropoint), ("pixel_scale", pixel_scale), ("gain", gain), ("saturation", saturation))
+    }
+    starts = _starts(start, number)
+    known: dict[tuple[str, int], object] = {}  # what several objects share is read and prepared once
+
+    cutouts = []
+    for i, (item, id) in enumerate(zip(items, unique_ids(ids))):
+        try:
+            own = {name: float(values[i]) for name, values in facts.items() if values[i] is not None}
+            given = {kind: _companion(kind, values[i], known) for kind, values in companions.items()}
+        except (AutogalError, TypeError, ValueError) as error:
+            cutout = Cutout.failed(id, error.what if isinstance(error, AutogalError) else f"{error}.", start=starts[i])
+            if number > 1 and all(_all_same(values) for values in (*companions.values(), *facts.values())):
+                raise  # every object would fail for the same reason
+        else:
+            mine = dataclasses.replace(options, sigma=None, mask=None, psf=None, **own)
+            cutout = _cutout(id, item, given, starts[i], mine)
+        if id != ids[i]:
+            cutout.notes.append(f"The id {ids[i]} came before; this row is {id}.")
+        report(cutout)
+        cutouts.append(cutout)
+    return cutouts
+
+
+def _cutout(id: str, item, given: dict, start: dict | None, options: Options) -> Cutout:
+    if isinstance(item, Entry):
+        return load_entry(dataclasses.replace(item, id=id, start=start or item.start), options, given)
+    cutout = prepare(id, item, given["sigma"], given["mask"], options=options, start=start)
+    if cutout.error is None:
+        attach_psf(cutout, given["psf"], options.survey)
+    return cutout
+
+
+def _items(images, ids: Sequence[str] | None) -> tuple[list, list[str]]:
+    """One array or entry per object, and the ids."""
+    if isinstance(images, (str, os.PathLike)):
+        images = [images]
+    if isinstance(images, (list, tuple)):
+        items = list(images)
+    else:
+        array = np.asanyarray(images)
+        if array.ndim not in (2, 3) and array.dtype != object:
+            raise AutogalError(f"images has the shape {array.shape}.", "Give an array [N, H, W], or a list of arrays.")
+        items = [array] if array.ndim == 2 else list(array)
+    if not items:
+        raise AutogalError("No images were given.", "Give at least one.")
+    names = [isinstance(item, (str, os.PathLike)) for item in items]
+    if all(names):
+        items = find_entries(items)
+    elif any(names):
+        raise AutogalError("images mixes arrays and file names.", "Give either.")
+    if ids is None:
+        ids = [item.id if isinstance(item, Entry) else str(i) for i, item in enumerate(items)]
+    if len(ids) != len(items):
+        raise AutogalError(f"There are {len(items)} images, but {len(ids)} ids.", "Give one each.")
+    return items, [str(id) for id in ids]
+
+
+def _each(value, number: int, what: str) -> list:
+    """One value per object from one for all or one each."""
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return [value] * number
+    if isinstance(value, (list, tuple)):
+        values = list(value)
+    else:
+        array = np.asanyarray(value)
+        if array.ndim in (0, 2):
+            return [array] * number
+        values = list(array)
+    if len(values) == 1:
+        return values * number
+    if len(values) != number:
+        raise AutogalError(f"There are {number} images, but {len(values)} {what}.", "Give one for all, or one each.")
+    return values
+
+
+def _all_same(values: list) -> bool:
+    return all(value is values[0] for value in values)
+
+
+def _companion(kind: str, value, known: dict):
+    """A sigma map or mask as an array, a PSF as prepared."""
+    if value is None:
+        return None
+    key = (kind, id(value))
+    if key not in known:
+        if isinstance(value, (str, os.PathLike)):
+            path = os.path.abspath(os.path.expanduser(os.fspath(value)))
+            known[key] = read_psf(path) if kind == "psf" else read(path).data
+        else:
+            known[key] = prepare_psf(value) if kind == "psf" else value
+    return known[key]
+
+
+def _starts(start, number: int) -> list[dict[str, float] | None]:
+    if start is None:
+        return [None] * number
+    if isinstance(start, (list, tuple)):
+        rows = list(start)
+    else:  # a table, or a mapping of columns
+        names = start.colnames if isinstance(start, Table) else list(start)
+        columns = {name: np.ma.atleast_1d(start[name]) for name in names if name in START}
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) != 1:
+            reason = "columns of different lengths" if lengths else f"none of the columns {', '.join(START)}"
+            raise AutogalError(f"The start table has {reason}.", "Give one row per image.")
+        rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
+    if len(rows) != number:
+        raise AutogalError(f"There are {number} images, but {len(rows)} rows of starting values.", "Give one row each.")
+    return [start_values(row) or None for row in rows]

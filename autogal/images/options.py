@@ -1,0 +1,96 @@
+"""What the configuration says about the input, read once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from autogal.errors import AutogalError
+from autogal.images.survey import Survey
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings that hold for every cutout of a run; None where nothing is set.
+
+    They win over manifests, companions found by name, headers and the survey.
+
+    Attributes
+    ----------
+    dtype : str
+        ``"float32"`` or ``"float64"``: of the images and sigma maps.
+    hdu : str or int or None
+        Extension of the images whose path selects none.
+    psf, sigma, mask : str or None
+        Files shared by all cutouts.
+    psf_kind : str
+    psf_oversample : int
+    zeropoint, pixel_scale, gain, saturation : float or None
+    survey : Survey
+    """
+
+    dtype: str = "float32"
+    hdu: str | int | None = None
+    psf: str | None = None
+    psf_kind: str = "effective"
+    psf_oversample: int = 1
+    sigma: str | None = None
+    mask: str | None = None
+    zeropoint: float | None = None
+    pixel_scale: float | None = None
+    gain: float | None = None
+    saturation: float | None = None
+    survey: Survey = field(default_factory=Survey)
+
+    def __post_init__(self):
+        if self.dtype not in ("float32", "float64"):
+            raise AutogalError(f"dtype = {self.dtype} is not known.", "Choose float32 or float64.")
+        if self.psf_kind not in ("effective", "optical"):
+            raise AutogalError(f"psf.kind = {self.psf_kind} is not known.", "Choose effective or optical.")
+        if self.psf_oversample < 1:
+            raise AutogalError(f"psf.oversample = {self.psf_oversample} is not positive.", "Give 1, 2, 3, ...")
+
+    @classmethod
+    def from_settings(cls, settings=None) -> Options:
+        """Options from a composed configuration; keys that are absent keep their defaults.
+
+        Parameters
+        ----------
+        settings : mapping, Options or None
+
+        Returns
+        -------
+        Options
+
+        Raises
+        ------
+        AutogalError
+            Where a value is not usable.
+        """
+        if isinstance(settings, cls):
+            return settings
+        if settings is None:
+            return cls()
+        given = {}
+        for name in ("zeropoint", "pixel_scale", "gain", "saturation"):
+            if settings.get(name) is not None:
+                given[name] = float(settings.get(name))
+        for name in ("sigma", "mask"):
+            given[name] = _file(settings.get(name))
+        if settings.get("dtype") is not None:
+            given["dtype"] = str(settings.get("dtype"))
+        given["hdu"] = settings.get("hdu")
+        psf = settings.get("psf")
+        if psf is not None:
+            given["psf"] = _file(psf.get("path"))
+            if psf.get("kind") is not None:
+                given["psf_kind"] = str(psf.get("kind"))
+            if psf.get("oversample") is not None:
+                given["psf_oversample"] = int(psf.get("oversample"))
+        return cls(survey=Survey.from_settings(settings.get("survey")), **given)
+
+
+def _file(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(os.path.expanduser(str(path)))

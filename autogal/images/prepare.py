@@ -1,0 +1,261 @@
+"""From arrays and facts to a cutout that can be fitted, or that says why it cannot."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from autogal.errors import AutogalError
+from autogal.flags import Flag
+from autogal.images.cutout import Cutout
+from autogal.images.facts import Facts
+from autogal.images.noise import estimate_sigma
+from autogal.images.options import Options
+from autogal.images.psf import moffat
+from autogal.images.survey import Survey
+
+__all__ = ["attach_psf", "prepare"]
+
+_SMALLEST = 4  # pixels a side; less has no shape to measure
+_DEFAULT_ZEROPOINT = 25.0
+_DEFAULT_PIXEL_SCALE = 1.0  # arcsec
+_DEFAULT_FWHM = 2.5  # pixels: critical sampling
+# FWHM of a Gaussian as wide as a pixel's box, squared: 8 ln 2 / 12 pixels^2.
+_PIXEL_FWHM2 = 8 * math.log(2) / 12
+# As many adjacent pixels at exactly the maximum are a clipped core; symmetry explains up to four.
+_PLATEAU = 6
+
+
+def prepare(
+    id: str,
+    image: np.ndarray,
+    sigma: np.ndarray | float | None = None,
+    mask: np.ndarray | None = None,
+    *,
+    facts: Facts | None = None,
+    options: Options | None = None,
+    start: dict[str, float] | None = None,
+    path: str | None = None,
+    notes: list[str] | None = None,
+) -> Cutout:
+    """Check one object's arrays and complete its facts. The PSF follows by :func:`attach_psf`.
+
+    Nothing is raised for a bad object: the cutout's ``error`` says what is wrong.
+
+    Parameters
+    ----------
+    id : str
+    image : ndarray, shape (H, W)
+        Any real type. Not changed; where its type is already the one asked
+        for, the cutout shares its memory.
+    sigma : ndarray of shape (H, W), or float, optional
+        1-sigma noise; estimated from the image where missing.
+    mask : ndarray, shape (H, W), optional
+        Non-zero or NaN = excluded.
+    facts : Facts, optional
+        What the header, the manifest or the caller says.
+    options : Options, optional
+    start : dict, optional
+    path : str, optional
+    notes : list of str, optional
+
+    Returns
+    -------
+    Cutout
+        Without PSF.
+    """
+    facts, options = facts or Facts(), options or Options()
+    cutout = Cutout(
+        id, np.zeros((0, 0), options.dtype), None, np.zeros((0, 0), bool), None,
+        psf_kind=options.psf_kind, psf_oversample=options.psf_oversample,
+        exposure_time=facts.exposure_time, wcs=facts.wcs, start=start, path=path,
+        notes=[*(notes or []), *facts.notes],
+    )  # fmt: skip
+    try:
+        _calibrate(cutout, facts, options)
+        _pixels(cutout, image, mask, options)
+        if sigma is not None:
+            cutout.sigma = _sigma(sigma, cutout)
+        _saturated(cutout, facts, options)
+        _usable(cutout)
+        if sigma is None:
+            _estimate(cutout, options.survey)
+    except AutogalError as error:
+        cutout.fail(error.what)
+    return cutout
+
+
+def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey: Survey) -> None:
+    """Give a cutout its PSF, or the survey's Moffat where it has none.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    psf : tuple or None
+        As :func:`autogal.images.prepare_psf` returns it.
+    survey : Survey
+    """
+    if psf is not None:
+        cutout.psf = psf[0]
+        cutout.notes += psf[1]
+        cutout.flags |= Flag.PSF_CORRECTED if psf[1] else Flag(0)
+        return
+    if survey.psf_fwhm is None:
+        width, source = _DEFAULT_FWHM, "no survey"
+    else:
+        width, source = survey.psf_fwhm / cutout.pixel_scale, f"survey {survey.name}"
+    cutout.psf = _default_psf(round(width, 3), survey.psf_beta)
+    cutout.psf_kind, cutout.psf_oversample = "effective", 1
+    cutout.flags |= Flag.PSF_DEFAULT
+    cutout.notes.append(f"No PSF: a Moffat of FWHM {width:.2f} pixels, beta {survey.psf_beta:g} ({source}).")
+
+
+@functools.lru_cache(maxsize=64)
+def _default_psf(width: float, beta: float) -> np.ndarray:
+    # A survey's FWHM is that of stars in its images, the pixel included: take the pixel off before it is put on.
+    return moffat(math.sqrt(max(width**2 - _PIXEL_FWHM2, 0.25)), beta)
+
+
+def _first(*values):
+    return next((value for value in values if value is not None), None)
+
+
+def _calibrate(cutout: Cutout, facts: Facts, options: Options) -> None:
+    survey = options.survey
+    zeropoint = _first(options.zeropoint, facts.zeropoint)
+    certain = not (facts.uncertain and options.zeropoint is None)
+    if zeropoint is None and survey.zeropoint is not None:
+        zeropoint = survey.zeropoint
+        if facts.counts:
+            certain = False
+            cutout.notes.append(
+                f"Zero point {zeropoint:g} of survey {survey.name} holds for its calibrated images; these pixels are counts."
+            )
+    elif zeropoint is None:
+        zeropoint, certain = _DEFAULT_ZEROPOINT, False
+        cutout.notes.append(f"No zero point: {_DEFAULT_ZEROPOINT:g} taken, magnitudes are relative.")
+    cutout.zeropoint = float(zeropoint)
+    cutout.flags |= Flag(0) if certain else Flag.ZEROPOINT_DEFAULT
+
+    scale = _first(options.pixel_scale, facts.pixel_scale, survey.pixel_scale)
+    if scale is None:
+        scale = _DEFAULT_PIXEL_SCALE
+        cutout.flags |= Flag.PIXEL_SCALE_DEFAULT
+        cutout.notes.append(f"No pixel scale: {_DEFAULT_PIXEL_SCALE:g} arcsec taken.")
+    cutout.pixel_scale = float(scale)
+
+    cutout.gain = _first(options.gain, facts.gain)
+    cutout.saturation = _first(options.saturation, facts.saturation)
+    if certain:  # the survey's own facts are in the units of its zero point
+        ratio = survey.unit_ratio(cutout.zeropoint)
+        if cutout.gain is None and survey.gain is not None:
+            cutout.gain = survey.gain * ratio
+        if cutout.saturation is None and survey.saturation is not None:
+            cutout.saturation = survey.saturation / ratio
+    for name in ("zeropoint", "pixel_scale", "gain"):
+        value = getattr(cutout, name)
+        if value is not None and not (math.isfinite(value) and (value > 0 or name == "zeropoint")):
+            raise AutogalError(f"{name} = {value:g} is not {'finite' if name == 'zeropoint' else 'positive'}.")
+
+
+def _plane(array, what: str) -> np.ndarray:
+    """The array as numbers in two dimensions, masked elements (``numpy.ma``) left to the caller."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise AutogalError(f"The {what} holds {array.dtype} values, not real numbers.")
+    while array.ndim > 2 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 2 or array.size == 0:
+        kind = "a cube" if array.ndim > 2 else "not two-dimensional"
+        raise AutogalError(f"The {what} is {kind}: its shape is {array.shape}.")
+    return array
+
+
+def _pixels(cutout: Cutout, image, mask, options: Options) -> None:
+    plane = _plane(image, "image")
+    # Also brings big-endian and integer data to the machine's own floats.
+    cutout.image = np.ascontiguousarray(plane, dtype=options.dtype)
+    cutout.mask = ~np.isfinite(cutout.image)
+    if min(plane.shape) < _SMALLEST:
+        raise AutogalError(f"An image of {plane.shape[0]} x {plane.shape[1]} pixels is too small to fit.")
+    if cutout.mask.all():
+        raise AutogalError("Every pixel of the image is NaN or infinite.")
+    if np.ma.isMaskedArray(image):
+        cutout.mask |= np.ma.getmaskarray(image).reshape(plane.shape)
+    if mask is not None:
+        bad = _plane(mask, "mask")
+        _same_shape(bad, cutout, "mask")
+        cutout.mask |= bad != 0  # NaN != 0: excluded too
+    if cutout.mask.all():
+        raise AutogalError("Every pixel of the image is masked.")
+
+
+def _same_shape(array: np.ndarray, cutout: Cutout, what: str) -> None:
+    if array.shape != cutout.image.shape:
+        raise AutogalError(f"The {what} is {array.shape[0]} x {array.shape[1]}, the image {cutout.image.shape[0]} x "
+                           f"{cutout.image.shape[1]}.")  # fmt: skip
+
+
+def _sigma(sigma, cutout: Cutout) -> np.ndarray:
+    if np.ndim(sigma) == 0:
+        sigma = np.full(cutout.image.shape, sigma)
+    plane = _plane(sigma, "sigma map")
+    _same_shape(plane, cutout, "sigma map")
+    plane = np.ascontiguousarray(plane, dtype=cutout.image.dtype)
+    good = np.isfinite(plane) & (plane > 0)
+    if not good.any():
+        raise AutogalError("The sigma map holds no positive number.")
+    cutout.mask |= ~good
+    return plane
+
+
+def _saturated(cutout: Cutout, facts: Facts, options: Options) -> None:
+    image, mask, level = cutout.image, cutout.mask, cutout.saturation
+    values = image[~mask]
+    if not values.size:
+        return
+    if level is not None and options.saturation is None and level <= np.median(values):
+        cutout.notes.append(f"Saturation level {level:g} ignored: half of the image is above it.")
+        cutout.saturation = level = None
+    if level is not None:
+        saturated = ~mask & (image >= level)
+    else:
+        top = values.max()
+        saturated = ~mask & (image == top)
+        # Clipped: a patch of one value, which is far from being the value of most pixels.
+        if not _PLATEAU <= saturated.sum() < values.size / 4 or not _one_patch(saturated):
+            return
+    if saturated.any():
+        cutout.mask = mask | saturated
+        cutout.flags |= Flag.SATURATED
+        why = f"at or above {level:g}" if level is not None else "clipped at the maximum"
+        cutout.notes.append(f"{int(saturated.sum())} saturated pixels, {why}, excluded.")
+
+
+def _one_patch(pixels: np.ndarray) -> bool:
+    """Whether the pixels fill at least half of the smallest rectangle around them."""
+    rows, columns = np.nonzero(pixels)
+    return 2 * rows.size >= (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+
+
+def _usable(cutout: Cutout) -> None:
+    values = cutout.image[~cutout.mask]
+    if not values.size:
+        raise AutogalError("Every pixel of the image is masked, saturated or without a positive sigma.")
+    if values.min() == values.max():
+        raise AutogalError(f"The image is constant: every usable pixel is {values[0]:g}.")
+
+
+def _estimate(cutout: Cutout, survey: Survey) -> None:
+    try:
+        sigma, notes = estimate_sigma(cutout.image, cutout.mask, cutout.gain)
+    except AutogalError:
+        if survey.sky_sigma is None or cutout.flags & Flag.ZEROPOINT_DEFAULT:
+            raise
+        scatter = survey.sky_sigma / survey.unit_ratio(cutout.zeropoint)
+        sigma, notes = np.full(cutout.image.shape, scatter), [f"Sigma {scatter:.4g} of survey {survey.name} taken."]
+    cutout.sigma = sigma.astype(cutout.image.dtype)
+    cutout.flags |= Flag.SIGMA_ESTIMATED
+    cutout.notes += notes
