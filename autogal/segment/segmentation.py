@@ -1,0 +1,74 @@
+"""What segmentation returns: which pixels are the target's, which are its neighbours'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autogal.flags import Flag
+from autogal.images.cutout import Cutout
+
+__all__ = ["Segmentation", "wanted_position"]
+
+
+@dataclass(slots=True, eq=False)
+class Segmentation:
+    """The sources of one cutout, seen from its target.
+
+    Attributes
+    ----------
+    labels : ndarray of int32, shape (H, W)
+        Footprints: 0 sky, 1 the target, 2, 3, ... the neighbours.
+    neighbours : ndarray of bool, shape (H, W)
+        True = not to be fitted: the neighbours' footprints, grown over their
+        wings. The target's own wings are never part of it.
+    x, y : float
+        Centre of the target, or where it was looked for if it was not found.
+    n_sources : int
+        Number of labels, the target included.
+    blended : bool
+        A neighbour's footprint touches the target's, or the neighbours' mask
+        covers more than a tenth of it.
+    flags : Flag
+        Any of NO_TARGET, MASK_FALLBACK, LOW_SN, BLENDED, EDGE.
+    notes : list of str
+        One sentence for each thing that went another way than asked.
+    """
+
+    labels: np.ndarray
+    neighbours: np.ndarray
+    x: float
+    y: float
+    n_sources: int
+    blended: bool
+    flags: Flag
+    notes: list[str]
+
+    @property
+    def target(self) -> np.ndarray:
+        """Footprint of the target, bool [H, W]; empty where there is none."""
+        return self.labels == 1
+
+    @classmethod
+    def empty(cls, cutout: Cutout, note: str = "no source was found where the target should be") -> Segmentation:
+        """A segmentation without any source."""
+        x, y = wanted_position(cutout)
+        shape = cutout.image.shape
+        return cls(np.zeros(shape, np.int32), np.zeros(shape, bool), x, y, 0, False, Flag.NO_TARGET, [note])
+
+
+def wanted_position(cutout: Cutout) -> tuple[float, float]:
+    """Where the target should be: the user's starting position, else the centre of the image.
+
+    Returns
+    -------
+    x, y : float
+        0-indexed pixel coordinates.
+    """
+    height, width = cutout.image.shape
+    start = cutout.start or {}
+    x, y = (float(start.get(name, np.nan)) for name in ("x", "y"))
+    if np.isfinite(x) and np.isfinite(y):
+        return x, y
+    return (width - 1) / 2, (height - 1) / 2

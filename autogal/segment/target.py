@@ -1,0 +1,192 @@
+"""Which detected source is the target, and which pieces around it belong to it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from autogal.segment.detection import Field
+
+__all__ = ["choose_target", "target_profile", "judge_pieces"]
+
+_EXCESS = 0.5  # a neighbour's peak stands this much above the target's own light, relative to it
+_SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the target
+_ARM = 0.3  # height of a spiral arm's peak, at most, relative to the target's
+_BRIGHTER = 3.0  # a peak this much brighter than the target's own is never the target's
+
+
+def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, exact: bool,
+                  fwhm: float) -> int | None:
+    """Number of the source that is the target: near the wanted position, and bright.
+
+    The score is flux times a Gaussian of the distance: a bright source wins over a faint one that is
+    somewhat nearer, but no source wins from outside the reach.
+
+    Parameters
+    ----------
+    objects, labels
+        From :func:`autogal.segment.detection.extract`.
+    x, y : float
+        Wanted position.
+    exact : bool
+        True where the user gave the position; False where it is only the centre of the image.
+    fwhm : float
+        Of the PSF, in pixels.
+
+    Returns
+    -------
+    int or None
+        Index into `objects`; None where no source is within reach.
+    """
+    if not len(objects):
+        return None
+    side = min(labels.shape)
+    reach = max(3.0, 1.5 * fwhm, 0.0 if exact else 0.08 * side)
+    distance = np.minimum(np.hypot(objects["x"] - x, objects["y"] - y), np.hypot(objects["xpeak"] - x, objects["ypeak"] - y))
+    # A position inside a large galaxy's footprint is near it, unless it is far out, where it may be another's.
+    column, row = int(round(x)), int(round(y))
+    inside = np.zeros(len(objects), bool)
+    if 0 <= row < labels.shape[0] and 0 <= column < labels.shape[1] and labels[row, column]:
+        here = labels[row, column] - 1
+        inside[here] = distance[here] <= objects["a"][here]
+    near = (distance <= reach) | inside
+    if not near.any():
+        return None
+    score = np.log(np.maximum(objects["flux"], 1e-30)) - 0.5 * (distance / (0.6 * reach))**2
+    return int(np.argmax(np.where(near, score, -np.inf)))
+
+
+def target_profile(field: Field, target: np.ndarray, exclude: np.ndarray, x: float, y: float) -> np.ndarray:
+    """The target's light as a function of elliptical radius only, as an image.
+
+    The median along each ellipse ignores neighbours that cover less than half of it.
+
+    Parameters
+    ----------
+    field : Field
+    target : ndarray of bool, shape (H, W)
+        Footprint, which gives the ellipse.
+    exclude : ndarray of bool, shape (H, W)
+        Pixels not to be used.
+    x, y : float
+        Centre.
+
+    Returns
+    -------
+    ndarray of float64, shape (H, W)
+        Never negative, never rising outwards.
+    """
+    radius = elliptical_radius(field, target, x, y)
+    ring = np.rint(radius).astype(np.int32)
+    use = field.good & ~exclude
+    index = np.arange(ring.max() + 1)
+    counts = np.bincount(ring[use], minlength=index.size)
+    filled = np.flatnonzero(counts >= 3)
+    if not filled.size:
+        return np.zeros(field.data.shape)
+    medians = ndimage.median(field.data[use], ring[use], filled)
+    profile = np.minimum.accumulate(np.maximum(np.interp(index, filled, medians), 0.0))
+    return np.interp(radius, index, profile)
+
+
+def elliptical_radius(field: Field, footprint: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Distance from (x, y) in pixels along the major axis of the footprint's light."""
+    rows, columns = np.nonzero(footprint)
+    weight = np.maximum(field.data[rows, columns], 0)
+    total = weight.sum()
+    dx, dy = columns - x, rows - y
+    if total > 0 and rows.size >= 5:
+        xx, yy, xy = ((weight * product).sum() / total for product in (dx * dx, dy * dy, dx * dy))
+    else:
+        xx, yy, xy = 1.0, 1.0, 0.0
+    # A single row of pixels has no width: 1/12 is the variance of a pixel.
+    matrix = np.array([[xx + 1 / 12, xy], [xy, yy + 1 / 12]])
+    values, vectors = np.linalg.eigh(matrix)
+    q = max(np.sqrt(values[0] / values[1]), 0.15)
+    height, width = footprint.shape
+    grid_y, grid_x = np.ogrid[:height, :width]
+    minor, major = (v[0] * (grid_x - x) + v[1] * (grid_y - y) for v in vectors.T)
+    return np.hypot(major, minor / q)
+
+
+def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, threshold: float) -> np.ndarray:
+    """Tell neighbours from pieces of the target, and relabel.
+
+    Deblending splits spiral arms and knots off large galaxies, and noise makes islands of a galaxy's
+    faint outskirts. A neighbour must stand above what the target itself should have at that place:
+    the median of the target's ellipse there, and the value diametrically opposite.
+
+    Parameters
+    ----------
+    field : Field
+    objects, labels
+        From :func:`autogal.segment.detection.extract`.
+    k : int
+        The target, as an index into `objects`.
+    threshold : float
+        Detection threshold in units of ``field.noise``.
+
+    Returns
+    -------
+    ndarray of int32, shape (H, W)
+        0 sky, 1 the target with its pieces, 2, 3, ... neighbours, brightest first.
+    """
+    x, y = float(objects["x"][k]), float(objects["y"][k])
+    islands, _ = ndimage.label(labels > 0, structure=np.ones((3, 3)))
+    own_island = islands == islands[objects["ypeak"][k], objects["xpeak"][k]]
+    target = labels == k + 1
+    # The whole island gives a better ellipse than a shredded galaxy's middle piece, the piece a better one
+    # where the island is a chain of neighbours: light expected by either is accepted.
+    elsewhere = (labels > 0) & ~own_island
+    peaks = objects["ypeak"], objects["xpeak"]
+    height, noise = field.data[peaks], field.noise[peaks]
+    connected = own_island[peaks]
+    expected = target_profile(field, target, elsewhere, x, y)[peaks]
+    # A spiral arm has its like on the other side; a source as bright as the target's centre is no arm.
+    opposite = np.minimum(_opposite(field, x, y, elsewhere)[peaks], _ARM * height[k])
+    expected = np.where(connected, np.maximum(expected, opposite), expected)
+    excess = height - expected
+    stands_out = excess > threshold * noise
+    own_light = connected & ~(stands_out & (excess > _EXCESS * expected))
+    # Where noise alone could have dug the saddle between two peaks, they are one source: the piece is a clump of the
+    # target, or the target a clump of the piece. A joined piece can bring others within reach, but no saddle is higher
+    # than the lowest on the way from the target.
+    summit = np.where(height < _BRIGHTER * height[k], np.minimum(height, height[k]), height)
+    level = np.full(len(objects) + 1, -np.inf)
+    level[k + 1] = np.inf
+    while True:
+        saddle = _saddles(field, labels, level)
+        joined = ~np.isfinite(level[1:]) & np.isfinite(saddle) & (own_light | (summit - saddle < _SADDLE * noise))
+        joined[k] = False
+        if not joined.any():
+            break
+        level[1:][joined] = saddle[joined]
+    part = own_light | (level[1:] > -np.inf)
+
+    new = np.zeros(len(objects) + 1, np.int32)
+    new[1:][part] = 1
+    neighbours = np.flatnonzero(~part & (connected | stands_out))
+    brightest_first = neighbours[np.argsort(objects["flux"][neighbours])[::-1]]
+    new[1 + brightest_first] = 2 + np.arange(neighbours.size)
+    return new[labels]
+
+
+def _saddles(field: Field, labels: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Height of the saddle that joins each source to the target; -inf where it borders none of its pieces.
+
+    ``level[i]`` is the height of the saddle by which label i is joined already, -inf where it is not.
+    """
+    joined = ndimage.maximum_filter(np.minimum(field.data, level[labels]), size=3)
+    return np.asarray(ndimage.maximum(np.minimum(joined, field.data), labels, np.arange(1, level.size)))
+
+
+def _opposite(field: Field, x: float, y: float, exclude: np.ndarray) -> np.ndarray:
+    """The image turned by 180 degrees about (x, y); zero where that is unknown."""
+    height, width = field.data.shape
+    rows = np.rint(2 * y - np.arange(height)).astype(int)
+    columns = np.rint(2 * x - np.arange(width)).astype(int)
+    known = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None, :]
+    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+    turned = np.maximum(field.data, 0)[np.ix_(rows, columns)]
+    known &= ~exclude[np.ix_(rows, columns)] & field.good[np.ix_(rows, columns)]
+    return np.where(known, turned, 0.0)
