@@ -24,7 +24,7 @@ class HankelTable:
     ----------
     log_t : Tensor, [T] float64
         ln of the radii at which a profile is to be evaluated.
-    matrix : Tensor, [T, Z] float64
+    matrix : Tensor, [T, Z]
         ``values_on_log_t @ matrix`` is H on the grid of ln z.
     log_z0, step : float
         First ln z and spacing of the output grid. The first column holds H(0).
@@ -32,12 +32,12 @@ class HankelTable:
         Z.
     """
 
-    RADII = (1e-7, 1e4, 512)
-    WAVE_NUMBERS = (1e-4, 3e3)
+    RADII = (1e-6, 3e3, 400)
+    WAVE_NUMBERS = (3e-4, 1e3)
     REFINEMENT = 4
     BIAS = 0.5
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, dtype: torch.dtype):
         first, last, count = self.RADII
         log_t = np.linspace(math.log(first), math.log(last), count)
         spacing = log_t[1] - log_t[0]
@@ -56,13 +56,15 @@ class HankelTable:
         t_part = np.exp(-1j * np.outer(log_t - log_t[0], eta)) * weight
         kernel = (t_part @ z_part).real / count
         matrix = 2 * np.pi * np.exp((2 - self.BIAS) * log_t)[:, None] * kernel * np.exp(-self.BIAS * log_z)[None, :]
-        # FFTLog loses H(0) for extended profiles; there it is the plain integral, which a log grid takes exactly
-        matrix[:, 0] = 2 * np.pi * spacing * np.exp(2 * log_t)
+        flux = 2 * np.pi * spacing * np.exp(2 * log_t)  # H(0), exact on a logarithmic grid
+        # the periodic copy of J0 one period below the grid is J0's plateau: it adds a constant, known exactly
+        matrix -= flux[:, None] * math.exp(-self.BIAS * count * spacing)
+        matrix[:, 0] = flux
         self.log_t = torch.as_tensor(log_t, device=device)
-        self.matrix = torch.as_tensor(matrix, device=device)
+        self.matrix = torch.as_tensor(matrix, device=device, dtype=dtype)
 
 
 @lru_cache(maxsize=4)
-def hankel_table(device: torch.device) -> HankelTable:
-    """The one table of a device, made at first use (0.1 s)."""
-    return HankelTable(device)
+def hankel_table(device: torch.device, dtype: torch.dtype) -> HankelTable:
+    """The one table of a device and precision, made at first use."""
+    return HankelTable(device, dtype)

@@ -104,8 +104,12 @@ class Model:
         e1, e2 = self._ellipticity(moved[:, -2], moved[:, -1])
         native = torch.cat([moved[:, :-2], e1[:, None], e2[:, None]], dim=1)
         chain = torch.eye(len(keep), dtype=free.dtype, device=free.device).repeat(len(free), 1, 1)
-        squash = lambda w: torch.stack(self._ellipticity(w[0], w[1]))  # noqa: E731
-        chain[:, -2:, -2:] = torch.func.vmap(torch.func.jacfwd(squash))(moved[:, -2:])
+        w = moved[:, -2:]
+        length = w.norm(dim=-1).clamp(min=1e-12)
+        u = length / self._eta_max
+        ratio, slope = _squash(u), 1 - torch.tanh(u) ** 2
+        unit = w / length[:, None]
+        chain[:, -2:, -2:] = ratio[:, None, None] * chain[:, -2:, -2:] + (slope - ratio)[:, None, None] * unit[:, :, None] * unit[:, None, :]
         return native, chain
 
     def box(self, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,8 +134,10 @@ class Model:
         return like.new_tensor([4.0, 4.0, math.inf, 0.7, *shape, 0.7, 0.7, math.inf])
 
     def _ellipticity(self, w1: Tensor, w2: Tensor) -> tuple[Tensor, Tensor]:
-        length2 = w1 * w1 + w2 * w2
-        length = torch.sqrt(length2 + 1e-24)
-        u = length / self._eta_max
-        ratio = torch.where(u < 1e-3, 1 - u * u / 3, torch.tanh(u) / u)
+        ratio = _squash(torch.sqrt(w1 * w1 + w2 * w2 + 1e-24) / self._eta_max)
         return w1 * ratio, w2 * ratio
+
+
+def _squash(u: Tensor) -> Tensor:
+    """tanh(u) / u."""
+    return torch.where(u < 1e-3, 1 - u * u / 3, torch.tanh(u) / u)

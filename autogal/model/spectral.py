@@ -14,7 +14,9 @@ from autogal.profiles import RadialProfile
 
 __all__ = ["SpectralRenderer"]
 
-_TAPER_WIDTH = math.log(2.0) / 2 / 2.2
+# The taper falls from 1 to 0 between 1/1.6 of its end radius and that radius: 2.2 widths on either side of the middle
+_TAPER_SPAN = math.log(1.6)
+_TAPER_WIDTH = _TAPER_SPAN / 2 / 2.2
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,7 @@ class SpectralRenderer:
         shape = native[:, 3 : 3 + n_shape]
         eta = torch.hypot(e1, e2)
         # taper in circularised radius: along the major axis it ends at `taper_radius`
-        log_end = self.taper_radius(x, y).log() - eta / 2
-        log_mid = log_end - math.log(2.0) / 2
+        log_mid = self.taper_radius(x, y).log() - eta / 2 - _TAPER_SPAN / 2
 
         tables = self._tables(log_r, shape, log_mid)
         squares, by_e = _ellipse(e1, e2, grid.square)
@@ -75,34 +76,75 @@ class SpectralRenderer:
         log_kappa_r = 0.5 * squares.log() + log_r.to(grid.dtype)[:, None]
         values = self._look_up(tables, log_kappa_r)
 
-        px, py = grid.phase(x, y)
-        base = (psf * py) * px
+        (px, px_slope), (py, py_slope) = grid.phase(x, "x"), grid.phase(y, "y")
+        base = psf * py[:, :, None]
         area = (len(native), *base.shape[-2:])
         half = (0.5 / squares).mul_(values[1])
-        factors = [values[0], values[2], *values[3:], by_e[0].mul_(half), by_e[1].mul_(half)]
+        factors = [v.view(area) for v in (values[0], values[2], *values[3:], by_e[0].mul_(half), by_e[1].mul_(half))]
         spectra = torch.empty((len(native), 6 + n_shape, *base.shape[-2:]), dtype=base.dtype, device=base.device)
-        image = torch.mul(base, factors[0].view(area), out=spectra[:, 0])
-        torch.mul(image, grid.minus_i_kx, out=spectra[:, 1])
-        torch.mul(image, grid.minus_i_ky, out=spectra[:, 2])
+        torch.mul(base * factors[0], px_slope[:, None, :], out=spectra[:, 1])
+        base *= px[:, None, :]
+        torch.mul(base, factors[0], out=spectra[:, 0])
+        torch.mul((psf * factors[0]).mul_(px[:, None, :]), py_slope[:, :, None], out=spectra[:, 2])
         for i, factor in enumerate(factors[1:]):
-            torch.mul(base, factor.view(area), out=spectra[:, 3 + i])
+            torch.mul(base, factor, out=spectra[:, 3 + i])
         images = grid.to_images(spectra)
         self._add_wing(images, x, y, log_r, shape, e1, e2, log_mid)
         return images
 
+    def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
+        """What leaving the far wing W unconvolved costs: half the PSF's variance times the Laplacian of W.
+
+        Parameters
+        ----------
+        native : Tensor, [B, 5 + S]
+        fwhm : Tensor, [B]
+            PSF FWHM, native pixels.
+
+        Returns
+        -------
+        largest : Tensor, [B]
+            Largest error as a fraction of the brightest pixel.
+        total : Tensor, [B]
+            Sum of absolute errors over the stamp as a fraction of the flux.
+        """
+        hankel = hankel_table(self.grid.device, self.grid.dtype)
+        x, y, log_r, e1, e2 = native[:, 0], native[:, 1], native[:, 2], native[:, -2], native[:, -1]
+        eta = torch.hypot(e1, e2)
+        log_mid = self.taper_radius(x, y).log() - eta / 2 - _TAPER_SPAN / 2
+        log_t = hankel.log_t.expand(len(native), -1)
+        g = self.profile.evaluate(log_t, native[:, 3 : 3 + len(self.profile.shape)])[0]
+        log_rho = log_t + log_r[:, None]
+        wing = g * (1 - _taper(log_rho - log_mid[:, None])[0])
+        spacing = hankel.log_t[1] - hankel.log_t[0]
+        curvature = torch.zeros_like(wing)  # by ln(radius): a Laplacian is this over the radius squared
+        curvature[:, 1:-1] = (wing[:, 2:] - 2 * wing[:, 1:-1] + wing[:, :-2]).abs() / spacing**2
+        height, width = self.grid.shape
+        corner = torch.hypot(torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y))
+        curvature = torch.where(log_rho < (corner.log() + eta / 2)[:, None], curvature, 0.0)
+        variance, stretch = (fwhm / 2) ** 2, torch.exp(eta)  # the minor axis curves 1 / q more than the mean one
+        relative = variance * (-2 * log_r).exp()
+        largest = 0.5 * relative * stretch * (curvature * (-2 * log_t).exp()).amax(-1)
+        # the brightest pixel: light within the seeing disk, of Gaussian area, over that area
+        seeing = 0.5 * torch.log(2 * variance) - log_r
+        inside = (g * torch.where(log_t < seeing[:, None], (2 * log_t).exp(), 0.0)).sum(-1) * 2 * math.pi * spacing
+        peak = inside / (math.pi * (2 * seeing).exp())
+        total = 0.5 * relative * torch.cosh(eta) * curvature.sum(-1) * spacing * 2 * math.pi
+        return largest / peak, total
+
     def _tables(self, log_r: Tensor, shape: Tensor, log_mid: Tensor) -> Tensor:
         """H, dH/d ln k, dH/d ln R and dH/d ln shape over ln z of each item: [3 + S, B, Z]."""
-        hankel = hankel_table(self.grid.device)
+        hankel = hankel_table(self.grid.device, self.grid.dtype)
         log_t = hankel.log_t.expand(len(log_r), -1)
         g, g_log_t, g_shape = self.profile.evaluate(log_t, shape)
         taper, taper_log_t = _taper(log_t + (log_r - log_mid)[:, None])
         by_size = -(2 * g + g_log_t) * taper
         rows = torch.stack([g * taper, by_size - g * taper_log_t, by_size, *(g_shape * taper)])
-        return (rows @ hankel.matrix).to(self.grid.dtype)
+        return rows.to(self.grid.dtype) @ hankel.matrix
 
     def _look_up(self, tables: Tensor, log_z: Tensor) -> list[Tensor]:
         """Linear interpolation of every table at ln z [B, N]; `log_z` is used up."""
-        hankel = hankel_table(self.grid.device)
+        hankel = hankel_table(self.grid.device, self.grid.dtype)
         batch, points = log_z.shape
         position = log_z.sub_(hankel.log_z0).mul_(1 / hankel.step).clamp_(0, hankel.size - 1.001)
         index = position.to(torch.int32)
@@ -119,7 +161,7 @@ class SpectralRenderer:
         """Add the light beyond the taper, unconvolved, in place."""
         grid = self.grid
         # where no light is left outside the taper there is nothing to add
-        start = (log_mid - 2.2 * _TAPER_WIDTH - log_r)[:, None]
+        start = (log_mid - _TAPER_SPAN / 2 - log_r)[:, None]
         brightness = self.profile.evaluate(start, shape)[0][:, 0] * (-2 * log_r).exp()
         keep = (brightness > 1e-9).nonzero()[:, 0]
         if not len(keep):
@@ -132,14 +174,13 @@ class SpectralRenderer:
         area = (len(keep), *grid.out_shape)
         squares = squares.view(area).clamp_(min=1e-6)
         log_rho = 0.5 * squares.log()
-        taper, _ = _taper(log_rho - col(log_mid))
+        taper, slope = _taper(log_rho - col(log_mid))
         g, g_log_t, g_shape = self.profile.evaluate(log_rho - col(log_r), shape)
-        outside = (1 - taper) * col((-2 * log_r).exp())
+        # at fixed taper: the size moves the intensity alone, the radius the intensity and the taper
+        per_area = col((-2 * log_r).exp())
+        outside = (1 - taper).mul_(per_area)
+        half = (g_log_t * outside).sub_(g * slope * per_area).mul_(0.5 / squares)
         g, g_log_t, g_shape = g * outside, g_log_t * outside, g_shape * outside
-        # at fixed taper the wing moves with the radius through the intensity and through the taper alike
-        _, slope = _taper(log_rho - col(log_mid))
-        by_log_rho = g_log_t - self.profile.evaluate(log_rho - col(log_r), shape)[0] * slope * col((-2 * log_r).exp())
-        half = by_log_rho * (0.5 / squares)
         c, s = torch.cosh(torch.hypot(e1, e2)), _sinhc(torch.hypot(e1, e2))
         xx, yy, xy = col(c - s * e1), col(c + s * e1), col(-s * e2)
         parts = [g, half * (-2 * (xx * dx + xy * dy)), half * (-2 * (yy * dy + xy * dx)), -(2 * g + g_log_t), *g_shape,
