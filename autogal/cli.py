@@ -1,0 +1,249 @@
+"""The command line: ``autogal <verb> [paths ...] [key=value ...]``.
+
+A thin parser of our own chooses the verb and keeps file paths away from
+Hydra's grammar; the rest is Hydra's own ``main``, so that its sweeps (``-m``),
+launchers and options work as anywhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:  # what takes long to import comes where it is used: --help and --version are quick
+    from omegaconf import DictConfig
+
+    from autogal.arguments import CommandLine
+
+__all__ = ["FitJob", "main"]
+
+FAILED = 2
+INTERRUPTED = 130
+_VERBS = ("fit",)
+_LONGEST_NAME = 200  # of a job's folder; file systems end at 255 bytes
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    words : sequence of str, optional
+        What stands after ``autogal``; by default the process's arguments.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 2 after an error (two lines on stderr), 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if words is None else words)
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt:
+        print("Interrupted. What was done is kept in the out= folder.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `autogal fit --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _report(error)
+
+
+class FitJob:
+    """One job of ``autogal fit``: what Hydra calls with a composed configuration.
+
+    An instance carries the paths, so that a launcher which runs it in another
+    process or on another machine brings them along.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        As on the command line.
+    fixed : frozenset of str
+        Keys given one value; those that vary in a sweep name the job's folder.
+    """
+
+    def __init__(self, paths: tuple[str, ...], fixed: frozenset[str] = frozenset()):
+        self.paths = paths
+        self.fixed = fixed
+        self.argv = tuple(sys.argv)
+        self.failure: Exception | None = None
+
+    def __call__(self, settings: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from autogal.configuration import check
+        from autogal.logs import show_warnings
+
+        sys.argv = list(self.argv)  # launchers of more processes repeat it
+        show_warnings()
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            settings.out = str(Path(settings.out) / self._folder(HydraConfig.get()))
+            print(f"--- {settings.out}", flush=True)
+            check(settings)
+            self._fit(settings)
+            return
+        try:
+            check(settings)
+            self._fit(settings)
+        except Exception as error:  # past Hydra, which would add lines of its own
+            self.failure = error
+
+    def _fit(self, settings: DictConfig) -> None:
+        from autogal.pipeline import run
+
+        run(settings, list(self.paths))
+
+    def _folder(self, hydra: DictConfig) -> str:
+        """The overrides that vary, as ``solver=adam,dtype=float64``; the job's number where that will not do."""
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+
+        parts = []
+        for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
+            if override.get_key_element() not in self.fixed and override.get_key_element() != "out":
+                value = str(override.value()) if override.value() is not None else "null"
+                parts.append(f"{override.get_key_element()}={value}")
+        # Quoting keeps names apart and on one level: psf.path=a/b.fits -> psf.path=a%2Fb.fits
+        name = quote(",".join(parts), safe="=,+~@ ")
+        return name if 0 < len(name) <= _LONGEST_NAME else str(hydra.job.num)
+
+
+def _dispatch(words: list[str]) -> int:
+    from autogal.errors import AutogalError
+
+    verb, rest = (words[0], words[1:]) if words else ("", [])
+    if verb in ("--version", "-V"):
+        print(f"autogal {metadata.version('autogal')}")
+        return 0
+    if verb in ("", "--help", "-h", "help"):
+        from autogal.help import overview
+
+        print(overview(), end="")
+        return 0 if verb else FAILED
+    if verb not in _VERBS:
+        import difflib
+
+        near = difflib.get_close_matches(verb, _VERBS, n=1)
+        remedy = f"Did you mean `autogal {near[0]}`?" if near else f"The verbs are: {', '.join(_VERBS)}. See `autogal --help`."
+        raise AutogalError(f"There is no verb {verb}.", remedy)
+    return _fit(rest)
+
+
+def _fit(words: list[str]) -> int:
+    options = words[: words.index("--")] if "--" in words else words
+    if "--help" in options or "-h" in options:
+        from autogal.help import fit_page
+
+        print(fit_page(_config_dirs(options)), end="")
+        return 0
+
+    from autogal.arguments import sort_words
+    from autogal.configuration import FitSettings
+    from autogal.errors import AutogalError
+
+    keys = {*FitSettings.__dataclass_fields__, "hydra", *_own_groups(_config_dirs(options))}
+    line = sort_words(words, keys)
+    if not line.paths and not line.only_shows:
+        raise AutogalError("No cutouts were given.",
+                           "Name them, as `autogal fit cutouts/*.fits`; `autogal fit --help` shows more.")
+    job = FitJob(line.paths, _fixed(line))
+    _hand_to_hydra(job, line)
+    if job.failure is not None:
+        raise job.failure
+    return 0
+
+
+def _hand_to_hydra(job: FitJob, line: CommandLine) -> None:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from autogal.configuration import CONFIG_MODULE, HYDRA_VERSION, known_keys
+    from autogal.configuration_errors import explain
+
+    start = hydra.main(version_base=HYDRA_VERSION, config_path=f"pkg://{CONFIG_MODULE}", config_name="fit")(job)
+    try:
+        with _hydra_arguments(line.words):
+            start()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, known_keys) from error
+
+
+@contextmanager
+def _hydra_arguments(words: Sequence[str]) -> Iterator[None]:
+    """Hydra reads sys.argv, and keeps errors to itself unless HYDRA_FULL_ERROR is 1."""
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def _fixed(line: CommandLine) -> frozenset[str]:
+    """The keys given one value."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from autogal.configuration import known_keys
+    from autogal.configuration_errors import explain
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(line.overrides))
+    except Exception as error:
+        raise explain(error, known_keys) from error
+    return frozenset(one.get_key_element() for one in parsed if not one.is_sweep_override())
+
+
+def _config_dirs(words: Sequence[str]) -> list[str]:
+    folders = []
+    for word, following in pairwise([*words, ""]):
+        name, equals, value = word.partition("=")
+        if name in ("--config-dir", "-cd"):
+            folders.append(value if equals else following)
+    return [folder for folder in folders if folder]
+
+
+def _own_groups(folders: Sequence[str]) -> Iterator[str]:
+    for folder in folders:
+        if Path(folder).is_dir():
+            yield from (path.name for path in Path(folder).iterdir() if path.is_dir())
+
+
+def _report(error: Exception) -> int:
+    """Two lines on stderr: what is wrong, and what to do."""
+    from autogal.errors import AutogalError
+    from autogal.logs import debugging
+
+    if debugging():
+        traceback.print_exception(error)
+    match error:
+        case AutogalError():
+            what, remedy = error.what, error.remedy
+        case OSError() if error.filename is not None:
+            what = f"{error.filename}: {error.strerror}."
+            remedy = "Check the path and who may read and write it."
+        case _:
+            what = f"Unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+            remedy = "This is a fault in autogal or in your own code: the traceback is in autogal.log; AUTOGAL_DEBUG=1 shows it here."
+    print(f"error: {what}", file=sys.stderr)
+    if remedy:
+        print(f"       {remedy}", file=sys.stderr)
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""The configuration of a run: its types, how it is composed, and what went wrong with it.
+
+The values and their comments are in ``conf/`` (the package ``autogal.conf``
+once installed). Here are the types of the nodes that do not change from one
+method to the next, so that a wrong key or a word in place of a number fails
+before any work. The method groups (model, solver, ...) are open: a user's own
+YAML file may hold whatever the user's own code reads.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module, version
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from autogal.configuration_errors import explain
+from autogal.errors import AutogalError
+
+__all__ = ["CatalogueSettings", "FitSettings", "ObjectSettings", "PsfSettings", "SurveyFacts", "check", "compose",
+           "known_keys", "override", "quoted"]
+
+CONFIG_MODULE = "autogal.conf"
+HYDRA_VERSION = "1.3"
+
+
+@dataclass
+class SurveyFacts:
+    """What is known of a survey, in its own image units; None: not known.
+
+    ``psf_fwhm`` in arcsec, ``gain`` in electrons per image unit, ``sky_sigma``
+    in image units per pixel, ``magnitude`` the bright and the faint end.
+    """
+
+    name: str = "none"
+    band: str | None = None
+    pixel_scale: float | None = None
+    zeropoint: float | None = None
+    psf_fwhm: float | None = None
+    psf_beta: float | None = None
+    gain: float | None = None
+    sky_sigma: float | None = None
+    saturation: float | None = None
+    magnitude: list[float] | None = None
+
+
+@dataclass
+class PsfSettings:
+    """The point-spread function of all cutouts, and how PSF images are to be read."""
+
+    path: str | None = None
+    kind: str = "effective"
+    oversample: int = 1
+
+
+@dataclass
+class CatalogueSettings:
+    """The catalogue's file."""
+
+    format: str = "fits"
+
+
+@dataclass
+class ObjectSettings:
+    """What is written for each object on its own; True, False or "auto"."""
+
+    fits: Any = "auto"
+    png: Any = "auto"
+    limit: int = 200
+
+
+@dataclass
+class FitSettings:
+    """Every key of ``autogal fit`` outside the method groups; see ``conf/fit.yaml``."""
+
+    out: str = "autogal_run"
+    device: str = "auto"
+    dtype: str = "float32"
+    seed: int = 0
+    block: int = 512
+    threads: int | None = None
+    psf: PsfSettings = field(default_factory=PsfSettings)
+    sigma: str | None = None
+    mask: str | None = None
+    zeropoint: float | None = None
+    pixel_scale: float | None = None
+    gain: float | None = None
+    saturation: float | None = None
+    hdu: Any = None
+    catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
+    objects: ObjectSettings = field(default_factory=ObjectSettings)
+    survey: SurveyFacts = field(default_factory=SurveyFacts)
+    model: dict[str, Any] = field(default_factory=dict)
+    solver: dict[str, Any] = field(default_factory=dict)
+    uncertainty: dict[str, Any] = field(default_factory=dict)
+    segment: dict[str, Any] = field(default_factory=dict)
+    initialise: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(name="fit_schema", node=FitSettings, provider="autogal")
+
+_WORDS = {
+    "dtype": ("float32", "float64"),
+    "psf.kind": ("effective", "optical"),
+    "catalogue.format": ("fits", "ecsv", "parquet"),
+    "objects.fits": (True, False, "auto"),
+    "objects.png": (True, False, "auto"),
+}
+_POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "survey.pixel_scale", "survey.psf_fwhm",
+             "survey.psf_beta", "survey.gain", "survey.sky_sigma")
+_METHODS = ("model", "solver", "uncertainty", "segment", "initialise")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_VERSION = re.compile(r"\d+\.\d+")
+_lock = threading.Lock()
+
+
+def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose a configuration as the command line does.
+
+    It works inside other Hydra applications and leaves their state as it was.
+
+    Parameters
+    ----------
+    config : str
+        Name of a primary configuration in ``conf/``.
+    overrides : sequence of str
+        In Hydra's grammar, as ``"solver=adam"`` or ``"solver.max_iterations=50"``;
+        :func:`override` writes them from Python values.
+
+    Returns
+    -------
+    DictConfig
+        Checked by :func:`check`; a key that does not exist raises when it is read.
+
+    Raises
+    ------
+    AutogalError
+        For an unknown key or choice (with the one that was meant), or a wrong value.
+    """
+    settings = _compose(config, overrides)
+    check(settings)
+    return settings
+
+
+def known_keys() -> list[str]:
+    """Every key of the default configuration, groups and nodes included, as ``solver.max_iterations``."""
+    return list(_flatten(_compose("fit", ())))
+
+
+def check(settings: DictConfig) -> None:
+    """Refuse values that have the right type and still mean nothing.
+
+    Raises
+    ------
+    AutogalError
+        Naming the key, its value, and what it may be.
+    """
+    try:
+        for key, words in _WORDS.items():
+            value = OmegaConf.select(settings, key)
+            if value not in words:
+                listed = ", ".join(str(word).lower() for word in words)
+                raise AutogalError(f"{key}={value} is not possible.", f"Choose one of: {listed}.")
+        for key in _POSITIVE:
+            value = OmegaConf.select(settings, key)
+            if value is not None and not value > 0:
+                raise AutogalError(f"{key}={value} is not possible.", "Give a number above zero.")
+        if not _DEVICE.fullmatch(settings.device):
+            raise AutogalError(f"device={settings.device} is not possible.", "Choose auto, cpu, cuda or cuda:1.")
+        for group in _METHODS:
+            if OmegaConf.select(settings, f"{group}.name") is None:
+                raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
+        if not settings.out:
+            raise AutogalError("out= is empty.", "Name the folder for the results, as out=run1.")
+    except OmegaConfBaseException as error:
+        raise explain(error, known_keys) from error
+
+
+def override(key: str, value: Any) -> str:
+    """Write one override in Hydra's grammar.
+
+    A string is taken as on the command line (``"50"`` becomes a number,
+    ``"null"`` None) where the grammar allows, and quoted where it does not.
+    """
+    return f"{key}={_element(key, value)}"
+
+
+def quoted(text: str) -> str:
+    """Text as Hydra's grammar takes it whatever is in it; interpolations stay alive."""
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _element(key: str, value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return "{" + ",".join(f"{k}:{_element(key, v)}" for k, v in value.items()) + "}"
+        case str() | PurePath():
+            return str(value) if _is_plain(key, str(value)) else quoted(str(value))
+        case Sequence():
+            return "[" + ",".join(_element(key, v) for v in value) + "]"
+        case _:
+            return str(value)
+
+
+def _is_plain(key: str, text: str) -> bool:
+    try:
+        return not OverridesParser.create().parse_override(f"{key}={text}").is_sweep_override()
+    except HydraException:
+        return False
+
+
+def _compose(config: str, overrides: Sequence[str]) -> DictConfig:
+    with _private_hydra():
+        try:
+            return hydra_compose(config, overrides=list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            failure = error
+    # Outside the block: finding the key that was meant composes once more.
+    raise explain(failure, known_keys) from failure
+
+
+@contextmanager
+def _private_hydra() -> Iterator[None]:
+    """Hydra on our own configuration; the state of an application around us is put back."""
+    with _lock:
+        instance = GlobalHydra.instance()
+        outer = instance.hydra
+        outer_version = str(version.getbase())
+        instance.clear()
+        try:
+            with initialize_config_module(CONFIG_MODULE, job_name="autogal", version_base=HYDRA_VERSION):
+                yield
+        finally:
+            instance.hydra = outer
+            GlobalHydra.set_instance(instance)
+            if _VERSION.fullmatch(outer_version):  # else no application had chosen one
+                version.setbase(outer_version)
+
+
+def _flatten(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        yield f"{prefix}{key}"
+        child = OmegaConf.select(node, str(key))
+        if isinstance(child, DictConfig):
+            yield from _flatten(child, f"{prefix}{key}.")

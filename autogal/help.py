@@ -1,0 +1,109 @@
+"""The pages of ``autogal --help`` and ``autogal fit --help``."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+__all__ = ["fit_page", "groups", "overview"]
+
+_OVERVIEW = """\
+autogal: galaxy structure from survey images, without a person in the loop
+
+  autogal fit PATH [PATH ...] [key=value ...]    fit galaxies, write a catalogue
+  autogal fit --help                             all about it, with examples
+  autogal --version
+
+An error is two lines: what is wrong, and what to do. AUTOGAL_DEBUG=1 adds the traceback.
+"""
+
+_FIT = """\
+autogal fit: cutouts in, catalogue out
+
+  autogal fit PATH [PATH ...] [key=value ...] [options]
+
+For every cutout: find the galaxy at its centre, mask the neighbours, estimate starting
+values, fit a PSF-convolved profile, and write one row: position, magnitude, half-light
+radius, Sersic index, axis ratio, position angle, their 1-sigma errors, and flags.
+
+EXAMPLES
+  autogal fit cutouts/*.fits psf=psf.fits survey=sdss out=run1
+  autogal fit manifest.csv out=run2 solver=adam uncertainty=none device=cpu
+  autogal fit @list.txt zeropoint=27 pixel_scale=0.168 gain=5300
+  autogal fit "a b.fits" "mosaic.fits[SCI,1]" psf=psf.fits psf.kind=optical psf.oversample=2
+  autogal fit -m cutouts/*.fits solver=lm,adam out=compare     (one folder a job: compare/solver=lm, ...)
+
+PATHS
+  cutout.fits          a FITS image, also .fz and .gz; cutout.fits[SCI,1] chooses the extension.
+                       Its companions are found by name: cutout_psf.fits, cutout_sigma.fits, cutout_mask.fits
+  "cutouts/*.fits"     a pattern          cutouts/     a folder          @list.txt   one path a line
+  manifest.csv         a table (CSV, ECSV, FITS, Parquet), one row an object: id, image; and, where there
+                       are, psf, sigma, mask, zeropoint, pixel_scale, gain, x, y, mag, r_eff, n, q, pa, sky
+  A file that exists is a path whatever its name; everything after -- is one too.
+
+KEYS  (key=value; what is not given comes from the header, then the survey, then a default with a flag)
+  out=FOLDER           catalogue.fits, config.yaml, autogal.log, objects/           [autogal_run]
+  psf=FILE             one PSF for all        psf.kind=effective|optical        psf.oversample=1
+  sigma=FILE mask=FILE one noise map or mask for all; mask: non-zero = bad pixel
+  zeropoint= pixel_scale= gain= saturation= hdu=       facts about the images
+  catalogue.format=fits|ecsv|parquet
+  objects.png=auto objects.fits=auto objects.limit=200    a picture and a FITS cube an object, up to the limit
+  device=auto|cpu|cuda|cuda:1   dtype=float32|float64   block=512   threads=2   seed=0
+
+GROUPS  (group=choice; * is the default. Values inside: solver.max_iterations=100)
+{groups}
+
+OPTIONS
+  --cfg job            show the whole configuration, with what was given, and stop
+  -m, --multirun       run every combination of the values given with commas (hydra/launcher= works)
+  --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
+  --hydra-help         more options: --info, --config-name, --config-path, --package, --resolve
+"""
+
+
+def overview() -> str:
+    """The page of ``autogal --help``."""
+    return _OVERVIEW
+
+
+def fit_page(config_dirs: Sequence[str] = ()) -> str:
+    """The page of ``autogal fit --help``, with the groups there are.
+
+    Parameters
+    ----------
+    config_dirs : sequence of str
+        The user's own folders of groups, listed too.
+    """
+    lines = []
+    for name, choices in groups(config_dirs).items():
+        lines += textwrap.wrap(f"{name:<21}" + "  ".join(choices), width=100, initial_indent="  ",
+                               subsequent_indent=" " * 23, break_on_hyphens=False)
+    return _FIT.replace("{groups}", "\n".join(lines))
+
+
+def groups(config_dirs: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The groups of ``autogal fit`` and their choices; the default one ends in ``*``."""
+    packaged = resources.files("autogal.conf")
+    defaults = _defaults(packaged.joinpath("fit.yaml").read_text(encoding="utf-8"))
+    found: dict[str, set[str]] = {name: set() for name in defaults}
+    for folder in [packaged, *(Path(given) for given in config_dirs)]:
+        for name in found:
+            found[name] |= _choices(folder.joinpath(name))
+    return {name: [choice + "*" * (choice == defaults[name]) for choice in sorted(choices)]
+            for name, choices in found.items()}
+
+
+def _defaults(text: str) -> dict[str, str]:
+    """Group and choice of every line ``- group: choice`` of a defaults list, without importing a YAML reader."""
+    lines = text.partition("defaults:")[2].partition("_self_")[0].splitlines()
+    pairs = (line.partition("#")[0].strip().removeprefix("- ").split(": ") for line in lines)
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def _choices(folder: Traversable) -> set[str]:
+    if not folder.is_dir():
+        return set()
+    return {file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")}
