@@ -238,7 +238,7 @@ def _report(error: Exception) -> int:
             remedy = "Check the path and who may read and write it."
         case _:
             what = f"Unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-            remedy = "This is a fault in autogal or in your own code: the traceback is in autogal.log; AUTOGAL_DEBUG=1 shows it here."
+            remedy = "This is a fault in autogal or in your own code: AUTOGAL_DEBUG=1 shows the traceback."
     print(f"error: {what}", file=sys.stderr)
     if remedy:
         print(f"       {remedy}", file=sys.stderr)
