@@ -122,7 +122,7 @@ _WORDS = {
 _POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "survey.pixel_scale", "survey.psf_fwhm",
              "survey.psf_beta", "survey.gain", "survey.sky_sigma")
 _METHODS = ("model", "solver", "uncertainty", "segment", "initialise")
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _VERSION = re.compile(r"\d+\.\d+")
 _lock = threading.Lock()
 
