@@ -123,7 +123,6 @@ _POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "surve
              "survey.psf_beta", "survey.gain", "survey.sky_sigma")
 _METHODS = ("model", "solver", "uncertainty", "segment", "initialise")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-_VERSION = re.compile(r"\d+\.\d+")
 _lock = threading.Lock()
 
 
@@ -240,9 +239,8 @@ def _compose(config: str, overrides: Sequence[str]) -> DictConfig:
 def _private_hydra() -> Iterator[None]:
     """Hydra on our own configuration; the state of an application around us is put back."""
     with _lock:
-        instance = GlobalHydra.instance()
-        outer = instance.hydra
-        outer_version = str(version.getbase())
+        instance, base = GlobalHydra.instance(), version.VersionBase.instance()
+        outer, outer_base = instance.hydra, base.getbase()
         instance.clear()
         try:
             with initialize_config_module(CONFIG_MODULE, job_name="autogal", version_base=HYDRA_VERSION):
@@ -250,8 +248,7 @@ def _private_hydra() -> Iterator[None]:
         finally:
             instance.hydra = outer
             GlobalHydra.set_instance(instance)
-            if _VERSION.fullmatch(outer_version):  # else no application had chosen one
-                version.setbase(outer_version)
+            base.version_base = outer_base
 
 
 def _flatten(node: DictConfig, prefix: str = "") -> Iterator[str]:

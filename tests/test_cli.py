@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import types
@@ -189,6 +190,11 @@ def test_a_failed_job_does_not_stop_the_sweep_but_its_exit_code_says_so(calls, c
     assert cli.main(["fit", "-m", "a.fits", "solver=lm,adam", "out=sweep"]) == 2
     assert len(calls.settings) == 2
     assert capfd.readouterr().err.endswith("error: The first job is wrong.\n       Mend it.\n")
+
+
+def test_a_job_travels_to_another_process():
+    job = pickle.loads(pickle.dumps(cli.FitJob(("a b.fits",), frozenset({"solver"}))))
+    assert (job.paths, job.fixed) == (("a b.fits",), frozenset({"solver"}))
 
 
 def test_users_own_groups(calls, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import hydra
 import pytest
@@ -134,6 +135,13 @@ def test_compose_inside_another_hydra_application():
         assert GlobalHydra.instance().hydra is outer
         assert hydra.version.base_at_least("1.2") and not hydra.version.base_at_least("1.3")
     assert not GlobalHydra.instance().is_initialized()
+
+
+def test_compose_is_quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert override("out", "a") == "out=a"
+        assert compose().out == compose().out
 
 
 @pytest.mark.parametrize("value", [
