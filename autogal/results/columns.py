@@ -1,0 +1,139 @@
+"""The columns of a catalogue: each is declared here, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Table
+
+__all__ = ["COLUMNS", "Column", "column", "component_of", "declared"]
+
+_NONE = u.dimensionless_unscaled
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a catalogue says about one of its columns.
+
+    Attributes
+    ----------
+    name : str
+        Name in the table; a component's column has the component in front, ``bulge_mag``.
+    unit : astropy.units.UnitBase or None
+        None for words and whole numbers.
+    description : str
+        One sentence without its full stop.
+    format : str or None
+        How to print it.
+    """
+
+    name: str
+    unit: u.UnitBase | None
+    description: str
+    format: str | None = None
+
+
+_PARAMETERS = (
+    Column("x", u.pix, "Centre along the columns of the image; 0 is the centre of the first pixel", ".3f"),
+    Column("y", u.pix, "Centre along the rows of the image; 0 is the centre of the first pixel", ".3f"),
+    Column("mag", u.mag, "Total magnitude, integrated to infinity: zeropoint - 2.5 log10(flux)", ".4f"),
+    Column("r_eff", u.pix, "Half-light radius along the major axis", ".4f"),
+    Column("n", _NONE, "Sersic index", ".4f"),
+    Column("q", _NONE, "Axis ratio b/a, in (0, 1]", ".4f"),
+    Column("pa", u.deg, "Position angle of the major axis, counter-clockwise from +y, in [0, 180)", ".3f"),
+    Column("sky", u.pix**-1, "Sky, in image units per pixel", ".5g"),
+)
+
+_DERIVED = (
+    Column("flux", _NONE, "Total flux in image units, integrated to infinity", ".6g"),
+    Column(
+        "r_eff_arcsec",
+        u.arcsec,
+        "Half-light radius along the major axis; NaN where the pixel scale is unknown",
+        ".4f",
+    ),
+    Column(
+        "mu_e_mean",
+        u.mag / u.arcsec**2,
+        "Mean surface brightness inside the half-light ellipse; NaN where the pixel scale is unknown",
+        ".4f",
+    ),
+    Column("ra", u.deg, "Right ascension of the centre (ICRS); NaN without a WCS", ".7f"),
+    Column("dec", u.deg, "Declination of the centre (ICRS); NaN without a WCS", ".7f"),
+    Column("pa_sky", u.deg, "Position angle on the sky, north through east, in [0, 180); NaN without a WCS", ".3f"),
+)
+
+_ROW = (
+    Column("id", None, "Identifier of the object"),
+    Column("path", None, "Image file the object was read from"),
+    Column("snr", _NONE, "Signal-to-noise ratio of the fitted model (matched filter)", ".2f"),
+    Column("chi2_dof", _NONE, "Chi-square per degree of freedom", ".4f"),
+    Column("n_iter", None, "Iterations of the solver"),
+    Column("status", None, "How the fit ended: converged, not_converged, failed or skipped"),
+    Column("flags", None, "Quality bits; their names are in flag_names"),
+    Column("flag_names", None, "Names of the quality bits that are set"),
+    Column("message", None, "What was put right or assumed, or why there is no result"),
+)
+
+COLUMNS: dict[str, Column] = {c.name: c for c in (*_PARAMETERS, *_DERIVED, *_ROW)}
+"""Every declared column by its bare name; ``<name>_err`` follows from ``<name>``."""
+
+
+def component_of(name: str) -> tuple[str, str]:
+    """Split a parameter's name into its component and its bare name.
+
+    Parameters
+    ----------
+    name : str
+        ``"mag"``, ``"bulge_mag"``, ``"disk_r_eff"``.
+
+    Returns
+    -------
+    component, bare : str
+        ``("", "mag")``, ``("bulge", "mag")``, ``("disk", "r_eff")``. A name
+        that ends in no declared column is its own bare name.
+    """
+    if name in COLUMNS:
+        return "", name
+    parts = name.split("_")
+    for i in range(1, len(parts)):  # the longest bare name first: r_eff_arcsec before arcsec
+        if (bare := "_".join(parts[i:])) in COLUMNS:
+            return "_".join(parts[:i]), bare
+    return "", name
+
+
+def column(name: str) -> Column:
+    """The declaration of any column of a catalogue, errors and components included.
+
+    Parameters
+    ----------
+    name : str
+        A column's name. A parameter that only a user's own profile knows is
+        taken as a number without a unit.
+    """
+    if name.endswith("_err"):
+        of = column(name.removesuffix("_err"))
+        return replace(of, name=name, description=f"1-sigma error of {of.name}; NaN where not measurable")
+    component, bare = component_of(name)
+    if bare not in COLUMNS:
+        return Column(name, _NONE, f"Parameter {name} of the model", ".5g")
+    known = COLUMNS[bare]
+    text = f"{known.description} (component {component})" if component else known.description
+    return replace(known, name=name, description=text)
+
+
+def declared(data: dict[str, np.ndarray]) -> Table:
+    """A table whose columns carry their declared unit, description and format.
+
+    Parameters
+    ----------
+    data : dict of str to ndarray
+        By column name; the arrays are not copied.
+    """
+    table = Table(data, copy=False)
+    for name in table.colnames:
+        what = column(name)
+        table[name].unit, table[name].description, table[name].format = what.unit, what.description, what.format
+    return table

@@ -1,0 +1,282 @@
+"""One picture per object: image, mask, model, residual, and the numbers."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Row
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+
+from autogal.flags import Flag
+from autogal.images.cutout import Cutout
+from autogal.results.atomic import atomic
+from autogal.results.columns import component_of
+from autogal.results.measurement import measurement
+
+__all__ = ["object_figure", "object_png"]
+
+_INK, _FAINT, _WARN, _BAD, _GOOD = "#1b1f24", "#7a828c", "#b35c00", "#b3261e", "#1a7f37"
+_EXCLUDED, _PAPER = "#f28e2b", "#e9ebee"
+_COMPONENTS = ("#19c3e6", "#ff4fa3", "#b6e021", "#ffb000")
+_STATUS = {"converged": _GOOD, "not_converged": _WARN, "failed": _BAD, "skipped": _FAINT}
+# What was assumed about the input; every other flag is about the measurement.
+_ASSUMED = (
+    Flag.SIGMA_ESTIMATED | Flag.PSF_DEFAULT | Flag.PSF_CORRECTED | Flag.ZEROPOINT_DEFAULT | Flag.PIXEL_SCALE_DEFAULT
+)
+_LIMIT = 5.0  # range of the residual panel [sigma], the same in every picture so that they compare
+_FINEST = 640  # pixels along a side that a panel can show
+_STRIP = 6.0  # a stamp longer than this, relative to its width, is stretched to be seen
+
+# Layout [inches].
+_WIDTH, _MARGIN, _PANEL, _PITCH = 13.0, 0.16, 2.75, 3.1
+_HEADING, _LINE = 0.92, 0.48  # heading above the panels; one line of numbers below
+
+_NUMBERS = ("mag", "r_eff", "r_eff_arcsec", "n", "q", "pa", "x", "y", "sky")
+_SYMBOLS = {"r_eff_arcsec": "r_eff", "pa": "PA"}
+_UNITS = {"r_eff": " px", "r_eff_arcsec": "″", "pa": "°"}
+
+
+def object_png(
+    path: str | Path, cutout: Cutout, model: np.ndarray | None = None, row: Row | Mapping[str, Any] | None = None
+) -> Path:
+    """Write the picture of one object.
+
+    Parameters
+    ----------
+    path : str or Path
+        PNG file to write; an existing one is replaced.
+    cutout : Cutout
+        Of any shape; a failed one gives a picture that says why.
+    model : ndarray, shape (H, W), optional
+        Fitted model in image units, sky included.
+    row : astropy.table.Row or mapping, optional
+        The object's row of the catalogue.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    AutogalError
+        Where the file cannot be written.
+    """
+    path = Path(path)
+    figure = object_figure(cutout, model, row)
+    with atomic(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # ids may be of any script
+        figure.canvas.print_png(temporary, pil_kwargs={"compress_level": 3})
+    return path
+
+
+def object_figure(
+    cutout: Cutout, model: np.ndarray | None = None, row: Row | Mapping[str, Any] | None = None
+) -> Figure:
+    """The picture of one object, as a matplotlib figure.
+
+    Image, mask and model share one asinh stretch in units of the noise; the
+    residual is in units of sigma, between -5 and 5. Ellipses are half-light
+    ellipses. No state of pyplot is used, so this may run in any thread.
+
+    Parameters
+    ----------
+    cutout, model, row
+        As in :func:`object_png`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With an Agg canvas.
+    """
+    values = dict(zip(row.colnames, row, strict=True)) if isinstance(row, Row) else dict(row or {})
+    lines = _lines(values)
+    height = _HEADING + 0.25 + _PANEL + 0.2 + _LINE * max(1, len(lines)) + 0.05
+    figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
+    FigureCanvasAgg(figure)
+    boxes = [(_MARGIN + k * _PITCH, height - _HEADING - _PANEL, _PANEL, _PANEL) for k in range(4)]
+    panels = [figure.add_axes((x / _WIDTH, y / height, w / _WIDTH, h / height), anchor="NW") for x, y, w, h in boxes]
+    _heading(figure, cutout, values)
+    _numbers(figure, lines)
+    if cutout.image.size:
+        _images(figure, panels, cutout, model, values)
+    else:
+        for axes, title in zip(panels, ("image", "mask", "model", "residual"), strict=True):
+            _frame(axes, title, note="no image")
+    return figure
+
+
+def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarray | None, values: dict) -> None:
+    """Fill the four panels."""
+    height, width = cutout.shape
+    coarse = np.s_[:: max(1, math.ceil(height / _FINEST)), :: max(1, math.ceil(width / _FINEST))]
+    image, mask = cutout.image[coarse], cutout.mask[coarse]
+    blank = np.full(image.shape, np.nan)
+    sigma = blank if cutout.sigma is None else cutout.sigma[coarse]
+    model = blank if model is None else np.asarray(model)[coarse]
+    light = image[~mask & np.isfinite(image)]
+    fitted = bool(np.isfinite(model).any())
+
+    level, noise = _stretch(light, sigma[~mask], float(values.get("sky", np.nan)))
+    peaks = [np.percentile(light, 99.8)] if light.size else []
+    peaks += [np.nanmax(model)] if fitted else []
+    place = {
+        "extent": (-0.5, width - 0.5, -0.5, height - 0.5),
+        "origin": "lower",
+        "interpolation": "nearest",
+        "aspect": "equal" if max(cutout.shape) <= _STRIP * min(cutout.shape) else "auto",
+    }
+    brightest = max([(peak - level) / noise for peak in peaks] + [5.0])
+    shades = {"vmin": math.asinh(-1.0), "vmax": math.asinh(brightest)}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pull = np.where(np.isfinite(sigma) & (sigma > 0), (image - model) / sigma, np.nan)
+
+    panels[0].imshow(np.arcsinh((image - level) / noise), cmap=_map("magma"), **shades, **place)
+    panels[1].imshow(np.arcsinh((image - level) / noise), cmap=_map("gray_r"), **shades, **place)
+    panels[1].imshow(_veil(mask, _EXCLUDED, 0.6), **place)
+    panels[2].imshow(np.arcsinh((model - level) / noise), cmap=_map("magma"), **shades, **place)
+    residual = panels[3].imshow(pull, cmap=_map("RdBu_r"), vmin=-_LIMIT, vmax=_LIMIT, **place)
+    # Excluded pixels stay visible, but pale: they had no say in the fit.
+    panels[3].imshow(_veil(mask, _PAPER, 0.75), **place)
+
+    share = np.count_nonzero(cutout.mask) / cutout.mask.size
+    _frame(panels[0], "image", f"{width} × {height} px")
+    _frame(panels[1], "mask", "< 1 % excluded" if 0 < share < 0.01 else f"{share:.0%} excluded".replace("%", " %"))
+    _frame(panels[2], "model", note="" if fitted else "no model")
+    _frame(panels[3], "residual / σ", note="" if fitted else "no model")
+    if light.size:
+        known = not cutout.flags & Flag.PIXEL_SCALE_DEFAULT
+        _scale_bar(panels[0], width, cutout.pixel_scale if known else None)
+    for axes in (panels[0], panels[2]):
+        _ellipses(axes, values)
+        axes.set(xlim=place["extent"][:2], ylim=place["extent"][2:])
+    box = panels[3].get_position(original=True)
+    bar = figure.colorbar(residual, cax=figure.add_axes((box.x1 + 0.008, box.y0, 0.007, box.height)))
+    bar.set_ticks([-_LIMIT, 0, _LIMIT], labels=[f"−{_LIMIT:g}", "0", f"+{_LIMIT:g}"])
+    bar.ax.tick_params(length=0, labelsize=8, colors=_FAINT, pad=2)
+    bar.outline.set_visible(False)
+
+
+def _stretch(light: np.ndarray, sigma: np.ndarray, sky: float) -> tuple[float, float]:
+    """Level shown as dark, and scale of the asinh: 1.5 times the noise; finite, the scale positive."""
+    if not light.size:
+        return 0.0, 1.0
+    level = sky if math.isfinite(sky) else float(np.median(light))
+    sigma = sigma[np.isfinite(sigma) & (sigma > 0)]
+    noise = float(np.median(sigma)) if sigma.size else 1.4826 * float(np.median(np.abs(light - level)))
+    return level, 1.5 * noise or float(np.ptp(light)) or 1.0
+
+
+def _veil(mask: np.ndarray, colour: str, opacity: float) -> np.ndarray:
+    """A layer of one colour over the excluded pixels, clear elsewhere."""
+    layer = np.zeros((*mask.shape, 4), np.float32)
+    layer[mask] = to_rgba(colour, opacity)
+    return layer
+
+
+def _map(name: str):
+    """A colour map that shows pixels without a value as bare paper."""
+    return colormaps[name].with_extremes(bad=_PAPER)
+
+
+def _frame(axes: Axes, title: str, detail: str = "", note: str = "") -> None:
+    """Title and detail above the place of a panel, whatever the shape of what it shows."""
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_color("#c9ced6")
+    figure, box = axes.figure, axes.get_position(original=True)
+    figure.text(box.x0, box.y1 + 0.015, title, fontsize=10, color=_INK, weight="bold")
+    figure.text(box.x1, box.y1 + 0.015, detail, fontsize=8.5, color=_FAINT, ha="right")
+    if note:
+        axes.set_facecolor(_PAPER)
+        figure.text((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, note, fontsize=10, color=_FAINT, ha="center")
+
+
+def _ellipses(axes: Axes, values: dict) -> None:
+    """The half-light ellipse of each component."""
+    sizes = [name for name in values if component_of(name)[1] == "r_eff" and f"{name}_err" in values]
+    for name, colour in zip(sizes, _COMPONENTS, strict=False):
+        prefix = name.removesuffix("r_eff")
+        x, y, q, pa = (float(values.get(prefix + key, values.get(key, np.nan))) for key in ("x", "y", "q", "pa"))
+        r_eff = float(values[name])
+        if np.isfinite([x, y, q, pa, r_eff]).all():
+            # With no rotation the long side points up: +y, from where pa is counted.
+            axes.add_patch(Ellipse((x, y), 2 * r_eff * q, 2 * r_eff, angle=pa, fill=False, ec=colour, lw=1.1))
+
+
+def _scale_bar(axes: Axes, width: int, pixel_scale: float | None) -> None:
+    """A round length, at most 0.3 of the panel; in pixels where their size is unknown."""
+    scale, unit = (pixel_scale, "″") if pixel_scale else (1.0, " px")
+    longest = 0.3 * width * scale
+    power = 10.0 ** math.floor(math.log10(longest))
+    length = power * max(k for k in (1, 2, 5) if k * power <= longest * (1 + 1e-9))
+    start, end = 0.05, 0.05 + length / (scale * width)
+    axes.plot([start, end], [0.05, 0.05], transform=axes.transAxes, color="white", lw=2, solid_capstyle="butt")
+    middle = (start + end) / 2
+    axes.text(middle, 0.07, f"{length:g}{unit}", transform=axes.transAxes, color="white", fontsize=8, ha="center")
+
+
+def _heading(figure: Figure, cutout: Cutout, values: dict) -> None:
+    """The id, how the fit ended, its flags in words, and why there is no result."""
+    left, right, height = _MARGIN / _WIDTH, 1 - 1.5 * _MARGIN / _WIDTH, figure.get_figheight()
+    first, second = 1 - 0.31 / height, 1 - 0.52 / height
+    figure.text(left, first, _short(cutout.id, 70), fontsize=14, weight="bold", color=_INK, parse_math=False)
+    status = str(values.get("status") or ("failed" if cutout.error else ""))
+    colour = _STATUS.get(status, _INK)
+    figure.text(right, first, status.replace("_", " "), fontsize=12, weight="bold", color=colour, ha="right")
+
+    flags, x = Flag(int(values.get("flags", cutout.flags))), left
+    for some, colour in ((flags & ~_ASSUMED, _WARN), (flags & _ASSUMED, _FAINT)):
+        if words := " · ".join(_word(flag) for flag in some):
+            drawn = figure.text(x, second, words, fontsize=9.5, color=colour)
+            x = drawn.get_window_extent(figure.canvas.get_renderer()).x1 / figure.bbox.width + 0.018
+    if np.isfinite(values.get("chi2_dof", np.nan)):
+        quality = "S/N {snr:.4g}    χ²/dof {chi2_dof:.3f}    iterations {n_iter}".format_map(values)
+        figure.text(right, second, quality, fontsize=9.5, color=_FAINT, ha="right")
+    if cutout.error:
+        figure.text(left, 0.2 / height, _short(cutout.error, 170), fontsize=10.5, color=_BAD, parse_math=False)
+
+
+def _short(text: str, longest: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _word(flag: Flag) -> str:
+    return flag.name.lower().replace("_", " ").replace("psf", "PSF").replace("low sn", "low S/N")
+
+
+def _lines(values: dict) -> list[list[tuple[str, str]]]:
+    """Labels and numbers to write, a line per component; none where nothing was measured."""
+    lines: dict[str, list[tuple[str, str]]] = {}
+    measured = False
+    for bare in _NUMBERS:
+        for name in values:
+            component, of = component_of(name)
+            if of == bare and f"{name}_err" in values:
+                value, error = float(values[name]), float(values[f"{name}_err"])
+                measured |= math.isfinite(value)
+                label = f"{component} {_SYMBOLS.get(bare, bare)}".strip()
+                lines.setdefault(component, []).append((label, measurement(value, error) + _UNITS.get(bare, "")))
+    return [lines[component] for component in sorted(lines)] if measured else []
+
+
+def _numbers(figure: Figure, lines: list[list[tuple[str, str]]]) -> None:
+    height = figure.get_figheight()
+    top = height - _HEADING - _PANEL - 0.28
+    for k, line in enumerate(lines):
+        y = top - k * _LINE
+        for column, (label, text) in enumerate(line):
+            x = (_MARGIN + 1.43 * column) / _WIDTH
+            figure.text(x, y / height, label, fontsize=8.5, color=_FAINT, parse_math=False)
+            figure.text(x, (y - 0.21) / height, text, fontsize=10, color=_INK)

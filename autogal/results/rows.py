@@ -1,0 +1,180 @@
+"""From a fit to the rows of a catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from astropy.table import Table
+
+from autogal import flags as quality
+from autogal.images.cutout import Cutout
+from autogal.results.celestial import local_sky, position_angle
+from autogal.results.columns import component_of, declared
+
+__all__ = ["MEASURED", "build_table", "join_tables", "measured"]
+
+MEASURED = ("converged", "not_converged")
+"""The words of ``status`` whose rows carry numbers; all others are NaN."""
+
+
+def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
+    """The catalogue of a fit: one row per cutout, in their order.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout, length N
+        What was fitted, failed inputs included.
+    fitted : Fitted
+        One item per cutout, in the same order.
+
+    Returns
+    -------
+    astropy.table.Table
+        N rows; a unit and a description on every column. What was not
+        measured is NaN.
+    """
+    values, covariance, status = measured(cutouts, fitted)
+    errors = _errors(np.diagonal(covariance, axis1=1, axis2=2), values)
+    numbers: dict[str, np.ndarray] = {}
+    for p, name in enumerate(fitted.parameters):
+        numbers[name], numbers[f"{name}_err"] = values[:, p], errors[:, p]
+    for component in dict.fromkeys(component_of(name)[0] for name in fitted.parameters):
+        numbers |= _derive(component, cutouts, numbers, list(fitted.parameters), covariance)
+
+    gone = _unmeasured(status)
+    dof = np.asarray(fitted.dof, dtype=float)
+    chi2_dof = np.divide(fitted.chi2, dof, out=np.full(len(dof), np.nan), where=dof > 0)
+    bits = [int(c.flags) | int(f) for c, f in zip(cutouts, fitted.flags, strict=True)]
+    return declared(
+        {
+            "id": _words([c.id for c in cutouts]),
+            "path": _words([c.path or "" for c in cutouts]),
+            **numbers,
+            "snr": np.where(gone, np.nan, fitted.snr),
+            "chi2_dof": np.where(gone, np.nan, chi2_dof),
+            "n_iter": np.asarray(fitted.n_iter, dtype=np.int32),
+            "status": _words(status),
+            "flags": np.asarray(bits, dtype=np.int32),
+            "flag_names": _words([" ".join(quality.names(b)) for b in bits]),
+            "message": _words([_message(c) for c in cutouts]),
+        }
+    )
+
+
+def measured(cutouts: Sequence[Cutout], fitted) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """A fit's numbers with everything that was not measured set to NaN.
+
+    A fit that failed still carries its starting values; they must not reach a
+    catalogue.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout, length N
+    fitted : Fitted
+        One item per cutout, in the same order; it is not changed.
+
+    Returns
+    -------
+    values : ndarray, shape (N, P)
+    covariance : ndarray, shape (N, P, P)
+    status : list of str, length N
+
+    Raises
+    ------
+    ValueError
+        Where the fit does not have one item per cutout.
+    """
+    values, covariance = np.array(fitted.values, float), np.array(fitted.covariance, float)
+    if not len(cutouts) == len(values) == len(covariance) == len(fitted.status):
+        raise ValueError(f"{len(cutouts)} cutouts, but {len(values)} fits")
+    status = ["failed" if c.error is not None else str(s) for c, s in zip(cutouts, fitted.status, strict=True)]
+    gone = _unmeasured(status)
+    values[gone] = np.nan
+    covariance[gone] = np.nan
+    values[~np.isfinite(values)] = np.nan
+    return values, covariance, status
+
+
+def join_tables(parts: Sequence[Table]) -> Table:
+    """Blocks of one catalogue as one table, with every column's declaration.
+
+    Parameters
+    ----------
+    parts : sequence of astropy.table.Table
+        At least one; the same columns in each.
+    """
+    return declared({name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0].colnames})
+
+
+def _unmeasured(status: Sequence[str]) -> np.ndarray:
+    return np.array([s not in MEASURED for s in status], dtype=bool)
+
+
+def _errors(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """1-sigma errors; NaN for a variance that is zero, negative or infinite."""
+    usable = np.isfinite(variance) & np.isfinite(values) & (variance > 0)
+    return np.sqrt(variance, out=np.full(np.shape(values), np.nan), where=usable)
+
+
+def _derive(
+    component: str,
+    cutouts: Sequence[Cutout],
+    numbers: dict[str, np.ndarray],
+    parameters: list[str],
+    covariance: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Columns that follow from one component's parameters, with their errors."""
+    prefix = f"{component}_" if component else ""
+    derived: dict[str, np.ndarray] = {}
+
+    def add(name: str, value: np.ndarray, error: np.ndarray | None = None) -> None:
+        derived[prefix + name] = value
+        if error is not None:
+            derived[f"{prefix}{name}_err"] = error
+
+    def has(*names: str) -> bool:
+        return all(prefix + name in numbers for name in names)
+
+    scale = np.array([np.nan if c.flags & quality.Flag.PIXEL_SCALE_DEFAULT else c.pixel_scale for c in cutouts])
+    if has("mag"):
+        mag, mag_err = numbers[prefix + "mag"], numbers[f"{prefix}mag_err"]
+        flux = 10 ** (-0.4 * (mag - np.array([c.zeropoint for c in cutouts])))
+        add("flux", flux, flux * mag_err * 0.4 * np.log(10))
+    if has("r_eff"):
+        r_eff = numbers[prefix + "r_eff"]
+        add("r_eff_arcsec", r_eff * scale, numbers[f"{prefix}r_eff_err"] * scale)
+    if has("mag", "r_eff", "q"):
+        # Half the flux over the area of the half-light ellipse (Graham & Driver 2005, eq. 9).
+        q = numbers[prefix + "q"]
+        mu = mag + 2.5 * np.log10(2 * np.pi * q * (r_eff * scale) ** 2)
+        of = [parameters.index(prefix + name) for name in ("mag", "r_eff", "q")]
+        slope = np.stack([np.ones_like(q), 5 / np.log(10) / r_eff, 2.5 / np.log(10) / q], axis=1)
+        variance = np.einsum("ni,nij,nj->n", slope, covariance[:, of][:, :, of], slope)
+        add("mu_e_mean", mu, _errors(variance, mu))
+    # A component without a centre of its own has the shared one.
+    at = prefix if has("x", "y") else ""
+    if at + "x" in numbers and at + "y" in numbers:
+        places = [
+            local_sky(c.wcs, x, y) for c, x, y in zip(cutouts, numbers[at + "x"], numbers[at + "y"], strict=True)
+        ]
+        if at == prefix:
+            ra, dec = np.array([place[:2] for place in places]).reshape(-1, 2).T
+            add("ra", ra)
+            add("dec", dec)
+        if has("pa"):
+            turns = zip(places, numbers[prefix + "pa"], numbers[f"{prefix}pa_err"], strict=True)
+            angles = np.array([position_angle(place[2], pa, err) for place, pa, err in turns])
+            add("pa_sky", *angles.reshape(-1, 2).T)
+    return derived
+
+
+def _words(texts: Sequence[str]) -> np.ndarray:
+    """Text as a column: of type text even where there is no row."""
+    return np.array(texts, dtype=str)
+
+
+def _message(cutout: Cutout) -> str:
+    """One line of what a reader of this row should know."""
+    parts = ([cutout.error] if cutout.error else []) + list(cutout.notes)
+    return " ".join(" ".join(part.split()) for part in parts)

@@ -1,0 +1,153 @@
+"""One screen at the end of a run: what happened, and where things are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from autogal import flags as quality
+from autogal.results.catalogue import Catalogue
+
+__all__ = ["summary", "print_summary"]
+
+# How each word of the status column is shown.
+_STYLES = {"converged": "green", "not_converged": "yellow", "failed": "red", "skipped": "dim"}
+
+_FILE_WIDTH = 200  # characters: a file or a pipe has no edge at which paths must break
+
+
+def summary(
+    catalogue: Catalogue,
+    elapsed: float,
+    written: Mapping[str, str | Path] | None = None,
+    failures: int = 5,
+) -> Group:
+    """What to show at the end of a run.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    elapsed : float
+        Wall-clock time of the run [s].
+    written : mapping of str to path, optional
+        What was written where: ``{"catalogue": ..., "pictures": ...}``.
+    failures : int
+        How many rows without a result to name.
+
+    Returns
+    -------
+    rich.console.Group
+    """
+    table = catalogue.table
+    status = Counter(str(word) for word in table["status"])
+    parts: list[Table | Text] = [_headline(len(table), status, elapsed)]
+    if raised := _flag_table(np.asarray(table["flags"], dtype=int)):
+        parts.append(raised)
+    if catalogue.seconds:
+        parts.append(_times(catalogue.seconds))
+    if lost := _failure_table(table, failures):
+        parts.append(lost)
+    if written:
+        parts.append(_places(written))
+    return Group(*parts)
+
+
+def print_summary(
+    catalogue: Catalogue,
+    elapsed: float,
+    written: Mapping[str, str | Path] | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print :func:`summary` on the terminal, or plainly into a file or pipe.
+
+    Parameters
+    ----------
+    catalogue, elapsed, written
+        As in :func:`summary`.
+    console : rich.console.Console, optional
+        By default standard output.
+    """
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(summary(catalogue, elapsed, written))
+
+
+def _headline(total: int, status: Counter[str], elapsed: float) -> Text:
+    rate = f", {total / elapsed:.3g} galaxies/s" if elapsed > 0 else ""
+    line = Text(f"{total} {'object' if total == 1 else 'objects'}", style="bold")
+    line.append(f" in {_duration(elapsed)}{rate}", style="not bold")
+    for word, style in _STYLES.items():
+        if status[word]:
+            share = 100 * status[word] / total
+            line.append(f"\n  {word:<14}{status[word]:>7}  {share:5.1f} %", style=f"not bold {style}")
+    return line
+
+
+def _flag_table(bits: np.ndarray) -> Table | None:
+    """How many rows carry each flag, the commonest first; None where none does."""
+    counts = {flag: int(np.count_nonzero(bits & flag.value)) for flag in quality.Flag}
+    raised = sorted((flag for flag in counts if counts[flag]), key=lambda flag: -counts[flag])
+    if not raised:
+        return None
+    grid = _grid("Flags")
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(style="dim")
+    for flag in raised:
+        grid.add_row(f"  {flag.name}", str(counts[flag]), quality.DESCRIPTIONS[flag])
+    return grid
+
+
+def _times(seconds: Mapping[str, float]) -> Text:
+    stages = "   ".join(f"{stage} {_duration(spent)}" for stage, spent in seconds.items())
+    return Text.assemble(("Time  ", "bold"), stages)
+
+
+def _failure_table(table, most: int) -> Table | None:
+    """The first rows without a result, with the reason; None where there are none."""
+    rows = [i for i, word in enumerate(table["status"]) if word == "failed"]
+    if not rows or not most:
+        return None
+    more = f", the first {most}" if len(rows) > most else ""
+    grid = _grid(f"Without a result ({len(rows)}{more})")
+    grid.add_column(no_wrap=True, max_width=30, overflow="ellipsis")
+    grid.add_column(style="dim")
+    for i in rows[:most]:
+        reason = str(table["message"][i]) or str(table["flag_names"][i]) or "The fit failed."
+        # Words of others: never read as markup.
+        grid.add_row(Text(f"  {table['id'][i]}"), Text(reason if len(reason) <= 200 else reason[:199] + "…"))
+    return grid
+
+
+def _places(written: Mapping[str, str | Path]) -> Text:
+    width = max(map(len, written)) + 2
+    line = Text("Written", style="bold")
+    for what, where in written.items():
+        line.append(f"\n  {what:<{width}}", style="not bold")
+        line.append(str(where), style="not bold cyan")
+    return line
+
+
+def _grid(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2, 0, 0)
+    )
+
+
+def _duration(seconds: float) -> str:
+    """A time as people say it: 0.42 s, 12 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

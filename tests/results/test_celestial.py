@@ -1,0 +1,108 @@
+"""Sky positions and angles, against astropy's own coordinates."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import Angle, SkyCoord
+from astropy.wcs import WCS
+
+from autogal.results.celestial import local_sky, position_angle
+
+from .scenes import sky_wcs
+
+X, Y = 12.3, 47.9
+
+
+def expected_angle(wcs, pa, step=0.1):
+    """Position angle from one sky coordinate to another along the major axis."""
+    dx, dy = -np.sin(np.deg2rad(pa)) * step, np.cos(np.deg2rad(pa)) * step
+    start, end = (wcs.pixel_to_world(X + k * dx, Y + k * dy).icrs for k in (0, 1))
+    return start.position_angle(end).deg % 180
+
+
+def assert_same_axis(one, other, within=1e-3):
+    assert abs((one - other + 90) % 180 - 90) < within, (one, other)
+
+
+@pytest.mark.parametrize("rotation", [0, 17, 90, 135, 180, 251.5])
+@pytest.mark.parametrize("flip", [True, False], ids=["east left", "east right"])
+@pytest.mark.parametrize("pa", [0.0, 33.0, 90.0, 179.5])
+def test_position_angle_on_the_sky(rotation, flip, pa):
+    wcs = sky_wcs(rotation, flip)
+    _, _, jacobian = local_sky(wcs, X, Y)
+    angle, error = position_angle(jacobian, pa, 2.0)
+    assert 0 <= angle < 180
+    assert_same_axis(angle, expected_angle(wcs, pa))
+    assert error == pytest.approx(2.0, rel=1e-6)
+
+
+def test_position_angle_in_plain_words():
+    """North up, east left: the same angle. Mirrored: the other way round. Turned: it turns."""
+    assert_same_axis(position_angle(local_sky(sky_wcs(), 30, 25)[2], 30)[0], 30)
+    assert_same_axis(position_angle(local_sky(sky_wcs(flip=False), 30, 25)[2], 30)[0], 150)
+    upside_down = sky_wcs(rotation=90)
+    north = upside_down.wcs.cd[1] / np.linalg.norm(upside_down.wcs.cd[1])
+    to_north = np.rad2deg(np.arctan2(-north[0], north[1])) % 180
+    assert_same_axis(position_angle(local_sky(upside_down, 30, 25)[2], to_north)[0], 0)
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(150, 2), (359.9999, -30), (0.00001, 60), (45, 89.9995), (200, -89.999)])
+def test_coordinates_near_the_wrap_and_the_poles(ra, dec):
+    wcs = sky_wcs(rotation=23, ra=ra, dec=dec)
+    got_ra, got_dec, jacobian = local_sky(wcs, X, Y)
+    there = wcs.pixel_to_world(X, Y).icrs
+    assert SkyCoord(got_ra * u.deg, got_dec * u.deg).separation(there).arcsec < 1e-6
+    assert 0 <= got_ra < 360
+    assert_same_axis(position_angle(jacobian, 62)[0], expected_angle(wcs, 62), within=0.02)
+    assert abs(np.linalg.det(jacobian)) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_pixels_that_are_not_square():
+    wcs = sky_wcs()
+    wcs.wcs.cd = np.diag([-0.2, 0.6]) / 3600
+    wcs.wcs.set()
+    _, _, jacobian = local_sky(wcs, X, Y)
+    angle, error = position_angle(jacobian, 40.0, 0.01)
+    assert_same_axis(angle, expected_angle(wcs, 40.0))
+    slope = (expected_angle(wcs, 40.05) - expected_angle(wcs, 39.95)) / 0.1
+    assert error == pytest.approx(abs(slope) * 0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("ctype", [("GLON-TAN", "GLAT-TAN"), ("DEC--TAN", "RA---TAN")], ids=["galactic", "swapped"])
+def test_other_frames_and_axis_orders(ctype):
+    wcs = sky_wcs(rotation=10, ctype=ctype, ra=20.0, dec=10.0)
+    ra, dec, jacobian = local_sky(wcs, X, Y)
+    there = wcs.pixel_to_world(X, Y).icrs
+    assert SkyCoord(ra * u.deg, dec * u.deg).separation(there).arcsec < 1e-6
+    assert_same_axis(position_angle(jacobian, 77)[0], expected_angle(wcs, 77))
+
+
+def test_old_equinox_is_precessed():
+    wcs = sky_wcs()
+    wcs.wcs.radesys, wcs.wcs.equinox = "FK4", 1950.0
+    wcs.wcs.set()
+    ra, _, _ = local_sky(wcs, X, Y)
+    assert ra == pytest.approx(wcs.pixel_to_world(X, Y).icrs.ra.deg, abs=1e-9)
+    assert abs(ra - 150) > 0.5
+
+
+def test_extra_axes_are_dropped():
+    cube = WCS(naxis=3)
+    cube.wcs.ctype = "RA---TAN", "DEC--TAN", "FREQ"
+    cube.wcs.crval, cube.wcs.crpix, cube.wcs.cdelt = (150, 2, 1e9), (31, 26, 1), (-0.5 / 3600, 0.5 / 3600, 1e6)
+    assert local_sky(cube, X, Y)[:2] == pytest.approx(local_sky(sky_wcs(), X, Y)[:2], abs=1e-10)
+
+
+def test_no_celestial_solution_is_nan():
+    linear = WCS(naxis=2)
+    for wcs, x in [(None, X), (linear, X), (sky_wcs(), np.nan)]:
+        ra, dec, jacobian = local_sky(wcs, x, Y)
+        assert np.isnan([ra, dec, *jacobian.ravel(), *position_angle(jacobian, 10, 1)]).all()
+
+
+def test_the_wcs_is_not_changed():
+    wcs = sky_wcs(rotation=12)
+    before = wcs.to_header_string()
+    local_sky(wcs, X, Y)
+    assert wcs.to_header_string() == before
+    assert Angle(wcs.wcs.crval[0] * u.deg).deg == 150

@@ -1,0 +1,68 @@
+"""The screen at the end of a run."""
+
+import io
+
+import numpy as np
+from rich.console import Console
+
+from autogal.flags import DESCRIPTIONS, Flag
+from autogal.images.cutout import Cutout
+from autogal.results import Catalogue, print_summary
+
+from .scenes import make_cutout, make_fit
+
+
+def printed(catalogue, elapsed=10.0, width=None, **wishes):
+    stream = io.StringIO()
+    print_summary(catalogue, elapsed, console=Console(file=stream, width=width, highlight=False), **wishes)
+    return stream.getvalue()
+
+
+def test_what_happened_and_where_it_is(run):
+    places = {"catalogue": "run1/catalogue.fits", "pictures": "run1/objects"}
+    text = printed(Catalogue.from_fitted(*run), 6.0, written=places)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "3 objects in 6 s, 0.5 galaxies/s" in lines
+    assert "converged 1 33.3 %" in lines and "failed 2 66.7 %" in lines
+    assert f"BAD_INPUT 1 {DESCRIPTIONS[Flag.BAD_INPUT]}" in lines
+    assert "Time segment 0.5 s fit 2 s" in lines
+    assert "missing There is no file missing.fits." in lines
+    assert "lost NOT_CONVERGED" in lines
+    assert "catalogue run1/catalogue.fits" in lines and "pictures run1/objects" in lines
+
+
+def test_flags_are_ordered_by_how_many_rows_carry_them():
+    flags = np.array([int(Flag.EDGE), int(Flag.EDGE | Flag.LOW_SN), int(Flag.EDGE)])
+    text = printed(Catalogue.from_fitted([make_cutout(str(k)) for k in range(3)], make_fit(3, flags=flags)))
+    assert text.index("EDGE") < text.index("LOW_SN")
+    assert "Without a result" not in text and "Written" not in text
+
+
+def test_a_large_run_with_every_flag_fits_on_a_screen():
+    n = 100
+    cutouts = [Cutout.failed(f"object-{k}", f"There is no file {'folder/' * 40}{k}.fits.") for k in range(n)]
+    every = sum(int(flag) for flag in Flag)
+    text = printed(Catalogue.from_fitted(cutouts, make_fit(n, flags=np.full(n, every))), width=160)
+    assert len(text.splitlines()) <= 45
+    assert "Without a result (100, the first 5)" in text and "object-5" not in text
+
+
+def test_names_are_never_read_as_markup():
+    text = printed(Catalogue.from_fitted([Cutout.failed("[red]a[/]", "No [bold]file[/nothing].")], make_fit(1)))
+    assert "[red]a[/]" in text and "No [bold]file[/nothing]." in text
+
+
+def test_a_long_path_in_a_pipe_stays_in_one_piece():
+    path = "/data/" + "long-folder-name/" * 8 + "catalogue.fits"
+    assert path in printed(Catalogue.from_fitted([make_cutout()], make_fit(1)), written={"catalogue": path})
+
+
+def test_times_are_said_as_people_say_them():
+    catalogue = Catalogue.from_fitted([make_cutout()], make_fit(1))
+    said = {0.123: "0.12 s", 12.3: "12 s", 59.7: "1 min 00 s", 200: "3 min 20 s", 7500: "2 h 05 min"}
+    for seconds, text in said.items():
+        assert f" in {text}" in printed(catalogue, seconds)
+
+
+def test_an_empty_run():
+    assert "0 objects in 0 s" in printed(Catalogue.from_fitted([], make_fit(0)), 0.0)
