@@ -171,7 +171,9 @@ def _of_unit(unit: str, look: _Look, pixel_scale: float | None) -> float | None:
     if maggies:
         return 22.5 if unit.lower().lstrip().startswith("n") else 0.0
     plain = re.sub(r"\s*(/\s*pix(el)?|pix(el)?\s*(\*\*|\^)?\s*-1)\s*$", "", unit, flags=re.IGNORECASE)
-    parsed = units.Unit(plain, parse_strict="silent") if plain else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # discouraged spellings
+        parsed = units.Unit(plain, parse_strict="silent") if plain else None
     if parsed is None or isinstance(parsed, units.UnrecognizedUnit):
         return None
     if parsed.is_equivalent(units.Jy):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import re
 import warnings
@@ -15,6 +18,7 @@ from autogal.errors import AutogalError
 
 __all__ = ["FitsImage", "read", "split_selection"]
 
+_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _SELECTION = re.compile(r"^(?P<file>.+)\[(?P<hdu>[^\[\]]+)\]$", re.DOTALL)
 
 
@@ -99,9 +103,21 @@ def read(path: str, hdu: str | int | None = None) -> FitsImage:
     except Exception as error:  # astropy raises nearly anything on a broken file
         if os.path.getsize(file) == 0:
             raise AutogalError(f"{file} is empty.", "Fetch the file again.") from error
-        if isinstance(error, OSError) and ("SIMPLE" in str(error) or "corrupt" in str(error)):
+        if not _begins_as_fits(file):
             raise AutogalError(f"{file} is not a FITS file.", "Give a FITS image.") from error
         raise AutogalError(f"{file} is truncated or damaged: {_line(error)}.", "Fetch the file again.") from error
+
+
+def _begins_as_fits(file: str) -> bool:
+    """Whether a file, unpacked, begins as FITS must; one too short to tell does not."""
+    try:
+        with open(file, "rb") as raw:
+            magic = raw.read(6)
+        unpack = next((opener for start, opener in _PACKED.items() if magic.startswith(start)), open)
+        with unpack(file, "rb") as content:
+            return content.read(6) == b"SIMPLE"
+    except (OSError, EOFError, lzma.LZMAError):
+        return False
 
 
 def _line(error: Exception) -> str:

@@ -14,6 +14,7 @@ import os
 import re
 
 import numpy as np
+import pyarrow.parquet
 from astropy.table import Table
 
 from autogal.errors import AutogalError
@@ -132,11 +133,10 @@ def _table(path: str) -> tuple[list[str], list]:
                 lines = (line for line in file if line.strip() and not line.startswith("#"))
                 rows = list(csv.reader(lines, skipinitialspace=True))
             return (rows[0], rows[1:]) if rows else ([], [])
-        if path.lower().endswith(".ecsv"):
-            kind = "ascii.ecsv"
-        else:
-            kind = "parquet" if path.lower().endswith((".parquet", ".pq")) else "fits"
-        table = Table.read(path, format=kind)
+        if path.lower().endswith((".parquet", ".pq")):
+            columns = pyarrow.parquet.read_table(path).to_pydict()
+            return list(columns), list(zip(*columns.values()))
+        table = Table.read(path, format="ascii.ecsv" if path.lower().endswith(".ecsv") else "fits")
         return list(table.colnames), list(zip(*(table[name] for name in table.colnames)))
     except FileNotFoundError:
         raise AutogalError(f"No such manifest: {path}.", "Check the path.") from None

@@ -98,7 +98,7 @@ def _without_pedestal(psf: np.ndarray, notes: list[str]) -> np.ndarray:
     flat = abs(corners) >= _FLAT * abs(border) and corners * border > 0
     if not flat:
         return psf
-    if abs(corners) > _PEDESTAL * (psf.max() - corners):
+    if min(abs(corners), abs(border)) > _PEDESTAL * (psf.max() - corners):
         notes.append(f"PSF had a constant of {corners:.4g} under it ({corners / psf.max():.1%} of its peak): subtracted.")
         return psf - corners
     light = corners * psf.size / psf.sum()

@@ -1,0 +1,32 @@
+"""Flags and the error: what catalogues and users rely on."""
+
+import pickle
+
+from autogal.errors import AutogalError
+from autogal.flags import DESCRIPTIONS, Flag, names
+
+
+def test_values_never_change():
+    assert {flag.name: flag.value for flag in Flag} == {
+        "BAD_INPUT": 1, "NO_TARGET": 2, "MASK_FALLBACK": 4, "START_FALLBACK": 8, "SIGMA_ESTIMATED": 16, "PSF_DEFAULT": 32,
+        "NOT_CONVERGED": 64, "AT_BOUND": 128, "POOR_FIT": 256, "LOW_SN": 512, "BLENDED": 1024, "EDGE": 2048, "SATURATED": 4096,
+        "FEW_PIXELS": 8192, "SINGULAR_COVARIANCE": 16384, "PSF_CORRECTED": 32768, "ZEROPOINT_DEFAULT": 65536,
+        "PIXEL_SCALE_DEFAULT": 131072,
+    }  # fmt: skip
+
+
+def test_every_flag_is_described_in_a_sentence():
+    assert set(DESCRIPTIONS) == set(Flag)
+    assert all(text.endswith(".") and text[0].isupper() for text in DESCRIPTIONS.values())
+
+
+def test_names():
+    assert names(0) == []
+    assert names(Flag.EDGE | Flag.BAD_INPUT) == ["BAD_INPUT", "EDGE"]
+    assert names(1 << 30) == []
+
+
+def test_error_says_what_and_what_to_do_and_survives_pickling():
+    error = pickle.loads(pickle.dumps(AutogalError("It is broken.", "Mend it.")))
+    assert (error.what, error.remedy, str(error)) == ("It is broken.", "Mend it.", "It is broken.\nMend it.")
+    assert str(AutogalError("It is broken.")) == "It is broken."
