@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import PurePath
 from typing import Any
 
@@ -119,8 +120,9 @@ _WORDS = {
     "objects.fits": (True, False, "auto"),
     "objects.png": (True, False, "auto"),
 }
-_POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "survey.pixel_scale", "survey.psf_fwhm",
-             "survey.psf_beta", "survey.gain", "survey.sky_sigma")
+_POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "solver.max_iterations",
+             "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 _METHODS = ("model", "solver", "uncertainty", "segment", "initialise")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _lock = threading.Lock()
@@ -154,6 +156,15 @@ def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
     return settings
 
 
+def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
+    """Key and default of every number and switch of the packaged choices: the groups have no schema to check them."""
+    for group in _METHODS:
+        file = resources.files(CONFIG_MODULE).joinpath(group, f"{settings[group].name}.yaml")
+        if file.is_file():
+            defaults = OmegaConf.create(file.read_text(encoding="utf-8"))
+            yield from ((f"{group}.{key}", value) for key, value in defaults.items() if isinstance(value, bool | int | float))
+
+
 def known_keys() -> list[str]:
     """Every key of the default configuration, groups and nodes included, as ``solver.max_iterations``."""
     return list(_flatten(_compose("fit", ())))
@@ -173,15 +184,20 @@ def check(settings: DictConfig) -> None:
             if value not in words:
                 listed = ", ".join(str(word).lower() for word in words)
                 raise AutogalError(f"{key}={value} is not possible.", f"Choose one of: {listed}.")
+        for group in _METHODS:
+            if OmegaConf.select(settings, f"{group}.name") is None:
+                raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
+        for key, default in _numbers(settings):
+            value = OmegaConf.select(settings, key)
+            kinds = (int, float) if isinstance(default, float) else (type(default),)
+            if type(value) not in kinds:
+                raise AutogalError(f"{key}={value} is not possible.", f"Give {_KINDS[type(default)]}; the default is {default}.")
         for key in _POSITIVE:
             value = OmegaConf.select(settings, key)
             if value is not None and not value > 0:
                 raise AutogalError(f"{key}={value} is not possible.", "Give a number above zero.")
         if not _DEVICE.fullmatch(settings.device):
             raise AutogalError(f"device={settings.device} is not possible.", "Choose auto, cpu, cuda or cuda:1.")
-        for group in _METHODS:
-            if OmegaConf.select(settings, f"{group}.name") is None:
-                raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
         if not settings.out:
             raise AutogalError("out= is empty.", "Name the folder for the results, as out=run1.")
     except OmegaConfBaseException as error:

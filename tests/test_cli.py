@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -349,3 +351,30 @@ def test_an_out_folder_that_cannot_be(autogal_command, tmp_path, write_galaxy):
     assert done.returncode == 2
     what, remedy = two_lines(done.stderr)
     assert "taken" in what and "out=" in remedy
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path, write_galaxy):
+    write_galaxy(tmp_path / "a.fits", tmp_path / "star.fits")
+    (tmp_path / "list.txt").write_text("a.fits\n" * 1000)
+    # A shell that starts tests in the background makes them deaf to Ctrl-C; a user's is not.
+    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "from autogal.cli import main; sys.exit(main())")
+    words = ["fit", "@list.txt", "psf=star.fits", "zeropoint=25", "out=results", "device=cpu", "block=4", "objects.png=false",
+             "objects.fits=false"]
+    run = subprocess.Popen([sys.executable, "-c", code, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                           stdin=subprocess.DEVNULL, text=True)
+    catalogue = tmp_path / "results" / "catalogue.fits"
+    try:
+        waited = time.monotonic()
+        while not catalogue.exists() and run.poll() is None and time.monotonic() - waited < 120:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 130, said
+    assert said.endswith("Interrupted. What was done is kept in the out= folder.\n")
+    assert "Traceback" not in said
+    table = Table.read(catalogue, hdu=1)
+    assert 4 <= len(table) < 1000
+    assert "interrupted" in (tmp_path / "results" / "autogal.log").read_text()

@@ -99,6 +99,10 @@ def test_every_number_of_a_survey_has_its_origin(repository):
     ("objects.fits=maybe", "objects.fits=maybe is not possible.", "Choose one of: true, false, auto."),
     ("catalogue.format=csv", "catalogue.format=csv is not possible.", "Choose one of: fits, ecsv, parquet."),
     ("device=gpu", "device=gpu is not possible.", "Choose auto, cpu, cuda or cuda:1."),
+    ("solver.max_iterations=ten", "solver.max_iterations=ten is not possible.", "Give a whole number; the default is 60."),
+    ("solver.max_iterations=2.5", "solver.max_iterations=2.5 is not possible.", "Give a whole number"),
+    ("segment.grow=null", "segment.grow=None is not possible.", "Give a number; the default is 1.0."),
+    ("uncertainty.scale_by_chi2=1", "uncertainty.scale_by_chi2=1 is not possible.", "Give true or false"),
     ("~solver", "solver has no name.", "Choose one, as solver=..."),
     ("out=", "out= is empty.", "Name the folder"),
 ])
@@ -108,6 +112,12 @@ def test_wrong_settings_are_explained(given, what, remedy):
     assert caught.value.what == what
     assert remedy in caught.value.remedy
     assert "\n" not in caught.value.what + caught.value.remedy
+
+
+@pytest.mark.parametrize("given", ["solver.tolerance=1", "segment.grow=2", "uncertainty.scale_by_chi2=true", "solver.max_iterations=5"])
+def test_numbers_of_groups_are_taken(given):
+    key, _, value = given.partition("=")
+    assert str(OmegaConf.select(compose(overrides=[given]), key)).lower() == value
 
 
 def test_a_wrong_key_in_a_users_survey_is_explained(tmp_path):
