@@ -12,7 +12,7 @@ _MAD = 1.4826  # standard deviation of a normal distribution in units of its med
 _LAG = 4  # pixels; longer than the correlation of drizzled or resampled noise
 _ROUNDS = 6
 _ENOUGH = 30  # differences that a scatter must rest on
-_MANY = 100_000
+_MANY, _FEW = 50_000, 4_000  # values enough for a scatter good to 0.5 %, and to find the sky
 # Scatter of next-door differences below this part of the scatter of distant ones: correlated noise.
 _CORRELATED = 0.85
 
@@ -52,14 +52,16 @@ def sky_statistics(image: np.ndarray, mask: np.ndarray | None = None) -> tuple[f
 
     source_free = good & (smooth <= np.quantile(smooth[good], 0.4))
     for _ in range(_ROUNDS):
-        level = _level(image[source_free])
-        width = _scatter(smooth, source_free, _LAG + 1)
+        level = _level(image[source_free], _FEW)
+        width = _scatter(smooth, source_free, _LAG + 1, _FEW)
         if not np.isfinite(width):
-            width = _scatter(smooth, good, _LAG + 1)
-        wider = good & (smooth < level + 2.5 * width)
-        if not wider.any() or np.array_equal(wider, source_free):
+            width = _scatter(smooth, good, _LAG + 1, _FEW)
+        before, wider = source_free, good & (smooth < level + 2.5 * width)
+        if not wider.any():
             break
         source_free = wider
+        if np.count_nonzero(before ^ wider) < 0.005 * image.size:
+            break
     scatter = _scatter(image, source_free, _LAG)
     if not np.isfinite(scatter):  # sky in pieces smaller than two lags, or a stamp of a few pixels
         scatter = _scatter(image, source_free, 1)
@@ -123,14 +125,9 @@ def estimate_sigma(
     return np.sqrt(scatter**2 + np.maximum(signal, 0) / gain), notes
 
 
-def _sample(values: np.ndarray) -> np.ndarray:
-    """Every k-th value, where there are more than a scatter good to 0.2 % needs."""
-    return values[:: 1 + values.size // _MANY]
-
-
-def _level(values: np.ndarray) -> float:
+def _level(values: np.ndarray, many: int = _MANY) -> float:
     """Median of the values within three robust standard deviations of the median."""
-    values = _sample(values)
+    values = values[:: 1 + values.size // many]
     median = np.median(values)
     deviation = np.abs(values - median)
     near = deviation <= 3 * _MAD * np.median(deviation)
@@ -151,7 +148,7 @@ def _box_mean(image: np.ndarray, good: np.ndarray, half: int = 2) -> np.ndarray:
     return total(np.where(good, image, 0.0)) / np.maximum(number, 1.0)
 
 
-def _scatter(image: np.ndarray, use: np.ndarray, lag: int) -> float:
+def _scatter(image: np.ndarray, use: np.ndarray, lag: int, many: int = _MANY) -> float:
     """Standard deviation of a pixel, from second differences of used pixels; NaN from fewer than 30."""
     differences = []
     for values, used in ((image, use), (image.T, use.T)):
@@ -159,7 +156,8 @@ def _scatter(image: np.ndarray, use: np.ndarray, lag: int) -> float:
             all_used = used[: -2 * lag] & used[lag:-lag] & used[2 * lag :]
             bent = values[: -2 * lag] - 2 * values[lag:-lag] + values[2 * lag :]
             differences.append(bent[all_used])
-    differences = _sample(np.concatenate(differences)) if differences else np.zeros(0)
+    differences = np.concatenate(differences) if differences else np.zeros(0)
+    differences = differences[:: 1 + differences.size // many]
     if differences.size < _ENOUGH:
         return float("nan")
     # The variance of a - 2 b + c is 6 of a pixel's, for independent a, b, c.
