@@ -79,25 +79,29 @@ class Grid:
         """Rows and columns of the image drawn, in binned pixels."""
         return len(self.y), len(self.x)
 
-    def psf_transform(self, psf: Tensor, optical: bool) -> Tensor:
+    def psf_transform(self, psf: Tensor, optical: bool, oversample: int | None = None) -> Tensor:
         """Transfer function of PSFs: PSF, pixel and binning together.
 
         Parameters
         ----------
         psf : Tensor, [N, K, K']
-            Odd-sized, centred on the middle sample, unit sum; `oversample` samples a pixel.
+            Odd-sized, centred on the middle sample, unit sum.
         optical : bool
             Whether the pixel's own response is still missing and must be multiplied in.
+        oversample : int, optional
+            Samples of the PSF a pixel; the grid's own by default. A coarse grid may draw from a finer PSF.
 
         Returns
         -------
         Tensor, [N, Ky, Kx] complex
         """
         rows, columns = psf.shape[-2:]
-        y = (torch.arange(rows, device=self.device, dtype=torch.float64) - rows // 2) / self.oversample
-        x = (torch.arange(columns, device=self.device, dtype=torch.float64) - columns // 2) / self.oversample
+        pitch = 1 / (oversample or self.oversample)
+        y = (torch.arange(rows, device=self.device, dtype=torch.float64) - rows // 2) * pitch
+        x = (torch.arange(columns, device=self.device, dtype=torch.float64) - columns // 2) * pitch
         # a PSF is small: two matrix products give its transform at any frequencies, wrapped by no grid
-        left, right = torch.exp(-1j * self.ky[:, None] * y), torch.exp(-1j * x[:, None] * self.kx)
+        left = torch.exp(-1j * self.ky[:, None] * y).to(self.complex_dtype)
+        right = torch.exp(-1j * x[:, None] * self.kx).to(self.complex_dtype)
         axes = []
         for k in (self.ky, self.kx):
             factor = torch.sinc(k / (2 * math.pi)) if optical else torch.ones_like(k)
@@ -107,8 +111,8 @@ class Grid:
                 axes.append(factor * torch.exp(1j * k * (self.binning - 1) / 2))
             else:
                 axes.append(factor.to(torch.complex128))
-        out = (left @ psf.to(self.device, torch.complex128) @ right) * axes[0][:, None] * axes[1]
-        return out.to(self.complex_dtype)
+        left, right = left * axes[0][:, None].to(left.dtype), right * axes[1].to(right.dtype)
+        return left @ (psf.to(self.device, self.complex_dtype) @ right)
 
     def phase(self, centre: Tensor, axis: str) -> tuple[Tensor, Tensor]:
         """Factors that shift a source to `centre` along one axis, and their derivatives by it.
@@ -131,10 +135,13 @@ class Grid:
         has there, P(k) / (P(k) + P(2 pi - k)) = 1 / (1 + exp(-2 a (pi - |k|))).
         """
         k = self.kx if axis == "x" else self.ky
-        nyquist = math.pi * self.oversample / self.binning
-        folded = torch.sigmoid(-2 * _FALL / self.oversample * self.binning * (nyquist - k.abs()))
-        other = k - 2 * nyquist * torch.sign(k)
         centre = centre.double()[:, None]
+        if self.binning > 1:  # drawn from a PSF that is sampled finer than the image: nothing is folded in it
+            factor = torch.exp(-1j * centre * k)
+            return factor.to(self.complex_dtype), (-1j * k * factor).to(self.complex_dtype)
+        nyquist = math.pi * self.oversample
+        folded = torch.sigmoid(-2 * _FALL / self.oversample * (nyquist - k.abs()))
+        other = k - 2 * nyquist * torch.sign(k)
         own, alias = (1 - folded) * torch.exp(-1j * centre * k), folded * torch.exp(-1j * centre * other)
         slope = -1j * (k * own + other * alias)
         return (own + alias).to(self.complex_dtype), slope.to(self.complex_dtype)

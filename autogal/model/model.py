@@ -50,6 +50,15 @@ class Model:
         return 2, self.size - 1
 
     @property
+    def shape_places(self) -> list[int]:
+        """Places of the profile's own parameters in the free vector."""
+        return list(range(4, 4 + len(self.profile.shape)))
+
+    def restarts(self) -> tuple[tuple[float, ...], ...]:
+        """Own parameters, as the free vector holds them, from which to try again."""
+        return self.profile.restarts
+
+    @property
     def _eta_max(self) -> float:
         return -math.log(self.bounds["q"][0])
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,6 +15,14 @@ from autogal.model.spectral import SpectralRenderer
 from autogal.solvers import Linearisation
 
 __all__ = ["StampProblem"]
+
+_log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=4)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # small tensors gain nothing from threads inside an operation: one core a chunk
+    return ThreadPoolExecutor(threads, thread_name_prefix="autogal", initializer=torch.set_num_threads, initargs=(1,))
 
 
 @dataclass
@@ -32,6 +43,8 @@ class StampProblem:
         Which PSF each stamp has.
     chunk : int
         Stamps drawn at once: as many as the cache (CPU) or the memory (GPU) holds.
+    threads : int
+        Chunks drawn at the same time, each on one core.
     """
 
     model: Model
@@ -41,6 +54,7 @@ class StampProblem:
     psf: Tensor
     psf_index: Tensor
     chunk: int
+    threads: int = 1
 
     def linearise(self, free: Tensor, items: Tensor) -> Linearisation:
         """Chi-square, gradient and Gauss-Newton matrix at `free`, flux and sky solved for exactly.
@@ -57,8 +71,25 @@ class StampProblem:
             Its `theta` is `free` with the best flux and sky for the other parameters (variable projection,
             Golub & Pereyra 1973), which the same sums give at no further cost.
         """
-        parts = [self._chunk(free[i : i + self.chunk], items[i : i + self.chunk]) for i in range(0, len(items), self.chunk)]
+        pieces = list(zip(free.split(self.chunk), items.split(self.chunk)))
+        if self.threads > 1 and len(pieces) > 1:
+            parts = list(_pool(self.threads).map(lambda piece: self._chunk(*piece), pieces))
+        else:
+            parts = [self._chunk_or_halves(*piece) for piece in pieces]
         return Linearisation(*(torch.cat(p) for p in zip(*parts)))
+
+    def _chunk_or_halves(self, free: Tensor, items: Tensor) -> tuple[Tensor, ...]:
+        try:
+            return self._chunk(free, items)
+        except torch.cuda.OutOfMemoryError:
+            if len(items) == 1:
+                raise
+        # the exception must be gone, and its frames with it, before the memory they hold is free
+        torch.cuda.empty_cache()
+        self.chunk = max(1, len(items) // 2)
+        _log.info("out of GPU memory: going on with %d stamps at a time", self.chunk)
+        halves = [self._chunk_or_halves(*piece) for piece in zip(free.split(self.chunk), items.split(self.chunk))]
+        return tuple(torch.cat(p) for p in zip(*halves))
 
     def _chunk(self, free: Tensor, items: Tensor) -> tuple[Tensor, ...]:
         model = self.model

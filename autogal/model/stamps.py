@@ -136,15 +136,15 @@ class Stamps:
         total = pool(squared)
         return pool(squared * self.data) / total.clamp(min=1e-30), total.sqrt()
 
-    def psf_transforms(self, grid: Grid) -> Tensor:
-        """Transfer function of every different PSF on a grid, [M, Ky, Kx]."""
-        out = [None] * len(self.psfs)
+    def psf_transforms(self, grid: Grid, which: Tensor) -> Tensor:
+        """Transfer functions of the PSFs at the places `which`, [M, Ky, Kx]."""
         by_shape = defaultdict(list)
-        for i, psf in enumerate(self.psfs):
-            by_shape[tuple(psf.shape)].append(i)
-        for places in by_shape.values():
-            for start in range(0, len(places), 64):
-                some = places[start : start + 64]
-                for i, transform in zip(some, grid.psf_transform(torch.stack([self.psfs[i] for i in some]), self.kind == "optical")):
-                    out[i] = transform
-        return torch.stack(out)
+        for i, place in enumerate(which.tolist()):
+            by_shape[tuple(self.psfs[place].shape)].append((i, place))
+        out = torch.empty((len(which), len(grid.ky), len(grid.kx)), dtype=grid.complex_dtype, device=grid.device)
+        for pairs in by_shape.values():
+            for start in range(0, len(pairs), 64):
+                rows, places = zip(*pairs[start : start + 64])
+                kernels = torch.stack([self.psfs[i] for i in places])
+                out[list(rows)] = grid.psf_transform(kernels, self.kind == "optical", self.oversample)
+        return out

@@ -41,6 +41,8 @@ class RadialProfile(ABC):
 
     name: str
     shape: tuple[ShapeParameter, ...] = ()
+    #: Logarithms of the own parameters of typical galaxies of different kinds: where to start again
+    restarts: tuple[tuple[float, ...], ...] = ()
 
     @abstractmethod
     def intensity(self, log_t: Tensor, shape: Tensor) -> Tensor:

@@ -2,54 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from autogal.solvers.outcome import Linearisation, Outcome, Status
+from autogal.solvers.outcome import Linearisation, Linearise, Outcome, Status
 
-__all__ = ["levenberg_marquardt"]
+__all__ = ["LevenbergMarquardt"]
 
 
-def levenberg_marquardt(
-    linearise: Callable[[Tensor, Tensor], Linearisation],
-    start: Tensor,
-    lower: Tensor,
-    upper: Tensor,
-    step_limit: Tensor,
-    max_iterations: int = 60,
-    tolerance: float = 1e-5,
-    noise: float = 1e-6,
-) -> Outcome:
+@dataclass(frozen=True)
+class LevenbergMarquardt:
     """Minimise many sums of squares, each with its own damping, acceptance and end.
 
-    Parameters
+    Attributes
     ----------
-    linearise : callable
-        ``linearise(theta [B, P], items [B])`` gives the `Linearisation` of those items at `theta`.
-    start : Tensor, [N, P] float64
-    lower, upper : Tensor, [P] or [N, P]
-        Bounds. A parameter pushed against its bound is frozen there while the push lasts.
-    step_limit : Tensor, [P]
-        Largest change of a parameter in one step; a longer step is shortened as a whole.
     max_iterations : int
         Evaluations after which an item is `NOT_CONVERGED`.
     tolerance : float
         An item has converged when the undamped step would lower chi-square by less than this. That last step is
         taken, and not evaluated: the distance left shrinks once more by the factor that a Gauss-Newton step gains.
-    noise : float
-        Relative rounding error of chi-square: a rise within it does not reject a step.
-
-    Returns
-    -------
-    Outcome
+    damping : float
+        First damping, in units of the diagonal of J^T J.
 
     Notes
     -----
     Marquardt scaling, damping updated by the gain ratio (Nielsen 1999, IMM-REP-1999-05). An item that ends, however
-    it ends, leaves the batch, and one that is singular or not finite touches no other.
+    it ends, leaves the batch, and one that is singular or not finite touches no other. A parameter pushed against its
+    bound is frozen there while the push lasts; a step longer than the limit is shortened as a whole.
     """
+
+    max_iterations: int = 60
+    tolerance: float = 1e-5
+    damping: float = 1e-3
+
+    def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
+                 tolerance: float, noise: float) -> Outcome:
+        """Minimise; see `Solver`."""
+        return _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, self.max_iterations, self.damping)
+
+
+def _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, max_iterations, first_damping) -> Outcome:
     n, p = start.shape
     lower, upper = lower.expand(n, p), upper.expand(n, p)
     items = torch.arange(n, device=start.device)
@@ -58,7 +52,7 @@ def levenberg_marquardt(
     out = Outcome(state.theta.clone(), state.chi2.clone(), state.gradient.clone(), state.hessian.clone(),
                   torch.full((n,), int(Status.NOT_CONVERGED), device=start.device),
                   torch.ones(n, dtype=torch.long, device=start.device), torch.zeros(n, p, dtype=torch.bool, device=start.device))
-    damping = torch.full((n,), 1e-3, dtype=start.dtype, device=start.device)
+    damping = torch.full((n,), first_damping, dtype=start.dtype, device=start.device)
     growth = torch.full_like(damping, 2.0)
     finite = torch.isfinite(state.chi2) & torch.isfinite(state.gradient).all(-1) & torch.isfinite(state.hessian).flatten(1).all(-1)
     out.status[~finite] = Status.FAILED

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Callable, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
-__all__ = ["Linearisation", "Outcome", "Status"]
+__all__ = ["Linearisation", "Linearise", "Outcome", "Solver", "Status"]
 
 
 class Status(IntEnum):
@@ -41,6 +42,9 @@ class Linearisation(NamedTuple):
     hessian: Tensor
 
 
+Linearise = Callable[[Tensor, Tensor], Linearisation]
+
+
 @dataclass
 class Outcome:
     """Where each item ended.
@@ -64,3 +68,21 @@ class Outcome:
     status: Tensor
     n_iter: Tensor
     at_bound: Tensor
+
+    def blank(self, n: int) -> Outcome:
+        """An outcome of `n` rows of the same kind, to be filled."""
+        return Outcome(*(torch.zeros((n, *v.shape[1:]), dtype=v.dtype, device=v.device) for v in vars(self).values()))
+
+
+class Solver(Protocol):
+    """What every solver is to those who call it: a function with its settings bound.
+
+    It takes ``linearise(theta [B, P], items [B]) -> Linearisation``, ``start`` [N, P], the bounds ``lower`` and
+    ``upper``, the ``step_limit`` [P], the ``tolerance`` in chi-square at which an item has converged and the relative
+    rounding error ``noise`` of chi-square, and gives an `Outcome`.
+    """
+
+    tolerance: float
+
+    def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
+                 tolerance: float, noise: float) -> Outcome: ...

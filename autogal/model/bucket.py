@@ -1,0 +1,143 @@
+"""Fitting one bucket of equal stamps: coarse first, then in full."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+from autogal.model.levels import LEVELS, level_needed, renderer_at
+from autogal.model.model import Model
+from autogal.model.normal import StampProblem
+from autogal.model.render import psf_fwhm
+from autogal.model.stamps import Stamps
+from autogal.solvers import Outcome, Solver, Status
+
+__all__ = ["fit_bucket"]
+
+_log = logging.getLogger(__name__)
+
+# A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
+_COARSE_FROM = 64
+_COARSE_TOLERANCE = 0.1
+# Bytes of one chunk's spectra on a CPU: they should stay in its cache
+_CACHE = 4 << 20
+
+
+def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, threads: int = 1) -> Outcome:
+    """Fit stamps from given free vectors.
+
+    Parameters
+    ----------
+    model : Model
+    stamps : Stamps
+    start : Tensor, [N, P] float64
+        Free vectors in the units of `stamps`.
+    solver : Solver
+    threads : int
+        Chunks drawn at the same time, on a CPU.
+
+    Returns
+    -------
+    Outcome
+        One row a stamp. Fits that end at a bound or do not converge are started again from other Sersic indices, and
+        the lowest chi-square is kept.
+    """
+    bucket = _Bucket(model, stamps, solver, threads)
+    everything = torch.arange(len(stamps), device=start.device)
+    best = bucket.fit(start, everything)
+    for shape in model.restarts():
+        again = _unsettled(best).nonzero()[:, 0]
+        if not len(again):
+            break
+        moved = start[again].clone()
+        moved[:, model.shape_places] = moved.new_tensor(shape)
+        other = bucket.fit(moved, again)
+        better = (other.chi2 < best.chi2[again]) | ((best.status[again] != Status.CONVERGED) & (other.status == Status.CONVERGED))
+        best.n_iter[again] += other.n_iter
+        spent = best.n_iter[again]
+        _put(best, again[better], other, better)
+        best.n_iter[again] = spent
+    return best
+
+
+class _Bucket:
+    """Stamps with the problems made of them so far, one for each grid."""
+
+    def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int):
+        self.model, self.stamps, self.solver, self.threads = model, stamps, solver, threads
+        self.lower, self.upper = model.box(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device))
+        self.fwhm = torch.cat([psf_fwhm(p[None], stamps.oversample) for p in stamps.psfs]).to(stamps.data.device)
+        self.problems: dict[tuple[int, int], StampProblem] = {}
+
+    def problem(self, level: int, binning: int, items: Tensor) -> StampProblem:
+        """The problem of one grid, with the PSFs of `items` ready."""
+        stamps = self.stamps
+        if (level, binning) not in self.problems:
+            renderer = renderer_at(level, self.model.profile, stamps.shape, 1 if binning > 1 else stamps.oversample, binning,
+                                   stamps.data.device, stamps.data.dtype)
+            none = torch.empty((0, len(renderer.grid.ky), len(renderer.grid.kx)), dtype=renderer.grid.complex_dtype, device=stamps.data.device)
+            self.problems[level, binning] = StampProblem(self.model, renderer, *stamps.binned(binning), none,
+                                                         torch.full_like(stamps.psf_index, -1), _chunk(renderer, self.model), self.threads)
+        problem = self.problems[level, binning]
+        wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
+        if len(wanted):
+            new = stamps.psf_transforms(problem.renderer.grid, wanted)
+            place = torch.full((len(stamps.psfs),), -1, device=wanted.device)
+            place[wanted] = len(problem.psf) + torch.arange(len(wanted), device=wanted.device)
+            problem.psf_index = torch.where(problem.psf_index < 0, place[stamps.psf_index], problem.psf_index)
+            problem.psf = torch.cat([problem.psf, new])
+        return problem
+
+    def fit(self, start: Tensor, items: Tensor) -> Outcome:
+        """Coarse stage, then full resolution on the grid each galaxy needs."""
+        theta, spent = start.clone(), torch.zeros(len(items), dtype=torch.long, device=start.device)
+        if min(self.stamps.shape) >= _COARSE_FROM:
+            coarse = self.solve(self.problem(0, 2, items), theta, items, _COARSE_TOLERANCE)
+            usable = torch.isfinite(coarse.theta).all(-1) & (coarse.status != Status.FAILED)
+            theta, spent = torch.where(usable[:, None], coarse.theta, theta), coarse.n_iter
+        level = self.level(theta, items)
+        out = None
+        for current in range(LEVELS):
+            places = (level == current).nonzero()[:, 0]
+            if not len(places):
+                continue
+            part = self.solve(self.problem(current, 1, items[places]), theta[places], items[places], self.solver.tolerance)
+            if out is None:
+                out = part.blank(len(items))
+            _put(out, places, part, slice(None))
+            spent[places] += part.n_iter
+            theta[places] = torch.where(torch.isfinite(part.theta), part.theta, theta[places])
+            # a galaxy that has grown beyond its grid goes on on the next one
+            grown = places[self.level(theta[places], items[places]) > current]
+            level[grown] = current + 1
+        out.n_iter = spent
+        return out
+
+    def level(self, theta: Tensor, items: Tensor) -> Tensor:
+        native, _ = self.model.native(theta)
+        return level_needed(self.model.profile, self.stamps.shape, native, self.fwhm[self.stamps.psf_index[items]])
+
+    def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float) -> Outcome:
+        noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12
+        return self.solver(lambda t, i: problem.linearise(t, items[i]), theta, self.lower, self.upper,
+                           self.model.step_limit(theta), tolerance, noise)
+
+
+def _chunk(renderer, model: Model) -> int:
+    grid = renderer.grid
+    spectra = (model.size - 1) * len(grid.ky) * len(grid.kx) * (16 if grid.dtype == torch.float64 else 8)
+    if grid.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(grid.device)
+        return max(1, int(0.25 * free / (3 * spectra)))
+    return max(1, round(_CACHE / spectra))
+
+
+def _unsettled(outcome: Outcome) -> Tensor:
+    return (outcome.status != Status.CONVERGED) | outcome.at_bound.any(-1)
+
+
+def _put(target: Outcome, places: Tensor, source: Outcome, which) -> None:
+    for name in vars(target):
+        getattr(target, name)[places] = getattr(source, name)[which]

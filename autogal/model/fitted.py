@@ -1,0 +1,57 @@
+"""The result of fitting, one row a cutout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["Fitted"]
+
+
+@dataclass
+class Fitted:
+    """Parameters, covariances and how each fit ended.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+    values : ndarray, [N, P]
+        NaN where nothing was measured.
+    covariance : ndarray, [N, P, P]
+        In the units of `values` (degrees for angles); NaN where not measurable.
+    chi2 : ndarray, [N]
+    dof : ndarray, [N] int
+        Pixels fitted less free parameters.
+    n_iter : ndarray, [N] int
+        Evaluations of the model, all stages and restarts together.
+    snr : ndarray, [N]
+        Matched-filter signal-to-noise ratio of the fitted galaxy.
+    status : list of str
+        ``converged``, ``not_converged``, ``failed`` or ``skipped``.
+    flags : ndarray, [N] int
+        Bits of `autogal.flags.Flag`.
+    seconds : dict of str to float
+        Time by stage.
+    """
+
+    parameters: tuple[str, ...]
+    values: np.ndarray
+    covariance: np.ndarray
+    chi2: np.ndarray
+    dof: np.ndarray
+    n_iter: np.ndarray
+    snr: np.ndarray
+    status: list[str]
+    flags: np.ndarray
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, n: int, parameters: tuple[str, ...]) -> Fitted:
+        """`n` rows in which nothing has been measured yet, status ``skipped``."""
+        p = len(parameters)
+        return cls(tuple(parameters), np.full((n, p), np.nan), np.full((n, p, p), np.nan), np.full(n, np.nan), np.zeros(n, int),
+                   np.zeros(n, int), np.full(n, np.nan), ["skipped"] * n, np.zeros(n, int))
+
+    def __len__(self) -> int:
+        return len(self.values)

@@ -1,0 +1,48 @@
+"""The covariance matrix of the convolved model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["covariance"]
+
+# A scaled Gauss-Newton matrix summed in float32 is known to about 1e-7; below this nothing is measured
+_SINGULAR = 1e-7
+
+
+def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
+    """Covariance of catalogue parameters from the Gauss-Newton matrix of the free ones.
+
+    Parameters
+    ----------
+    hessian : Tensor, [B, P, P] float64
+        J^T J of the PSF-convolved model over sigma, by the free parameters.
+    jacobian : Tensor, [B, P, P] float64
+        Derivatives of the catalogue's values by the free parameters.
+    frozen : Tensor, [B, P] bool
+        Free parameters held at a bound.
+
+    Returns
+    -------
+    covariance : Tensor, [B, P, P] float64
+        Full covariance, in the units of the catalogue's values. A value that hangs on a frozen parameter has NaN
+        in its row and column: at a bound the curvature says nothing of its error. So has everything where the
+        matrix is singular.
+    singular : Tensor, [B] bool
+    """
+    keep = (~frozen).to(hessian.dtype)
+    diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+    known = torch.isfinite(hessian).flatten(1).all(-1) & ((diagonal > 0) | frozen).all(-1)
+    scale = torch.where((diagonal > 0) & ~frozen & known[:, None], diagonal, 1.0).rsqrt()
+    eye = torch.eye(hessian.shape[-1], dtype=hessian.dtype, device=hessian.device)
+    matrix = torch.nan_to_num(hessian) * scale[:, :, None] * scale[:, None, :]
+    matrix = matrix * keep[:, :, None] * keep[:, None, :] + eye * (1 - keep)[:, :, None]
+    values, vectors = torch.linalg.eigh(torch.where(known[:, None, None], matrix, eye))
+    singular = ~known | (values[:, 0] < _SINGULAR)
+    inverse = (vectors / values.clamp(min=_SINGULAR)[:, None, :]) @ vectors.mT
+    inverse = inverse * scale[:, :, None] * scale[:, None, :] * keep[:, :, None] * keep[:, None, :]
+    out = jacobian @ inverse @ jacobian.mT
+    hangs = ((jacobian.abs() > 0) & frozen[:, None, :]).any(-1)
+    unknown = hangs[:, :, None] | hangs[:, None, :] | singular[:, None, None]
+    return torch.where(unknown, torch.nan, out), singular
