@@ -79,8 +79,8 @@ def start_from_moments(cutout: Cutout, segmentation: Segmentation, settings=None
         return _guess(segmentation, sky, unit, 2.355 * width, "no profile fits the light around the target", light)
     circular = fit.r_eff * np.sqrt(q)
     q = _axis_ratio(ellipse, fit.n, circular, psf)
-    values = dict(x=ellipse.x, y=ellipse.y, flux=fit.flux * unit, r_eff=circular / np.sqrt(q), n=fit.n, q=q, pa=pa,
-                  sky=sky + fit.sky * unit)
+    values = dict(x=ellipse.x, y=ellipse.y, flux=fit.flux * unit, r_eff=float(circular / np.sqrt(q)), n=fit.n, q=q,
+                  pa=pa, sky=sky + fit.sky * unit)
     for note in notes:
         log.debug("%s: %s", cutout.id, note)
     return Start(values, Flag.START_FALLBACK if notes else Flag(0), notes)

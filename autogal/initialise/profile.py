@@ -10,8 +10,8 @@ from autogal.initialise.gaussians import ring_profiles
 
 __all__ = ["Rings", "RadialFit", "measure_rings", "match_sersic"]
 
-_INDICES = np.geomspace(0.4, 8.0, 9)
-_SIZES = 18
+_INDICES = np.geomspace(0.4, 8.0, 8)
+_SIZES = 14
 _MODEL_ERROR = 0.03  # no galaxy follows its ellipses better than this
 _TYPICAL_INDEX, _INDEX_SPREAD = np.log(1.8), 0.8  # most galaxies; decides only where the light does not
 
@@ -51,8 +51,8 @@ def measure_rings(image: np.ndarray, sigma: np.ndarray, use: np.ndarray, x: floa
     sine, cosine = np.sin(np.radians(pa)), np.cos(np.radians(pa))
     along, across = -sine * dx + cosine * dy, cosine * dx + sine * dy
     radius = np.hypot(along, across / q)[use]
-    # One pixel wide to 7 px, then growing with the radius.
-    ring = np.where(radius < 7, radius, 7 + np.log(np.maximum(radius, 7) / 7) / np.log(1.15)).astype(int)
+    # One pixel wide to 5 px, then growing with the radius.
+    ring = np.where(radius < 5, radius, 5 + np.log(np.maximum(radius, 5) / 5) / np.log(1.2)).astype(int)
     counts = np.bincount(ring)
     filled = counts > 0
     counts = counts[filled]

@@ -52,7 +52,7 @@ def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, e
     near = (distance <= reach) | inside
     if not near.any():
         return None
-    score = np.log(np.maximum(objects["flux"], 1e-30)) - 0.5 * (distance / (0.6 * reach))**2
+    score = np.log(np.maximum(objects["flux"], 1e-30)) - 0.5 * (distance / (0.4 * reach))**2
     return int(np.argmax(np.where(near, score, -np.inf)))
 
 

@@ -112,12 +112,23 @@ class Population:
         return scene
 
     def _galaxy(self, rng, x, y, mag, shape) -> Source:
-        arcsec = self.size_at_18 * 10**(self.size_slope * (mag - 18) + rng.normal(0, self.size_scatter))
-        r_eff = float(np.clip(arcsec / self.survey.pixel_scale, 0.25 * self.psf_width, 0.2 * min(shape)))
+        r_eff = self._size(rng, mag, shape)
         n = self._index(rng)
         # Disks are seen from every side, spheroids are never thin.
         q = np.hypot(0.2, np.sqrt(1 - 0.04) * rng.uniform()) if n < 2 else rng.uniform(0.4, 1)
         return Source(float(x), float(y), float(mag), r_eff, n, float(q), float(rng.uniform(0, 180)))
+
+    def _size(self, rng, mag, shape) -> float:
+        """Half-light radius [px] that the PSF leaves measurable and the stamp holds."""
+        smallest, largest = 0.25 * self.psf_width, 0.2 * min(shape)
+        typical = self.size_at_18 * 10**(self.size_slope * (mag - 18)) / self.survey.pixel_scale
+        for _ in range(20):
+            r_eff = typical * 10**rng.normal(0, self.size_scatter)
+            if smallest <= r_eff <= largest:
+                return float(r_eff)
+        # The stamp is too small or too coarse for galaxies of this magnitude: the nearest octave that it holds.
+        low, high = (largest / 2, largest) if typical > largest else (smallest, 2 * smallest)
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
     def _index(self, rng) -> float:
         low, high = np.log10(self.index_range)
