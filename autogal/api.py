@@ -2,18 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from astropy.table import Table
 
+from autogal.configuration import compose, override
+from autogal.engine import choose_model
 from autogal.errors import AutogalError
-from autogal.images.psf import prepare_psf
+from autogal.images import from_arrays, prepare_psf
 from autogal.model.model import Model
 from autogal.model.render import render_images
+from autogal.pipeline import fit_cutouts
+from autogal.results import Catalogue
 
-__all__ = ["render"]
+__all__ = ["fit", "render"]
 
-_MODELS = {"sersic": Model}
+
+def fit(
+    images,
+    sigma=None,
+    psf=None,
+    mask=None,
+    start: Table | None = None,
+    model: str = "sersic",
+    zeropoint: float | None = None,
+    pixel_scale: float | None = None,
+    *,
+    gain: float | None = None,
+    ids: Sequence[str] | None = None,
+    **settings,
+) -> Catalogue:
+    """Fit galaxies.
+
+    Parameters
+    ----------
+    images : ndarray [N, H, W], list of ndarray [H, W], or list of file names
+        Cutouts, of any mix of sizes. Never changed.
+    sigma : array(s) like `images`, optional
+        One standard deviation per pixel, image units; estimated, and flagged, where it is left out.
+    psf : ndarray [K, K'] or one for each image, optional
+        PSF images; the survey's Moffat, flagged, where left out.
+    mask : bool array(s) like `images`, optional
+        True = bad pixel.
+    start : astropy Table, optional
+        Columns x, y, mag (or flux), r_eff, n, q, pa, sky, one row an image. Segmentation and initialisation are
+        skipped for every row that is complete.
+    model : str
+        Name of a model configuration.
+    zeropoint : float or ndarray [N], optional
+        AB magnitude of one image unit.
+    pixel_scale : float or ndarray [N], optional
+        arcsec.
+    gain : float or ndarray [N], optional
+        Electrons per image unit.
+    ids : sequence of str, optional
+        One an image; its number by default.
+    **settings
+        Any key of the configuration, groups by name: ``solver="adam"``, ``survey="sdss"``, ``dtype="float64"``,
+        ``psf_kind="optical"``, ``psf_oversample=3``, ``uncertainty={"scale_by_chi2": True}``.
+
+    Returns
+    -------
+    Catalogue
+        One row an image, in order.
+
+    Raises
+    ------
+    AutogalError
+        Where arguments do not fit together or a setting does not exist. A single bad image is a flagged row.
+    """
+    words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
+    given = {words.get(key, key): value for key, value in settings.items()}
+    chosen = compose(overrides=[override(key, value) for key, value in {"model": model, **given}.items()])
+    cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale, gain=gain, settings=chosen)
+    block = chosen.block or len(cutouts)
+    parts = []
+    for first in range(0, len(cutouts), block):
+        some = cutouts[first : first + block]
+        parts.append(Catalogue.from_fitted(some, fit_cutouts(some, chosen), chosen.model.name, chosen))
+    return parts[0] if len(parts) == 1 else Catalogue.join(parts)
 
 
 def render(
@@ -57,13 +126,11 @@ def render(
     AutogalError
         If a column, the PSF or the model is missing or not usable.
     """
-    if model not in _MODELS:
-        raise AutogalError(f"There is no model {model!r}.", f"Choose one of {', '.join(_MODELS)}.")
     if psf is None:
         raise AutogalError("render needs a PSF.", "Give psf=, an array [K, K] or one for each row.")
     if psf_kind not in ("effective", "optical"):
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
-    chosen = _MODELS[model]()
+    chosen = choose_model(compose(overrides=[override("model", model)]).model)
     kernels = np.asarray(psf, float)
     kernels = np.stack([prepare_psf(k)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
     values, zeropoints = table_values(table, chosen, zeropoint)

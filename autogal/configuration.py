@@ -91,7 +91,7 @@ class FitSettings:
     device: str = "auto"
     dtype: str = "float32"
     seed: int = 0
-    block: int = 512
+    block: int | None = None
     threads: int | None = None
     psf: PsfSettings = field(default_factory=PsfSettings)
     sigma: str | None = None

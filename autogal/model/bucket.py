@@ -41,7 +41,7 @@ def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, thre
     Returns
     -------
     Outcome
-        One row a stamp. Fits that end at a bound or do not converge are started again from other Sersic indices, and
+        One row a stamp; chi-square is that of the data alone, without the prior's part. Fits that end at a bound or do not converge are started again from other Sersic indices, and
         the lowest chi-square is kept.
     """
     bucket = _Bucket(model, stamps, solver, threads)
@@ -59,6 +59,7 @@ def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, thre
         spent = best.n_iter[again]
         _put(best, again[better], other, better)
         best.n_iter[again] = spent
+    best.chi2 -= bucket.penalty(best.theta)
     return best
 
 
@@ -114,6 +115,9 @@ class _Bucket:
             level[grown] = current + 1
         out.n_iter = spent
         return out
+
+    def penalty(self, theta: Tensor) -> Tensor:
+        return next(iter(self.problems.values())).penalty(theta)
 
     def level(self, theta: Tensor, items: Tensor) -> Tensor:
         native, _ = self.model.native(theta)

@@ -29,10 +29,13 @@ class Model:
     profile : RadialProfile
     bounds : dict of str to (float, float)
         By catalogue name, in catalogue units; at least ``r_eff`` and ``q``.
+    priors : dict of str to (float, float)
+        Log-normal priors on own parameters of the profile: median, and standard deviation in dex.
     """
 
     profile: RadialProfile = field(default_factory=Sersic)
     bounds: dict = field(default_factory=lambda: {"r_eff": (0.05, math.inf), "q": (0.05, 1.0)})
+    priors: dict = field(default_factory=dict)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -136,6 +139,15 @@ class Model:
                  (-inf, inf), (-inf, inf), (-inf, inf)]
         lower, upper = like.new_tensor(pairs).unbind(1)
         return lower, upper
+
+    def prior(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and inverse variance of the Gaussian prior on the free vector, [P] each; 0 where there is none."""
+        mean, precision = like.new_zeros(self.size), like.new_zeros(self.size)
+        for place, shape in zip(self.shape_places, self.profile.shape):
+            if shape.name in self.priors:
+                median, dex = self.priors[shape.name]
+                mean[place], precision[place] = math.log(median), (dex * math.log(10.0)) ** -2
+        return mean, precision
 
     def step_limit(self, like: Tensor) -> Tensor:
         """Largest move of each free parameter in one step, [P]; the problem is far from linear beyond."""

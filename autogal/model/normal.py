@@ -76,7 +76,17 @@ class StampProblem:
             parts = list(_pool(self.threads).map(lambda piece: self._chunk(*piece), pieces))
         else:
             parts = [self._chunk_or_halves(*piece) for piece in pieces]
-        return Linearisation(*(torch.cat(p) for p in zip(*parts)))
+        return self._with_prior(Linearisation(*(torch.cat(p) for p in zip(*parts))))
+
+    def penalty(self, free: Tensor) -> Tensor:
+        """What the prior adds to chi-square, [B]."""
+        mean, precision = self.model.prior(free)
+        return ((free - mean).square() * precision).sum(-1)
+
+    def _with_prior(self, state: Linearisation) -> Linearisation:
+        mean, precision = self.model.prior(state.theta)
+        return Linearisation(state.theta, state.chi2 + self.penalty(state.theta),
+                             state.gradient - (state.theta - mean) * precision, state.hessian + torch.diag(precision))
 
     def _chunk_or_halves(self, free: Tensor, items: Tensor) -> tuple[Tensor, ...]:
         try:

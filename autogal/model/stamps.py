@@ -15,7 +15,7 @@ from torch import Tensor
 from autogal.images.cutout import Cutout
 from autogal.model.grid import Grid
 
-__all__ = ["Stamps", "bucket_key", "buckets"]
+__all__ = ["Stamps", "bucket_key", "buckets", "usable_pixels"]
 
 
 def bucket_key(cutout: Cutout) -> tuple:
@@ -32,6 +32,12 @@ def buckets(cutouts: Sequence[Cutout]) -> dict[tuple, list[int]]:
     for i, cutout in enumerate(cutouts):
         groups[bucket_key(cutout)].append(i)
     return groups
+
+
+def usable_pixels(cutout: Cutout) -> np.ndarray:
+    """Pixels that can be fitted, [H, W] bool."""
+    with np.errstate(invalid="ignore"):
+        return ~cutout.mask & np.isfinite(cutout.image) & np.isfinite(cutout.sigma) & (cutout.sigma > 0)
 
 
 def _round_up(n: int) -> int:
@@ -75,7 +81,7 @@ class Stamps:
 
     @classmethod
     def from_cutouts(
-        cls, cutouts: Sequence[Cutout], excluded: Sequence[np.ndarray], pedestal: np.ndarray, device: torch.device, dtype: torch.dtype
+        cls, cutouts: Sequence[Cutout], pedestal: np.ndarray, device: torch.device, dtype: torch.dtype
     ) -> Stamps:
         """Gather one bucket.
 
@@ -83,8 +89,6 @@ class Stamps:
         ----------
         cutouts : sequence of Cutout
             All of one `bucket_key`, each with sigma and PSF.
-        excluded : sequence of bool arrays
-            Pixels not to be fitted, shape of each cutout.
         pedestal : ndarray, [N]
             About the sky level, image units.
         """
@@ -93,8 +97,8 @@ class Stamps:
         weight = np.zeros_like(data)
         scale = np.ones(len(cutouts))
         psfs, index, seen = [], [], {}
-        for i, (cutout, bad) in enumerate(zip(cutouts, excluded)):
-            good = ~bad & np.isfinite(cutout.image) & np.isfinite(cutout.sigma) & (cutout.sigma > 0)
+        for i, cutout in enumerate(cutouts):
+            good = usable_pixels(cutout)
             rows, columns = cutout.shape
             sigma = np.asarray(cutout.sigma, np.float64)
             if good.any():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from autogal.solvers.newton import newton_step
 from autogal.solvers.outcome import Linearisation, Linearise, Outcome, Status
 
 __all__ = ["LevenbergMarquardt"]
@@ -49,45 +50,39 @@ def _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, max_
     items = torch.arange(n, device=start.device)
     theta = torch.minimum(torch.maximum(start, lower), upper)
     state = linearise(theta, items)
-    out = Outcome(state.theta.clone(), state.chi2.clone(), state.gradient.clone(), state.hessian.clone(),
-                  torch.full((n,), int(Status.NOT_CONVERGED), device=start.device),
-                  torch.ones(n, dtype=torch.long, device=start.device), torch.zeros(n, p, dtype=torch.bool, device=start.device))
+    out = Outcome.begin(state)
     damping = torch.full((n,), first_damping, dtype=start.dtype, device=start.device)
     growth = torch.full_like(damping, 2.0)
-    finite = torch.isfinite(state.chi2) & torch.isfinite(state.gradient).all(-1) & torch.isfinite(state.hessian).flatten(1).all(-1)
+    finite = state.finite()
     out.status[~finite] = Status.FAILED
-    items, state, damping, growth = items[finite], _rows(state, finite), damping[finite], growth[finite]
+    items, state, damping, growth = items[finite], state.rows( finite), damping[finite], growth[finite]
 
     for iteration in range(1, max_iterations + 1):
         if not len(items):
             break
         low, high = lower[items], upper[items]
-        newton, frozen = _step(state, torch.zeros_like(damping), low, high)
+        newton, frozen = newton_step(state, torch.zeros_like(damping), low, high)
         decrement = (newton * state.gradient).sum(-1)
         done = decrement < tolerance
         if done.any():
-            here = items[done]
-            out.theta[here] = torch.minimum(torch.maximum(state.theta + newton, low), high)[done]
-            out.chi2[here] = (state.chi2 - decrement.clamp(min=0))[done]
-            out.gradient[here], out.hessian[here] = state.gradient[done], state.hessian[done]
-            out.at_bound[here] = frozen[done]
-            out.status[here] = Status.CONVERGED
-            items, state, damping, growth = items[~done], _rows(state, ~done), damping[~done], growth[~done]
+            end = torch.minimum(torch.maximum(state.theta + newton, low), high)
+            last = state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0))
+            out.settle(items[done], last.rows(done), frozen[done])
+            items, state, damping, growth = items[~done], state.rows( ~done), damping[~done], growth[~done]
             if not len(items):
                 break
             low, high = low[~done], high[~done]
         if iteration == max_iterations:
             break
-        step, _ = _step(state, damping, low, high)
+        step, _ = newton_step(state, damping, low, high)
         step = step * (step_limit / step.abs().clamp(min=1e-300)).amin(-1).clamp(max=1.0)[:, None]
         trial = linearise(torch.minimum(torch.maximum(state.theta + step, low), high), items)
         out.n_iter[items] += 1
         moved = trial.theta - state.theta
         predicted = 2 * (moved * state.gradient).sum(-1) - torch.einsum("bi,bij,bj->b", moved, state.hessian, moved)
         gain = (state.chi2 - trial.chi2) / predicted.abs().clamp(min=1e-300)
-        accept = (trial.chi2 <= state.chi2 * (1 + noise)) & torch.isfinite(trial.gradient).all(-1)
-        accept &= torch.isfinite(trial.hessian).flatten(1).all(-1)
-        state = Linearisation(*(torch.where(accept.reshape(-1, *[1] * (b.ndim - 1)), b, a) for a, b in zip(state, trial)))
+        accept = (trial.chi2 <= state.chi2 * (1 + noise)) & trial.finite()
+        state = state.where(accept, trial)
         shrink = (1 - (2 * gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
         damping = torch.where(accept, damping * shrink, damping * growth).clamp(1e-9, 1e12)
         growth = torch.where(accept, 2.0, growth * 2).clamp(max=1e6)
@@ -97,33 +92,8 @@ def _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, max_
         for name in ("theta", "chi2", "gradient", "hessian"):
             getattr(out, name)[items] = getattr(state, name)
         keep = ~stuck
-        items, state, damping, growth = items[keep], _rows(state, keep), damping[keep], growth[keep]
+        items, state, damping, growth = items[keep], state.rows( keep), damping[keep], growth[keep]
     if len(items):
         low, high = lower[items], upper[items]
-        out.at_bound[items] = _step(state, torch.zeros_like(damping), low, high)[1]
+        out.at_bound[items] = newton_step(state, torch.zeros_like(damping), low, high)[1]
     return out
-
-
-def _rows(state: Linearisation, keep: Tensor) -> Linearisation:
-    return Linearisation(*(v[keep] for v in state))
-
-
-def _step(state: Linearisation, damping: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Damped Gauss-Newton step with the parameters frozen that would leave their bounds."""
-    diagonal = state.hessian.diagonal(dim1=-2, dim2=-1)
-    # a parameter without any pull of its own (no light, no pixels) must not make the matrix singular
-    scale = torch.where(diagonal > 0, diagonal, 1.0).rsqrt()
-    matrix = state.hessian * scale[:, :, None] * scale[:, None, :]
-    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-    right = state.gradient * scale
-    frozen = torch.zeros_like(state.theta, dtype=torch.bool)
-    for _ in range(3):  # freezing one parameter can turn another outward
-        free = (~frozen).to(matrix.dtype)
-        reduced = matrix * free[:, :, None] * free[:, None, :] + eye * (damping[:, None] + 1e-12 + (1 - free))[:, :, None]
-        step = torch.linalg.solve_ex(reduced, (right * free)[..., None])[0][..., 0]
-        step = torch.where(torch.isfinite(step), step, 0.0) * scale
-        outward = ((state.theta <= low) & (step < 0)) | ((state.theta >= high) & (step > 0))
-        if not (outward & ~frozen).any():
-            break
-        frozen |= outward
-    return torch.where(frozen, 0.0, step), frozen

@@ -41,6 +41,18 @@ class Linearisation(NamedTuple):
     gradient: Tensor
     hessian: Tensor
 
+    def rows(self, keep: Tensor) -> Linearisation:
+        """The items at `keep`, places or a mask."""
+        return Linearisation(*(v[keep] for v in self))
+
+    def where(self, take: Tensor, other: Linearisation) -> Linearisation:
+        """The items of `other` where `take`, [B] bool, holds; these elsewhere."""
+        return Linearisation(*(torch.where(take.reshape(-1, *[1] * (b.ndim - 1)), b, a) for a, b in zip(self, other)))
+
+    def finite(self) -> Tensor:
+        """Items whose every number is finite, [B] bool."""
+        return torch.stack([torch.isfinite(v).reshape(len(v), -1).all(-1) for v in self]).all(0)
+
 
 Linearise = Callable[[Tensor, Tensor], Linearisation]
 
@@ -68,6 +80,25 @@ class Outcome:
     status: Tensor
     n_iter: Tensor
     at_bound: Tensor
+
+    @classmethod
+    def begin(cls, state: Linearisation) -> Outcome:
+        """Everything evaluated once, nothing converged."""
+        n = len(state.chi2)
+        device = state.chi2.device
+        return cls(*(v.clone() for v in state), torch.full((n,), int(Status.NOT_CONVERGED), device=device),
+                   torch.ones(n, dtype=torch.long, device=device), torch.zeros_like(state.theta, dtype=torch.bool))
+
+    def keep(self, items: Tensor, state: Linearisation) -> None:
+        """Note the best point so far of `items`."""
+        for name, value in state._asdict().items():
+            getattr(self, name)[items] = value
+
+    def settle(self, items: Tensor, state: Linearisation, at_bound: Tensor) -> None:
+        """Note that `items` have converged at `state`."""
+        self.keep(items, state)
+        self.at_bound[items] = at_bound
+        self.status[items] = Status.CONVERGED
 
     def blank(self, n: int) -> Outcome:
         """An outcome of `n` rows of the same kind, to be filled."""

@@ -1,0 +1,188 @@
+"""From starting values to parameters with covariances: every cutout of a block, bucket by bucket."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from autogal.errors import AutogalError
+from autogal.flags import Flag
+from autogal.images.cutout import Cutout
+from autogal.model.bucket import fit_bucket
+from autogal.model.fitted import Fitted
+from autogal.model.model import Model
+from autogal.model.stamps import Stamps, buckets, usable_pixels
+from autogal.profiles import Sersic
+from autogal.solvers import SOLVERS, Outcome, Solver, Status
+from autogal.uncertainty import covariance
+
+__all__ = ["choose_device", "choose_model", "choose_solver", "fit_cutouts"]
+
+_log = logging.getLogger(__name__)
+
+_MODELS = {"sersic": Sersic}
+_LOW_SN = 10.0
+_POOR_CHI2 = 1.5
+# A uniform angle has this standard deviation: no position angle is known worse [deg]
+_WORST_ANGLE = 180 / math.sqrt(12)
+
+
+def choose_model(settings: DictConfig) -> Model:
+    """The model of a configuration node ``model``."""
+    if settings.name not in _MODELS:
+        raise AutogalError(f"There is no model called {settings.name!r}.", f"Choose one of: {', '.join(_MODELS)}.")
+    ends = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
+    priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
+    return Model(_MODELS[settings.name](), ends, priors)
+
+
+def choose_solver(settings: DictConfig) -> Solver:
+    """The solver of a configuration node ``solver``."""
+    if settings.name not in SOLVERS:
+        raise AutogalError(f"There is no solver called {settings.name!r}.", f"Choose one of: {', '.join(SOLVERS)}.")
+    given = {key: value for key, value in OmegaConf.to_container(settings).items() if key != "name"}
+    try:
+        return SOLVERS[settings.name](**given)
+    except TypeError as error:
+        raise AutogalError(f"The solver {settings.name} does not take these settings: {error}.", "See conf/solver/.") from None
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a configuration's ``device``; ``auto`` is a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise AutogalError(f"device={name}, but torch sees no GPU.", "Use device=cpu, or device=auto.")
+    return torch.device(name)
+
+
+def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig) -> Fitted:
+    """Fit every cutout that can be fitted.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        Their masks hold the neighbours too. A fit that fails leaves a note.
+    start : ndarray, [N, P]
+        Starting values in the order of the model's parameters; a row with NaN is skipped.
+    settings : DictConfig
+        The nodes ``model``, ``solver``, ``uncertainty``, ``device``, ``dtype`` and ``threads``.
+
+    Returns
+    -------
+    Fitted
+        One row a cutout, in order. No cutout's numbers depend on any other's presence.
+    """
+    model, solver, device = choose_model(settings.model), choose_solver(settings.solver), choose_device(settings.device)
+    dtype = getattr(torch, settings.dtype)
+    fitted = Fitted.empty(len(cutouts), model.parameters)
+    ready = [i for i in range(len(cutouts)) if _ready(cutouts[i], start[i], fitted, i)]
+    with _one_thread_an_operation(device) as available:
+        threads = settings.threads or available
+        for places in buckets([cutouts[i] for i in ready]).values():
+            _fit_bucket([ready[p] for p in places], cutouts, start, model, solver, settings, fitted, device, dtype, threads)
+    return fitted
+
+
+def _ready(cutout: Cutout, start: np.ndarray, fitted: Fitted, i: int) -> bool:
+    """Whether a cutout can be fitted; if not, its row says why."""
+    if cutout.error is not None:
+        fitted.status[i] = "failed"
+        fitted.flags[i] |= Flag.BAD_INPUT
+        return False
+    usable = int(np.count_nonzero(usable_pixels(cutout)))
+    fitted.dof[i] = usable - len(start)
+    if usable <= 2 * len(start):
+        cutout.notes.append(f"Only {usable} usable pixels for {len(start)} parameters.")
+        fitted.flags[i] |= Flag.FEW_PIXELS
+        return False
+    return bool(np.isfinite(start).all())
+
+
+def _fit_bucket(places, cutouts, start, model, solver, settings, fitted, device, dtype, threads) -> None:
+    """Fit the cutouts at `places`; should the bucket as a whole fail, its halves are tried, down to the culprit."""
+    try:
+        chosen = [cutouts[i] for i in places]
+        values = torch.from_numpy(start[places])
+        stamps = Stamps.from_cutouts(chosen, start[places][:, model.parameters.index("sky")], device, dtype)
+        values = values.to(device)
+        values[:, model.parameters.index("sky")] = 0.0  # the start's sky is the pedestal already taken off
+        zeropoint = torch.tensor([c.zeropoint for c in chosen], dtype=torch.float64, device=device) - 2.5 * torch.log10(stamps.scale)
+        outcome = fit_bucket(model, stamps, model.free(values, zeropoint), solver, threads)
+        _write(places, cutouts, model, stamps, outcome, zeropoint, settings, fitted)
+    except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
+        if len(places) > 1:
+            _log.warning("%d cutouts could not be fitted together (%s); trying them in halves", len(places), error)
+            half = len(places) // 2
+            for some in (places[:half], places[half:]):
+                _fit_bucket(some, cutouts, start, model, solver, settings, fitted, device, dtype, threads)
+            return
+        _log.exception("%s could not be fitted", cutouts[places[0]].id)
+        cutouts[places[0]].notes.append(f"The fit failed: {error}.")
+        fitted.status[places[0]] = "failed"
+        fitted.flags[places[0]] |= Flag.NOT_CONVERGED
+
+
+def _write(places, cutouts, model: Model, stamps: Stamps, outcome: Outcome, zeropoint, settings, fitted: Fitted) -> None:
+    """Outcomes of one bucket in catalogue units, with their flags."""
+    i_sky, i_pa, i_q = (model.parameters.index(name) for name in ("sky", "pa", "q"))
+    values = model.values(outcome.theta, zeropoint)
+    jacobian = model.values_jacobian(outcome.theta, zeropoint)
+    matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
+    unit = torch.ones_like(values)
+    unit[:, i_sky] = stamps.scale
+    matrix = matrix * unit[:, :, None] * unit[:, None, :]
+    values[:, i_sky] = values[:, i_sky] * stamps.scale + stamps.pedestal
+    # an angle cannot be known worse than not at all
+    worst = (_WORST_ANGLE / matrix[:, i_pa, i_pa].sqrt()).clamp(max=1.0).nan_to_num(1.0)
+    shrink = torch.ones_like(values)
+    shrink[:, i_pa] = worst
+    matrix = matrix * shrink[:, :, None] * shrink[:, None, :]
+    thinnest = values[:, i_q] < 1.01 * model.bounds["q"][0]
+    at_bound = outcome.at_bound.any(-1) | thinnest
+    matrix[:, i_q, :] = torch.where(thinnest[:, None], torch.nan, matrix[:, i_q, :])
+    matrix[:, :, i_q] = torch.where(thinnest[:, None], torch.nan, matrix[:, :, i_q])
+
+    status = outcome.status.tolist()
+    snr = (outcome.theta[:, 2] * outcome.hessian[:, 2, 2].sqrt()).cpu().numpy()
+    chi2 = outcome.chi2.cpu().numpy()
+    columns = (values.cpu().numpy(), matrix.cpu().numpy(), at_bound.tolist(), singular.tolist(), outcome.n_iter.tolist())
+    for row, (i, value, cov, bound, flat, n_iter) in enumerate(zip(places, *columns)):
+        fitted.n_iter[i] = n_iter
+        if status[row] == Status.FAILED or not np.isfinite(value).all():
+            fitted.status[i] = "failed"
+            fitted.flags[i] |= Flag.NOT_CONVERGED
+            cutouts[i].notes.append("The model could not be evaluated at the starting values.")
+            continue
+        converged = status[row] == Status.CONVERGED
+        fitted.status[i] = "converged" if converged else "not_converged"
+        fitted.values[i], fitted.chi2[i], fitted.snr[i] = value, chi2[row], snr[row]
+        reduced = chi2[row] / fitted.dof[i]
+        if settings.uncertainty.name != "none":
+            rescale = max(1.0, reduced) if settings.uncertainty.get("scale_by_chi2") else 1.0
+            fitted.covariance[i] = cov * rescale
+        height, width = cutouts[i].shape
+        outside = not (-0.5 <= value[0] <= width - 0.5 and -0.5 <= value[1] <= height - 0.5)
+        poor = reduced > max(_POOR_CHI2, 1 + 5 * math.sqrt(2 / fitted.dof[i]))
+        for flag, raised in ((Flag.NOT_CONVERGED, not converged), (Flag.AT_BOUND, bound), (Flag.SINGULAR_COVARIANCE, flat),
+                             (Flag.LOW_SN, snr[row] < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, outside)):
+            fitted.flags[i] |= flag if raised else 0
+
+
+@contextmanager
+def _one_thread_an_operation(device: torch.device) -> Iterator[int]:
+    """On a CPU, chunks run side by side, so each operation keeps to one core; gives the number of cores."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield before
+    finally:
+        torch.set_num_threads(before)

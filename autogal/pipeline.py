@@ -1,0 +1,181 @@
+"""The story on one page: read -> segment -> initialise -> fit -> write."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from autogal.engine import choose_device, choose_model, choose_solver
+from autogal.engine import fit_cutouts as fit_starts
+from autogal.flags import Flag
+from autogal.images import Cutout, Options, find_entries, load
+from autogal.initialise import initialise
+from autogal.logs import run_log
+from autogal.model.fitted import Fitted
+from autogal.results import (
+    Catalogue,
+    CatalogueWriter,
+    FitProgress,
+    file_names,
+    object_png,
+    print_summary,
+    write_object_fits,
+)
+from autogal.segment import segment
+
+__all__ = ["fit_cutouts", "run"]
+
+_log = logging.getLogger(__name__)
+
+_BLOCK = {"cpu": 512, "cuda": 4096}
+
+
+class Stopwatch(dict):
+    """Seconds by stage."""
+
+    @contextmanager
+    def time(self, stage: str):
+        """Add the time of a with-block to `stage`."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self[stage] = self.get(stage, 0.0) + time.perf_counter() - begin
+
+
+def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
+    """Segment, initialise and fit cutouts.
+
+    A cutout that brings a complete set of starting values is neither segmented nor initialised.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        Their masks are replaced by ones that hold the neighbours too, and their notes grow.
+    settings : DictConfig
+        From `autogal.configuration.compose`.
+
+    Returns
+    -------
+    Fitted
+        One row a cutout, in order.
+    """
+    watch = Stopwatch()
+    parameters = choose_model(settings.model).parameters
+    start = np.full((len(cutouts), len(parameters)), np.nan)
+    flags = np.zeros(len(cutouts), int)
+    for i, cutout in enumerate(cutouts):
+        if cutout.error is None:
+            start[i], flags[i] = _prepare(cutout, parameters, settings, watch)
+    with watch.time("fit"):
+        fitted = fit_starts(cutouts, start, settings)
+    fitted.flags |= flags
+    fitted.seconds = dict(watch)
+    return fitted
+
+
+def _prepare(cutout: Cutout, parameters: tuple[str, ...], settings: DictConfig, watch: Stopwatch) -> tuple[np.ndarray, int]:
+    """Starting values (NaN where there are none) and flags of one cutout; its mask is completed."""
+    given = _row(cutout.start or {}, parameters, cutout.zeropoint)
+    if np.isfinite(given).all():
+        return given, 0
+    with watch.time("segment"):
+        found = segment(cutout, settings.segment)
+    if Flag.NO_TARGET in found.flags:
+        cutout.notes.append("No source was found where the target should be.")
+        return np.full(len(parameters), np.nan), int(found.flags)
+    with watch.time("initialise"):
+        first = initialise(cutout, found, settings.initialise)
+    cutout.mask = cutout.mask | found.neighbours
+    cutout.notes.extend(first.notes)
+    return _row(first.values, parameters, cutout.zeropoint), int(found.flags | first.flags)
+
+
+def _row(values: dict[str, float], parameters: tuple[str, ...], zeropoint: float) -> np.ndarray:
+    """Starting values in the order of the parameters; `flux` serves where there is no `mag`."""
+    values = dict(values)
+    if not np.isfinite(values.get("mag", np.nan)) and values.get("flux", np.nan) > 0:
+        values["mag"] = zeropoint - 2.5 * np.log10(values["flux"])
+    return np.array([values.get(name, np.nan) for name in parameters], float)
+
+
+def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue:
+    """What ``autogal fit`` does: fit all that `paths` name and write the results to ``settings.out``.
+
+    Parameters
+    ----------
+    settings : DictConfig
+        From `autogal.configuration.compose`.
+    paths : sequence of str
+        Files, globs, folders, ``@list.txt`` or manifests.
+
+    Returns
+    -------
+    Catalogue
+        All rows, in input order; without the images where ``objects`` asks for none.
+
+    Raises
+    ------
+    AutogalError
+        Where the run as a whole can make no sense. A single bad image is a flagged row.
+    KeyboardInterrupt
+        On Ctrl-C, after what is done has been written.
+    """
+    begin = time.perf_counter()
+    with run_log(settings, paths) as folder:
+        # everything that can be wrong with the request is found before the first image is read
+        choose_model(settings.model), choose_solver(settings.solver)
+        device = choose_device(settings.device)
+        entries = find_entries(list(paths))
+        options = Options.from_settings(settings)
+        names = file_names([entry.id for entry in entries])
+        wanted = {kind: _wanted(settings.objects[kind], len(entries), settings.objects.limit) for kind in ("fits", "png")}
+        objects = folder / "objects"
+        if any(wanted.values()):
+            objects.mkdir(exist_ok=True)
+        block = settings.block or _BLOCK[device.type]
+        _log.info("fitting %d cutouts on %s", len(entries), device)
+        watch = Stopwatch()
+        with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(entries)) as progress:
+            for first in range(0, len(entries), block):
+                with watch.time("read"):
+                    cutouts = [load(entry, options) for entry in entries[first : first + block]]
+                fitted = fit_cutouts(cutouts, settings)
+                for stage, seconds in fitted.seconds.items():
+                    watch[stage] = watch.get(stage, 0.0) + seconds
+                part = Catalogue.from_fitted(cutouts, fitted, settings.model.name, settings)
+                with watch.time("write"):
+                    _write_objects(part, names[first : first + block], objects, wanted)
+                    part.cutouts = None  # a long run keeps its rows, not its images
+                    writer.append(part)
+                progress.advance(len(cutouts))
+        catalogue = writer.catalogue
+        catalogue.seconds = dict(watch)
+        written = {"catalogue": writer.path, "configuration": folder / "config.yaml", "log": folder / "autogal.log"}
+        if any(wanted.values()):
+            written["pictures" if wanted["png"] else "objects"] = objects
+        print_summary(catalogue, time.perf_counter() - begin, written)
+    return catalogue
+
+
+def _wanted(setting: bool | str, count: int, limit: int) -> bool:
+    return count <= limit if setting == "auto" else bool(setting)
+
+
+def _write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: dict[str, bool]) -> None:
+    """The FITS cube and the picture of every object."""
+    for i, (name, cutout) in enumerate(zip(names, part.cutouts)):
+        if not any(wanted.values()) or cutout.error is not None:
+            continue
+        row = part.table[i]
+        model = part.model_image(i) if np.isfinite(row["r_eff"]) else None
+        if wanted["fits"]:
+            write_object_fits(folder / f"{name}.fits", cutout, model, row)
+        if wanted["png"]:
+            object_png(folder / f"{name}.png", cutout, model, row)
