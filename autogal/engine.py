@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images.cutout import Cutout
+from autogal.images import Cutout, sky_statistics
 from autogal.model.bucket import fit_bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
@@ -80,13 +81,12 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         One row a cutout, in order. No cutout's numbers depend on any other's presence.
     """
     model, solver, device = choose_model(settings.model), choose_solver(settings.solver), choose_device(settings.device)
-    dtype = getattr(torch, settings.dtype)
     fitted = Fitted.empty(len(cutouts), model.parameters)
     ready = [i for i in range(len(cutouts)) if _ready(cutouts[i], start[i], fitted, i)]
     with _one_thread_an_operation(device) as available:
-        threads = settings.threads or available
+        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), settings.threads or available)
         for places in buckets([cutouts[i] for i in ready]).values():
-            _fit_bucket([ready[p] for p in places], cutouts, start, model, solver, settings, fitted, device, dtype, threads)
+            _fit_bucket([ready[p] for p in places], cutouts, start, how, fitted)
     return fitted
 
 
@@ -105,32 +105,59 @@ def _ready(cutout: Cutout, start: np.ndarray, fitted: Fitted, i: int) -> bool:
     return bool(np.isfinite(start).all())
 
 
-def _fit_bucket(places, cutouts, start, model, solver, settings, fitted, device, dtype, threads) -> None:
+@dataclass(frozen=True)
+class _How:
+    """What is the same for every bucket of a call."""
+
+    model: Model
+    solver: Solver
+    uncertainty: DictConfig
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+
+
+def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: _How, fitted: Fitted, hold_sky: bool = False) -> None:
     """Fit the cutouts at `places`; should the bucket as a whole fail, its halves are tried, down to the culprit."""
     try:
-        chosen = [cutouts[i] for i in places]
-        values = torch.from_numpy(start[places])
-        stamps = Stamps.from_cutouts(chosen, start[places][:, model.parameters.index("sky")], device, dtype)
-        values = values.to(device)
-        values[:, model.parameters.index("sky")] = 0.0  # the start's sky is the pedestal already taken off
-        zeropoint = torch.tensor([c.zeropoint for c in chosen], dtype=torch.float64, device=device) - 2.5 * torch.log10(stamps.scale)
-        outcome = fit_bucket(model, stamps, model.free(values, zeropoint), solver, threads)
-        _write(places, cutouts, model, stamps, outcome, zeropoint, settings, fitted)
-    except (RuntimeError, ValueError, np.linalg.LinAlgError) as error:
+        endless = _fit_stamps(places, cutouts, start, how, fitted, hold_sky)
+    except (RuntimeError, ValueError) as error:
         if len(places) > 1:
             _log.warning("%d cutouts could not be fitted together (%s); trying them in halves", len(places), error)
             half = len(places) // 2
             for some in (places[:half], places[half:]):
-                _fit_bucket(some, cutouts, start, model, solver, settings, fitted, device, dtype, threads)
-            return
-        _log.exception("%s could not be fitted", cutouts[places[0]].id)
-        cutouts[places[0]].notes.append(f"The fit failed: {error}.")
-        fitted.status[places[0]] = "failed"
-        fitted.flags[places[0]] |= Flag.NOT_CONVERGED
+                _fit_bucket(some, cutouts, start, how, fitted, hold_sky)
+        else:
+            _log.exception("%s could not be fitted", cutouts[places[0]].id)
+            cutouts[places[0]].notes.append(f"The fit failed: {error}.")
+            fitted.status[places[0]] = "failed"
+            fitted.flags[places[0]] |= Flag.NOT_CONVERGED
+        return
+    if endless and not hold_sky:
+        held = start.copy()
+        for i in endless:
+            _log.info("%s: sky and galaxy could not be told apart; fitted again with the sky held", cutouts[i].id)
+            held[i, how.model.parameters.index("sky")] = sky_statistics(cutouts[i].image, cutouts[i].mask)[0]
+            fitted.flags[i] = Flag.SKY_FIXED
+        _fit_bucket(endless, cutouts, held, how, fitted, hold_sky=True)
 
 
-def _write(places, cutouts, model: Model, stamps: Stamps, outcome: Outcome, zeropoint, settings, fitted: Fitted) -> None:
+def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: bool) -> list[int]:
+    """Fit the cutouts of one bucket and write their rows; gives the places of those that grew without end."""
+    chosen = [cutouts[i] for i in places]
+    i_sky = how.model.parameters.index("sky")
+    stamps = Stamps.from_cutouts(chosen, start[places][:, i_sky], how.device, how.dtype)
+    values = torch.from_numpy(start[places]).to(how.device)
+    values[:, i_sky] = 0.0  # the start's sky is the pedestal already taken off
+    zeropoint = torch.tensor([c.zeropoint for c in chosen], dtype=torch.float64, device=how.device) - 2.5 * torch.log10(stamps.scale)
+    outcome, endless = fit_bucket(how.model, stamps, how.model.free(values, zeropoint), how.solver, how.threads, hold_sky)
+    _write(places, cutouts, how, stamps, outcome, zeropoint, fitted)
+    return [places[row] for row in endless.nonzero()[:, 0].tolist()]
+
+
+def _write(places, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoint, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
+    model = how.model
     i_sky, i_pa, i_q = (model.parameters.index(name) for name in ("sky", "pa", "q"))
     values = model.values(outcome.theta, zeropoint)
     jacobian = model.values_jacobian(outcome.theta, zeropoint)
@@ -145,7 +172,7 @@ def _write(places, cutouts, model: Model, stamps: Stamps, outcome: Outcome, zero
     shrink[:, i_pa] = worst
     matrix = matrix * shrink[:, :, None] * shrink[:, None, :]
     thinnest = values[:, i_q] < 1.01 * model.bounds["q"][0]
-    at_bound = outcome.at_bound.any(-1) | thinnest
+    at_bound = outcome.at_bound[:, :-1].any(-1) | thinnest  # the sky has no bound; where it is held, its own flag says so
     matrix[:, i_q, :] = torch.where(thinnest[:, None], torch.nan, matrix[:, i_q, :])
     matrix[:, :, i_q] = torch.where(thinnest[:, None], torch.nan, matrix[:, :, i_q])
 
@@ -154,7 +181,7 @@ def _write(places, cutouts, model: Model, stamps: Stamps, outcome: Outcome, zero
     chi2 = outcome.chi2.cpu().numpy()
     columns = (values.cpu().numpy(), matrix.cpu().numpy(), at_bound.tolist(), singular.tolist(), outcome.n_iter.tolist())
     for row, (i, value, cov, bound, flat, n_iter) in enumerate(zip(places, *columns)):
-        fitted.n_iter[i] = n_iter
+        fitted.n_iter[i] += n_iter
         if status[row] == Status.FAILED or not np.isfinite(value).all():
             fitted.status[i] = "failed"
             fitted.flags[i] |= Flag.NOT_CONVERGED
@@ -164,8 +191,8 @@ def _write(places, cutouts, model: Model, stamps: Stamps, outcome: Outcome, zero
         fitted.status[i] = "converged" if converged else "not_converged"
         fitted.values[i], fitted.chi2[i], fitted.snr[i] = value, chi2[row], snr[row]
         reduced = chi2[row] / fitted.dof[i]
-        if settings.uncertainty.name != "none":
-            rescale = max(1.0, reduced) if settings.uncertainty.get("scale_by_chi2") else 1.0
+        if how.uncertainty.name != "none":
+            rescale = max(1.0, reduced) if how.uncertainty.get("scale_by_chi2") else 1.0
             fitted.covariance[i] = cov * rescale
         height, width = cutouts[i].shape
         outside = not (-0.5 <= value[0] <= width - 0.5 and -0.5 <= value[1] <= height - 0.5)

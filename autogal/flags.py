@@ -30,6 +30,7 @@ class Flag(IntFlag):
     PSF_CORRECTED = 1 << 15
     ZEROPOINT_DEFAULT = 1 << 16
     PIXEL_SCALE_DEFAULT = 1 << 17
+    SKY_FIXED = 1 << 18
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -51,6 +52,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PSF_CORRECTED: "The PSF was not odd, centred or normalised, and was put right.",
     Flag.ZEROPOINT_DEFAULT: "No zero point was given or found; the default was used, so magnitudes are relative.",
     Flag.PIXEL_SCALE_DEFAULT: "No pixel scale was given or found; 1 arcsec per pixel was used.",
+    Flag.SKY_FIXED: "Sky and galaxy could not be told apart; the sky was held at its starting value.",
 }
 
 

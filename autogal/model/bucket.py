@@ -25,7 +25,7 @@ _COARSE_TOLERANCE = 0.1
 _CACHE = 4 << 20
 
 
-def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, threads: int = 1) -> Outcome:
+def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, threads: int = 1, hold_sky: bool = False) -> tuple[Outcome, Tensor]:
     """Fit stamps from given free vectors.
 
     Parameters
@@ -37,37 +37,37 @@ def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, thre
     solver : Solver
     threads : int
         Chunks drawn at the same time, on a CPU.
+    hold_sky : bool
+        Keep the sky at its start instead of fitting it.
 
     Returns
     -------
-    Outcome
-        One row a stamp; chi-square is that of the data alone, without the prior's part. Fits that end at a bound or do not converge are started again from other Sersic indices, and
-        the lowest chi-square is kept.
+    outcome : Outcome
+        One row a stamp; chi-square is that of the data alone, without the prior's part. Fits that end at a bound or
+        do not converge are started again from other Sersic indices, and the lowest chi-square is kept.
+    endless : Tensor, [N] bool
+        Galaxies whose size or index grew to its upper bound all the same: without sky of its own in the stamp, a
+        galaxy can grow without end as the fitted sky sinks.
     """
-    bucket = _Bucket(model, stamps, solver, threads)
-    everything = torch.arange(len(stamps), device=start.device)
-    best = bucket.fit(start, everything)
+    bucket = _Bucket(model, stamps, solver, threads, hold_sky)
+    best = bucket.fit(start, torch.arange(len(stamps), device=start.device))
     for shape in model.restarts():
-        again = _unsettled(best).nonzero()[:, 0]
-        if not len(again):
-            break
+        again = ((best.status != Status.CONVERGED) | best.at_bound.any(-1)).nonzero()[:, 0]
         moved = start[again].clone()
         moved[:, model.shape_places] = moved.new_tensor(shape)
-        other = bucket.fit(moved, again)
-        better = (other.chi2 < best.chi2[again]) | ((best.status[again] != Status.CONVERGED) & (other.status == Status.CONVERGED))
-        best.n_iter[again] += other.n_iter
-        spent = best.n_iter[again]
-        _put(best, again[better], other, better)
-        best.n_iter[again] = spent
+        bucket.improve(best, moved, again)
     best.chi2 -= bucket.penalty(best.theta)
-    return best
+    if hold_sky:
+        best.at_bound[:, model.linear[1]] = True
+    nonlinear = [i for i in range(model.size) if i not in model.linear]
+    return best, (best.at_bound & (best.theta >= bucket.upper))[:, nonlinear].any(-1)
 
 
 class _Bucket:
     """Stamps with the problems made of them so far, one for each grid."""
 
-    def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int):
-        self.model, self.stamps, self.solver, self.threads = model, stamps, solver, threads
+    def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int, hold_sky: bool):
+        self.model, self.stamps, self.solver, self.threads, self.hold_sky = model, stamps, solver, threads, hold_sky
         self.lower, self.upper = model.box(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device))
         self.fwhm = torch.cat([psf_fwhm(p[None], stamps.oversample) for p in stamps.psfs]).to(stamps.data.device)
         self.problems: dict[tuple[int, int], StampProblem] = {}
@@ -80,7 +80,7 @@ class _Bucket:
                                    stamps.data.device, stamps.data.dtype)
             none = torch.empty((0, len(renderer.grid.ky), len(renderer.grid.kx)), dtype=renderer.grid.complex_dtype, device=stamps.data.device)
             self.problems[level, binning] = StampProblem(self.model, renderer, *stamps.binned(binning), none,
-                                                         torch.full_like(stamps.psf_index, -1), _chunk(renderer, self.model), self.threads)
+                                                         torch.full_like(stamps.psf_index, -1), self.hold_sky, _chunk(renderer, self.model), self.threads)
         problem = self.problems[level, binning]
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):
@@ -119,6 +119,17 @@ class _Bucket:
     def penalty(self, theta: Tensor) -> Tensor:
         return next(iter(self.problems.values())).penalty(theta)
 
+    def improve(self, best: Outcome, start: Tensor, items: Tensor) -> None:
+        """Fit `items` again from another start and keep what is better."""
+        if not len(items):
+            return
+        other = self.fit(start, items)
+        settled, was = other.status == Status.CONVERGED, best.status[items] == Status.CONVERGED
+        better = (settled & ~was) | ((settled == was) & (other.chi2 < best.chi2[items]))
+        other.n_iter += best.n_iter[items]
+        best.n_iter[items] = other.n_iter
+        _put(best, items[better], other, better)
+
     def level(self, theta: Tensor, items: Tensor) -> Tensor:
         native, _ = self.model.native(theta)
         return level_needed(self.model.profile, self.stamps.shape, native, self.fwhm[self.stamps.psf_index[items]])
@@ -136,10 +147,6 @@ def _chunk(renderer, model: Model) -> int:
         free, _ = torch.cuda.mem_get_info(grid.device)
         return max(1, int(0.25 * free / (3 * spectra)))
     return max(1, round(_CACHE / spectra))
-
-
-def _unsettled(outcome: Outcome) -> Tensor:
-    return (outcome.status != Status.CONVERGED) | outcome.at_bound.any(-1)
 
 
 def _put(target: Outcome, places: Tensor, source: Outcome, which) -> None:

@@ -133,7 +133,7 @@ class Model:
         inf = math.inf
         low, high = self.bounds["r_eff"]
         log_low = math.log(low) - self._eta_max / 2
-        log_high = min(math.log(high), math.log(8.0 * max(shape)))
+        log_high = math.log(min(high, 0.75 * max(shape)))  # a larger galaxy is no longer distinct from the sky
         logs = [tuple(math.log(b) for b in self.bounds.get(s.name, (s.lower, s.upper))) for s in self.profile.shape]
         pairs = [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (1e-12, inf), (log_low, log_high), *logs,
                  (-inf, inf), (-inf, inf), (-inf, inf)]

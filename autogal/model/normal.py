@@ -41,6 +41,8 @@ class StampProblem:
         Transfer functions, one for each different PSF.
     psf_index : Tensor, [N] int
         Which PSF each stamp has.
+    hold_sky : bool
+        Whether the sky keeps the value it is given instead of being fitted.
     chunk : int
         Stamps drawn at once: as many as the cache (CPU) or the memory (GPU) holds.
     threads : int
@@ -53,6 +55,7 @@ class StampProblem:
     weight: Tensor
     psf: Tensor
     psf_index: Tensor
+    hold_sky: bool
     chunk: int
     threads: int = 1
 
@@ -126,6 +129,10 @@ class StampProblem:
         i_flux, i_sky = model.linear
         n = gram.shape[-1] - 3  # derivatives; row 0 is the image, -2 the sky, -1 the residual
         lin = torch.tensor([0, n + 1], device=gram.device)
+        if self.hold_sky:  # it pulls at nothing
+            gram[:, n + 1, :] = 0.0
+            gram[:, :, n + 1] = 0.0
+            gram[:, n + 1, n + 1] = 1.0
         a = gram[:, lin][:, :, lin]
         right = gram[:, lin, -1]
         scale = a.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
