@@ -161,12 +161,12 @@ class Grid:
         height, width = (p // self.binning for p in self.period)
         fold = self.oversample
         if fold > 1:  # frequencies above Nyquist alias on to those below it
-            spectra = spectra.unflatten(-2, (fold, height)).sum(-3) / fold**2
+            spectra = spectra.unflatten(-2, (fold, height)).sum(-3)
         rows = torch.fft.ifft(spectra, dim=-2)[..., : len(self.y), :]
         if fold > 1:
             # the other half of every row's spectrum, so that the same folding works along x
             mirrored = rows[..., 1 : rows.shape[-1] - (1 - (width * fold) % 2)].flip(-1).conj()
-            rows = torch.cat([rows, mirrored], dim=-1).unflatten(-1, (fold, width)).sum(-2) * fold
+            rows = torch.cat([rows, mirrored], dim=-1).unflatten(-1, (fold, width)).sum(-2)
             rows = rows[..., : width // 2 + 1] 
         # sampling at 1/binning of the pixels: the mean over a bin is what the transfer function already holds
         return torch.fft.irfft(rows, n=width, dim=-1)[..., : len(self.x)] / self.binning**2
