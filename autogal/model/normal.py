@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from autogal.model.model import Model
-from autogal.model.spectral import SpectralRenderer
+from autogal.model.spectral import Outline, SpectralRenderer
 from autogal.solvers import Linearisation
 
 __all__ = ["StampProblem"]
@@ -74,12 +74,15 @@ class StampProblem:
             Its `theta` is `free` with the best flux and sky for the other parameters (variable projection,
             Golub & Pereyra 1973), which the same sums give at no further cost.
         """
-        pieces = list(zip(free.split(self.chunk), items.split(self.chunk)))
+        native, chain = self.model.native(free)
+        outline = self.renderer.outline(native)
+        pieces = list(zip(outline.split(self.chunk), free.split(self.chunk), items.split(self.chunk)))
         if self.threads > 1 and len(pieces) > 1:
-            parts = list(_pool(self.threads).map(lambda piece: self._chunk(*piece), pieces))
+            parts = list(_pool(self.threads).map(lambda piece: self._sums(*piece), pieces))
         else:
-            parts = [self._chunk_or_halves(*piece) for piece in pieces]
-        return self._with_prior(Linearisation(*(torch.cat(p) for p in zip(*parts))))
+            parts = [self._sums_or_halves(*piece) for piece in pieces]
+        gram, chi2 = (torch.cat(p) for p in zip(*parts))
+        return self._with_prior(Linearisation(*self._project(free, chain, gram, chi2)))
 
     def penalty(self, free: Tensor) -> Tensor:
         """What the prior adds to chi-square, [B]."""
@@ -91,9 +94,9 @@ class StampProblem:
         return Linearisation(state.theta, state.chi2 + self.penalty(state.theta),
                              state.gradient - (state.theta - mean) * precision, state.hessian + torch.diag(precision))
 
-    def _chunk_or_halves(self, free: Tensor, items: Tensor) -> tuple[Tensor, ...]:
+    def _sums_or_halves(self, outline: Outline, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         try:
-            return self._chunk(free, items)
+            return self._sums(outline, free, items)
         except torch.cuda.OutOfMemoryError:
             if len(items) == 1:
                 raise
@@ -101,14 +104,13 @@ class StampProblem:
         torch.cuda.empty_cache()
         self.chunk = max(1, len(items) // 2)
         _log.info("out of GPU memory: going on with %d stamps at a time", self.chunk)
-        halves = [self._chunk_or_halves(*piece) for piece in zip(free.split(self.chunk), items.split(self.chunk))]
-        return tuple(torch.cat(p) for p in zip(*halves))
+        pieces = zip(outline.split(self.chunk), free.split(self.chunk), items.split(self.chunk))
+        return tuple(torch.cat(p) for p in zip(*(self._sums_or_halves(*piece) for piece in pieces)))
 
-    def _chunk(self, free: Tensor, items: Tensor) -> tuple[Tensor, ...]:
-        model = self.model
-        i_flux, i_sky = model.linear
-        native, chain = model.native(free)
-        images = self.renderer.draw(native, self.psf[self.psf_index[items]])
+    def _sums(self, outline: Outline, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Inner products over all pixels of image, derivatives, sky and residual, [B, P + 1, P + 1], and chi-square."""
+        i_flux, i_sky = self.model.linear
+        images = self.renderer.fill(outline, self.psf[self.psf_index[items]])
         batch, count = images.shape[:2]
         weight = self.weight[items]
         # rows: unit-flux image, its derivatives, the sky, the residual; all over sigma
@@ -119,9 +121,7 @@ class StampProblem:
         residual = (self.data[items] - sky[:, None, None]).mul_(weight)
         torch.addcmul(residual, rows[:, 0], flux[:, None, None], value=-1, out=rows[:, count + 1])
         rows = rows.flatten(2)
-        gram = torch.bmm(rows, rows.mT).double()
-        chi2 = rows[:, -1].double().square().sum(-1)
-        return self._project(free, chain, gram, chi2)
+        return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
 
     def _project(self, free, chain, gram, chi2):
         """Move flux and sky to their optimum and order the sums as the free vector is ordered."""
