@@ -181,9 +181,12 @@ def _clipped_median(values: np.ndarray) -> float:
         median = np.median(values)
         spread = 1.4826 * np.median(np.abs(values - median))
         kept = values[(values > median - 4 * spread) & (values < median + 2.5 * spread)]
-        if kept.size in (0, values.size):
+        if kept.size == 0:
             break
+        settled = kept.size > 0.998 * values.size
         values = kept
+        if settled:
+            break
     return float(np.median(values))
 
 

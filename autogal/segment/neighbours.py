@@ -9,8 +9,9 @@ from autogal.segment.detection import Field
 
 __all__ = ["grow_neighbours"]
 
-_FAINTEST = 0.15  # light below this part of the pixel noise is left in
-_OF_TARGET = 0.05  # and light below this part of the target's own light
+_FAINTEST = 0.05  # light below this part of the pixel noise is left in
+_OF_TARGET = 0.03  # and light below this part of the target's own light
+_SLOPES = 3.5, 8.0  # of the surface brightness of wings, as a power of the radius
 _LONGEST = 60  # px
 
 
@@ -19,8 +20,8 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
     """Mask of the neighbours, each grown as far as its own light reaches.
 
     The light around each footprint is measured in rings of equal distance to it, after the target's
-    expected light is taken off; where a ring is covered by other sources, the footprint's exponential
-    extrapolation stands in. Growth ends where that light drops below a small part of the noise,
+    expected light is taken off; where other sources or noise cover a ring, a power law
+    stands in. Growth ends where that light drops below a small part of the noise,
     and on the target also where it drops below a small part of the target's own light.
 
     Parameters
@@ -51,7 +52,7 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
         if number == 1 or box is None:
             continue
         footprint_radius = np.sqrt(np.count_nonzero(labels[box] == number) / np.pi)
-        reach = int(np.clip(2 * footprint_radius, 8, _LONGEST))
+        reach = int(np.clip(1.5 * footprint_radius, 10, _LONGEST))
         box = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in box)
         own = labels[box] == number
         distance = ndimage.distance_transform_edt(~own)
@@ -69,21 +70,38 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
 
 
 def _ring_profile(residual, noise, own, distance, free, footprint_radius, reach, threshold, field) -> np.ndarray:
-    """Light at distances 0, 1, ... px from a footprint, falling; 0 from where it drops into the noise."""
-    peak = residual[own].max()
-    edge = threshold * float(np.median(noise[own])) * float(np.median(field.noise / field.pixel_noise))
-    scale = footprint_radius / max(np.log(max(peak / edge, 1.0)), 0.5)
-    light = edge * np.exp(-np.arange(reach + 1) / scale)
+    """Light at distances 0, 1, ... px from a footprint, falling; 0 from where it no longer matters."""
+    smoothing = float(np.median(field.noise / field.pixel_noise))
+    pixel = float(np.median(noise))
+    edge = threshold * smoothing * pixel
+    steps = np.arange(reach + 1)
+    radius = footprint_radius + steps
     ring = np.rint(distance).astype(np.int32)
     near = (ring <= reach) & free & ~own
     counts = np.bincount(ring[near], minlength=reach + 1)
     seen = np.flatnonzero(counts >= 5)
     seen = seen[seen > 0]
-    if seen.size:
-        light[seen] = ndimage.median(residual[near], ring[near], seen)
-    faint = _FAINTEST * float(np.median(noise[own | near]))
-    light = np.minimum.accumulate(np.maximum(light, 0))
-    # At least 2 px: the smoothing, the seeing and the threshold always leave some light there.
+    medians = ndimage.median(residual[near], ring[near], seen) if seen.size else np.zeros(0)
+    # A median of m smoothed pixels is that of m / beam independent ones, 1.25 times as noisy as a mean.
+    beam = max(1.0, 2 * field.fwhm**2)
+    scatter = 1.25 * smoothing * pixel / np.sqrt(np.maximum(counts[seen] / beam, 1.0))
+    lost = np.flatnonzero(medians < 2 * scatter)
+    seen = seen[: lost[0]] if lost.size else seen
+    medians = medians[: seen.size]
+    # Where noise or other sources cover the rings, a power law goes on: as steep as the light fell before.
+    peak = max(residual[own].max(), 1.01 * edge)
+    if seen.size >= 3:
+        slope = np.log(max(medians[0], edge / 4) / medians[-1]) / np.log(radius[seen[-1]] / radius[seen[0]])
+        last, from_light = seen[-1], medians[-1]
+    else:
+        slope = np.log(peak / edge) / np.log1p(footprint_radius)
+        last, from_light = (seen[-1], medians[-1]) if seen.size else (0, edge)
+    slope = np.clip(slope, *_SLOPES)
+    light = from_light * (radius / radius[last])**-slope
+    light[seen] = medians
+    light = np.minimum.accumulate(light)
+    # At least 2 px: the smoothing and the threshold always leave some light there.
+    faint = _FAINTEST * pixel
     end = np.flatnonzero(light < faint)
     end = max(int(end[0]) if end.size else light.size, 3)
     light[:end] = np.maximum(light[:end], faint)

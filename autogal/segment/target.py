@@ -12,7 +12,7 @@ __all__ = ["choose_target", "target_profile", "judge_pieces"]
 _EXCESS = 0.5  # a neighbour's peak stands this much above the target's own light, relative to it
 _SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the target
 _ARM = 0.3  # height of a spiral arm's peak, at most, relative to the target's
-_BRIGHTER = 3.0  # a peak this much brighter than the target's own is never the target's
+_BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the target's
 
 
 def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, exact: bool,
