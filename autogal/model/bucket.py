@@ -78,7 +78,7 @@ class _Bucket:
         if (level, binning) not in self.problems:
             renderer = renderer_at(level, self.model.profile, stamps.shape, 1 if binning > 1 else stamps.oversample, binning,
                                    stamps.data.device, stamps.data.dtype)
-            none = torch.empty((0, len(renderer.grid.ky), len(renderer.grid.kx)), dtype=renderer.grid.complex_dtype, device=stamps.data.device)
+            none = torch.empty((0, len(renderer.grid.kx), len(renderer.grid.ky)), dtype=renderer.grid.complex_dtype, device=stamps.data.device)
             self.problems[level, binning] = StampProblem(self.model, renderer, *stamps.binned(binning), none,
                                                          torch.full_like(stamps.psf_index, -1), self.hold_sky, _chunk(renderer, self.model), self.threads)
         problem = self.problems[level, binning]

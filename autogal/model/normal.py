@@ -37,7 +37,7 @@ class StampProblem:
         Images in units of their noise, sky pedestal taken off.
     weight : Tensor, [N, H, W]
         1 / sigma in the same units, 0 where a pixel is excluded.
-    psf : Tensor, [M, Ky, Kx] complex
+    psf : Tensor, [M, Kx, Ky] complex
         Transfer functions, one for each different PSF.
     psf_index : Tensor, [N] int
         Which PSF each stamp has.

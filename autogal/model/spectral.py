@@ -77,7 +77,7 @@ class SpectralRenderer:
         ----------
         native : Tensor, [B, 5 + S] float64
             x, y, ln R (circularised half-light radius, px), ln of the own parameters, e1, e2.
-        psf : Tensor, [B, Ky, Kx] complex
+        psf : Tensor, [B, Kx, Ky] complex
             Transfer functions from `Grid.psf_transform`.
 
         Returns
@@ -97,14 +97,14 @@ class SpectralRenderer:
     def fill(self, outline: Outline, psf: Tensor) -> Tensor:
         """The second half of `draw`, on all pixels."""
         grid, native = self.grid, outline.native
-        kx, ky = grid.kx.to(grid.dtype)[None, None, :], grid.ky.to(grid.dtype)[None, :, None]
+        kx, ky = grid.kx.to(grid.dtype)[None, :, None], grid.ky.to(grid.dtype)[None, None, :]
         squares, by_e1, by_e2 = (evaluate_form(outline.form[:, i].unbind(-1), kx, ky) for i in range(3))
         squares[:, 0, 0] = 1e-12  # k = 0: the first entry of every table
         transform, by_log_k, *own = self._look_up(outline.tables, squares, native[:, 2])
         half = by_log_k.div_(squares).mul_(0.5)
 
-        px, px_slope = outline.px[:, None, :], outline.px_slope[:, None, :]
-        py, py_slope = outline.py[:, :, None], outline.py_slope[:, :, None]
+        px, px_slope = outline.px[:, :, None], outline.px_slope[:, :, None]
+        py, py_slope = outline.py[:, None, :], outline.py_slope[:, None, :]
         spectra = torch.empty((len(native), 1 + native.shape[1], *squares.shape[1:]), dtype=psf.dtype, device=psf.device)
         base = psf * px
         torch.mul(base * transform, py_slope, out=spectra[:, 2])
@@ -142,7 +142,7 @@ class SpectralRenderer:
         return rows.to(self.grid.dtype) @ hankel.matrix
 
     def _look_up(self, tables: Tensor, squares: Tensor, log_r: Tensor) -> list[Tensor]:
-        """Linear interpolation of each table at ln(kappa R), for squares of kappa [B, Ky, Kx]."""
+        """Linear interpolation of each table at ln(kappa R), for squares of kappa [B, Kx, Ky]."""
         hankel = hankel_table(self.grid.device, self.grid.dtype)
         origin = ((log_r - hankel.log_z0) / hankel.step).to(squares.dtype)[:, None, None]
         position = squares.log().mul_(0.5 / hankel.step).add_(origin).clamp_(0, hankel.size - 1.001)

@@ -141,11 +141,11 @@ class Stamps:
         return pool(squared * self.data) / total.clamp(min=1e-30), total.sqrt()
 
     def psf_transforms(self, grid: Grid, which: Tensor) -> Tensor:
-        """Transfer functions of the PSFs at the places `which`, [M, Ky, Kx]."""
+        """Transfer functions of the PSFs at the places `which`, [M, Kx, Ky]."""
         by_shape = defaultdict(list)
         for i, place in enumerate(which.tolist()):
             by_shape[tuple(self.psfs[place].shape)].append((i, place))
-        out = torch.empty((len(which), len(grid.ky), len(grid.kx)), dtype=grid.complex_dtype, device=grid.device)
+        out = torch.empty((len(which), len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
         for pairs in by_shape.values():
             for start in range(0, len(pairs), 64):
                 rows, places = zip(*pairs[start : start + 64])

@@ -35,7 +35,7 @@ class LevenbergMarquardt:
     """
 
     max_iterations: int = 60
-    tolerance: float = 1e-5
+    tolerance: float = 1e-3
     damping: float = 1e-3
 
     def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
