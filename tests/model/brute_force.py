@@ -1,0 +1,70 @@
+"""A Sersic galaxy seen through a Gaussian PSF, integrated in real space in float64 with numpy alone.
+
+The light is spread over rings of the galaxy's ellipse: the flux within a radius t is P(2 n, b t^(1/n)), P the
+regularised incomplete gamma function, so the gamma density in ln(b t^(1/n)) weighs the rings and the same number of
+nodes serves every index. Each node is a point source that the PSF turns into an analytic, separable blob.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import erf, gammaincinv, gammaln
+
+__all__ = ["Gaussian", "sersic_image"]
+
+_NODES, _PANELS = 8, 80
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian PSF of the given width [px]; `pixel` says whether the pixel is still to be integrated over."""
+
+    sigma: float
+    pixel: bool = False
+
+    def blob(self, distance: np.ndarray) -> np.ndarray:
+        """Light of a point source of unit flux along one axis."""
+        if not self.pixel:
+            return np.exp(-0.5 * (distance / self.sigma) ** 2) / (self.sigma * np.sqrt(2 * np.pi))
+        edge = np.sqrt(2) * self.sigma
+        return 0.5 * (erf((distance + 0.5) / edge) - erf((distance - 0.5) / edge))
+
+    def star(self, size: int, oversample: int = 1) -> np.ndarray:
+        """The PSF's own image of sum 1, centred, `oversample` samples a pixel."""
+        line = Gaussian(self.sigma).blob((np.arange(size) - size // 2) / oversample)
+        return np.outer(line, line) / line.sum() ** 2
+
+
+def sersic_image(psf: Gaussian, shape: tuple[int, int], *, x: float, y: float, r_eff: float, n: float, q: float, pa: float) -> np.ndarray:
+    """Unit-flux image, [H, W] float64; conventions as autogal's.
+
+    The quadrature is exact to about 1e-9 of the flux: rings of Gauss-Legendre panels in ln p, p = b t^(1/n), and along
+    each ring points closer than a third of the PSF's width, where the trapezium rule converges exponentially.
+    """
+    b = gammaincinv(2 * n, 0.5)
+    low, high = np.log(gammaincinv(2 * n, 1e-10)), np.log(gammaincinv(2 * n, 1 - 1e-13))
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    edges = np.linspace(low, high, _PANELS + 1)
+    half = np.diff(edges) / 2
+    log_p = ((edges[:-1] + half)[:, None] + half[:, None] * nodes).ravel()
+    light = np.exp(2 * n * log_p - np.exp(log_p) - gammaln(2 * n)) * (half[:, None] * weights).ravel()
+    radius = r_eff * np.exp(n * (log_p - np.log(b)))
+
+    height, width = shape
+    reach = np.hypot(max(x, width - x), max(y, height - y)) + 10 * psf.sigma + 1
+    columns, rows = np.arange(width), np.arange(height)
+    angle = np.radians(pa)
+    image = np.zeros(shape)
+    for r, flux in zip(radius, light, strict=True):
+        if q * r > reach:  # the whole ring lies beyond the stamp
+            continue
+        count = 16 * int(np.ceil(max(64, 2 * np.pi * r / (psf.sigma / 3)) / 16))
+        theta = np.arange(count) * (2 * np.pi / count)
+        major, minor = r * np.cos(theta), q * r * np.sin(theta)
+        px, py = x - major * np.sin(angle) - minor * np.cos(angle), y + major * np.cos(angle) - minor * np.sin(angle)
+        near = (np.abs(px - (width - 1) / 2) < width / 2 + 10 * psf.sigma) & (np.abs(py - (height - 1) / 2) < height / 2 + 10 * psf.sigma)
+        px, py = px[near], py[near]
+        image += (flux / count) * psf.blob(rows[:, None] - py) @ psf.blob(columns - px[:, None])
+    return image
