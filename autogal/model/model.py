@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from autogal.errors import AutogalError
 from autogal.profiles import RadialProfile, Sersic
 
 __all__ = ["Model"]
@@ -30,8 +31,18 @@ class Model:
     bounds : dict of str to (float, float)
         By catalogue name, in catalogue units; at least ``r_eff`` and ``q``.
     priors : dict of str to (float, float)
-        Log-normal priors on own parameters of the profile: median, and standard deviation in dex.
+        Log-normal priors on own parameters of the profile: median, and standard deviation in dex. That of ``q`` must
+        have the median 1 and is a Gaussian of that width in both components of ln q.
     """
+
+    def __post_init__(self):
+        known = {s.name for s in self.profile.shape}
+        for name, (median, dex) in self.priors.items():
+            if name not in known | {"q"}:
+                raise AutogalError(f"There is a prior on {name!r}, which the model does not have or cannot take.",
+                                   f"Priors are possible on {', '.join(sorted(known | {'q'}))}.")
+            if not (median > 0 and dex > 0) or (name == "q" and median != 1):
+                raise AutogalError(f"The prior on {name} is [{median}, {dex}].", "Give a positive median (1 for q) and a positive width in dex.")
 
     profile: RadialProfile = field(default_factory=Sersic)
     bounds: dict = field(default_factory=lambda: {"r_eff": (0.05, math.inf), "q": (0.05, 1.0)})
@@ -143,10 +154,13 @@ class Model:
     def prior(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and inverse variance of the Gaussian prior on the free vector, [P] each; 0 where there is none."""
         mean, precision = like.new_zeros(self.size), like.new_zeros(self.size)
-        for place, shape in zip(self.shape_places, self.profile.shape):
-            if shape.name in self.priors:
-                median, dex = self.priors[shape.name]
-                mean[place], precision[place] = math.log(median), (dex * math.log(10.0)) ** -2
+        names = {s.name: place for place, s in zip(self.shape_places, self.profile.shape)}
+        for name, (median, dex) in self.priors.items():
+            weight = (dex * math.log(10.0)) ** -2
+            if name == "q":  # round is the centre of the plane of ellipticities
+                precision[-3:-1] = weight
+            else:
+                mean[names[name]], precision[names[name]] = math.log(median), weight
         return mean, precision
 
     def step_limit(self, like: Tensor) -> Tensor:

@@ -84,7 +84,8 @@ def _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, max_
         accept = (trial.chi2 <= state.chi2 * (1 + noise)) & trial.finite()
         state = state.where(accept, trial)
         shrink = (1 - (2 * gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
-        damping = torch.where(accept, damping * shrink, damping * growth).clamp(1e-9, 1e12)
+        # a rejected step was hardly damped at all below 1e-3: start from there
+        damping = torch.where(accept, damping * shrink, (damping * growth).clamp(min=1e-3)).clamp(1e-9, 1e12)
         growth = torch.where(accept, 2.0, growth * 2).clamp(max=1e6)
         stuck = damping > 1e9
         if stuck.any():
