@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from astropy.table import Table
+from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration import compose, override
 from autogal.engine import choose_model
@@ -75,7 +77,7 @@ def fit(
     """
     words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
     given = {words.get(key, key): value for key, value in settings.items()}
-    chosen = compose(overrides=[override(key, value) for key, value in {"model": model, **given}.items()])
+    chosen = _settings(*(override(key, value) for key, value in {"model": model, **given}.items()))
     cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale, gain=gain, settings=chosen)
     block = chosen.block or len(cutouts)
     parts = []
@@ -130,7 +132,7 @@ def render(
         raise AutogalError("render needs a PSF.", "Give psf=, an array [K, K] or one for each row.")
     if psf_kind not in ("effective", "optical"):
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
-    chosen = choose_model(compose(overrides=[override("model", model)]).model)
+    chosen = choose_model(_settings(override("model", model)).model)
     kernels = np.asarray(psf, float)
     kernels = np.stack([prepare_psf(k)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
     values, zeropoints = table_values(table, chosen, zeropoint)
@@ -139,6 +141,14 @@ def render(
     images = render_images(chosen, torch.from_numpy(values), torch.from_numpy(zeropoints), torch.from_numpy(kernels), tuple(shape),
                            psf_kind == "optical", psf_oversample, getattr(torch, dtype))
     return images.numpy()
+
+
+@lru_cache(maxsize=64)
+def _settings(*overrides: str) -> DictConfig:
+    """A configuration; composing one takes longer than fitting a dozen galaxies, so the same is composed once."""
+    chosen = compose(overrides=overrides)
+    OmegaConf.set_readonly(chosen, True)
+    return chosen
 
 
 def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

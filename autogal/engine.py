@@ -160,7 +160,7 @@ def _write(places, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoi
     model = how.model
     i_sky, i_pa, i_q = (model.parameters.index(name) for name in ("sky", "pa", "q"))
     values = model.values(outcome.theta, zeropoint)
-    jacobian = model.values_jacobian(outcome.theta, zeropoint)
+    jacobian = model.values_jacobian(outcome.theta)
     matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
     unit = torch.ones_like(values)
     unit[:, i_sky] = stamps.scale

@@ -107,10 +107,26 @@ class Model:
         return torch.stack([x, y, zeropoint + _MAG * torch.log(flux), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
                             torch.exp(-eta), pa, sky], dim=-1)
 
-    def values_jacobian(self, free: Tensor, zeropoint: Tensor) -> Tensor:
+    def values_jacobian(self, free: Tensor) -> Tensor:
         """Derivatives of `values` by the free vector, [B, P, P] float64."""
-        one = lambda f, z: self.values(f[None], z[None])[0]  # noqa: E731
-        return torch.func.vmap(torch.func.jacfwd(one))(free, zeropoint)
+        flux, log_r, w = free[:, 2], free[:, 3], free[:, -3:-1]
+        length, unit, slope = self._squash_slope(w)
+        eta = self._eta_max * torch.tanh(length / self._eta_max)
+        r_eff, q = torch.exp(log_r + eta / 2), torch.exp(-eta)
+        out = torch.zeros(len(free), self.size, self.size, dtype=free.dtype, device=free.device)
+        for place in (0, 1, self.size - 1):
+            out[:, place, place] = 1.0
+        out[:, 2, 2] = _MAG / flux
+        for place in (3, *self.shape_places):
+            out[:, place, place] = free[:, place].exp()
+        i_q, i_pa = self.size - 3, self.size - 2
+        by_eta = slope[:, None] * unit
+        out[:, 3, 3] = r_eff
+        out[:, 3, -3:-1] = r_eff[:, None] / 2 * by_eta
+        out[:, i_q, -3:-1] = -q[:, None] * by_eta
+        turned = torch.stack([-unit[:, 1], unit[:, 0]], -1)
+        out[:, i_pa, -3:-1] = math.degrees(0.5) * turned / length[:, None]
+        return out
 
     def native(self, free: Tensor) -> tuple[Tensor, Tensor]:
         """What the renderer draws from, and how it follows the free vector.
@@ -127,11 +143,8 @@ class Model:
         e1, e2 = self._ellipticity(moved[:, -2], moved[:, -1])
         native = torch.cat([moved[:, :-2], e1[:, None], e2[:, None]], dim=1)
         chain = torch.eye(len(keep), dtype=free.dtype, device=free.device).repeat(len(free), 1, 1)
-        w = moved[:, -2:]
-        length = w.norm(dim=-1).clamp(min=1e-12)
-        u = length / self._eta_max
-        ratio, slope = _squash(u), 1 - torch.tanh(u) ** 2
-        unit = w / length[:, None]
+        length, unit, slope = self._squash_slope(moved[:, -2:])
+        ratio = _squash(length / self._eta_max)
         chain[:, -2:, -2:] = ratio[:, None, None] * chain[:, -2:, -2:] + (slope - ratio)[:, None, None] * unit[:, :, None] * unit[:, None, :]
         return native, chain
 
@@ -167,6 +180,11 @@ class Model:
         """Largest move of each free parameter in one step, [P]; the problem is far from linear beyond."""
         shape = [0.7] * len(self.profile.shape)
         return like.new_tensor([4.0, 4.0, math.inf, 0.7, *shape, 0.7, 0.7, math.inf])
+
+    def _squash_slope(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Length and direction of w, and the derivative of -ln q by the length."""
+        length = w.norm(dim=-1).clamp(min=1e-12)
+        return length, w / length[:, None], 1 - torch.tanh(length / self._eta_max) ** 2
 
     def _ellipticity(self, w1: Tensor, w2: Tensor) -> tuple[Tensor, Tensor]:
         ratio = _squash(torch.sqrt(w1 * w1 + w2 * w2 + 1e-24) / self._eta_max)
