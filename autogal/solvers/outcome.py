@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Callable, NamedTuple, Protocol
@@ -51,7 +52,7 @@ class Linearisation(NamedTuple):
 
     def finite(self) -> Tensor:
         """Items whose every number is finite, [B] bool."""
-        return torch.stack([torch.isfinite(v).reshape(len(v), -1).all(-1) for v in self]).all(0)
+        return torch.stack([torch.isfinite(v).reshape(len(v), math.prod(v.shape[1:])).all(-1) for v in self]).all(0)
 
 
 Linearise = Callable[[Tensor, Tensor], Linearisation]
