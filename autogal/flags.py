@@ -1,6 +1,7 @@
 """The quality flags of a catalogue row: named bits of one integer."""
 
 from enum import IntFlag
+from functools import lru_cache
 
 __all__ = ["Flag", "DESCRIPTIONS", "names"]
 
@@ -56,6 +57,11 @@ DESCRIPTIONS: dict[Flag, str] = {
 }
 
 
+@lru_cache(maxsize=4096)
+def _names(value: int) -> tuple[str, ...]:
+    return tuple(flag.name for flag in Flag if value & flag)
+
+
 def names(value: int) -> list[str]:
     """Names of the bits set in ``value``, lowest bit first.
 
@@ -69,5 +75,4 @@ def names(value: int) -> list[str]:
     list of str
         Empty where no bit is set; unknown bits are left out.
     """
-    value = int(value)
-    return [flag.name for flag in Flag if value & flag]
+    return list(_names(int(value)))

@@ -15,6 +15,9 @@ from torch import Tensor
 from autogal.images.cutout import Cutout
 from autogal.model.grid import Grid
 
+# Cutouts put into noise units together: few enough for a CPU's cache, enough to fill a GPU
+_AT_ONCE = defaultdict(lambda: 1024, cpu=4)
+
 __all__ = ["Stamps", "bucket_key", "buckets", "usable_pixels"]
 
 
@@ -38,6 +41,32 @@ def usable_pixels(cutout: Cutout) -> np.ndarray:
     """Pixels that can be fitted, [H, W] bool."""
     with np.errstate(invalid="ignore"):
         return ~cutout.mask & np.isfinite(cutout.image) & np.isfinite(cutout.sigma) & (cutout.sigma > 0)
+
+
+def _gather(cutouts: Sequence[Cutout], height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Images and sigmas side by side; a sigma of 0 excludes a pixel."""
+    kept = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
+    image, sigma = (np.zeros((len(cutouts), height, width), kept) for _ in range(2))
+    for i, cutout in enumerate(cutouts):
+        rows, columns = cutout.shape
+        image[i, :rows, :columns] = cutout.image
+        np.copyto(sigma[i, :rows, :columns], cutout.sigma, where=~cutout.mask)
+    return torch.from_numpy(image), torch.from_numpy(sigma)
+
+
+def _in_noise_units(image: Tensor, sigma: Tensor, pedestal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Data, weight and scale of `Stamps`."""
+    good = torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
+    sample = torch.where(good, sigma, torch.nan).flatten(1)
+    # a sample serves: the scale is only a unit
+    scale = sample[:, :: max(1, sample.shape[1] // 1024)].nanmedian(-1).values
+    scale = torch.where(torch.isnan(scale), sample.nanmedian(-1).values, scale).nan_to_num(1.0).double()
+    unit = scale[:, None, None]
+    return torch.where(good, (image - pedestal[:, None, None]) / unit, 0.0), torch.where(good, unit / sigma, 0.0), scale
+
+
+def _content(array: np.ndarray) -> tuple:
+    return array.shape, hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).digest()
 
 
 def _round_up(n: int) -> int:
@@ -93,28 +122,23 @@ class Stamps:
             About the sky level, image units.
         """
         height, width, kind, oversample = bucket_key(cutouts[0])
-        data = np.zeros((len(cutouts), height, width), np.float64 if dtype == torch.float64 else np.float32)
-        weight = np.zeros_like(data)
-        scale = np.ones(len(cutouts))
         psfs, index, seen = [], [], {}
-        for i, cutout in enumerate(cutouts):
-            good = usable_pixels(cutout)
-            rows, columns = cutout.shape
-            sigma = np.asarray(cutout.sigma, np.float64)
-            if good.any():
-                scale[i] = np.median(sigma[good])
-                data[i, :rows, :columns][good] = (cutout.image[good].astype(np.float64) - pedestal[i]) / scale[i]
-                weight[i, :rows, :columns][good] = scale[i] / sigma[good]
-            key = (cutout.psf.shape, hashlib.blake2b(np.ascontiguousarray(cutout.psf).tobytes(), digest_size=16).digest())
+        for cutout in cutouts:
+            key = id(cutout.psf) if id(cutout.psf) in seen else _content(cutout.psf)
             if key not in seen:
-                seen[key] = len(psfs)
+                seen[key] = seen[id(cutout.psf)] = len(psfs)
                 psfs.append(torch.as_tensor(np.ascontiguousarray(cutout.psf, dtype=np.float64)))
             index.append(seen[key])
-        return cls(
-            torch.from_numpy(data).to(device), torch.from_numpy(weight).to(device), torch.from_numpy(scale).to(device),
-            torch.as_tensor(np.asarray(pedestal, np.float64), device=device),
-            torch.tensor([c.shape for c in cutouts], device=device), psfs, torch.tensor(index, device=device), kind, oversample,
-        )
+        n = len(cutouts)
+        data, weight = (torch.zeros((n, height, width), dtype=dtype, device=device) for _ in range(2))
+        scale = torch.ones(n, dtype=torch.float64, device=device)
+        pedestal = torch.as_tensor(np.asarray(pedestal, np.float64), device=device)
+        for start in range(0, n, _AT_ONCE[device.type]):
+            some = slice(start, start + _AT_ONCE[device.type])
+            image, sigma = (v.to(device) for v in _gather(cutouts[some], height, width))
+            data[some], weight[some], scale[some] = _in_noise_units(image, sigma, pedestal[some])
+        shapes = torch.tensor([c.shape for c in cutouts], device=device)
+        return cls(data, weight, scale, pedestal, shapes, psfs, torch.tensor(index, device=device), kind, oversample)
 
     def __len__(self) -> int:
         return len(self.data)
