@@ -14,7 +14,7 @@ from scipy.special import erf, gammaincinv, gammaln
 
 __all__ = ["Gaussian", "sersic_image"]
 
-_NODES, _PANELS = 8, 80
+_NODES = 8
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,18 @@ class Gaussian:
         return np.outer(line, line) / line.sum() ** 2
 
 
-def sersic_image(psf: Gaussian, shape: tuple[int, int], *, x: float, y: float, r_eff: float, n: float, q: float, pa: float) -> np.ndarray:
+def sersic_image(psf: Gaussian, shape: tuple[int, int], *, x: float, y: float, r_eff: float, n: float, q: float, pa: float,
+                 panels: int = 80) -> np.ndarray:
     """Unit-flux image, [H, W] float64; conventions as autogal's.
 
-    The quadrature is exact to about 1e-9 of the flux: rings of Gauss-Legendre panels in ln p, p = b t^(1/n), and along
-    each ring points closer than a third of the PSF's width, where the trapezium rule converges exponentially.
+    Rings of Gauss-Legendre `panels` in ln p, p = b t^(1/n), and along each ring points closer than a third of the
+    PSF's width, where the trapezium rule converges exponentially. Against 400 panels, 80 are right to 3e-6 of the peak
+    for n = 8, to 1e-8 for n below 4; 50 are right to 2e-6 for n = 3.
     """
     b = gammaincinv(2 * n, 0.5)
     low, high = np.log(gammaincinv(2 * n, 1e-10)), np.log(gammaincinv(2 * n, 1 - 1e-13))
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    edges = np.linspace(low, high, _PANELS + 1)
+    edges = np.linspace(low, high, panels + 1)
     half = np.diff(edges) / 2
     log_p = ((edges[:-1] + half)[:, None] + half[:, None] * nodes).ravel()
     light = np.exp(2 * n * log_p - np.exp(log_p) - gammaln(2 * n)) * (half[:, None] * weights).ravel()
