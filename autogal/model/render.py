@@ -69,6 +69,6 @@ def render_images(
         common = renderer.grid.psf_transform(psf, optical) if len(psf) == 1 else None
         for some in places.split(chunk):
             transfer = renderer.grid.psf_transform(psf[some], optical) if common is None else common.expand(len(some), -1, -1)
-            image = renderer.draw(native[some], transfer)[:, 0]
+            image = renderer.image(native[some], transfer)
             out[some] = image * free[some, i_flux, None, None].to(dtype) + free[some, i_sky, None, None].to(dtype)
     return out

@@ -87,6 +87,17 @@ class SpectralRenderer:
         """
         return self.fill(self.outline(native), psf)
 
+    def image(self, native: Tensor, psf: Tensor) -> Tensor:
+        """Unit-flux images alone, [B, H, W], at a third of the price of `draw`."""
+        grid = self.grid
+        outline = self.outline(native)
+        squares = self._squares(outline.form[:, 0])
+        transform, *_ = self._look_up(outline.tables[:, :1], squares, native[:, 2])
+        spectra = (psf * outline.px[:, :, None]).mul_(outline.py[:, None, :]).mul_(transform)
+        images = grid.to_images(spectra)[:, None]
+        add_wing(images, grid, self.profile, native, outline.log_mid)
+        return images[:, 0]
+
     def outline(self, native: Tensor) -> Outline:
         """The first half of `draw`."""
         x, y, e1, e2 = native[:, 0], native[:, 1], native[:, -2], native[:, -1]
@@ -97,9 +108,7 @@ class SpectralRenderer:
     def fill(self, outline: Outline, psf: Tensor) -> Tensor:
         """The second half of `draw`, on all pixels."""
         grid, native = self.grid, outline.native
-        kx, ky = grid.kx.to(grid.dtype)[None, :, None], grid.ky.to(grid.dtype)[None, None, :]
-        squares, by_e1, by_e2 = (evaluate_form(outline.form[:, i].unbind(-1), kx, ky) for i in range(3))
-        squares[:, 0, 0] = 1e-12  # k = 0: the first entry of every table
+        squares, by_e1, by_e2 = (self._squares(outline.form[:, i]) for i in range(3))
         transform, by_log_k, *own = self._look_up(outline.tables, squares, native[:, 2])
         half = by_log_k.div_(squares).mul_(0.5)
 
@@ -140,6 +149,13 @@ class SpectralRenderer:
         by_size = -(2 * g + g_log_t) * inside
         rows = torch.stack([g * inside, by_size - g * slope, by_size, *(g_shape * inside)], dim=1)
         return rows.to(self.grid.dtype) @ hankel.matrix
+
+    def _squares(self, form: Tensor) -> Tensor:
+        """A form [B, 3] at all wave numbers, [B, Kx, Ky]."""
+        kx, ky = self.grid.kx.to(self.grid.dtype)[None, :, None], self.grid.ky.to(self.grid.dtype)[None, None, :]
+        squares = evaluate_form(form.unbind(-1), kx, ky)
+        squares[:, 0, 0] = 1e-12  # k = 0: the first entry of every table, and no direction
+        return squares
 
     def _look_up(self, tables: Tensor, squares: Tensor, log_r: Tensor) -> list[Tensor]:
         """Linear interpolation of each table at ln(kappa R), for squares of kappa [B, Kx, Ky]."""

@@ -34,7 +34,7 @@ def add_wing(images: Tensor, grid: Grid, profile: RadialProfile, native: Tensor,
     Parameters
     ----------
     images : Tensor, [B, 6 + S, H, W]
-        As `SpectralRenderer.draw` returns them.
+        As `SpectralRenderer.draw` returns them; [B, 1, H, W] without derivatives.
     grid : Grid
     profile : RadialProfile
     native : Tensor, [B, 5 + S]
@@ -59,6 +59,9 @@ def add_wing(images: Tensor, grid: Grid, profile: RadialProfile, native: Tensor,
     # at fixed taper the size moves the intensity alone; the radius moves the intensity and the taper
     area = col((-2 * log_r).exp())
     outside = inside.neg_().add_(1).mul_(area)
+    if images.shape[1] == 1:
+        images[:, 0].index_add_(0, keep, g.mul_(outside))
+        return
     by_square = torch.addcmul(g_log_t * outside, g, slope.mul_(area), value=-1).div_(squares).mul_(0.5)
     xx, yy, xy = (col(v) for v in form.radius)
     parts = [
