@@ -48,6 +48,7 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
     residual = field.data - expected
     occupied = labels > 0
     grown = np.zeros_like(mask)
+    smoothing = float(np.median(field.noise / field.pixel_noise))
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if number == 1 or box is None:
             continue
@@ -58,7 +59,8 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
         distance = ndimage.distance_transform_edt(~own)
         free = field.good[box] & ~occupied[box]
         noise = field.pixel_noise[box]
-        light = _ring_profile(residual[box], noise, own, distance, free, footprint_radius, reach, threshold, field)
+        light = _ring_profile(residual[box], noise, own, distance, free, footprint_radius, reach, threshold, smoothing,
+                              field.fwhm)
         at_pixel = np.interp(distance / grow, np.arange(light.size), light, right=0.0)
         grown[box] |= (at_pixel > 0) & (at_pixel > _OF_TARGET * expected[box])
     if centre is not None:
@@ -69,9 +71,8 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
     return mask | grown
 
 
-def _ring_profile(residual, noise, own, distance, free, footprint_radius, reach, threshold, field) -> np.ndarray:
+def _ring_profile(residual, noise, own, distance, free, footprint_radius, reach, threshold, smoothing, fwhm) -> np.ndarray:
     """Light at distances 0, 1, ... px from a footprint, falling; 0 from where it no longer matters."""
-    smoothing = float(np.median(field.noise / field.pixel_noise))
     pixel = float(np.median(noise))
     edge = threshold * smoothing * pixel
     steps = np.arange(reach + 1)
@@ -83,7 +84,7 @@ def _ring_profile(residual, noise, own, distance, free, footprint_radius, reach,
     seen = seen[seen > 0]
     medians = ndimage.median(residual[near], ring[near], seen) if seen.size else np.zeros(0)
     # A median of m smoothed pixels is that of m / beam independent ones, 1.25 times as noisy as a mean.
-    beam = max(1.0, 2 * field.fwhm**2)
+    beam = max(1.0, 2 * fwhm**2)
     scatter = 1.25 * smoothing * pixel / np.sqrt(np.maximum(counts[seen] / beam, 1.0))
     lost = np.flatnonzero(medians < 2 * scatter)
     seen = seen[: lost[0]] if lost.size else seen
