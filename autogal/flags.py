@@ -46,7 +46,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.POOR_FIT: "The residuals are larger than the noise allows.",
     Flag.LOW_SN: "The signal-to-noise ratio is too low for a reliable fit.",
     Flag.BLENDED: "The target overlaps a neighbour.",
-    Flag.EDGE: "The target touches or lies beyond the edge of the image.",
+    Flag.EDGE: "The image cuts the target off: part of its light is extrapolated.",
     Flag.SATURATED: "Pixels of the image are saturated and were excluded.",
     Flag.FEW_PIXELS: "Too few usable pixels for the number of free parameters.",
     Flag.SINGULAR_COVARIANCE: "The covariance matrix is singular; some errors are not measurable.",

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from autogal.engine import choose_device, choose_model, choose_solver
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
+from autogal.frame import leaves_frame, window
 from autogal.images import Cutout, Options, find_entries, load
 from autogal.initialise import initialise
 from autogal.logs import run_log
@@ -73,9 +74,12 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     for i, cutout in enumerate(cutouts):
         if cutout.error is None:
             start[i], flags[i] = _prepare(cutout, parameters, settings, watch)
+    parts, origin = _windows(cutouts, start, parameters)
     with watch.time("fit"):
-        fitted = fit_starts(cutouts, start, settings)
+        fitted = fit_starts(parts, start - origin, settings)
+    fitted.values += origin
     fitted.flags |= flags
+    fitted.flags[leaves_frame(fitted, cutouts)] |= Flag.EDGE
     fitted.seconds = dict(watch)
     return fitted
 
@@ -95,6 +99,17 @@ def _prepare(cutout: Cutout, parameters: tuple[str, ...], settings: DictConfig, 
     cutout.mask = cutout.mask | found.neighbours
     cutout.notes.extend(first.notes)
     return _row(first.values, parameters, cutout.zeropoint), int(found.flags | first.flags)
+
+
+def _windows(cutouts: Sequence[Cutout], start: np.ndarray, parameters: tuple[str, ...]) -> tuple[list[Cutout], np.ndarray]:
+    """What of each image is to be fitted, and what [N, P] the move of its first pixel adds to the parameters."""
+    parts, origin = list(cutouts), np.zeros_like(start)
+    for i, cutout in enumerate(cutouts):
+        if np.isfinite(start[i]).all():
+            parts[i], x, y = window(cutout, dict(zip(parameters, start[i])))
+            for p, name in enumerate(parameters):
+                origin[i, p] = {"x": x, "y": y}.get(name.split("_")[-1], 0)
+    return parts, origin
 
 
 def _row(values: dict[str, float], parameters: tuple[str, ...], zeropoint: float) -> np.ndarray:

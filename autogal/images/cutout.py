@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from astropy.wcs import WCS
@@ -92,6 +92,27 @@ class Cutout:
         """Mark this cutout as not fittable. The first reason is kept."""
         self.error = self.error or error
         self.flags |= Flag.BAD_INPUT
+
+    def window(self, rows: slice, columns: slice) -> Cutout:
+        """A part of this cutout that shares its pixels and its notes.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            With start and stop, within the image.
+
+        Returns
+        -------
+        Cutout
+            Positions in it count from the window's own first pixel.
+        """
+        part = rows, columns
+        start = dict(self.start or {})
+        for name, side in (("x", columns), ("y", rows)):
+            if start.get(name) is not None:
+                start[name] -= side.start
+        return replace(self, image=self.image[part], sigma=None if self.sigma is None else self.sigma[part],
+                       mask=self.mask[part], wcs=None if self.wcs is None else self.wcs[part], start=start or None)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Manifests: tables with one row an object.
 
 Columns: ``image``; optionally ``id``, ``psf``, ``sigma``, ``mask``, ``zeropoint``, ``pixel_scale``, ``gain`` and the
-starting values ``x``, ``y``, ``mag``, ``flux``, ``r_eff``, ``n``, ``q``, ``pa``, ``sky``. Paths are relative to the
-manifest or absolute. Empty, masked and NaN cells are not given. Other columns are left alone.
+starting values ``x``, ``y``, ``mag``, ``flux``, ``r_eff``, ``n``, ``q``, ``pa``, ``sky``. ``x`` and ``y`` alone (also
+``x_target``, ``y_target``) say which source of the image is meant. Paths are relative to the manifest or absolute. Empty, masked and NaN cells are not given. Other columns are left alone.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _ALIASES = {
     "pixscale": "pixel_scale",
     "pixscale_arcsec": "pixel_scale",
     "gain_e_per_unit": "gain",
+    "x_target": "x",
+    "y_target": "y",
 }
 _FITS_BLOCK = 2880
 

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 # Smoothing [PSF widths] and threshold [settings.threshold], tried until a source is found at the target's place.
 _STEPS = ((1.0, 1.0), (1.0, 0.75), (1.0, 0.55), (3.0, 0.75), (3.0, 0.55))
 _LOW_SN = 10.0
+_CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
 
 
 def segment_with_sep(cutout: Cutout, settings) -> Segmentation:
@@ -105,7 +106,7 @@ def _target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: 
         flags |= Flag.BLENDED
     rim = target.copy()
     rim[1:-1, 1:-1] = False
-    if rim.any():
+    if rim.any() and field.data[rim].max() > _CUT_OFF * field.data[target].max():
         flags |= Flag.EDGE
     # Noise of the footprint's sum from the smoothed noise: n pixels hold n / beam independent values.
     used = target & field.good

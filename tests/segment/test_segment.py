@@ -124,7 +124,10 @@ def test_empty_centre_is_no_target_but_neighbours_are_masked():
 
 
 def test_flags_of_edge_and_low_signal():
-    assert Flag.EDGE in segment(cutout(galaxy((24, 24), 11.5, 11.5, 3e4, 5)), settings()).flags
+    assert Flag.EDGE in segment(cutout(galaxy((24, 24), 11.5, 11.5, 3e4, 8)), settings()).flags
+    assert Flag.EDGE in segment(cutout(galaxy((64, 64), 31.5, 3.5, 3e4, 4), start={"x": 31.5, "y": 3.5}), settings()).flags
+    faint_outskirts = segment(cutout(galaxy((64, 64), 31.5, 31.5, 1e6, 5, n=2.0)), settings())
+    assert faint_outskirts.target[0].any() and Flag.EDGE not in faint_outskirts.flags
     assert Flag.EDGE not in segment(cutout(galaxy((64, 64), 31.5, 31.5, 3e3, 2)), settings()).flags
     weak = segment(cutout(star((64, 64), 31.5, 31.5, 38)), settings(threshold=3.0))
     assert Flag.LOW_SN in weak.flags
