@@ -123,7 +123,7 @@ def _header(cutout: Cutout, row: Row | None) -> fits.Header:
     header = fits.Header()
     header["CREATOR"] = ascii_text(creator())
     header["OBJECT"] = ascii_text(cutout.id)
-    header["ORIGFILE"] = (ascii_text(cutout.path or ""), "image that was fitted")
+    header["ORIGFILE"] = ascii_text(cutout.path or "")  # the image that was fitted; a long path leaves no room to say so
     header["ZEROPT"] = (_number(cutout.zeropoint), "[mag] magnitude of one image unit")
     header["PIXSCALE"] = (_number(cutout.pixel_scale), "[arcsec] size of a pixel")
     if row is None:
