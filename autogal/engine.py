@@ -10,57 +10,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from autogal.errors import AutogalError
+from autogal.choices import choose_device, choose_model, choose_solver
 from autogal.flags import Flag
 from autogal.images import Cutout, sky_statistics
 from autogal.model.bucket import fit_bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.stamps import Stamps, buckets, usable_pixels
-from autogal.profiles import Sersic
-from autogal.solvers import SOLVERS, Outcome, Solver, Status
+from autogal.solvers import Outcome, Solver, Status
 from autogal.uncertainty import covariance
 
-__all__ = ["choose_device", "choose_model", "choose_solver", "fit_cutouts"]
+__all__ = ["fit_cutouts"]
 
 _log = logging.getLogger(__name__)
 
-_MODELS = {"sersic": Sersic}
 _LOW_SN = 10.0
 _POOR_CHI2 = 1.5
 # A uniform angle has this standard deviation: no position angle is known worse [deg]
 _WORST_ANGLE = 180 / math.sqrt(12)
-
-
-def choose_model(settings: DictConfig) -> Model:
-    """The model of a configuration node ``model``."""
-    if settings.name not in _MODELS:
-        raise AutogalError(f"There is no model called {settings.name!r}.", f"Choose one of: {', '.join(_MODELS)}.")
-    ends = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
-    priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
-    return Model(_MODELS[settings.name](), ends, priors)
-
-
-def choose_solver(settings: DictConfig) -> Solver:
-    """The solver of a configuration node ``solver``."""
-    if settings.name not in SOLVERS:
-        raise AutogalError(f"There is no solver called {settings.name!r}.", f"Choose one of: {', '.join(SOLVERS)}.")
-    given = {key: value for key, value in OmegaConf.to_container(settings).items() if key != "name"}
-    try:
-        return SOLVERS[settings.name](**given)
-    except TypeError as error:
-        raise AutogalError(f"The solver {settings.name} does not take these settings: {error}.", "See conf/solver/.") from None
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a configuration's ``device``; ``auto`` is a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise AutogalError(f"device={name}, but torch sees no GPU.", "Use device=cpu, or device=auto.")
-    return torch.device(name)
 
 
 def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig) -> Fitted:
@@ -209,7 +178,7 @@ def _one_thread_an_operation(device: torch.device) -> Iterator[int]:
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             yield before
     finally:
         torch.set_num_threads(before)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from autogal.engine import choose_device, choose_model, choose_solver
+from autogal.choices import choose_device, choose_model, choose_solver
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
 from autogal.frame import leaves_frame, window

@@ -14,6 +14,7 @@ from astropy.table import Table
 from autogal import flags as quality
 from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
+from autogal.rendering import render
 from autogal.results import writers
 from autogal.results.rows import MEASURED, build_table, join_tables, measured
 
@@ -182,8 +183,6 @@ class Catalogue:
         values = [float(row[name]) for name in self.parameters]
         if row["status"] not in MEASURED or not np.isfinite(values).all():
             return np.full(cutout.shape, np.nan, dtype=np.float32)
-        from autogal.api import render  # it stands on the whole engine, and the engine's results end here
-
         return render(
             self.table[list(self.parameters)][i : i + 1],
             model=self.model,

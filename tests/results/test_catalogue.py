@@ -1,7 +1,5 @@
 """The catalogue as a Python object."""
 
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -21,7 +19,7 @@ def asked(monkeypatch):
         calls.append((table, wishes))
         return make_model(wishes["shape"])[None]
 
-    monkeypatch.setitem(sys.modules, "autogal.api", types.SimpleNamespace(render=render))
+    monkeypatch.setattr("autogal.results.catalogue.render", render)
     return calls
 
 

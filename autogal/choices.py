@@ -1,0 +1,56 @@
+"""The model, solver and device that a configuration names."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from autogal.configuration import compose
+from autogal.errors import AutogalError
+from autogal.model.model import Model
+from autogal.profiles import Sersic
+from autogal.solvers import SOLVERS, Solver
+
+__all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver"]
+
+_MODELS = {"sersic": Sersic}
+
+
+@lru_cache(maxsize=64)
+def choose_settings(*overrides: str) -> DictConfig:
+    """A configuration; composing one takes longer than fitting a dozen galaxies, so the same is composed once."""
+    chosen = compose(overrides=overrides)
+    OmegaConf.set_readonly(chosen, True)
+    return chosen
+
+
+def choose_model(settings: DictConfig) -> Model:
+    """The model of a configuration node ``model``."""
+    if settings.name not in _MODELS:
+        raise AutogalError(f"There is no model called {settings.name!r}.", f"Choose one of: {', '.join(_MODELS)}.")
+    ends = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
+    priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
+    return Model(_MODELS[settings.name](), ends, priors)
+
+
+def choose_solver(settings: DictConfig) -> Solver:
+    """The solver of a configuration node ``solver``."""
+    if settings.name not in SOLVERS:
+        raise AutogalError(f"There is no solver called {settings.name!r}.", f"Choose one of: {', '.join(SOLVERS)}.")
+    given = {key: value for key, value in OmegaConf.to_container(settings).items() if key != "name"}
+    try:
+        return SOLVERS[settings.name](**given)
+    except TypeError as error:
+        raise AutogalError(f"The solver {settings.name} does not take these settings: {error}.", "See conf/solver/.") from None
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a configuration's ``device``; ``auto`` is a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise AutogalError(f"device={name}, but torch sees no GPU.", "Use device=cpu, or device=auto.")
+    return torch.device(name)

@@ -1,0 +1,89 @@
+"""Model images of a catalogue's parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from astropy.table import Table
+
+from autogal.choices import choose_model, choose_settings
+from autogal.configuration import override
+from autogal.errors import AutogalError
+from autogal.images import prepare_psf
+from autogal.model.model import Model
+from autogal.model.render import render_images
+
+__all__ = ["render", "table_values"]
+
+
+def render(
+    table: Table,
+    model: str = "sersic",
+    psf: np.ndarray | None = None,
+    psf_kind: str = "effective",
+    shape: tuple[int, int] = (128, 128),
+    zeropoint: float | np.ndarray = 25.0,
+    psf_oversample: int = 1,
+    dtype: str = "float32",
+) -> np.ndarray:
+    """Draw model images.
+
+    Parameters
+    ----------
+    table : astropy Table or mapping of columns
+        ``x``, ``y`` [px], ``mag`` or ``flux``, ``r_eff`` [px], ``n``, ``q``, ``pa`` [deg], and ``sky`` [image
+        units per px] where there is one.
+    model : str
+        ``"sersic"``.
+    psf : ndarray, [K, K'] or [N, K, K']
+        One PSF, or one for each row.
+    psf_kind : {"effective", "optical"}
+        Whether the PSF holds the pixel's own response, as the image of a star does, or not.
+    shape : (int, int)
+        Rows and columns of every image.
+    zeropoint : float or ndarray, [N]
+        Magnitude of unit flux.
+    psf_oversample : int
+        Samples of the PSF a pixel.
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    ndarray, [N, H, W]
+        Flux per pixel plus sky.
+
+    Raises
+    ------
+    AutogalError
+        If a column, the PSF or the model is missing or not usable.
+    """
+    if psf is None:
+        raise AutogalError("render needs a PSF.", "Give psf=, an array [K, K] or one for each row.")
+    if psf_kind not in ("effective", "optical"):
+        raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
+    chosen = choose_model(choose_settings(override("model", model)).model)
+    kernels = np.asarray(psf, float)
+    kernels = np.stack([prepare_psf(k)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
+    values, zeropoints = table_values(table, chosen, zeropoint)
+    if len(kernels) not in (1, len(values)):
+        raise AutogalError(f"{len(kernels)} PSFs for {len(values)} rows.", "Give one PSF, or one for each row.")
+    images = render_images(chosen, torch.from_numpy(values), torch.from_numpy(zeropoints), torch.from_numpy(kernels), tuple(shape),
+                           psf_kind == "optical", psf_oversample, getattr(torch, dtype))
+    return images.numpy()
+
+
+def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Parameter values [N, P] and zero points [N] of a table; ``sky`` is 0 where it has none, ``flux`` serves for ``mag``."""
+    names = list(table.colnames if hasattr(table, "colnames") else table)
+    column = lambda name: np.atleast_1d(np.asarray(table[name], float))  # noqa: E731
+    given = {name: column(name) for name in names if name in (*model.parameters, "flux")}
+    rows = max((len(v) for v in given.values()), default=0)
+    zeropoints = np.broadcast_to(np.asarray(zeropoint, float), (rows,)).copy()
+    if "mag" not in given and "flux" in given:
+        with np.errstate(all="ignore"):
+            given["mag"] = zeropoints - 2.5 * np.log10(given["flux"])
+    given.setdefault("sky", np.zeros(rows))
+    missing = [name for name in model.parameters if name not in given]
+    if missing:
+        raise AutogalError(f"The table has no column {', '.join(missing)}.", f"Give {', '.join(model.parameters)} (flux may stand for mag).")
+    return np.stack([given[name] for name in model.parameters], axis=-1), zeropoints
