@@ -53,4 +53,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise AutogalError(f"device={name}, but torch sees no GPU.", "Use device=cpu, or device=auto.")
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise AutogalError(f"device={name}, but torch sees {torch.cuda.device_count()} GPU(s).", "They are numbered from cuda:0.")
+    return device
