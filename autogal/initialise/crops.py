@@ -1,0 +1,168 @@
+"""What the network of starting values sees: the target alone, in units of its noise and of its own size.
+
+One network serves every stamp: sizes reach it divided by the target's radius, fluxes divided by the light in
+the crop. What was divided out comes back in `autogal.initialise.targets`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+__all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
+
+SIDE = 64  # px of a crop
+CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(S/N / 100)", "coverage")  # written in every checkpoint's card
+FEATURES = ("ln radius", "ln PSF FWHM")  # px
+
+_REACH = 2.2  # half a crop's side in radii of the footprint
+_SMALLEST = 2.5  # px; radius below which more pixels of sky tell more than a finer grid
+_SAMPLE = 4096  # pixels from which the sky is measured
+_CLEAR = 1.5  # radii from the target beyond which there is sky
+
+
+@dataclass(slots=True)
+class Crops:
+    """B crops and where they were taken.
+
+    Attributes
+    ----------
+    channels : Tensor, [B, 4, SIDE, SIDE] float32
+        `CHANNELS`. S/N is the light per pixel of the stamp in units of the noise of its sky, coverage the part of a
+        crop's pixel that was usable; where there was nothing, the light is 0.
+    features : Tensor, [B, 2] float32
+        `FEATURES`.
+    x, y : Tensor, [B]
+        Centre of the crop in the stamp, 0-indexed px.
+    radius : Tensor, [B]
+        Unit of length, px: the footprint's radius, or the PSF's where that is larger.
+    flux : Tensor, [B]
+        Unit of flux, image units: the light under a Gaussian as wide as the radius; always positive.
+    sky : Tensor, [B]
+        What was taken off, image units per px.
+    """
+
+    channels: Tensor
+    features: Tensor
+    x: Tensor
+    y: Tensor
+    radius: Tensor
+    flux: Tensor
+    sky: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @classmethod
+    def cat(cls, parts: list[Crops]) -> Crops:
+        """All of them as one."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+
+def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwhm: Tensor, shift: Tensor | None = None,
+         stretch: Tensor | None = None) -> Crops:
+    """Cut the targets of stamps of one shape out.
+
+    Parameters
+    ----------
+    image, sigma : Tensor, [B, H, W]
+        In the same units, of any size.
+    excluded : Tensor, [B, H, W] bool
+        Bad pixels and neighbours. Pixels that are not finite, or whose sigma is not positive, are excluded too.
+    target : Tensor, [B, H, W] bool
+        The target's footprint, at least one pixel each.
+    psf_fwhm : Tensor, [B]
+        px.
+    shift : Tensor, [B, 2], optional
+        Moves of the centre in radii. Training shakes the crops, because footprints come from more than one method.
+    stretch : Tensor, [B], optional
+        Factors on the radius, for the same reason.
+    """
+    height, width = image.shape[1:]
+    use = ~excluded & torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
+    x, y, radius = _extent(torch.where(use, image, 0).double(), target)
+    radius = torch.maximum(radius, psf_fwhm.double()).clamp(min=_SMALLEST)
+    if stretch is not None:
+        radius = radius * stretch
+    # a crop larger than its stamp would show nothing more
+    radius = radius.clamp(max=0.55 * max(height, width) / _REACH)
+    if shift is not None:
+        x, y = x + shift[:, 0] * radius, y + shift[:, 1] * radius
+    sky, noise = _sky(image, sigma, use, target, x, y, radius)
+    light = torch.where(use, (image - sky[:, None, None]) / noise[:, None, None], 0.0).clamp(-1e4, 1e7).float()
+    columns, rows = _weights(x, radius, width), _weights(y, radius, height)
+    covered = rows @ use.float() @ columns.mT
+    mean = torch.where(covered > 0.05, rows @ light @ columns.mT / covered.clamp(min=0.05), 0.0)
+    channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered], 1)
+    pixel = (2 * _REACH * radius / SIDE).float()
+    step = (torch.arange(SIDE, device=image.device) + 0.5) * (2 * _REACH / SIDE) - _REACH
+    window = torch.exp(-0.5 * (step[:, None] ** 2 + step**2))
+    inside = (mean * window).sum((1, 2)) * pixel**2
+    # the noise under the window: less light than that is none
+    flux = torch.maximum(inside, 1.7725 * radius.float()) * noise.float()
+    features = torch.stack([radius.log(), psf_fwhm.double().clamp(min=0.1).log()], 1).float()
+    return Crops(channels, features, x, y, radius, flux.double(), sky.double())
+
+
+def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre (weighted by light) and radius of footprints, px: between the radii of equal area and of equal length."""
+    weight = torch.where(target, light, 0.0)
+    weight = weight.clamp(min=0)
+    plain = target.double()
+    # a footprint without light, or with a saturated core, has its own centre
+    weight = torch.where((weight.sum((1, 2)) > 0)[:, None, None], weight / weight.amax((1, 2), keepdim=True).clamp(min=1e-300), plain)
+    x, y, _, _, _ = _moments(weight)
+    _, _, xx, yy, xy = _moments(plain)
+    longest = 2 * torch.sqrt((xx + yy) / 2 + torch.sqrt(((xx - yy) / 2) ** 2 + xy**2))
+    area = torch.sqrt(plain.sum((1, 2)) / torch.pi)
+    return x, y, torch.sqrt(area * torch.maximum(longest, area))
+
+
+def _moments(weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W]."""
+    height, width = weight.shape[1:]
+    columns = torch.arange(width, dtype=weight.dtype, device=weight.device)
+    rows = torch.arange(height, dtype=weight.dtype, device=weight.device)
+    total = weight.sum((1, 2)).clamp(min=1e-300)
+    along, down = weight.sum(1), weight.sum(2)
+    x, y = along @ columns / total, down @ rows / total
+    xx, yy = along @ columns**2 / total - x * x, down @ rows**2 / total - y * y
+    xy = torch.einsum("bhw,h,w->b", weight, rows, columns) / total - x * y
+    return x, y, xx.clamp(min=0), yy.clamp(min=0), xy
+
+
+def _sky(image: Tensor, sigma: Tensor, use: Tensor, target: Tensor, x: Tensor, y: Tensor,
+         radius: Tensor) -> tuple[Tensor, Tensor]:
+    """Clipped median of the light away from the target, and the median noise there, [B] each."""
+    height, width = image.shape[1:]
+    pick = torch.linspace(0, height * width - 1, min(_SAMPLE, height * width), device=image.device).long()
+    columns, rows = pick % width, pick // width
+    distance = torch.hypot(columns - x[:, None], rows - y[:, None])
+    farthest = torch.hypot(torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y))
+    clear = torch.minimum(_CLEAR * radius, 0.75 * farthest)
+    good, values, noise = (part.flatten(1)[:, pick] for part in (use, image, sigma))
+    far = good & (distance > clear[:, None]) & ~target.flatten(1)[:, pick]
+    far = torch.where(far.sum(1, keepdim=True) >= 9, far, good)
+    values, noise = torch.where(far, values, torch.nan), torch.where(far, noise, torch.nan)
+    for _ in range(3):
+        median = values.nanmedian(1, keepdim=True).values
+        spread = 1.4826 * (values - median).abs().nanmedian(1, keepdim=True).values
+        values = torch.where((values - median).abs() <= 3 * spread, values, torch.nan)
+    level, noise = values.nanmedian(1).values, noise.nanmedian(1).values
+    return level.nan_to_num(nan=0.0), torch.where(noise > 0, noise, 1.0)
+
+
+def _weights(centre: Tensor, radius: Tensor, length: int) -> Tensor:
+    """Weights [B, SIDE, length] of the stamp's pixels in each of the crop's, along one axis.
+
+    Triangles that sum to one inside the stamp: linear interpolation where the crop is finer than the stamp, a mean
+    that loses no light where it is coarser.
+    """
+    step = 2 * _REACH * radius[:, None, None] / SIDE
+    place = centre[:, None, None] - _REACH * radius[:, None, None] + (
+        torch.arange(SIDE, device=centre.device)[:, None] + 0.5) * step
+    reach = step.clamp(min=1.0)
+    triangle = (1 - (torch.arange(length, device=centre.device) - place).abs() / reach).clamp(min=0)
+    return (triangle / reach).float()
