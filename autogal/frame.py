@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from autogal.images import Cutout
-from autogal.model.fitted import Fitted
 
 __all__ = ["leaves_frame", "window"]
 
@@ -51,12 +50,13 @@ def _around(centre: float, half: int, length: int) -> slice:
     return slice(first, min(length, first + 2 * half))
 
 
-def leaves_frame(fitted: Fitted, cutouts: Sequence[Cutout]) -> np.ndarray:
+def leaves_frame(parameters: Sequence[str], values: np.ndarray, cutouts: Sequence[Cutout]) -> np.ndarray:
     """Whose light beyond the edge of the image is a good part of the whole: an extrapolation, not a measurement.
 
     Parameters
     ----------
-    fitted : Fitted
+    parameters : sequence of str, length P
+    values : ndarray, [N, P]
     cutouts : sequence of Cutout, length N
 
     Returns
@@ -65,8 +65,8 @@ def leaves_frame(fitted: Fitted, cutouts: Sequence[Cutout]) -> np.ndarray:
         True where the ellipse of two half-light radii of any component is not all within the image.
     """
     shapes = np.array([cutout.shape for cutout in cutouts], float).reshape(-1, 2)
-    column = dict(zip(fitted.parameters, fitted.values.T))
-    outside = np.zeros(len(fitted), bool)
+    column = dict(zip(parameters, values.T))
+    outside = np.zeros(len(values), bool)
     for name in column:
         if not name.endswith("r_eff"):
             continue

@@ -79,7 +79,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         fitted = fit_starts(parts, start - origin, settings)
     fitted.values += origin
     fitted.flags |= flags
-    fitted.flags[leaves_frame(fitted, cutouts)] |= Flag.EDGE
+    fitted.flags[leaves_frame(parameters, fitted.values, cutouts)] |= Flag.EDGE
     fitted.seconds = dict(watch)
     return fitted
 
