@@ -1,0 +1,123 @@
+"""How the segmentation network learns: losses, symmetries, schedule and what is measured on the way."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as lightning
+import torch
+from torch import Tensor
+
+from autogal.segment.channels import input_channels
+from autogal.segment.detections import Sources, choose_sources
+from autogal.segment.network import build_network, detection_targets
+from autogal.segment.scoring import MEASURES, score_stamp, summarise
+
+if TYPE_CHECKING:
+    from autogal.simulate.batch import SceneBatch
+
+__all__ = ["SegmenterModule", "find_sources"]
+
+_FLAT_NOISE = 0.2  # part of the training stamps whose sigma map leaves out the sources' own noise
+_OFF = 0.1  # part of the training stamps whose target is expected somewhat off its place
+_ASTRAY = 2.0  # px; by this much
+
+
+class SegmenterModule(lightning.LightningModule):
+    """Mask R-CNN on simulated or labelled stamps.
+
+    Parameters
+    ----------
+    lr : float
+        Largest learning rate of AdamW.
+    weight_decay : float
+    steps : int
+        Length of the schedule: a short rise, then half a cosine down to a thirtieth, which later steps keep.
+    warm_up : int
+        Steps of the rise.
+
+    Notes
+    -----
+    Batches are `autogal.simulate.batch.SceneBatch` or anything with its ``image``, ``sigma``, ``mask``, ``instances``,
+    ``classes`` and ``truth``.
+    """
+
+    def __init__(self, lr: float = 5e-4, weight_decay: float = 0.01, steps: int = 4000, warm_up: int = 100) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = build_network()
+        self._stamps: list[dict[str, float]] = []
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": self.hparams.weight_decay},
+                                       {"params": others, "weight_decay": 0.0}], lr=self.hparams.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        if step < self.hparams.warm_up:
+            return (step + 1) / self.hparams.warm_up
+        passed = min(1.0, (step - self.hparams.warm_up) / max(1, self.hparams.steps - self.hparams.warm_up))
+        return 1 / 30 + (1 - 1 / 30) * (1 + math.cos(math.pi * passed)) / 2
+
+    def training_step(self, batch: SceneBatch, index: int) -> Tensor:
+        stamps, truth = _augmented(batch)
+        losses = self.network(stamps, truth)
+        for name, value in losses.items():
+            self.log(f"train/{name}", value.detach(), batch_size=len(stamps))
+        total = sum(losses.values())
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(stamps))
+        return total
+
+    def validation_step(self, batch: SceneBatch, index: int) -> None:
+        for stamp, sources in enumerate(find_sources(self.network, batch)):
+            # targets that nobody could find say nothing about the network
+            if float(batch.truth["snr"][stamp]) > 20:
+                light = batch.image[stamp] - batch.truth["sky"][stamp]
+                self._stamps.append(score_stamp(sources, batch.instances[stamp], light))
+
+    def on_validation_epoch_end(self) -> None:
+        measured = summarise(self._stamps)
+        self._stamps.clear()
+        for name in MEASURES:
+            self.log(f"val/{name}", measured[name], prog_bar=name in ("found", "iou"), sync_dist=True)
+        # one number to choose the best by: what a fit needs from a segmentation
+        quality = [measured[name] for name in ("found", "iou", "covered")] + [1 - measured["false"]]
+        self.log("val/quality", sum(0.0 if math.isnan(value) else value for value in quality) / len(quality), sync_dist=True)
+
+
+@torch.no_grad()
+def find_sources(network: torch.nn.Module, batch: SceneBatch, **choice: float) -> list[Sources]:
+    """Sources of every stamp of a batch, by a network in evaluation mode; `choice` goes to `choose_sources`."""
+    stamps = input_channels(batch.image, batch.sigma, batch.mask)
+    shape = tuple(batch.image.shape[1:])
+    middle = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    return [choose_sources(found, middle, shape, **choice) for found in network(list(stamps))]
+
+
+def _augmented(batch: SceneBatch) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Input and truth, each stamp turned and mirrored at random, some with another kind of sigma map or expected place."""
+    count, device = len(batch.image), batch.image.device
+    height, width = batch.image.shape[1:]
+    # Users' sigma maps hold the sources' own Poisson noise or do not: the network learns to do with both.
+    flat = batch.sigma.flatten(1).quantile(0.2, dim=1)[:, None, None]
+    sigma = torch.where(torch.rand(count, 1, 1, device=device) < _FLAT_NOISE, flat.clamp(max=batch.sigma), batch.sigma)
+    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device).repeat(count, 1)
+    centre += _ASTRAY * torch.randn(count, 2, device=device) * (torch.rand(count, 1, device=device) < _OFF)
+    inputs = input_channels(batch.image, sigma, batch.mask, centre)
+    stamps, truth = [], []
+    for stamp, instances, classes in zip(inputs, batch.instances, batch.classes, strict=True):
+        # a batch has one shape: what is not square is turned upside down only
+        turns = int(torch.randint(4, ())) if stamp.shape[1] == stamp.shape[2] else 2 * int(torch.randint(2, ()))
+        mirrored = bool(torch.randint(2, ()))
+        # what was added to the sides takes part in the turn, so the masks get it too
+        grown = torch.nn.functional.pad(instances, (0, stamp.shape[2] - width, 0, stamp.shape[1] - height))
+        stamp, grown = (part.rot90(turns, (1, 2)) for part in (stamp, grown))
+        if mirrored:
+            stamp, grown = stamp.flip(2), grown.flip(2)
+        stamps.append(stamp.contiguous())
+        truth.append(detection_targets(grown, classes))
+    return stamps, truth
