@@ -1,11 +1,14 @@
-"""Simulated cutouts with known truth."""
+"""Simulated scenes with known truth: to train from, to test with, to write."""
 
+from autogal.simulate.background import Background
 from autogal.simulate.batch import SceneBatch
+from autogal.simulate.cutouts import Simulation, simulate
 from autogal.simulate.files import write_scenes
-from autogal.simulate.noise import poisson_quantile
-from autogal.simulate.population import Population, Scene, Source
-from autogal.simulate.scenes import Simulation, simulate
-from autogal.simulate.source import SceneDataset, SceneSource
+from autogal.simulate.general import General
+from autogal.simulate.population import Population
+from autogal.simulate.source import SceneDataset, SceneSource, choose_population
+from autogal.simulate.structure import Structure
+from autogal.simulate.templates import Templates
 
-__all__ = ["Population", "Scene", "SceneBatch", "SceneDataset", "SceneSource", "Simulation", "Source", "poisson_quantile", "simulate",
-           "write_scenes"]
+__all__ = ["Background", "General", "Population", "SceneBatch", "SceneDataset", "SceneSource", "Simulation", "Structure",
+           "Templates", "choose_population", "simulate", "write_scenes"]

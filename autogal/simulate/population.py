@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass, field
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
+from autogal.simulate.chance import Chance
+from autogal.simulate.placing import place_neighbours
+from autogal.simulate.scenes import Conditions, Scenes, Sources
+from autogal.simulate.seeing import Seeing, moffat_profile
+from autogal.simulate.structure import Structure
+from autogal.simulate.templates import Templates
 
-__all__ = ["Population", "Scene", "Source"]
+__all__ = ["Population"]
 
+_log = logging.getLogger(__name__)
 
-@dataclass(slots=True, frozen=True)
-class Source:
-    """One source: 0-indexed centre [px], magnitude, r_eff [px, 0 for a star], n, q, pa [deg from +y]."""
-
-    x: float
-    y: float
-    mag: float
-    r_eff: float
-    n: float
-    q: float
-    pa: float
-
-    @property
-    def is_star(self) -> bool:
-        return self.r_eff == 0
-
-
-@dataclass(slots=True)
-class Scene:
-    """One cutout before it is drawn: the target first, then its neighbours; the PSF; the sky left in."""
-
-    psf_fwhm: float
-    psf_q: float
-    psf_pa: float
-    sky: float
-    sources: list[Source] = field(default_factory=list)
+# Electrons of a blank pixel, its variance, where a survey's gain is not known
+_ELECTRONS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -47,28 +33,34 @@ class Population:
     Sizes follow magnitude: a median of ``size_at_18`` arcsec at 18 mag, falling by ``size_slope`` dex a
     magnitude (about 2 arcsec at 18 mag and 0.35 arcsec at 24 mag, as ground-based and HST surveys find), with
     a log-normal scatter of ``size_scatter`` dex. The Sersic index is a mixture of disks, spheroids and a
-    log-uniform rest, so that every index in the range occurs.
+    log-uniform rest, so that every index in the range occurs. A user's own catalogue can take their place.
 
     Attributes
     ----------
     survey : Survey
-        Pixel scale, zero point, PSF, gain, sky noise and magnitude range must be known.
+        Pixel scale, zero point, PSF, sky noise and magnitude range must be known.
     size_at_18, size_slope, size_scatter : float
     index_range : tuple of float
     offset : float
         Largest distance of the target from the stamp's centre, along each axis [px].
     neighbours : int
-        Largest number of neighbours; 0 ... `neighbours` are equally likely.
+        Largest number of neighbours; fewer are more frequent.
     overlapping : float
         Part of the neighbours placed where their light and the target's overlap.
     stars : float
         Part of the neighbours that are stars.
-    sky_residual : float
-        Scatter of the sky left after subtraction, in units of the pixel noise.
+    sky_residual, gradient : float
+        Scatter of the sky left after subtraction, and of its change from border to border, in units of the pixel noise.
     psf_scatter : float
         Relative scatter of the PSF's width.
-    read_noise : float
-        Electrons; at most half of the variance of a blank pixel.
+    correlation : float
+        Largest weight of a neighbouring pixel's noise; 0 for white noise.
+    defects : float
+        Part of the stamps with dead pixels, and of those with cosmic rays.
+    structure : Structure
+        Galaxies that are not a single Sersic profile; none by default.
+    templates : Templates or None
+        Galaxies of a catalogue, drawn in place of the distributions.
     """
 
     survey: Survey
@@ -81,81 +73,94 @@ class Population:
     overlapping: float = 0.3
     stars: float = 0.3
     sky_residual: float = 0.05
+    gradient: float = 0.0
     psf_scatter: float = 0.08
-    read_noise: float = 5.0
+    correlation: float = 0.0
+    defects: float = 0.0
+    structure: Structure = field(default_factory=Structure)
+    templates: Templates | None = None
+
+    #: Brightness is in the survey's units: real backgrounds are taken as they are
+    relative = False
 
     def __post_init__(self):
-        facts = ("pixel_scale", "zeropoint", "psf_fwhm", "gain", "sky_sigma", "magnitude")
+        facts = ("pixel_scale", "zeropoint", "psf_fwhm", "sky_sigma", "magnitude")
         missing = [name for name in facts if getattr(self.survey, name) is None]
         if missing:
             raise AutogalError(f"The survey {self.survey.name!r} does not say its {', '.join(missing)}.",
                                "Choose a survey, for example survey=sdss, or add what is missing to its configuration.")
+        if self.survey.gain is None:
+            _log.warning("The survey %s does not say its gain: %.3g, for which a blank pixel holds %.0f electrons.",
+                         self.survey.name, self.gain, _ELECTRONS)
+
+    @property
+    def name(self) -> str:
+        return self.survey.name
 
     @property
     def psf_width(self) -> float:
         """Typical FWHM of the PSF [px]."""
         return self.survey.psf_fwhm / self.survey.pixel_scale
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
-        """One scene for a stamp of `shape` (rows, columns)."""
-        height, width = shape
-        fwhm = self.psf_width * float(np.exp(np.clip(rng.normal(0, self.psf_scatter), -0.3, 0.3)))
-        scene = Scene(fwhm, 1 - rng.uniform(0, 0.1), rng.uniform(0, 180), rng.normal(0, self.sky_residual))
+    @property
+    def gain(self) -> float:
+        """Electrons per image unit."""
+        return self.survey.gain or math.sqrt(_ELECTRONS) / self.survey.sky_sigma
+
+    def draw(self, chance: Chance, count: int, shape: tuple[int, int]) -> Scenes:
+        """`count` scenes of `shape` (rows, columns)."""
+        seeing, conditions = self._seeing(chance, count), self._conditions(chance, count, shape)
+        draw = (count, 1 + self.neighbours)
+        number = ((1 + self.neighbours) * chance.uniform(0, 1, count, 1) ** 1.5).long()
+        alive = torch.arange(1 + self.neighbours, device=chance.device) <= number
+        star = chance.happens(self.stars, *draw)
+        star[:, 0] = False
         bright, faint = self.survey.magnitude
-        # Faint galaxies are more frequent, but not so much that bright ones never occur.
-        mag = bright + (faint - bright) * np.sqrt(rng.uniform())
-        dx, dy = rng.uniform(-self.offset, self.offset, 2)
-        target = self._galaxy(rng, (width - 1) / 2 + dx, (height - 1) / 2 + dy, mag, shape)
-        scene.sources.append(target)
-        for _ in range(int(rng.integers(0, self.neighbours + 1))):
-            scene.sources.append(self._neighbour(rng, target, fwhm, shape))
-        return scene
+        # faint galaxies are more frequent, but not so much that bright ones never occur
+        mag = bright + (faint - bright) * chance.uniform(0, 1, count, 1).sqrt()
+        mag = torch.cat([mag, (mag + 0.5 + 1.5 * chance.normal(count, self.neighbours)).clamp(bright - 1, faint + 2)], dim=1)
+        r_eff, n, q = self._sizes(chance, mag, shape), self._index(chance, *draw), chance.uniform(0, 1, *draw)
+        # disks are seen from every side, spheroids are never thin
+        q = torch.where(n < 2, torch.sqrt(0.04 + 0.96 * q**2), 0.4 + 0.6 * q)
+        if self.templates is not None:
+            # after the other draws, which it leaves as they were
+            mag, r_eff, n, q = self.templates.draw(chance, *draw, survey=self.survey)
+        flux = 10 ** (-0.4 * (mag - self.survey.zeropoint))
+        x, y = place_neighbours(chance, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping)
+        pa = chance.uniform(0, 180, *draw)
+        return Scenes(shape, seeing, Sources(alive, star, x, y, flux, r_eff, n, q, pa), conditions)
 
-    def _galaxy(self, rng, x, y, mag, shape) -> Source:
-        r_eff = self._size(rng, mag, shape)
-        n = self._index(rng)
-        # Disks are seen from every side, spheroids are never thin.
-        q = np.hypot(0.2, np.sqrt(1 - 0.04) * rng.uniform()) if n < 2 else rng.uniform(0.4, 1)
-        return Source(float(x), float(y), float(mag), r_eff, n, float(q), float(rng.uniform(0, 180)))
+    def _seeing(self, chance: Chance, count: int) -> Seeing:
+        fwhm = self.psf_width * torch.exp((self.psf_scatter * chance.normal(count)).clamp(-0.3, 0.3))
+        q, pa = chance.uniform(0.9, 1, count), chance.uniform(0, 180, count)
+        beta = torch.full((count,), self.survey.psf_beta, device=chance.device)
+        size = 2 * math.ceil(6 * 1.35 * self.psf_width) + 1
+        return Seeing.of_profiles(moffat_profile(beta), fwhm, q, pa, size)
 
-    def _size(self, rng, mag, shape) -> float:
-        """Half-light radius [px] that the PSF leaves measurable and the stamp holds."""
-        smallest, largest = 0.25 * self.psf_width, 0.2 * min(shape)
-        typical = self.size_at_18 * 10**(self.size_slope * (mag - 18)) / self.survey.pixel_scale
-        for _ in range(20):
-            r_eff = typical * 10**rng.normal(0, self.size_scatter)
-            if smallest <= r_eff <= largest:
-                return float(r_eff)
-        # The stamp is too small or too coarse for galaxies of this magnitude: the nearest octave that it holds.
-        low, high = (largest / 2, largest) if typical > largest else (smallest, 2 * smallest)
-        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    def _conditions(self, chance: Chance, count: int, shape: tuple[int, int]) -> Conditions:
+        noise = self.survey.sky_sigma
+        full = lambda value: torch.full((count,), value, device=chance.device)  # noqa: E731
+        some = lambda: chance.happens(self.defects, count)  # noqa: E731
+        dead = torch.where(some(), chance.log_uniform(2e-4, 4e-3, count), 0.0)
+        rays = torch.where(some(), chance.uniform(1, 4.999, count).long(), 0)
+        gradient = self.gradient * noise / max(shape) * chance.normal(count, 2)
+        return Conditions(full(noise), full(self.gain), self.sky_residual * noise * chance.normal(count), gradient,
+                          chance.uniform(0, 1, count) * self.correlation, full(self.survey.saturation or math.inf), full(1.0), dead, rays)
 
-    def _index(self, rng) -> float:
-        low, high = np.log10(self.index_range)
-        while True:
-            kind = rng.uniform()
-            if kind < 0.4:
-                value = rng.normal(0.0, 0.15)
-            elif kind < 0.7:
-                value = rng.normal(np.log10(4), 0.12)
-            else:
-                value = rng.uniform(low, high)
-            if low <= value <= high:
-                return float(10**value)
+    def _sizes(self, chance: Chance, mag: Tensor, shape: tuple[int, int]) -> Tensor:
+        """Half-light radii [px] that the PSF leaves measurable and the stamp holds."""
+        smallest, largest = math.log10(0.25 * self.psf_width), math.log10(0.2 * min(shape))
+        typical = math.log10(self.size_at_18 / self.survey.pixel_scale) + self.size_slope * (mag - 18)
+        low, high = (smallest - typical) / self.size_scatter, (largest - typical) / self.size_scatter
+        drawn = typical + self.size_scatter * chance.truncated(low, high, *mag.shape)
+        # the stamp is too small or too coarse for galaxies of this magnitude: the nearest octave that it holds
+        octave = math.log10(2) * chance.uniform(0, 1, *mag.shape)
+        drawn = torch.where(high < -2, largest - octave, torch.where(low > 2, smallest + octave, drawn))
+        return 10 ** drawn.clamp(smallest, largest)
 
-    def _neighbour(self, rng, target, fwhm, shape) -> Source:
-        bright, faint = self.survey.magnitude
-        mag = float(np.clip(target.mag + rng.normal(0.5, 1.5), bright - 1, faint + 2))
-        source = self._galaxy(rng, 0.0, 0.0, mag, shape)
-        if rng.uniform() < self.stars:
-            source = Source(0.0, 0.0, mag, 0.0, 0.5, 1.0, 0.0)
-        nearest = fwhm + 0.5 * (target.r_eff + source.r_eff)
-        farthest = 2 * fwhm + 2.5 * (target.r_eff + source.r_eff)
-        angle = rng.uniform(0, 2 * np.pi)
-        if rng.uniform() < self.overlapping:
-            distance = rng.uniform(nearest, farthest)
-        else:
-            # Uniform in area, out to the corners; what falls outside the stamp sheds light into it.
-            distance = np.sqrt(rng.uniform(nearest**2, max((0.75 * max(shape))**2, (nearest + 1)**2)))
-        return Source(float(target.x + distance * np.cos(angle)), float(target.y + distance * np.sin(angle)), mag,
-                      source.r_eff, source.n, source.q, source.pa)
+    def _index(self, chance: Chance, *draw: int) -> Tensor:
+        low, high = (math.log10(v) for v in self.index_range)
+        around = lambda middle, width: middle + width * chance.truncated((low - middle) / width, (high - middle) / width, *draw)  # noqa: E731
+        kind = chance.uniform(0, 1, *draw)
+        disk, spheroid, other = around(0.0, 0.15), around(math.log10(4), 0.12), chance.uniform(low, high, *draw)
+        return 10 ** torch.where(kind < 0.4, disk, torch.where(kind < 0.7, spheroid, other))
