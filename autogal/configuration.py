@@ -162,7 +162,8 @@ def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
         file = resources.files(CONFIG_MODULE).joinpath(group, f"{settings[group].name}.yaml")
         if file.is_file():
             defaults = OmegaConf.create(file.read_text(encoding="utf-8"))
-            yield from ((f"{group}.{key}", value) for key, value in defaults.items() if isinstance(value, bool | int | float))
+            yield from ((f"{group}.{key}", value) for key, value in defaults.items_ex(resolve=False)
+                       if isinstance(value, bool | int | float))
 
 
 def known_keys() -> list[str]:

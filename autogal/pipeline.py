@@ -28,7 +28,7 @@ from autogal.results import (
     print_summary,
     write_object_fits,
 )
-from autogal.segment import segment
+from autogal.segment import segment_all
 
 __all__ = ["fit_cutouts", "run"]
 
@@ -69,11 +69,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     """
     watch = Stopwatch()
     parameters = choose_model(settings.model).parameters
-    start = np.full((len(cutouts), len(parameters)), np.nan)
-    flags = np.zeros(len(cutouts), int)
-    for i, cutout in enumerate(cutouts):
-        if cutout.error is None:
-            start[i], flags[i] = _prepare(cutout, parameters, settings, watch)
+    start, flags = _prepare(cutouts, parameters, settings, watch)
     parts, origin = _windows(cutouts, start, parameters)
     with watch.time("fit"):
         fitted = fit_starts(parts, start - origin, settings)
@@ -84,21 +80,34 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     return fitted
 
 
-def _prepare(cutout: Cutout, parameters: tuple[str, ...], settings: DictConfig, watch: Stopwatch) -> tuple[np.ndarray, int]:
-    """Starting values (NaN where there are none) and flags of one cutout; its mask is completed."""
-    given = _row(cutout.start or {}, parameters, cutout.zeropoint)
-    if np.isfinite(given).all():
-        return given, 0
+def _prepare(cutouts: Sequence[Cutout], parameters: tuple[str, ...], settings: DictConfig,
+             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray]:
+    """Starting values [N, P] (NaN where there are none) and flags [N]; the cutouts' masks are completed."""
+    start, flags = np.full((len(cutouts), len(parameters)), np.nan), np.zeros(len(cutouts), int)
+    wanting = []
+    for i, cutout in enumerate(cutouts):
+        given = _row(cutout.start or {}, parameters, cutout.zeropoint)
+        if cutout.error is None and np.isfinite(given).all():
+            start[i] = given
+        elif cutout.error is None:
+            wanting.append(i)
+    if not wanting:
+        return start, flags
     with watch.time("segment"):
-        found = segment(cutout, settings.segment)
-    if Flag.NO_TARGET in found.flags:
-        cutout.notes.append("No source was found where the target should be.")
-        return np.full(len(parameters), np.nan), int(found.flags)
-    with watch.time("initialise"):
-        first = initialise(cutout, found, settings.initialise)
-    cutout.mask = cutout.mask | found.neighbours
-    cutout.notes.extend(first.notes)
-    return _row(first.values, parameters, cutout.zeropoint), int(found.flags | first.flags)
+        segmentations = segment_all([cutouts[i] for i in wanting], settings.segment, choose_device(settings.device))
+    for i, found in zip(wanting, segmentations, strict=True):
+        cutout = cutouts[i]
+        flags[i] = found.flags
+        if Flag.NO_TARGET in found.flags:
+            cutout.notes.append("No source was found where the target should be.")
+            continue
+        with watch.time("initialise"):
+            first = initialise(cutout, found, settings.initialise)
+        cutout.mask = cutout.mask | found.neighbours
+        cutout.notes.extend(first.notes)
+        start[i] = _row(first.values, parameters, cutout.zeropoint)
+        flags[i] |= first.flags
+    return start, flags
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray, parameters: tuple[str, ...]) -> tuple[list[Cutout], np.ndarray]:

@@ -302,7 +302,7 @@ def test_a_start_table_skips_segmentation_and_initialisation(monkeypatch, mixed)
     def refuse(*_, **__):
         raise AssertionError("called")
 
-    monkeypatch.setattr("autogal.pipeline.segment", refuse)
+    monkeypatch.setattr("autogal.pipeline.segment_all", refuse)
     monkeypatch.setattr("autogal.pipeline.initialise", refuse)
     assert set(fit(mixed.rows([0, 1])).table["status"]) == {"converged"}
     with pytest.raises(AssertionError, match="called"):

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-__all__ = ["CHANNELS", "STRIDE", "input_channels"]
+__all__ = ["CHANNELS", "STRIDE", "binned", "input_channels"]
 
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(distance / 4 px)")  # written in every checkpoint's card
 STRIDE = 32  # px; the network's coarsest features, of which each side must be a multiple
 
 _RANGE = -20.0, 1e6  # of the signal-to-noise ratio of a pixel; beyond lies damage
 _SCALE = 0.5  # brings the channels near one
+_SAMPLE = 64  # pixels along a side are enough to find the sky
 _HOLE = 5  # px; smaller holes are filled in from around them
 
 
@@ -54,10 +55,35 @@ def input_channels(image: Tensor, sigma: Tensor, mask: Tensor, centre: Tensor | 
     return _SCALE * torch.stack([torch.asinh(signal), torch.asinh(signal / 10), torch.asinh(distance / 4)], dim=1)
 
 
+def binned(image: Tensor, sigma: Tensor, mask: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Means of `factor` x `factor` good pixels, their sigma, and where there are none.
+
+    Parameters
+    ----------
+    image, sigma : Tensor, shape (B, H, W)
+    mask : Tensor of bool, shape (B, H, W)
+    factor : int
+
+    Returns
+    -------
+    image, sigma, mask : Tensor, shape (B, ceil(H / factor), ceil(W / factor))
+    """
+    good = ~mask & torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
+    right, below = -image.shape[2] % factor, -image.shape[1] % factor
+
+    def mean(values: Tensor) -> Tensor:
+        return avg_pool2d(pad(torch.where(good, values, 0), (0, right, 0, below))[:, None], factor)[:, 0]
+
+    used = mean(torch.ones_like(image))
+    number = (used * factor**2).clamp(min=1)
+    return mean(image) / used.clamp(min=1e-9), (mean(sigma**2) / used.clamp(min=1e-9) / number).sqrt(), used == 0
+
+
 def _sky(image: Tensor, good: Tensor) -> Tensor:
     """Sky level [B, 1, 1]: where a galaxy fills the stamp its border is fainter, where a neighbour lies on the border the rest."""
-    values = torch.where(good, image, torch.nan)
-    rim = max(1, min(image.shape[1:]) // 10)
+    step = max(1, min(image.shape[1:]) // _SAMPLE)
+    values = torch.where(good, image, torch.nan)[:, ::step, ::step]
+    rim = max(1, min(values.shape[1:]) // 10)
     border = values.clone()
     border[:, rim:-rim, rim:-rim] = torch.nan
     levels = torch.stack([_clipped_median(part.flatten(1)) for part in (values, border)])

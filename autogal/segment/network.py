@@ -18,10 +18,11 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
 from autogal.segment.channels import CHANNELS
 
-__all__ = ["CLASSES", "OTHER", "TARGET", "build_network", "detection_targets", "paste_masks"]
+__all__ = ["CLASSES", "OTHER", "TARGET", "VERSION", "build_network", "detection_targets", "paste_masks"]
 
 CLASSES = ("sky", "other", "target")  # written in every checkpoint's card
 OTHER, TARGET = 1, 2
+VERSION = 1  # of the architecture and of what its input means
 
 _ANCHORS = ((4, 7), (12, 20), (34, 56), (90, 128))  # px, of the features of stride 4, 8, 16, 32
 _WIDTH, _OUTLINE = 128, 64  # channels of the pyramid and of the mask head

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from scipy import ndimage
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.segment.detection import Field, extract, prepare_field
+from autogal.segment.detection import extract, prepare_field
 from autogal.segment.neighbours import grow_neighbours
 from autogal.segment.segmentation import Segmentation, wanted_position
-from autogal.segment.target import choose_target, judge_pieces, target_profile
+from autogal.segment.target import choose_target, judge_pieces, target_flags, target_profile
 
 __all__ = ["segment_with_sep", "segment_target_only"]
 
@@ -20,8 +19,6 @@ log = logging.getLogger(__name__)
 
 # Smoothing [PSF widths] and threshold [settings.threshold], tried until a source is found at the target's place.
 _STEPS = ((1.0, 1.0), (1.0, 0.75), (1.0, 0.55), (3.0, 0.75), (3.0, 0.55))
-_LOW_SN = 10.0
-_CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
 
 
 def segment_with_sep(cutout: Cutout, settings) -> Segmentation:
@@ -90,28 +87,7 @@ def _segment(cutout: Cutout, settings, deblend_contrast: float, mask_neighbours:
         labels = np.where(labels == 1, 1, 0).astype(np.int32)
     neighbours = grow_neighbours(field, labels, expected, centre, threshold, float(settings.grow))
     if k is not None:
-        flags |= _target_flags(field, cutout, labels, neighbours)
+        flags |= target_flags(field, cutout, labels, neighbours)
     n_sources = int(labels.max()) if k is not None else max(int(labels.max()) - 1, 0)
     log.debug("%s: %d sources, threshold %.2f", cutout.id, n_sources, threshold)
     return Segmentation(labels, neighbours, x, y, n_sources, bool(flags & Flag.BLENDED), flags, notes)
-
-
-def _target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: np.ndarray) -> Flag:
-    """LOW_SN, BLENDED and EDGE of a target that was found."""
-    flags = Flag(0)
-    target = labels == 1
-    area = np.count_nonzero(target)
-    around = ndimage.binary_dilation(target, structure=np.ones((3, 3))) & (labels > 1)
-    if around.any() or np.count_nonzero(neighbours & target) > 0.1 * area:
-        flags |= Flag.BLENDED
-    rim = target.copy()
-    rim[1:-1, 1:-1] = False
-    if rim.any() and field.data[rim].max() > _CUT_OFF * field.data[target].max():
-        flags |= Flag.EDGE
-    # Noise of the footprint's sum from the smoothed noise: n pixels hold n / beam independent values.
-    used = target & field.good
-    beam = max(1.0, 4 * np.pi * (field.fwhm / 2.355)**2)
-    noise = np.sqrt(np.sum(field.noise[used]**2) * beam)
-    if noise > 0 and field.data[used].sum() < _LOW_SN * noise:
-        flags |= Flag.LOW_SN
-    return flags

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from autogal.flags import Flag
+from autogal.images.cutout import Cutout
 from autogal.segment.detection import Field
 
-__all__ = ["choose_target", "target_profile", "judge_pieces"]
+__all__ = ["choose_target", "target_flags", "target_profile", "judge_pieces"]
 
 _EXCESS = 0.5  # a neighbour's peak stands this much above the target's own light, relative to it
 _SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the target
 _ARM = 0.3  # height of a spiral arm's peak, at most, relative to the target's
+_LOW_SN = 10.0
+_CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
 _BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the target's
 
 
@@ -169,6 +173,37 @@ def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, 
     brightest_first = neighbours[np.argsort(objects["flux"][neighbours])[::-1]]
     new[1 + brightest_first] = 2 + np.arange(neighbours.size)
     return new[labels]
+
+
+def target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: np.ndarray) -> Flag:
+    """LOW_SN, BLENDED and EDGE of a target that was found.
+
+    Parameters
+    ----------
+    field : Field
+    cutout : Cutout
+    labels : ndarray of int, shape (H, W)
+        1 the target, 2, 3, ... the neighbours.
+    neighbours : ndarray of bool, shape (H, W)
+        The neighbours' mask, grown.
+    """
+    flags = Flag(0)
+    target = labels == 1
+    area = np.count_nonzero(target)
+    around = ndimage.binary_dilation(target, structure=np.ones((3, 3))) & (labels > 1)
+    if around.any() or np.count_nonzero(neighbours & target) > 0.1 * area:
+        flags |= Flag.BLENDED
+    rim = target.copy()
+    rim[1:-1, 1:-1] = False
+    if rim.any() and field.data[rim].max() > _CUT_OFF * field.data[target].max():
+        flags |= Flag.EDGE
+    # Noise of the footprint's sum from the smoothed noise: n pixels hold n / beam independent values.
+    used = target & field.good
+    beam = max(1.0, 4 * np.pi * (field.fwhm / 2.355)**2)
+    noise = np.sqrt(np.sum(field.noise[used]**2) * beam)
+    if noise > 0 and field.data[used].sum() < _LOW_SN * noise:
+        flags |= Flag.LOW_SN
+    return flags
 
 
 def _saddles(field: Field, labels: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -1,0 +1,198 @@
+"""Segmentation by Mask R-CNN, many stamps of any sizes at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+
+from autogal.errors import AutogalError
+from autogal.flags import Flag
+from autogal.images import estimate_sigma
+from autogal.images.cutout import Cutout
+from autogal.networks import find, load
+from autogal.segment.channels import CHANNELS, binned, input_channels
+from autogal.segment.detection import prepare_field
+from autogal.segment.detections import Sources, choose_sources
+from autogal.segment.neighbours import grow_neighbours
+from autogal.segment.network import CLASSES, VERSION, build_network
+from autogal.segment.segmentation import Segmentation, wanted_position
+from autogal.segment.sep import segment_with_sep
+from autogal.segment.target import target_flags, target_profile
+
+__all__ = ["TASK", "load_network", "segment_with_maskrcnn"]
+
+log = logging.getLogger(__name__)
+
+TASK = "segmenter"
+
+_SMALLEST = 32  # px; on smaller stamps there is nothing for the coarse features to see
+_LARGEST = 256  # px; larger stamps are binned: their galaxies are larger too
+_PIXELS = {"cpu": 2**18, "cuda": 2**23}  # at a time
+_LEVEL = 1.0  # light at the edge of the network's masks, in units of the pixel noise: what it learnt them to be
+
+
+def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.device | str = "cpu") -> list[Segmentation]:
+    """Find the targets and mask their neighbours with the network.
+
+    Where the network finds no target, or the stamp is smaller than 32 px, SExtractor's way is taken and the flag
+    MASK_FALLBACK set. What is found on one cutout does not depend on the others.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        With images.
+    settings
+        Node with ``checkpoints`` (folder or null), ``survey``, ``band``, ``score`` (least score of a neighbour),
+        ``target_score`` and all of `segment_with_sep`.
+    device : torch.device or str
+
+    Returns
+    -------
+    list of Segmentation
+        In order.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no checkpoint, or one that cannot be used.
+    """
+    device = torch.device(device)
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    small = [i for i, cutout in enumerate(cutouts) if min(cutout.shape) < _SMALLEST]
+    for i in sorted(set(range(len(cutouts))).difference(small)):
+        groups[cutouts[i].shape].append(i)
+    found: dict[int, Segmentation] = {i: _fall_back(cutouts[i], settings, f"smaller than {_SMALLEST} px") for i in small}
+    for shape, members in groups.items():
+        network = load_network(settings, min(shape), device)
+        at_once = max(1, _PIXELS.get(device.type, 2**22) // min(shape[0] * shape[1], _LARGEST**2))
+        for first in range(0, len(members), at_once):
+            chunk = members[first : first + at_once]
+            for i, sources in zip(chunk, _detect([cutouts[i] for i in chunk], network, settings, device), strict=True):
+                found[i] = _finish(cutouts[i], sources, settings)
+    return [found[i] for i in range(len(cutouts))]
+
+
+def load_network(settings, size: int, device: torch.device) -> MaskRCNN:
+    """The network that suits stamps of a size, ready to be used.
+
+    Parameters
+    ----------
+    settings
+        Node with ``checkpoints``, ``survey`` and ``band``.
+    size : int
+        Shorter side of the stamps [px].
+    device : torch.device
+
+    Raises
+    ------
+    AutogalError
+        Where there is no checkpoint, or one that cannot be used.
+    """
+    survey, band = (settings.get(key) for key in ("survey", "band"))
+    stem = find(TASK, settings.get("checkpoints"), None if survey == "none" else survey, size, band)
+    if stem is None:
+        raise AutogalError("There is no checkpoint for segment=maskrcnn.",
+                           "Name a folder with checkpoints=FOLDER, train one with autogal train segmenter, or use segment=sep.")
+    weights = stem.with_name(stem.name + ".safetensors")
+    return _loaded(str(stem), weights.stat().st_mtime_ns if weights.is_file() else 0, str(device))
+
+
+@lru_cache(maxsize=4)
+def _loaded(stem: str, _changed: int, device: str) -> MaskRCNN:
+    state, card = load(Path(stem), TASK, version=VERSION, channels=list(CHANNELS), classes=list(CLASSES))
+    network = build_network()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as problem:
+        raise AutogalError(f"{stem}.safetensors does not hold the weights that its card promises.",
+                           "Train it again: autogal train segmenter.") from problem
+    log.info("segmenter: %s (%s)", Path(stem).name, card.get("date", "without a date"))
+    return network.eval().requires_grad_(False).to(device)
+
+
+@torch.inference_mode()
+def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.device) -> list[Sources]:
+    """Sources of stamps of one shape."""
+    # float64 until the sky is off: a pedestal of 1e6 would cost float32 its digits
+    images = torch.from_numpy(np.stack([np.asarray(cutout.image, np.float64) for cutout in cutouts]))
+    sigmas = torch.from_numpy(np.stack([np.asarray(_sigma(cutout), np.float64) for cutout in cutouts]))
+    masks = torch.from_numpy(np.stack([cutout.mask for cutout in cutouts]))
+    centres = torch.tensor([wanted_position(cutout) for cutout in cutouts], dtype=torch.float32)
+    factor = -(-max(images.shape[1:]) // _LARGEST)
+    parts = [part.to(device) for part in (images, sigmas, masks)]
+    if factor > 1:
+        parts = binned(*parts, factor)
+        centres = (centres - (factor - 1) / 2) / factor
+    stamps = input_channels(*parts, centres.to(device))
+    shape = tuple(parts[0].shape[1:])
+    sources = [choose_sources({name: value.cpu() for name, value in result.items()}, tuple(centre), shape,
+                              settings.score, settings.target_score)
+               for result, centre in zip(network(list(stamps)), centres.tolist(), strict=True)]
+    return sources if factor == 1 else [_enlarged(one, factor, images.shape[1:]) for one in sources]
+
+
+def _sigma(cutout: Cutout) -> np.ndarray:
+    if cutout.sigma is not None:
+        return cutout.sigma
+    try:
+        return estimate_sigma(cutout.image, cutout.mask, cutout.gain)
+    except AutogalError:  # no pixel is usable: the network sees empty sky, and the classical way says why it cannot go on
+        return np.full(cutout.shape, np.nan)
+
+
+def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
+    """The sources of a binned stamp on its original pixels."""
+    def enlarge(masks: Tensor) -> Tensor:
+        return masks.repeat_interleave(factor, -1).repeat_interleave(factor, -2)[..., : shape[0], : shape[1]]
+
+    return Sources(enlarge(sources.target), enlarge(sources.neighbours), sources.score, sources.scores)
+
+
+def _finish(cutout: Cutout, sources: Sources, settings) -> Segmentation:
+    """The neighbours' masks grown over their wings, the target's centre and flags."""
+    labels = sources.labels().numpy()
+    if not (labels == 1).any():
+        return _fall_back(cutout, settings, "the network found no target")
+    field = prepare_field(cutout)
+    if field is None:
+        return Segmentation.empty(cutout, "too few usable pixels to look for a source")
+    labels = _in_one_run(labels)
+    x, y = _centre(field.data, labels == 1)
+    expected = target_profile(field, labels == 1, labels > 1, x, y)
+    threshold = _LEVEL * float(np.median(field.pixel_noise / field.noise))
+    neighbours = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
+    flags = target_flags(field, cutout, labels, neighbours)
+    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, [])
+
+
+def _in_one_run(labels: np.ndarray) -> np.ndarray:
+    """Labels without gaps: a source that others cover entirely has no pixel left."""
+    present = np.unique(labels[labels > 0])
+    new = np.zeros(labels.max() + 1, np.int32)
+    new[present] = 1 + np.arange(present.size)
+    return new[labels]
+
+
+def _centre(light: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """Where the target's light is densest: the barycentre with the square of the light, which wings hardly move."""
+    rows, columns = np.nonzero(target)
+    weight = np.maximum(light[rows, columns], 0) ** 2
+    if not weight.sum() > 0:
+        weight = np.ones(rows.size)
+    return float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())
+
+
+def _fall_back(cutout: Cutout, settings, reason: str) -> Segmentation:
+    log.info("%s: segmented by sep, because %s", cutout.id, reason)
+    found = segment_with_sep(cutout, settings)
+    found.flags |= Flag.MASK_FALLBACK
+    found.notes.append(f"segmented by sep in place of the network: {reason}")
+    return found
