@@ -126,7 +126,8 @@ def _expand(path: str) -> list[str]:
     if os.path.isdir(path):
         files = _fits_files(path)
         if not files:
-            log.warning("No FITS files in the folder %s.", path)
+            deeper = any(entry.is_dir() for entry in os.scandir(path))
+            log.warning("No FITS files in the folder %s%s.", path, f"; name its folders to search them, as {path}/*" if deeper else "")
         return files
     file, hdu = split_selection(path)
     if os.path.exists(file) or not _GLOB.search(path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,14 @@ from rich.text import Text
 
 from autogal import flags as quality
 from autogal.results.catalogue import Catalogue
+from autogal.results.measurement import measurement
 
 __all__ = ["summary", "print_summary"]
 
 # How each word of the status column is shown.
 _STYLES = {"converged": "green", "not_converged": "yellow", "failed": "red", "skipped": "dim"}
+
+_WITHOUT_RESULT = ("failed", "skipped")
 
 _FILE_WIDTH = 200  # characters: a file or a pipe has no edge at which paths must break
 
@@ -27,6 +30,7 @@ def summary(
     elapsed: float,
     written: Mapping[str, str | Path] | None = None,
     failures: int = 5,
+    numbers: int = 3,
 ) -> Group:
     """What to show at the end of a run.
 
@@ -39,6 +43,8 @@ def summary(
         What was written where: ``{"catalogue": ..., "pictures": ...}``.
     failures : int
         How many rows without a result to name.
+    numbers : int
+        A run of at most as many objects shows what was measured.
 
     Returns
     -------
@@ -47,6 +53,8 @@ def summary(
     table = catalogue.table
     status = Counter(str(word) for word in table["status"])
     parts: list[Table | Text] = [_headline(len(table), status, elapsed)]
+    if len(table) <= numbers and (measured := _number_table(table, catalogue.parameters)):
+        parts.append(measured)
     if raised := _flag_table(np.asarray(table["flags"], dtype=int)):
         parts.append(raised)
     if catalogue.seconds:
@@ -105,6 +113,22 @@ def _flag_table(bits: np.ndarray) -> Table | None:
     return grid
 
 
+def _number_table(table, parameters: Sequence[str]) -> Table | None:
+    """The parameters of each object, with errors; None where nothing was measured."""
+    rows = [row for row in table if any(np.isfinite(row[name]) for name in parameters)]
+    if not rows:
+        return None
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="not bold dim")
+    grid.add_column("", no_wrap=True)
+    for row in rows:
+        grid.add_column(Text(str(row["id"])), no_wrap=True, max_width=30, overflow="ellipsis")
+    for name in parameters:
+        unit = str(table[name].unit or "")
+        label = f"  {name} [{unit}]" if unit else f"  {name}"
+        grid.add_row(Text(label), *(measurement(float(row[name]), float(row[f"{name}_err"])) for row in rows))
+    return grid
+
+
 def _times(seconds: Mapping[str, float]) -> Text:
     stages = "   ".join(f"{stage} {_duration(spent)}" for stage, spent in seconds.items())
     return Text.assemble(("Time  ", "bold"), stages)
@@ -112,7 +136,7 @@ def _times(seconds: Mapping[str, float]) -> Text:
 
 def _failure_table(table, most: int) -> Table | None:
     """The first rows without a result, with the reason; None where there are none."""
-    rows = [i for i, word in enumerate(table["status"]) if word == "failed"]
+    rows = [i for i, word in enumerate(table["status"]) if word in _WITHOUT_RESULT]
     if not rows or not most:
         return None
     more = f", the first {most}" if len(rows) > most else ""

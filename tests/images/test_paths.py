@@ -201,3 +201,15 @@ def test_file_that_is_not_fits_by_content(tmp_path):
     path.write_bytes(gzip.compress(b"no fits at all" * 500))
     entries = find_entries([str(path)])
     assert "not a FITS file" in load(entries[0]).error
+
+
+def test_a_folder_of_folders_says_how_to_search_them(tmp_path, caplog):
+    (tmp_path / "night 1").mkdir()
+    with caplog.at_level("WARNING"), pytest.raises(AutogalError, match="No images"):
+        find_entries([str(tmp_path)])
+    assert f"{tmp_path}/*" in caplog.text
+    (tmp_path / "night 1").rmdir()
+    caplog.clear()
+    with caplog.at_level("WARNING"), pytest.raises(AutogalError, match="No images"):
+        find_entries([str(tmp_path)])
+    assert "*" not in caplog.text

@@ -66,3 +66,26 @@ def test_times_are_said_as_people_say_them():
 
 def test_an_empty_run():
     assert "0 objects in 0 s" in printed(Catalogue.from_fitted([], make_fit(0)), 0.0)
+
+
+def test_a_run_of_few_objects_shows_what_was_measured(run):
+    catalogue = Catalogue.from_fitted(*run)
+    text = printed(catalogue, width=80)
+    [line] = [line for line in text.splitlines() if line.split()[:1] == ["mag"]]
+    measured = np.isfinite(np.asarray(catalogue.table["mag"]))
+    assert line.count("±") == measured.sum() >= 1, "those that were not measured are named with the reason"
+    assert f"{float(catalogue.table['mag'][measured][0]):.1f}" in line
+    assert len([line for line in text.splitlines() if "±" in line]) == len(catalogue.parameters)
+
+
+def test_a_run_of_many_objects_does_not():
+    assert "±" not in printed(Catalogue.from_fitted([make_cutout(str(k)) for k in range(4)], make_fit(4)))
+
+
+def test_rows_that_were_skipped_are_named_too():
+    fit = make_fit(2)
+    fit.status[:] = ["converged", "skipped"]
+    cutouts = [make_cutout("here"), make_cutout("gone")]
+    cutouts[1].notes.append("No source was found.")
+    text = printed(Catalogue.from_fitted(cutouts, fit))
+    assert "Without a result (1)" in text and "No source was found." in text
