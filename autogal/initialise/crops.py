@@ -95,7 +95,7 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
     columns, rows = _weights(x, radius, width), _weights(y, radius, height)
     covered = rows @ use.float() @ columns.mT
     mean = torch.where(covered > 0.05, rows @ light @ columns.mT / covered.clamp(min=0.05), 0.0)
-    channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered], 1)
+    channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
     pixel = (2 * _REACH * radius / SIDE).float()
     step = (torch.arange(SIDE, device=image.device) + 0.5) * (2 * _REACH / SIDE) - _REACH
     window = torch.exp(-0.5 * (step[:, None] ** 2 + step**2))
@@ -157,8 +157,8 @@ def _sky(image: Tensor, sigma: Tensor, use: Tensor, target: Tensor, x: Tensor, y
 def _weights(centre: Tensor, radius: Tensor, length: int) -> Tensor:
     """Weights [B, SIDE, length] of the stamp's pixels in each of the crop's, along one axis.
 
-    Triangles that sum to one inside the stamp: linear interpolation where the crop is finer than the stamp, a mean
-    that loses no light where it is coarser.
+    Triangles that sum to about one inside the stamp: linear interpolation where the crop is finer than the stamp, a
+    mean over neighbours where it is coarser.
     """
     step = 2 * _REACH * radius[:, None, None] / SIDE
     place = centre[:, None, None] - _REACH * radius[:, None, None] + (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from autogal.flags import Flag
 
 __all__ = ["Start", "NAMES"]
@@ -25,8 +27,13 @@ class Start:
         START_FALLBACK where any of them is a guess rather than what was asked for.
     notes : list of str
         One sentence for each guess.
+    covariance : ndarray, shape (7, 7), optional
+        How uncertain the values are, where the method knows: of x, y [px], ln flux, ln R (circularised, R = r_eff
+        sqrt(q)), ln n, e1 and e2 (-ln q at twice the angle of the major axis from +x). From it a fit that failed can
+        draw other starting values.
     """
 
     values: dict[str, float]
     flags: Flag = Flag(0)
     notes: list[str] = field(default_factory=list)
+    covariance: np.ndarray | None = None

@@ -1,0 +1,61 @@
+"""The initialiser as the training sees it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from omegaconf import DictConfig
+
+from autogal.errors import AutogalError
+from autogal.initialise.examples import Examples
+from autogal.initialise.learning import InitialiserModule
+from autogal.initialise.network import CARD
+from autogal.networks.task import Task
+from autogal.simulate.source import SceneSource, choose_population
+from autogal.simulate.structure import Structure
+
+__all__ = ["initialiser_task"]
+
+_SIZES = (64, 96, 64, 128)  # px; stamps of a general network, in turn: small ones are drawn faster
+_VALIDATION = 7_000_003  # seed far from any a user gives, so that no scene is ever seen twice
+_SCALERS = 512  # examples that the scalers are taken from
+_SHOWN = ("val/loss", *(f"val/50-200/{name}" for name in ("mag", "ln R", "dex n", "q", "pa", "dx", "e1", "e2", "within 1 sigma")),
+          *(f"val/over 200/{name}" for name in ("mag", "ln R", "dex n", "q", "e1", "e2")))
+
+
+def initialiser_task(settings: DictConfig) -> Task:
+    """The training of the network of starting values from the simulator.
+
+    Parameters
+    ----------
+    settings : DictConfig
+        From ``conf/train.yaml``.
+    """
+    if settings.data is not None:
+        raise AutogalError("The initialiser is trained from the simulator only.", "Leave data= out.")
+    network = settings.network
+    name = "general" if settings.survey.name == "none" else settings.survey.name
+    # composite galaxies have no true Sersic index; they would only be left out
+    population = replace(choose_population(name), structure=Structure(composite=0.0))
+    sizes = [settings.size] if settings.size else _SIZES
+    module = InitialiserModule(network.lr, network.weight_decay, network.steps, network.warm_up)
+
+    def sources(seed: int) -> list[SceneSource]:
+        return [SceneSource(population, (size, size), seed=seed) for size in sizes]
+
+    def examples(first: int, rank: int, world: int) -> Examples:
+        return Examples(sources(settings.seed), network.batch, first, rank=rank, world=world)
+
+    def validation(rank: int, world: int) -> Examples:
+        # at least one batch for every process, or those without would be waited for
+        steps = max(world, -(-network.validate_on // network.batch))
+        return Examples(sources(_VALIDATION), network.batch, steps=steps, rank=rank, world=world)
+
+    def prepare() -> None:
+        count = -(-_SCALERS // network.batch)
+        some = list(Examples(sources(_VALIDATION + 1), network.batch, steps=count))
+        module.network.fit_scalers(torch.cat([one["features"] for one in some]), torch.cat([one["targets"] for one in some]))
+
+    return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
+                {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare)

@@ -1,0 +1,123 @@
+"""The network of starting values: its likelihood, its errors, its symmetry and what it learns from."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+from torchvision.models import resnet18
+
+from autogal.initialise.examples import Examples, examples
+from autogal.initialise.learning import InitialiserModule
+from autogal.initialise.network import StartNetwork, gaussian_nll
+from autogal.initialise.scoring import MEASURES, errors, score
+from autogal.initialise.targets import TARGETS
+from autogal.simulate.source import SceneSource
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return next(iter(Examples([SceneSource("general", (64, 64), seed=3)], 24)))
+
+
+def factors(count: int) -> torch.Tensor:
+    torch.manual_seed(0)
+    factor = torch.randn(count, 7, 7).tril(-1)
+    return factor + torch.diag_embed(torch.rand(count, 7) + 0.5)
+
+
+def test_likelihood_against_torch():
+    factor, mean, truth = factors(5), torch.randn(5, 7), torch.randn(5, 7)
+    reference = -MultivariateNormal(mean, precision_matrix=factor @ factor.mT).log_prob(truth) / 7
+    assert torch.allclose(gaussian_nll(mean, factor, truth), reference, atol=1e-5)
+
+
+def test_predicted_covariance_is_the_inverse_of_the_precision_in_the_targets_units():
+    network = StartNetwork().eval()
+    torch.nn.init.normal_(network.last.weight, std=0.05)
+    network.target_spread.copy_(torch.arange(1.0, 8.0))
+    network.target_mean.copy_(torch.full((7,), 3.0))
+    channels, features = torch.randn(3, 4, 64, 64), torch.randn(3, 2)
+    with torch.no_grad():
+        mean, factor = network(channels, features)
+        predicted, covariance = network.predict(channels, features)
+    spread = network.target_spread.double()
+    expected = torch.linalg.inv(factor.double() @ factor.double().mT) * spread[:, None] * spread
+    assert torch.allclose(covariance, expected, rtol=1e-6)
+    assert torch.allclose(predicted, mean.double() * spread + 3)
+    assert torch.allclose(network.standardise(predicted.float()), mean, atol=1e-5)
+
+
+def test_scalers_bring_every_target_near_one(batch):
+    network = StartNetwork()
+    network.fit_scalers(batch["features"], batch["targets"])
+    low, high = torch.quantile(network.standardise(batch["targets"]), torch.tensor([0.16, 0.84]), dim=0)
+    assert torch.allclose(high - low, torch.full((7,), 2.0), atol=1e-3)
+    assert {"target_mean", "target_spread", "feature_mean", "feature_spread"} <= set(network.state_dict())
+
+
+def test_every_target_is_learnt_on_its_own(batch, monkeypatch):
+    """A few steps on one batch bring every error down: no target is lost, neither ellipticity is."""
+    monkeypatch.setattr("autogal.initialise.network.resnet50", resnet18)  # a sixth of the time
+    torch.manual_seed(1)
+    module = InitialiserModule(lr=2e-3, steps=1000)
+    network = module.network.train()
+    network.fit_scalers(batch["features"], batch["targets"])
+    truth = network.standardise(batch["targets"]).clamp(-3, 3)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    before = None
+    for _ in range(14):
+        mean, factor = network(batch["channels"], batch["features"])
+        loss = torch.nn.functional.huber_loss(mean, truth)
+        before = (mean - truth).detach().abs().mean(0) if before is None else before
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    after = (mean - truth).detach().abs().mean(0)
+    assert (after < 0.8 * before).all(), dict(zip(TARGETS, (after / before).tolist()))
+
+
+def test_examples_are_reproducible_and_shared_out():
+    sources = [SceneSource("general", (size, size), seed=5) for size in (64, 96)]
+    alone = list(Examples(sources, 4, steps=4))
+    shared = [list(Examples(sources, 4, steps=4, rank=rank, world=2)) for rank in (0, 1)]
+    for step, one in enumerate(alone):
+        assert torch.equal(one["channels"], shared[step % 2][step // 2]["channels"])
+    later = list(Examples(sources, 4, first=3, steps=1))
+    assert torch.equal(later[0]["targets"], alone[3]["targets"])
+    assert not torch.equal(alone[0]["targets"][0], alone[2]["targets"][0])
+
+
+def test_examples_hold_no_target_without_a_truth():
+    scenes = SceneSource("general", (64, 64), seed=5).draw(32, 0)
+    found = examples(scenes)
+    assert 0 < len(found["snr"]) < 32
+    assert found["targets"].isfinite().all()
+    assert len(found["snr"]) <= int(scenes.analytic.sum())
+    assert all(len(values) == len(found["snr"]) for values in found.values())
+
+
+def test_scatter_of_known_errors():
+    torch.manual_seed(2)
+    count = 4000
+    truth = torch.zeros(count, 7)
+    truth[:, 5] = 0.8  # q = 0.45
+    sizes = torch.tensor([0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07])
+    predicted = truth + sizes * torch.randn(count, 7)
+    covariance = torch.diag(sizes**2).expand(count, 7, 7)
+    found = score(predicted, covariance, truth, torch.full((count,), 10.0), torch.full((count,), 100.0))
+    expected = {"dx": 0.1, "dy": 0.2, "mag": 0.03 * 2.5 / math.log(10), "ln R": 0.04, "dex n": 0.05 / math.log(10),
+                "q": 0.06 * math.exp(-0.8), "e1": 0.06, "e2": 0.07, "pa": math.degrees(0.07 / 0.8 / 2)}
+    assert {name: found[f"50-200/{name}"] for name in expected} == pytest.approx(expected, rel=0.08)
+    assert found["50-200/within 1 sigma"] == pytest.approx(0.683, abs=0.015)
+    assert not any(name.startswith("5-20/") for name in found)
+
+
+def test_position_angles_wrap_and_need_a_thin_galaxy():
+    truth = torch.tensor([[0, 0, 0, 0, 0, -0.8, 0.01], [0, 0, 0, 0, 0, 0.1, 0.0]])
+    predicted = torch.tensor([[0, 0, 0, 0, 0, -0.8, -0.01], [0, 0, 0, 0, 0, 0.0, 0.1]])
+    pa = errors(predicted, truth, torch.ones(2))[:, MEASURES.index("pa")]
+    assert abs(float(pa[0])) < 1
+    assert math.isnan(float(pa[1]))
