@@ -87,7 +87,7 @@ def simulate(n: int, survey: Survey | Population, seed: int = 0, shape: tuple[in
         Where the survey lacks a fact that is needed.
     """
     population = survey if isinstance(survey, Population) else Population(survey)
-    source = SceneSource(population, shape, device, seed, background)
+    source = SceneSource(population, shape, device, seed, background, exact=True)
     cutouts, instances, tables = [], [], []
     for step in range(first // BLOCK, -(-(first + n) // BLOCK)):
         batch = source.draw(BLOCK, step).to("cpu")

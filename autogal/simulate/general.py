@@ -101,7 +101,7 @@ class General:
         pa = chance.uniform(0, 180, *draw)
         area = _noise_area(seeing.fwhm[:, None], torch.where(star, 0.0, r_eff), n, q)
         # what is fainter than a tenth of the noise in its mean surface brightness cannot be seen by anyone
-        faintest = (0.1 * area.sqrt()).clamp(min=self.snr[0], max=0.5 * self.snr[1])
+        faintest = (0.1 * area.sqrt()).clamp(max=0.5 * self.snr[1]).clamp(min=self.snr[0])
         snr = faintest * (self.snr[1] / faintest) ** chance.uniform(0, 1, *draw)
         flux = _flux_of(snr, area, conditions)
         # half of the neighbours as bright as the target, give or take; the others as they come
@@ -122,11 +122,13 @@ class General:
 def _noise_area(fwhm: Tensor, r_eff: Tensor, n: Tensor, q: Tensor) -> Tensor:
     """Noise-equivalent area, px^2, of galaxies seen through a PSF: about the sum of the areas of the two.
 
-    For a Sersic profile it is 2 pi n R^2 q (2 / b)^2n Gamma(2 n), with b = 2 n - 1/3 + ... (Ciotti & Bertin 1999).
+    For a Sersic profile it is 2 pi n R^2 q (2 / b)^2n Gamma(2 n), with b = 2 n - 1/3 + ... (Ciotti & Bertin 1999);
+    beyond n = 1.5 it is taken as there, since the PSF blunts the cusps that would make it small.
     """
+    n = n.clamp(max=1.5)
     b = (2 * n - 1 / 3 + 0.009876 / n).clamp(min=0.05)
     galaxy = 2 * math.pi * n * r_eff**2 * q * torch.exp(2 * n * torch.log(2 / b) + torch.lgamma(2 * n))
-    return 2.6 * fwhm**2 + galaxy
+    return 3.2 * fwhm**2 + galaxy
 
 
 def _flux_of(snr: Tensor, area: Tensor, conditions: Conditions) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from autogal.model.ellipse import elliptical_form, evaluate_form
 from autogal.model.grid import Grid, fast_length
 from autogal.model.hankel import hankel_table
-from autogal.model.levels import level_needed, renderer_at
+from autogal.model.levels import LEVELS, level_needed, renderer_at
 from autogal.profiles import Sersic
 from autogal.profiles.sersic import sersic_b
 from autogal.simulate.scenes import Parts, Scenes
@@ -21,16 +21,16 @@ __all__ = ["draw_light", "reach"]
 _PROFILE = Sersic()
 # Where a part is cut off: surface brightness in units of the noise of a blank pixel
 _DARK = 0.03
-_PATCHES = (24, 32, 48, 64, 96)
+_PATCHES = (24, 32, 48, 64, 96, 128)
 # PSFs narrower than this hold frequencies above Nyquist, which sampling by pixels folds
 _FOLDED = 2.6
-# Galaxies that need a grid above this level are drawn on it all the same, to better than 1 % of their peak
+# Galaxies that need a grid above this level are drawn on it all the same where a percent of their peak will do
 _HIGHEST_LEVEL = 1
 _CHUNK = 16
 _LOG_N = (math.log(0.2), math.log(12.0), 384)
 
 
-def draw_light(scenes: Scenes, parts: Parts, count: int) -> Tensor:
+def draw_light(scenes: Scenes, parts: Parts, count: int, exact: bool = False) -> Tensor:
     """Light of every source.
 
     Parameters
@@ -39,6 +39,8 @@ def draw_light(scenes: Scenes, parts: Parts, count: int) -> Tensor:
     parts : Parts
     count : int
         Number of living sources.
+    exact : bool
+        Draw large galaxies as exactly as a fit does, at twice the price.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def draw_light(scenes: Scenes, parts: Parts, count: int) -> Tensor:
         for patch in side[mine].unique().tolist():
             some = (mine & (side == patch)).nonzero()[:, 0]
             if math.isinf(patch):
-                _draw_whole(light, scenes, parts[some], oversample)
+                _draw_whole(light, scenes, parts[some], oversample, LEVELS if exact else _HIGHEST_LEVEL)
             else:
                 _draw_patches(light, scenes, parts[some], int(patch), oversample)
     return light
@@ -80,13 +82,13 @@ def reach(scenes: Scenes, parts: Parts) -> Tensor:
     return torch.where(parts.point, star, torch.maximum(galaxy + fwhm, star))
 
 
-def _draw_whole(light: Tensor, scenes: Scenes, parts: Parts, oversample: int) -> None:
+def _draw_whole(light: Tensor, scenes: Scenes, parts: Parts, oversample: int, highest: int) -> None:
     """Parts that reach over the stamp, with wings beyond it."""
     native = parts.native()
     fwhm = scenes.seeing.fwhm[parts.scene]
     level = torch.zeros(len(native), dtype=torch.int64, device=native.device)
     galaxies = (~parts.point).nonzero()[:, 0]
-    level[galaxies] = level_needed(_PROFILE, scenes.shape, native[galaxies], fwhm[galaxies].double()).clamp(max=_HIGHEST_LEVEL)
+    level[galaxies] = level_needed(_PROFILE, scenes.shape, native[galaxies], fwhm[galaxies].double()).clamp(max=highest)
     for wanted in level.unique().tolist():
         renderer = renderer_at(wanted, _PROFILE, scenes.shape, oversample, 1, native.device)
         for some in (level == wanted).nonzero()[:, 0].split(_CHUNK):

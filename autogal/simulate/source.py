@@ -41,6 +41,8 @@ class SceneSource:
     seed : int
     background : Background, optional
         Real sky for the scenes, in place of noise.
+    exact : bool
+        As in `draw_light`: for tests of fits rather than for training.
 
     Notes
     -----
@@ -49,9 +51,10 @@ class SceneSource:
     """
 
     def __init__(self, population: General | Population | str = "general", shape: tuple[int, int] = (128, 128),
-                 device: str | torch.device = "cpu", seed: int = 0, background: Background | None = None):
+                 device: str | torch.device = "cpu", seed: int = 0, background: Background | None = None, exact: bool = False):
         self.population = choose_population(population) if isinstance(population, str) else population
-        self.shape, self.device, self.seed, self.background = tuple(shape), torch.device(device), seed, background
+        self.shape, self.device, self.seed = tuple(shape), torch.device(device), seed
+        self.background, self.exact = background, exact
 
     @torch.no_grad()
     def draw(self, batch: int, step: int) -> SceneBatch:
@@ -68,7 +71,7 @@ class SceneSource:
         parts, arms, single = self.population.structure.compose(chance, scenes)
         alive = scenes.sources.alive
         scene = alive.nonzero()[:, 0]
-        light = draw_light(scenes, parts, len(scene))
+        light = draw_light(scenes, parts, len(scene), self.exact)
         add_arms(light, scenes, arms)
         numbers = alive.sum(1)
         first = numbers.cumsum(0) - numbers
