@@ -16,7 +16,7 @@ from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
 from autogal.frame import leaves_frame, window
 from autogal.images import Cutout, Options, find_entries, load
-from autogal.initialise import initialise
+from autogal.initialise import initialise_all
 from autogal.logs import run_log
 from autogal.model.fitted import Fitted
 from autogal.results import (
@@ -93,17 +93,19 @@ def _prepare(cutouts: Sequence[Cutout], parameters: tuple[str, ...], settings: D
             wanting.append(i)
     if not wanting:
         return start, flags
+    device = choose_device(settings.device)
     with watch.time("segment"):
-        segmentations = segment_all([cutouts[i] for i in wanting], settings.segment, choose_device(settings.device))
-    for i, found in zip(wanting, segmentations, strict=True):
-        cutout = cutouts[i]
+        segmentations = dict(zip(wanting, segment_all([cutouts[i] for i in wanting], settings.segment, device), strict=True))
+    for i, found in segmentations.items():
         flags[i] = found.flags
         if Flag.NO_TARGET in found.flags:
-            cutout.notes.append("No source was found where the target should be.")
-            continue
-        with watch.time("initialise"):
-            first = initialise(cutout, found, settings.initialise)
-        cutout.mask = cutout.mask | found.neighbours
+            cutouts[i].notes.append("No source was found where the target should be.")
+    seen = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
+    with watch.time("initialise"):
+        starts = initialise_all([cutouts[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)
+    for i, first in zip(seen, starts, strict=True):
+        cutout = cutouts[i]
+        cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend(first.notes)
         start[i] = _row(first.values, parameters, cutout.zeropoint)
         flags[i] |= first.flags
