@@ -28,7 +28,7 @@ from autogal.results import (
     print_summary,
     write_object_fits,
 )
-from autogal.segment import segment_all
+from autogal.segment import segment_all, wanted_position
 
 __all__ = ["fit_cutouts", "run"]
 
@@ -99,7 +99,9 @@ def _prepare(cutouts: Sequence[Cutout], parameters: tuple[str, ...], settings: D
     for i, found in segmentations.items():
         flags[i] = found.flags
         if Flag.NO_TARGET in found.flags:
-            cutouts[i].notes.append("No source was found where the target should be.")
+            x, y = wanted_position(cutouts[i])
+            cutouts[i].notes.append(f"No source was found at x = {x:.4g}, y = {y:.4g}, where the target should be; "
+                                    "x and y in a manifest or start table name another place.")
     seen = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
     with watch.time("initialise"):
         starts = initialise_all([cutouts[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)

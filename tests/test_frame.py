@@ -87,3 +87,11 @@ def test_a_manifest_says_which_source_is_meant(tmp_path):
     [entry] = find_entries([str(tmp_path / "m.csv")])
     cutout = load(entry, Options())
     assert cutout.start == {"x": 31.0, "y": 12.0}
+
+
+def test_a_target_that_is_not_there_is_reported_with_the_place_where_it_was_looked_for():
+    cutout = blank(60, 80, start={"x": 20.0, "y": 30.0})
+    cutout.image[:] = np.random.default_rng(3).normal(0, 1, cutout.shape)
+    result = fit_cutouts([cutout], compose(overrides=["device=cpu"]))
+    assert result.status == ["skipped"] and result.flags[0] & Flag.NO_TARGET
+    assert "x = 20, y = 30" in cutout.notes[-1]
