@@ -99,18 +99,18 @@ def test_inputs_are_not_changed(alone):
 
 def test_masked_pixels_do_not_pull(alone):
     simulation, found = alone
-    brightest = int(np.argmax(simulation.truth["snr"]))
-    cutout = simulation.cutouts[brightest]
-    x, y = round(simulation.truth["x"][brightest]), round(simulation.truth["y"][brightest])
-    image, mask = cutout.image.copy(), cutout.mask.copy()
-    mask[y + 2 : y + 6, x - 3 : x + 8] = True
-    image[mask] = np.nan
-    holed = Cutout("holed", image, cutout.sigma, mask, cutout.psf)
-    after = initialise(holed, segment(holed, SEGMENT), MOMENTS).values
-    before = found[brightest].values
-    assert np.hypot(after["x"] - before["x"], after["y"] - before["y"]) < 0.25
-    assert after["flux"] == pytest.approx(before["flux"], rel=0.1)
-    assert after["q"] == pytest.approx(before["q"], abs=0.03)
+    moved = []
+    for i in np.argsort(-simulation.truth["snr"])[:9]:
+        cutout, before = simulation.cutouts[i], found[i].values
+        x, y = round(simulation.truth["x"][i]), round(simulation.truth["y"][i])
+        image, mask = cutout.image.copy(), cutout.mask.copy()
+        mask[y + 2 : y + 6, x - 3 : x + 8] = True
+        image[mask] = np.nan
+        holed = Cutout("holed", image, cutout.sigma, mask, cutout.psf)
+        after = initialise(holed, segment(holed, SEGMENT), MOMENTS).values
+        moved.append((np.hypot(after["x"] - before["x"], after["y"] - before["y"]), abs(np.log(after["flux"] / before["flux"])),
+                      abs(after["q"] - before["q"])))
+    assert np.all(np.median(moved, axis=0) < (0.25, 0.1, 0.07))
 
 
 def test_no_target_gives_flagged_guesses():
