@@ -10,13 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration import compose
 from autogal.errors import AutogalError
+from autogal.model.component import Component
 from autogal.model.model import Model
-from autogal.profiles import Sersic
+from autogal.profiles import PROFILES
 from autogal.solvers import SOLVERS, Solver
 
 __all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver"]
-
-_MODELS = {"sersic": Sersic}
 
 
 @lru_cache(maxsize=64)
@@ -28,12 +27,19 @@ def choose_settings(*overrides: str) -> DictConfig:
 
 
 def choose_model(settings: DictConfig) -> Model:
-    """The model of a configuration node ``model``."""
-    if settings.name not in _MODELS:
-        raise AutogalError(f"There is no model called {settings.name!r}.", f"Choose one of: {', '.join(_MODELS)}.")
-    ends = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
+    """The model of a configuration node ``model``: one profile, or several under ``components``."""
+    several = settings.get("components")
+    if not several:
+        return Model((_component("", settings),))
+    return Model(tuple(_component(name, node) for name, node in several.items()), dict(settings.get("shared") or {}))
+
+
+def _component(name: str, settings: DictConfig) -> Component:
+    if settings.profile not in PROFILES:
+        raise AutogalError(f"There is no profile called {settings.profile!r}.", f"Choose one of: {', '.join(PROFILES)}.")
+    bounds = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
     priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
-    return Model(_MODELS[settings.name](), ends, priors)
+    return Component(PROFILES[settings.profile](), name, bounds, priors, dict(settings.get("fixed") or {}))
 
 
 def choose_solver(settings: DictConfig) -> Solver:

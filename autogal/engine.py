@@ -11,18 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
-from autogal.choices import choose_device, choose_model, choose_solver
+from autogal.choices import choose_device, choose_model, choose_settings, choose_solver
 from autogal.flags import Flag
 from autogal.images import Cutout, sky_statistics
 from autogal.model.bucket import fit_bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.stamps import Stamps, buckets, usable_pixels
+from autogal.model.starts import component_starts
 from autogal.solvers import Outcome, Solver, Status
 from autogal.uncertainty import covariance
 
-__all__ = ["fit_cutouts"]
+__all__ = ["START", "fit_cutouts"]
+
+#: Order of starting values
+START = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +44,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     ----------
     cutouts : sequence of Cutout
         Their masks hold the neighbours too. A fit that fails leaves a note.
-    start : ndarray, [N, P]
-        Starting values in the order of the model's parameters; a row with NaN is skipped.
+    start : ndarray, [N, 8]
+        Starting values of one Sersic profile, in the order of `START`; a row with NaN is skipped. Several components
+        start from its fit.
     settings : DictConfig
         The nodes ``model``, ``solver``, ``uncertainty``, ``device``, ``dtype`` and ``threads``.
 
@@ -51,7 +57,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     """
     model, solver, device = choose_model(settings.model), choose_solver(settings.solver), choose_device(settings.device)
     fitted = Fitted.empty(len(cutouts), model.parameters)
-    ready = [i for i in range(len(cutouts)) if _ready(cutouts[i], start[i], fitted, i)]
+    ready = [i for i in range(len(cutouts)) if _ready(cutouts[i], start[i], model.size, fitted, i)]
     with _one_thread_an_operation(device) as available:
         how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), settings.threads or available)
         for places in buckets([cutouts[i] for i in ready]).values():
@@ -59,16 +65,16 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     return fitted
 
 
-def _ready(cutout: Cutout, start: np.ndarray, fitted: Fitted, i: int) -> bool:
+def _ready(cutout: Cutout, start: np.ndarray, size: int, fitted: Fitted, i: int) -> bool:
     """Whether a cutout can be fitted; if not, its row says why."""
     if cutout.error is not None:
         fitted.status[i] = "failed"
         fitted.flags[i] |= Flag.BAD_INPUT
         return False
     usable = int(np.count_nonzero(usable_pixels(cutout)))
-    fitted.dof[i] = usable - len(start)
-    if usable <= 2 * len(start):
-        cutout.notes.append(f"Only {usable} usable pixels for {len(start)} parameters.")
+    fitted.dof[i] = usable - size
+    if usable <= 2 * size:
+        cutout.notes.append(f"Only {usable} usable pixels for {size} parameters.")
         fitted.flags[i] |= Flag.FEW_PIXELS
         return False
     return bool(np.isfinite(start).all())
@@ -106,47 +112,57 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
         held = start.copy()
         for i in endless:
             _log.info("%s: sky and galaxy could not be told apart; fitted again with the sky held", cutouts[i].id)
-            held[i, how.model.parameters.index("sky")] = sky_statistics(cutouts[i].image, cutouts[i].mask)[0]
+            held[i, START.index("sky")] = sky_statistics(cutouts[i].image, cutouts[i].mask)[0]
             fitted.flags[i] = Flag.SKY_FIXED
         _fit_bucket(endless, cutouts, held, how, fitted, hold_sky=True)
 
 
 def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: bool) -> list[int]:
     """Fit the cutouts of one bucket and write their rows; gives the places of those that grew without end."""
-    chosen = [cutouts[i] for i in places]
-    i_sky = how.model.parameters.index("sky")
-    stamps = Stamps.from_cutouts(chosen, start[places][:, i_sky], how.device, how.dtype)
+    chosen, model = [cutouts[i] for i in places], how.model
+    stamps = Stamps.from_cutouts(chosen, start[places][:, START.index("sky")], how.device, how.dtype)
     values = torch.from_numpy(start[places]).to(how.device)
-    values[:, i_sky] = 0.0  # the start's sky is the pedestal already taken off
+    values[:, START.index("sky")] = 0.0  # the start's sky is the pedestal already taken off
     zeropoint = torch.tensor([c.zeropoint for c in chosen], dtype=torch.float64, device=how.device) - 2.5 * torch.log10(stamps.scale)
-    outcome, endless = fit_bucket(how.model, stamps, how.model.free(values, zeropoint), how.solver, how.threads, hold_sky)
+    starts = [model.free(values, zeropoint)] if len(model.components) == 1 else _split(values, stamps, zeropoint, how, hold_sky)
+    outcome, endless = fit_bucket(model, stamps, starts, how.solver, how.threads, hold_sky)
     _write(places, cutouts, how, stamps, outcome, zeropoint, fitted)
     return [places[row] for row in endless.nonzero()[:, 0].tolist()]
+
+
+def _split(values: Tensor, stamps: Stamps, zeropoint: Tensor, how: _How, hold_sky: bool) -> list[Tensor]:
+    """Starts of several components, from a single Sersic fit."""
+    single = choose_model(choose_settings().model)
+    outcome, _ = fit_bucket(single, stamps, [single.free(values, zeropoint)], how.solver, how.threads, hold_sky)
+    fitted = single.values(outcome.theta, zeropoint)
+    usable = torch.isfinite(fitted).all(-1)
+    return component_starts(how.model, torch.where(usable[:, None], fitted, values), zeropoint)
 
 
 def _write(places, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoint, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
     model = how.model
-    i_sky, i_pa, i_q = (model.parameters.index(name) for name in ("sky", "pa", "q"))
-    values = model.values(outcome.theta, zeropoint)
-    jacobian = model.values_jacobian(outcome.theta)
+    values, jacobian = model.values(outcome.theta, zeropoint), model.values_jacobian(outcome.theta)
     matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
+    i_sky = model.parameters.index("sky")
     unit = torch.ones_like(values)
     unit[:, i_sky] = stamps.scale
-    matrix = matrix * unit[:, :, None] * unit[:, None, :]
     values[:, i_sky] = values[:, i_sky] * stamps.scale + stamps.pedestal
-    # an angle cannot be known worse than not at all
-    worst = (_WORST_ANGLE / matrix[:, i_pa, i_pa].sqrt()).clamp(max=1.0).nan_to_num(1.0)
-    shrink = torch.ones_like(values)
-    shrink[:, i_pa] = worst
-    matrix = matrix * shrink[:, :, None] * shrink[:, None, :]
-    thinnest = values[:, i_q] < 1.01 * model.bounds["q"][0]
-    at_bound = outcome.at_bound[:, :-1].any(-1) | thinnest  # the sky has no bound; where it is held, its own flag says so
-    matrix[:, i_q, :] = torch.where(thinnest[:, None], torch.nan, matrix[:, i_q, :])
-    matrix[:, :, i_q] = torch.where(thinnest[:, None], torch.nan, matrix[:, :, i_q])
+    thinnest = torch.zeros_like(values, dtype=torch.bool)
+    for component in model.components:
+        names = [model.parameters.index(name) for name in component.parameters]
+        # an angle cannot be known worse than not at all
+        unit[:, names[-1]] = (_WORST_ANGLE / matrix[:, names[-1], names[-1]].sqrt()).clamp(max=1.0).nan_to_num(1.0)
+        thinnest[:, names[-2]] = component.at_thinnest(values[:, names])
+    matrix = matrix * unit[:, :, None] * unit[:, None, :]
+    matrix = torch.where(thinnest[:, :, None] | thinnest[:, None, :], torch.nan, matrix)
+    # the sky has no bound; where it is held, its own flag says so
+    at_bound = outcome.at_bound[:, :-1].any(-1) | thinnest.any(-1)
+    fluxes = list(model.linear[:-1])
+    light = outcome.theta[:, fluxes]
+    snr = torch.einsum("bi,bij,bj->b", light, outcome.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt().cpu().numpy()
 
     status = outcome.status.tolist()
-    snr = (outcome.theta[:, 2] * outcome.hessian[:, 2, 2].sqrt()).cpu().numpy()
     chi2 = outcome.chi2.cpu().numpy()
     columns = (values.cpu().numpy(), matrix.cpu().numpy(), at_bound.tolist(), singular.tolist(), outcome.n_iter.tolist())
     for row, (i, value, cov, bound, flat, n_iter) in enumerate(zip(places, *columns)):

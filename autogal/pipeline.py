@@ -12,6 +12,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from autogal.choices import choose_device, choose_model, choose_solver
+from autogal.engine import START
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
 from autogal.frame import leaves_frame, window
@@ -68,25 +69,23 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         One row a cutout, in order.
     """
     watch = Stopwatch()
-    parameters = choose_model(settings.model).parameters
-    start, flags = _prepare(cutouts, parameters, settings, watch)
-    parts, origin = _windows(cutouts, start, parameters)
+    start, flags = _prepare(cutouts, settings, watch)
+    parts, origin = _windows(cutouts, start)
     with watch.time("fit"):
-        fitted = fit_starts(parts, start - origin, settings)
-    fitted.values += origin
+        fitted = fit_starts(parts, start - _moved(START, origin), settings)
+    fitted.values += _moved(fitted.parameters, origin)
     fitted.flags |= flags
-    fitted.flags[leaves_frame(parameters, fitted.values, cutouts)] |= Flag.EDGE
+    fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
     fitted.seconds = dict(watch)
     return fitted
 
 
-def _prepare(cutouts: Sequence[Cutout], parameters: tuple[str, ...], settings: DictConfig,
-             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray]:
-    """Starting values [N, P] (NaN where there are none) and flags [N]; the cutouts' masks are completed."""
-    start, flags = np.full((len(cutouts), len(parameters)), np.nan), np.zeros(len(cutouts), int)
+def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> tuple[np.ndarray, np.ndarray]:
+    """Starting values [N, 8] (NaN where there are none) and flags [N]; the cutouts' masks are completed."""
+    start, flags = np.full((len(cutouts), len(START)), np.nan), np.zeros(len(cutouts), int)
     wanting = []
     for i, cutout in enumerate(cutouts):
-        given = _row(cutout.start or {}, parameters, cutout.zeropoint)
+        given = _row(cutout.start or {}, cutout.zeropoint)
         if cutout.error is None and np.isfinite(given).all():
             start[i] = given
         elif cutout.error is None:
@@ -109,28 +108,33 @@ def _prepare(cutouts: Sequence[Cutout], parameters: tuple[str, ...], settings: D
         cutout = cutouts[i]
         cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend(first.notes)
-        start[i] = _row(first.values, parameters, cutout.zeropoint)
+        start[i] = _row(first.values, cutout.zeropoint)
         flags[i] |= first.flags
     return start, flags
 
 
-def _windows(cutouts: Sequence[Cutout], start: np.ndarray, parameters: tuple[str, ...]) -> tuple[list[Cutout], np.ndarray]:
-    """What of each image is to be fitted, and what [N, P] the move of its first pixel adds to the parameters."""
-    parts, origin = list(cutouts), np.zeros_like(start)
+def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
+    """What of each image is to be fitted, and the x and y of its first pixel, [N, 2]."""
+    parts, origin = list(cutouts), np.zeros((len(cutouts), 2))
     for i, cutout in enumerate(cutouts):
         if np.isfinite(start[i]).all():
-            parts[i], x, y = window(cutout, dict(zip(parameters, start[i])))
-            for p, name in enumerate(parameters):
-                origin[i, p] = {"x": x, "y": y}.get(name.split("_")[-1], 0)
+            parts[i], *origin[i] = window(cutout, dict(zip(START, start[i])))
     return parts, origin
 
 
-def _row(values: dict[str, float], parameters: tuple[str, ...], zeropoint: float) -> np.ndarray:
-    """Starting values in the order of the parameters; `flux` serves where there is no `mag`."""
+def _moved(parameters: Sequence[str], origin: np.ndarray) -> np.ndarray:
+    """What the move of the first pixel adds to every parameter, [N, P]."""
+    axis = {"x": 0, "y": 1}
+    columns = [origin[:, axis[last]] if (last := name.split("_")[-1]) in axis else np.zeros(len(origin)) for name in parameters]
+    return np.stack(columns, axis=1)
+
+
+def _row(values: dict[str, float], zeropoint: float) -> np.ndarray:
+    """Starting values in the order of `START`; `flux` serves where there is no `mag`."""
     values = dict(values)
     if not np.isfinite(values.get("mag", np.nan)) and values.get("flux", np.nan) > 0:
         values["mag"] = zeropoint - 2.5 * np.log10(values["flux"])
-    return np.array([values.get(name, np.nan) for name in parameters], float)
+    return np.array([values.get(name, np.nan) for name in START], float)
 
 
 def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from autogal.model.levels import LEVELS, level_needed, renderer_at
+from autogal.model.grid import Grid
+from autogal.model.levels import LEVELS, level_needed, renderers_at
 from autogal.model.model import Model
 from autogal.model.normal import StampProblem
 from autogal.model.render import psf_fwhm
@@ -21,19 +23,21 @@ _log = logging.getLogger(__name__)
 # A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
 _COARSE_FROM = 64
 _COARSE_TOLERANCE = 0.1
+# Of several starts, how many an item tries that ends at a bound or not at all
+_TRIES = 3
 # Bytes of one chunk's spectra on a CPU: they should stay in its cache
 _CACHE = 4 << 20
 
 
-def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, threads: int = 1, hold_sky: bool = False) -> tuple[Outcome, Tensor]:
+def fit_bucket(model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False) -> tuple[Outcome, Tensor]:
     """Fit stamps from given free vectors.
 
     Parameters
     ----------
     model : Model
     stamps : Stamps
-    start : Tensor, [N, P] float64
-        Free vectors in the units of `stamps`.
+    starts : sequence of Tensor, [N, P] float64
+        Free vectors in the units of `stamps`. Of several, each galaxy takes the one of lowest chi-square.
     solver : Solver
     threads : int
         Chunks drawn at the same time, on a CPU.
@@ -50,15 +54,15 @@ def fit_bucket(model: Model, stamps: Stamps, start: Tensor, solver: Solver, thre
         galaxy can grow without end as the fitted sky sinks.
     """
     bucket = _Bucket(model, stamps, solver, threads, hold_sky)
-    best = bucket.fit(start, torch.arange(len(stamps), device=start.device))
-    for shape in model.restarts():
-        again = ((best.status != Status.CONVERGED) | best.at_bound.any(-1)).nonzero()[:, 0]
-        moved = start[again].clone()
-        moved[:, model.shape_places] = moved.new_tensor(shape)
-        bucket.improve(best, moved, again)
+    everything = torch.arange(len(stamps), device=stamps.data.device)
+    ranked = bucket.rank(starts, everything)
+    best = bucket.fit(ranked[0], everything)
+    for again in (*ranked[1:_TRIES], *model.restarts(ranked[0])):
+        unsettled = ((best.status != Status.CONVERGED) | best.at_bound.any(-1)).nonzero()[:, 0]
+        bucket.improve(best, again[unsettled], unsettled)
     best.chi2 -= bucket.penalty(best.theta)
     if hold_sky:
-        best.at_bound[:, model.linear[1]] = True
+        best.at_bound[:, model.linear[-1]] = True
     nonlinear = [i for i in range(model.size) if i not in model.linear]
     return best, (best.at_bound & (best.theta >= bucket.upper))[:, nonlinear].any(-1)
 
@@ -76,15 +80,16 @@ class _Bucket:
         """The problem of one grid, with the PSFs of `items` ready."""
         stamps = self.stamps
         if (level, binning) not in self.problems:
-            renderer = renderer_at(level, self.model.profile, stamps.shape, 1 if binning > 1 else stamps.oversample, binning,
-                                   stamps.data.device, stamps.data.dtype)
-            none = torch.empty((0, len(renderer.grid.kx), len(renderer.grid.ky)), dtype=renderer.grid.complex_dtype, device=stamps.data.device)
-            self.problems[level, binning] = StampProblem(self.model, renderer, *stamps.binned(binning), none,
-                                                         torch.full_like(stamps.psf_index, -1), self.hold_sky, _chunk(renderer, self.model), self.threads)
+            renderers = renderers_at(level, self.model, stamps.shape, 1 if binning > 1 else stamps.oversample, binning,
+                                     stamps.data.device, stamps.data.dtype)
+            grid = renderers[0].grid
+            none = torch.empty((0, len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
+            self.problems[level, binning] = StampProblem(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
+                                                         self.hold_sky, _chunk(grid, self.model), self.threads)
         problem = self.problems[level, binning]
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):
-            new = stamps.psf_transforms(problem.renderer.grid, wanted)
+            new = stamps.psf_transforms(problem.renderers[0].grid, wanted)
             place = torch.full((len(stamps.psfs),), -1, device=wanted.device)
             place[wanted] = len(problem.psf) + torch.arange(len(wanted), device=wanted.device)
             problem.psf_index = torch.where(problem.psf_index < 0, place[stamps.psf_index], problem.psf_index)
@@ -119,6 +124,16 @@ class _Bucket:
     def penalty(self, theta: Tensor) -> Tensor:
         return next(iter(self.problems.values())).penalty(theta)
 
+    def rank(self, starts: Sequence[Tensor], items: Tensor) -> list[Tensor]:
+        """The starts of each item in order of chi-square, on binned pixels."""
+        if len(starts) == 1:
+            return list(starts)
+        problem = self.problem(0, 2, items)
+        states = [problem.linearise(start, items) for start in starts]
+        order = torch.stack([s.chi2.nan_to_num(torch.inf) for s in states]).argsort(0)
+        theta = torch.stack([s.theta for s in states])
+        return [theta[row, items] for row in order]
+
     def improve(self, best: Outcome, start: Tensor, items: Tensor) -> None:
         """Fit `items` again from another start and keep what is better."""
         if not len(items):
@@ -131,8 +146,7 @@ class _Bucket:
         _put(best, items[better], other, better)
 
     def level(self, theta: Tensor, items: Tensor) -> Tensor:
-        native, _ = self.model.native(theta)
-        return level_needed(self.model.profile, self.stamps.shape, native, self.fwhm[self.stamps.psf_index[items]])
+        return level_needed(self.model, self.stamps.shape, self.model.native(theta), self.fwhm[self.stamps.psf_index[items]])
 
     def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float) -> Outcome:
         noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12
@@ -140,9 +154,9 @@ class _Bucket:
                            self.model.step_limit(theta), tolerance, noise)
 
 
-def _chunk(renderer, model: Model) -> int:
-    grid = renderer.grid
-    spectra = (model.size - 1) * len(grid.ky) * len(grid.kx) * (16 if grid.dtype == torch.float64 else 8)
+def _chunk(grid: Grid, model: Model) -> int:
+    images = sum(c.size for c in model.components)
+    spectra = images * len(grid.ky) * len(grid.kx) * (16 if grid.dtype == torch.float64 else 8)
     if grid.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(grid.device)
         return max(1, int(0.25 * free / (3 * spectra)))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from autogal.model.grid import Grid, fast_length
+from autogal.model.model import Model
 from autogal.model.spectral import SpectralRenderer
 from autogal.profiles import RadialProfile
 
-__all__ = ["LEVELS", "level_needed", "renderer_at"]
+__all__ = ["LEVELS", "level_needed", "renderer_at", "renderers_at"]
 
 # By how much the grid exceeds the stamp: a factor, and a margin in pixels
 _SIZES = ((1.25, 32), (1.5625, 64), (2.5, 128), (4.0, 384))
@@ -36,18 +38,23 @@ def renderer_at(
     return SpectralRenderer(profile, Grid(tuple(shape), period, oversample, binning, device, dtype))
 
 
-def level_needed(profile: RadialProfile, shape: tuple[int, int], native: Tensor, fwhm: Tensor) -> Tensor:
+def renderers_at(level: int, model: Model, *grid) -> tuple[SpectralRenderer, ...]:
+    """The renderers of a model's components on the grid of one level; `grid` as in `renderer_at`, from `shape` on."""
+    return tuple(renderer_at(level, component.profile, *grid) for component in model.components)
+
+
+def level_needed(model: Model, shape: tuple[int, int], native: Sequence[Tensor], fwhm: Tensor) -> Tensor:
     """First level whose estimated error is below 3e-4 of the brightest pixel and 1e-3 of the flux in sum.
 
     It depends on each galaxy alone, so its numbers do not change with the company it is fitted in.
 
     Parameters
     ----------
-    profile : RadialProfile
+    model : Model
     shape : (int, int)
         Rows and columns of the stamp.
-    native : Tensor, [B, 5 + S]
-        As in `SpectralRenderer.draw`.
+    native : sequence of Tensor, [B, 5 + S]
+        Of each component, as in `SpectralRenderer.draw`; the one that needs the largest grid decides.
     fwhm : Tensor, [B]
         PSF FWHM, native pixels.
 
@@ -55,8 +62,11 @@ def level_needed(profile: RadialProfile, shape: tuple[int, int], native: Tensor,
     -------
     Tensor, [B] int
     """
-    level = torch.full((len(native),), LEVELS - 1, device=native.device)
+    level = torch.full_like(fwhm, LEVELS - 1, dtype=torch.long)
     for candidate in range(LEVELS - 2, -1, -1):
-        largest, total = renderer_at(candidate, profile, shape, device=native.device).wing_error(native, fwhm)
-        level = torch.where((largest < _LARGEST) & (total < _TOTAL), candidate, level)
+        enough = torch.ones_like(level, dtype=torch.bool)
+        for component, drawn in zip(model.components, native):
+            largest, total = renderer_at(candidate, component.profile, shape, device=fwhm.device).wing_error(drawn, fwhm)
+            enough &= (largest < _LARGEST) & (total < _TOTAL)
+        level = torch.where(enough, candidate, level)
     return level

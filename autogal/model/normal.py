@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +33,8 @@ class StampProblem:
     Attributes
     ----------
     model : Model
-    renderer : SpectralRenderer
+    renderers : tuple of SpectralRenderer
+        One for each component, on one grid.
     data : Tensor, [N, H, W]
         Images in units of their noise, sky pedestal taken off.
     weight : Tensor, [N, H, W]
@@ -50,7 +52,7 @@ class StampProblem:
     """
 
     model: Model
-    renderer: SpectralRenderer
+    renderers: tuple[SpectralRenderer, ...]
     data: Tensor
     weight: Tensor
     psf: Tensor
@@ -74,15 +76,18 @@ class StampProblem:
             Its `theta` is `free` with the best flux and sky for the other parameters (variable projection,
             Golub & Pereyra 1973), which the same sums give at no further cost.
         """
-        native, chain = self.model.native(free)
-        outline = self.renderer.outline(native)
-        pieces = list(zip(outline.split(self.chunk), free.split(self.chunk), items.split(self.chunk)))
+        outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self.model.native(free))]
+        linear = free[:, list(self.model.linear)]
+        pieces = self._pieces(outlines, linear, items)
         if self.threads > 1 and len(pieces) > 1:
             parts = list(_pool(self.threads).map(lambda piece: self._sums(*piece), pieces))
         else:
             parts = [self._sums_or_halves(*piece) for piece in pieces]
         gram, chi2 = (torch.cat(p) for p in zip(*parts))
-        return self._with_prior(Linearisation(*self._project(free, chain, gram, chi2)))
+        return self._with_prior(Linearisation(*self._project(free, gram, chi2)))
+
+    def _pieces(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> list[tuple]:
+        return list(zip(zip(*(o.split(self.chunk) for o in outlines)), linear.split(self.chunk), items.split(self.chunk)))
 
     def penalty(self, free: Tensor) -> Tensor:
         """What the prior adds to chi-square, [B]."""
@@ -94,9 +99,9 @@ class StampProblem:
         return Linearisation(state.theta, state.chi2 + self.penalty(state.theta),
                              state.gradient - (state.theta - mean) * precision, state.hessian + torch.diag(precision))
 
-    def _sums_or_halves(self, outline: Outline, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def _sums_or_halves(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         try:
-            return self._sums(outline, free, items)
+            return self._sums(outlines, linear, items)
         except torch.cuda.OutOfMemoryError:
             if len(items) == 1:
                 raise
@@ -104,62 +109,46 @@ class StampProblem:
         torch.cuda.empty_cache()
         self.chunk = max(1, len(items) // 2)
         _log.info("out of GPU memory: going on with %d stamps at a time", self.chunk)
-        pieces = zip(outline.split(self.chunk), free.split(self.chunk), items.split(self.chunk))
-        return tuple(torch.cat(p) for p in zip(*(self._sums_or_halves(*piece) for piece in pieces)))
+        halves = [self._sums_or_halves(*piece) for piece in self._pieces(outlines, linear, items)]
+        return tuple(torch.cat(p) for p in zip(*halves))
 
-    def _sums(self, outline: Outline, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Inner products over all pixels of image, derivatives, sky and residual, [B, P + 1, P + 1], and chi-square."""
-        i_flux, i_sky = self.model.linear
-        images = self.renderer.fill(outline, self.psf[self.psf_index[items]])
-        batch, count = images.shape[:2]
-        weight = self.weight[items]
-        # rows: unit-flux image, its derivatives, the sky, the residual; all over sigma
-        rows = images.new_empty((batch, count + 2, *images.shape[2:]))
-        torch.mul(images, weight[:, None], out=rows[:, :count])
-        rows[:, count] = weight
-        flux, sky = free[:, i_flux].to(rows.dtype), free[:, i_sky].to(rows.dtype)
-        residual = (self.data[items] - sky[:, None, None]).mul_(weight)
-        torch.addcmul(residual, rows[:, 0], flux[:, None, None], value=-1, out=rows[:, count + 1])
+    def _sums(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Inner products over all pixels of the drawn images, the sky and the residual, [B, R + 1, R + 1], and chi-square."""
+        psf, weight = self.psf[self.psf_index[items]], self.weight[items]
+        linear = linear.to(weight.dtype)
+        residual = (self.data[items] - linear[:, -1, None, None]).mul_(weight)
+        # rows: every component's unit-flux image and derivatives, the sky, the residual; all over sigma
+        rows = weight.new_empty((len(items), sum(c.size for c in self.model.components) + 2, *weight.shape[1:]))
+        first = 0
+        for i, (renderer, outline) in enumerate(zip(self.renderers, outlines)):
+            images = renderer.fill(outline, psf)
+            last = first + images.shape[1]
+            torch.mul(images, weight[:, None], out=rows[:, first:last])
+            residual.addcmul_(rows[:, first], linear[:, i, None, None], value=-1)
+            first = last
+        rows[:, -2], rows[:, -1] = weight, residual
         rows = rows.flatten(2)
         return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
 
-    def _project(self, free, chain, gram, chi2):
-        """Move flux and sky to their optimum and order the sums as the free vector is ordered."""
-        model = self.model
-        i_flux, i_sky = model.linear
-        n = gram.shape[-1] - 3  # derivatives; row 0 is the image, -2 the sky, -1 the residual
-        lin = torch.tensor([0, n + 1], device=gram.device)
+    def _project(self, free: Tensor, gram: Tensor, chi2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Move fluxes and sky to their optimum, and carry the sums over to the free vector."""
+        model, linear = self.model, list(self.model.linear)
         if self.hold_sky:  # it pulls at nothing
-            gram[:, n + 1, :] = 0.0
-            gram[:, :, n + 1] = 0.0
-            gram[:, n + 1, n + 1] = 1.0
-        a = gram[:, lin][:, :, lin]
-        right = gram[:, lin, -1]
+            gram[:, -2, :] = 0.0
+            gram[:, :, -2] = 0.0
+            gram[:, -2, -2] = 1.0
+        sizes = [c.size for c in model.components]
+        places = torch.tensor([sum(sizes[:i]) for i in range(len(sizes) + 1)], device=gram.device)
+        a, right = gram[:, places][:, :, places], gram[:, places, -1]
         scale = a.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
         scaled = a * scale[:, :, None] * scale[:, None, :]
-        det = 1 - scaled[:, 0, 1] ** 2
-        rs = right * scale
-        move = torch.stack([rs[:, 0] - scaled[:, 0, 1] * rs[:, 1], rs[:, 1] - scaled[:, 0, 1] * rs[:, 0]], -1) / det[:, None] * scale
-        # no negative galaxy, and nothing solved where the two cannot be told apart
-        good = (det > 1e-9) & (free[:, i_flux] + move[:, 0] > 0) & torch.isfinite(move).all(-1)
+        move = torch.linalg.solve_ex(scaled, (right * scale)[..., None])[0][..., 0] * scale
+        # no negative light, and nothing solved where two cannot be told apart
+        good = (torch.linalg.det(scaled) > 1e-9) & (free[:, linear[:-1]] + move[:, :-1] > 0).all(-1) & torch.isfinite(move).all(-1)
         move = torch.where(good[:, None], move, 0.0)
         free = free.clone()
-        free[:, i_flux] += move[:, 0]
-        free[:, i_sky] += move[:, 1]
+        free[:, linear] += move
         chi2 = chi2 - 2 * (move * right).sum(-1) + torch.einsum("bi,bij,bj->b", move, a, move)
-
-        flux = free[:, i_flux]
-        order = [1 + i for i in range(n)]
-        order.insert(i_flux, 0)
-        order.append(n + 1)
-        order = torch.tensor(order, device=gram.device)
-        # columns of the Jacobian: flux times the unit-flux derivatives, carried to the free vector
-        lift = torch.zeros(len(free), model.size, model.size, dtype=gram.dtype, device=gram.device)
-        others = torch.tensor([i for i in range(model.size) if i not in (i_flux, i_sky)], device=gram.device)
-        lift[:, others[:, None], others] = chain * flux[:, None, None]
-        lift[:, i_flux, i_flux] = 1.0
-        lift[:, i_sky, i_sky] = 1.0
-        core = gram[:, order][:, :, order]
-        gradient = gram[:, order, -1] - (gram[:, order][:, :, lin] @ move[:, :, None])[..., 0]
-        gradient = (lift.mT @ gradient[:, :, None])[..., 0]
-        return free, chi2, gradient, lift.mT @ core @ lift
+        lift = model.lift(free)
+        gradient = gram[:, :-1, -1] - (gram[:, :-1][:, :, places] @ move[:, :, None])[..., 0]
+        return free, chi2, (lift.mT @ gradient[:, :, None])[..., 0], lift.mT @ gram[:, :-1, :-1] @ lift

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autogal.model.levels import LEVELS, level_needed, renderer_at
+from autogal.model.levels import LEVELS, level_needed, renderers_at
 from autogal.model.model import Model
 
 __all__ = ["psf_fwhm", "render_images"]
@@ -57,18 +57,19 @@ def render_images(
     Tensor, [N, H, W]
     """
     free = model.free(values, zeropoint)
-    native, _ = model.native(free)
-    i_flux, i_sky = model.linear
+    linear, native = free[:, list(model.linear)].to(dtype), model.native(free)
+    fwhm = psf_fwhm(psf, oversample).to(values.device).expand(len(values))
+    level = level_needed(model, shape, native, fwhm)
     out = torch.empty((len(values), *shape), dtype=dtype, device=values.device)
-    level = level_needed(model.profile, shape, native, psf_fwhm(psf, oversample).to(native.device).expand(len(native)))
     for wanted in range(LEVELS):
         places = (level == wanted).nonzero()[:, 0]
         if not len(places):
             continue
-        renderer = renderer_at(wanted, model.profile, shape, oversample, 1, values.device, dtype)
-        common = renderer.grid.psf_transform(psf, optical) if len(psf) == 1 else None
+        renderers = renderers_at(wanted, model, shape, oversample, 1, values.device, dtype)
+        grid = renderers[0].grid
+        common = grid.psf_transform(psf, optical) if len(psf) == 1 else None
         for some in places.split(chunk):
-            transfer = renderer.grid.psf_transform(psf[some], optical) if common is None else common.expand(len(some), -1, -1)
-            image = renderer.image(native[some], transfer)
-            out[some] = image * free[some, i_flux, None, None].to(dtype) + free[some, i_sky, None, None].to(dtype)
+            transfer = grid.psf_transform(psf[some], optical) if common is None else common.expand(len(some), -1, -1)
+            images = [r.image(n[some], transfer) * linear[some, i, None, None] for i, (r, n) in enumerate(zip(renderers, native))]
+            out[some] = sum(images, start=linear[some, -1, None, None])
     return out
