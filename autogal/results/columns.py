@@ -44,6 +44,7 @@ _PARAMETERS = (
     Column("q", _NONE, "Axis ratio b/a, in (0, 1]", ".4f"),
     Column("pa", u.deg, "Position angle of the major axis, counter-clockwise from +y, in [0, 180)", ".3f"),
     Column("sky", u.pix**-1, "Sky, in image units per pixel", ".5g"),
+    Column("bt", _NONE, "The bulge's share of the total flux", ".4f"),
 )
 
 _DERIVED = (

@@ -1,0 +1,54 @@
+"""Bulge and disk from the stamp to the catalogue."""
+
+import numpy as np
+import pytest
+
+import autogal
+from autogal.images import moffat
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def galaxies():
+    """Noisy bulge + disk galaxies, their truth and the PSF; drawn here, component by component."""
+    rng = np.random.default_rng(11)
+    psf = moffat(3.2, 3.5, size=41)
+    centre = dict(x=32 + rng.uniform(-1, 1, N), y=32 + rng.uniform(-1, 1, N))
+    pa, bt = rng.uniform(0, 180, N), rng.uniform(0.15, 0.85, N)
+    flux = 4e5 * np.ones(N)
+    disk = dict(**centre, flux=flux * (1 - bt), r_eff=rng.uniform(5, 10, N), n=np.ones(N), q=rng.uniform(0.3, 0.9, N), pa=pa)
+    bulge = dict(**centre, flux=flux * bt, r_eff=disk["r_eff"] * rng.uniform(0.2, 0.5, N), n=np.full(N, 4.0), q=rng.uniform(0.6, 1, N), pa=pa)
+    light = sum(autogal.render(part, psf=psf, shape=(72, 72), zeropoint=25.0) for part in (bulge, disk))
+    sigma = np.sqrt(light + 150.0)
+    return light + sigma * rng.normal(size=light.shape), sigma, psf, dict(bulge=bulge, disk=disk, bt=bt)
+
+
+@pytest.fixture(scope="module")
+def fitted(galaxies):
+    images, sigma, psf, _ = galaxies
+    return autogal.fit(images, sigma=sigma, psf=psf, model="bulge_disk", zeropoint=25.0, pixel_scale=0.4, segment="none")
+
+
+def test_every_galaxy_is_taken_apart(galaxies, fitted):
+    table, truth = fitted.table, galaxies[3]
+    assert set(table["status"]) == {"converged"}
+    assert np.median(np.abs(table["bt"] - truth["bt"])) < 0.03
+    assert np.median(np.abs(np.log(table["disk_r_eff"] / truth["disk"]["r_eff"]))) < 0.03
+
+
+def test_the_share_of_the_bulge_has_an_honest_error(galaxies, fitted):
+    pull = (fitted.table["bt"] - galaxies[3]["bt"]) / fitted.table["bt_err"]
+    pull = np.asarray(pull, float)[np.isfinite(pull)]
+    assert len(pull) > 0.9 * N
+    # 68 % of 40 within 1 sigma: 27 +- 3
+    assert 19 <= np.sum(np.abs(pull) < 1) <= 35 and np.sum(np.abs(pull) < 3) >= len(pull) - 2
+
+
+def test_both_share_one_centre_and_the_model_is_their_sum(galaxies, fitted):
+    table = fitted.table
+    assert np.all(table["bulge_x"] == table["disk_x"]) and np.all(table["bulge_y"] == table["disk_y"])
+    total = 10 ** (-0.4 * table["bulge_mag"]) + 10 ** (-0.4 * table["disk_mag"])
+    np.testing.assert_allclose(table["mag"], -2.5 * np.log10(total))
+    residual = fitted.residual(0) / galaxies[1][0]
+    assert abs(np.std(residual) - 1) < 0.05
