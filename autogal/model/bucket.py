@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autogal.model.grid import Grid
-from autogal.model.levels import LEVELS, level_needed, renderers_at
+from autogal.model.levels import LEVELS, model_level, renderers_at
 from autogal.model.model import Model
 from autogal.model.normal import StampProblem
 from autogal.model.render import psf_fwhm
@@ -146,7 +146,7 @@ class _Bucket:
         _put(best, items[better], other, better)
 
     def level(self, theta: Tensor, items: Tensor) -> Tensor:
-        return level_needed(self.model, self.stamps.shape, self.model.native(theta), self.fwhm[self.stamps.psf_index[items]])
+        return model_level(self.model, self.stamps.shape, self.model.native(theta), self.fwhm[self.stamps.psf_index[items]])
 
     def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float) -> Outcome:
         noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12

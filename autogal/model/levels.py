@@ -14,7 +14,7 @@ from autogal.model.model import Model
 from autogal.model.spectral import SpectralRenderer
 from autogal.profiles import RadialProfile
 
-__all__ = ["LEVELS", "level_needed", "renderer_at", "renderers_at"]
+__all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]
 
 # By how much the grid exceeds the stamp: a factor, and a margin in pixels
 _SIZES = ((1.25, 32), (1.5625, 64), (2.5, 128), (4.0, 384))
@@ -43,18 +43,18 @@ def renderers_at(level: int, model: Model, *grid) -> tuple[SpectralRenderer, ...
     return tuple(renderer_at(level, component.profile, *grid) for component in model.components)
 
 
-def level_needed(model: Model, shape: tuple[int, int], native: Sequence[Tensor], fwhm: Tensor) -> Tensor:
+def level_needed(profile: RadialProfile, shape: tuple[int, int], native: Tensor, fwhm: Tensor) -> Tensor:
     """First level whose estimated error is below 3e-4 of the brightest pixel and 1e-3 of the flux in sum.
 
     It depends on each galaxy alone, so its numbers do not change with the company it is fitted in.
 
     Parameters
     ----------
-    model : Model
+    profile : RadialProfile
     shape : (int, int)
         Rows and columns of the stamp.
-    native : sequence of Tensor, [B, 5 + S]
-        Of each component, as in `SpectralRenderer.draw`; the one that needs the largest grid decides.
+    native : Tensor, [B, 5 + S]
+        As in `SpectralRenderer.draw`.
     fwhm : Tensor, [B]
         PSF FWHM, native pixels.
 
@@ -62,11 +62,13 @@ def level_needed(model: Model, shape: tuple[int, int], native: Sequence[Tensor],
     -------
     Tensor, [B] int
     """
-    level = torch.full_like(fwhm, LEVELS - 1, dtype=torch.long)
+    level = torch.full((len(native),), LEVELS - 1, device=native.device)
     for candidate in range(LEVELS - 2, -1, -1):
-        enough = torch.ones_like(level, dtype=torch.bool)
-        for component, drawn in zip(model.components, native):
-            largest, total = renderer_at(candidate, component.profile, shape, device=fwhm.device).wing_error(drawn, fwhm)
-            enough &= (largest < _LARGEST) & (total < _TOTAL)
-        level = torch.where(enough, candidate, level)
+        largest, total = renderer_at(candidate, profile, shape, device=native.device).wing_error(native, fwhm)
+        level = torch.where((largest < _LARGEST) & (total < _TOTAL), candidate, level)
     return level
+
+
+def model_level(model: Model, shape: tuple[int, int], native: Sequence[Tensor], fwhm: Tensor) -> Tensor:
+    """Level that a whole model needs, [B]: that of the component which needs the largest grid; `native` of each."""
+    return torch.stack([level_needed(c.profile, shape, drawn, fwhm) for c, drawn in zip(model.components, native)]).amax(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autogal.model.levels import LEVELS, level_needed, renderers_at
+from autogal.model.levels import LEVELS, model_level, renderers_at
 from autogal.model.model import Model
 
 __all__ = ["psf_fwhm", "render_images"]
@@ -59,7 +59,7 @@ def render_images(
     free = model.free(values, zeropoint)
     linear, native = free[:, list(model.linear)].to(dtype), model.native(free)
     fwhm = psf_fwhm(psf, oversample).to(values.device).expand(len(values))
-    level = level_needed(model, shape, native, fwhm)
+    level = model_level(model, shape, native, fwhm)
     out = torch.empty((len(values), *shape), dtype=dtype, device=values.device)
     for wanted in range(LEVELS):
         places = (level == wanted).nonzero()[:, 0]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autogal.model import Model
-from autogal.model.levels import level_needed, renderer_at
+from autogal.model.levels import model_level, renderer_at
 from autogal.model.normal import StampProblem
 
 from .brute_force import Gaussian, sersic_image
@@ -39,7 +39,7 @@ def free_vector(galaxy, flux=1.0, sky=0.0):
 def drawing(free, binning=1, psf=None):
     """The renderer that the galaxy needs, and the PSF on its grid."""
     model = Model()
-    level = 0 if binning > 1 else int(level_needed(model, SHAPE, model.native(free), torch.tensor([4.0], dtype=torch.float64)))
+    level = 0 if binning > 1 else int(model_level(model, SHAPE, model.native(free), torch.tensor([4.0], dtype=torch.float64)))
     renderer = renderer_at(level, model.components[0].profile, SHAPE, 1, binning, torch.device("cpu"), torch.float64)
     star = torch.from_numpy(PSF.star(33) if psf is None else psf)
     return renderer, renderer.grid.psf_transform(star[None], False)
