@@ -55,19 +55,28 @@ def main() -> int:
 
 def table(rows: list[tuple[str, float, dict]]) -> str:
     """Markdown: one line a tool and S/N bin."""
-    head = ("| tool | S/N | N | failed % | scatter / Cramer-Rao bound: x y mag r_eff n q pa | bias / bound "
-            "| inside 1 sigma, % | galaxies/s |")
-    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    bounded = "crlb_ratio" in rows[0][2]["bins"]["all"]
+    head = ("scatter / Cramer-Rao bound: x y mag r_eff n q pa | bias / bound | inside 1 sigma, %" if bounded
+            else "bias and scatter: " + ", ".join(rows[0][2]["bins"]["all"]["bias"]))
+    lines = [f"| tool | S/N | N | failed % | {head} | galaxies/s |", "|" + "---|" * (6 + head.count("|"))]
     for tool, speed, score in rows:
         for name in BINS:
-            if name not in score["bins"]:
-                continue
-            found = score["bins"][name]
-            ratio = " ".join(f"{found['crlb_ratio'][p]:.2f}" for p in PARAMETERS)
-            bias = " ".join(f"{found['bias_over_crlb'][p]:+.2f}" for p in PARAMETERS)
-            inside = " ".join(f"{100 * found['calib'][p]['frac1']:.0f}" if p in found.get("calib", {}) else "-" for p in PARAMETERS)
-            lines.append(f"| {tool} | {name} | {found['N']} | {100 * found['failed']:.1f} | {ratio} | {bias} | {inside} | {speed:.3g} |")
+            if name in score["bins"]:
+                found = score["bins"][name]
+                cells = [tool, name, found["N"], f"{100 * found['failed']:.1f}", *(_bounded(found) if bounded else _plain(found)), f"{speed:.3g}"]
+                lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def _bounded(found: dict) -> list[str]:
+    ratio = " ".join(f"{found['crlb_ratio'][p]:.2f}" for p in PARAMETERS)
+    bias = " ".join(f"{found['bias_over_crlb'][p]:+.2f}" for p in PARAMETERS)
+    inside = " ".join(f"{100 * found['calib'][p]['frac1']:.0f}" if p in found.get("calib", {}) else "-" for p in PARAMETERS)
+    return [ratio, bias, inside]
+
+
+def _plain(found: dict) -> list[str]:
+    return [", ".join(f"{found['bias'][k]:+.2g} {found['scatter'][k]:.2g}" for k in found["bias"])]
 
 
 def _run(command: list, folder: Path, environment: dict[str, str]) -> str:
