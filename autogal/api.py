@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from astropy.table import Table
 
-from autogal.choices import choose_settings
+from autogal.choices import choose_device, choose_settings
 from autogal.configuration import override
 from autogal.images import from_arrays
-from autogal.pipeline import fit_cutouts
+from autogal.pipeline import BLOCK, fit_cutouts
 from autogal.rendering import render
 from autogal.results import Catalogue
 
@@ -73,7 +73,7 @@ def fit(
     given = {words.get(key, key): value for key, value in settings.items()}
     chosen = choose_settings(*(override(key, value) for key, value in {"model": model, **given}.items()))
     cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale, gain=gain, settings=chosen)
-    block = chosen.block or len(cutouts)
+    block = chosen.block or BLOCK[choose_device(chosen.device).type]
     parts = []
     for first in range(0, len(cutouts), block):
         some = cutouts[first : first + block]

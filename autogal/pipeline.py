@@ -31,11 +31,12 @@ from autogal.results import (
 )
 from autogal.segment import segment_all, wanted_position
 
-__all__ = ["fit_cutouts", "run"]
+__all__ = ["BLOCK", "fit_cutouts", "run"]
 
 _log = logging.getLogger(__name__)
 
-_BLOCK = {"cpu": 512, "cuda": 4096}
+#: Cutouts that are read, fitted and written together, by kind of device
+BLOCK = {"cpu": 512, "cuda": 4096}
 
 
 class Stopwatch(dict):
@@ -171,7 +172,7 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue:
         objects = folder / "objects"
         if any(wanted.values()):
             objects.mkdir(exist_ok=True)
-        block = settings.block or _BLOCK[device.type]
+        block = settings.block or BLOCK[device.type]
         _log.info("fitting %d cutouts on %s", len(entries), device)
         watch = Stopwatch()
         with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(entries)) as progress:
