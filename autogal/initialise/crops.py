@@ -15,7 +15,7 @@ __all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
 
 SIDE = 64  # px of a crop
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(S/N / 100)", "coverage")  # written in every checkpoint's card
-FEATURES = ("ln radius", "ln PSF FWHM")  # px
+FEATURES = ("ln radius", "ln PSF FWHM", "ln S/N", "ln size", "mean x", "mean y", "moment 1", "moment 2")
 
 _REACH = 2.2  # half a crop's side in radii of the footprint
 _SMALLEST = 2.5  # px; radius below which more pixels of sky tell more than a finer grid
@@ -32,8 +32,10 @@ class Crops:
     channels : Tensor, [B, 4, SIDE, SIDE] float32
         `CHANNELS`. S/N is the light per pixel of the stamp in units of the noise of its sky, coverage the part of a
         crop's pixel that was usable; where there was nothing, the light is 0.
-    features : Tensor, [B, 2] float32
-        `FEATURES`.
+    features : Tensor, [B, 8] float32
+        `FEATURES`: radius and FWHM in px; then of the light under the window that `flux` is measured in: its S/N, its
+        size and mean place in radii, and its elongation along the axes and the diagonals, between -1 and 1.
+        Convolutions are slow to learn what a diagonal is; the moments tell them.
     x, y : Tensor, [B]
         Centre of the crop in the stamp, 0-indexed px.
     radius : Tensor, [B]
@@ -99,11 +101,22 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
     pixel = (2 * _REACH * radius / SIDE).float()
     step = (torch.arange(SIDE, device=image.device) + 0.5) * (2 * _REACH / SIDE) - _REACH
     window = torch.exp(-0.5 * (step[:, None] ** 2 + step**2))
-    inside = (mean * window).sum((1, 2)) * pixel**2
+    weighted = mean * window
+    inside = weighted.sum((1, 2)) * pixel**2
     # the noise under the window: less light than that is none
-    flux = torch.maximum(inside, 1.7725 * radius.float()) * noise.float()
-    features = torch.stack([radius.log(), psf_fwhm.double().clamp(min=0.1).log()], 1).float()
+    floor = 1.7725 * radius.float()
+    flux = torch.maximum(inside, floor) * noise.float()
+    features = torch.stack([radius.float().log(), psf_fwhm.float().clamp(min=0.1).log(), (inside / floor).clamp(min=1).log(),
+                            *_moments_of(weighted, step, inside > floor)], 1)
     return Crops(channels, features, x, y, radius, flux.double(), sky.double())
+
+
+def _moments_of(weighted: Tensor, step: Tensor, real: Tensor) -> tuple[Tensor, ...]:
+    """ln size, mean x and y, and elongation of weighted light [B, SIDE, SIDE]; zeros where there is no real light."""
+    x, y, xx, yy, xy = _moments(weighted, step, step)
+    square = (xx + yy).clamp(min=1e-3)
+    values = (0.5 * (square / 2).log(), x, y, (xx - yy) / square, 2 * xy / square)
+    return tuple(torch.where(real, value, 0.0).clamp(-2, 2) for value in values)
 
 
 def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,19 +126,17 @@ def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     plain = target.double()
     # a footprint without light, or with a saturated core, has its own centre
     weight = torch.where((weight.sum((1, 2)) > 0)[:, None, None], weight / weight.amax((1, 2), keepdim=True).clamp(min=1e-300), plain)
-    x, y, _, _, _ = _moments(weight)
-    _, _, xx, yy, xy = _moments(plain)
+    columns, rows = (torch.arange(length, dtype=plain.dtype, device=plain.device) for length in reversed(plain.shape[1:]))
+    x, y, _, _, _ = _moments(weight, columns, rows)
+    _, _, xx, yy, xy = _moments(plain, columns, rows)
     longest = 2 * torch.sqrt((xx + yy) / 2 + torch.sqrt(((xx - yy) / 2) ** 2 + xy**2))
     area = torch.sqrt(plain.sum((1, 2)) / torch.pi)
     return x, y, torch.sqrt(area * torch.maximum(longest, area))
 
 
-def _moments(weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W]."""
-    height, width = weight.shape[1:]
-    columns = torch.arange(width, dtype=weight.dtype, device=weight.device)
-    rows = torch.arange(height, dtype=weight.dtype, device=weight.device)
-    total = weight.sum((1, 2)).clamp(min=1e-300)
+def _moments(weight: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W] at columns [W] and rows [H]."""
+    total = weight.sum((1, 2)).clamp(min=1e-30)
     along, down = weight.sum(1), weight.sum(2)
     x, y = along @ columns / total, down @ rows / total
     xx, yy = along @ columns**2 / total - x * x, down @ rows**2 / total - y * y

@@ -70,7 +70,7 @@ def examples(scenes: SceneBatch, generator: torch.Generator | None = None) -> di
     Returns
     -------
     dict of str to Tensor
-        ``channels`` [B', 4, SIDE, SIDE], ``features`` [B', 2], ``targets`` [B', 7], and for the record ``snr``,
+        ``channels`` [B', 4, SIDE, SIDE], ``features`` [B', 8], ``targets`` [B', 7], and for the record ``snr``,
         ``radius`` [px], ``q``, [B'] each.
     """
     device, count = scenes.image.device, len(scenes)

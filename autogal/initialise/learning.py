@@ -60,10 +60,10 @@ class InitialiserModule(lightning.LightningModule):
         return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * passed)) / 2
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor | None:
-        channels, targets = _mirrored(batch["channels"], batch["targets"])
+        channels, features, targets = _mirrored(batch)
         if len(channels) < 2:  # too few for a batch's statistics
             return None
-        mean, factor = self.network(_laid_out(channels), batch["features"])
+        mean, factor = self.network(_laid_out(channels), features)
         truth = self.network.standardise(targets)
         if self.global_step < self.hparams.warm_up * self.hparams.steps:
             near = huber_loss(mean, truth)
@@ -98,6 +98,8 @@ def _laid_out(channels: Tensor) -> Tensor:
     return channels.contiguous(memory_format=torch.channels_last)
 
 
-def _mirrored(channels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _mirrored(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Channels, features and targets, each crop in one of its eight orientations."""
+    channels = batch["channels"]
     left, up, swap = torch.rand(3, len(channels), device=channels.device) < 0.5
-    return flip(channels, targets, left, up, swap)
+    return flip(channels, batch["features"], batch["targets"], left, up, swap)

@@ -60,7 +60,7 @@ class StartNetwork(nn.Module):
         Parameters
         ----------
         channels : Tensor, [B, 4, SIDE, SIDE]
-        features : Tensor, [B, 2]
+        features : Tensor, [B, 8]
         """
         net = self.body
         maps = net.maxpool(net.relu(net.bn1(net.conv1(channels))))
@@ -81,7 +81,7 @@ class StartNetwork(nn.Module):
 
     @torch.no_grad()
     def fit_scalers(self, features: Tensor, targets: Tensor) -> None:
-        """Set the scalers from examples [N, 2] and [N, 7]: median, and half the span of the middle 68 %."""
+        """Set the scalers from examples [N, 8] and [N, 7]: median, and half the span of the middle 68 %."""
         for name, values in (("feature", features), ("target", targets)):
             low, middle, high = torch.quantile(values.float(), torch.tensor([0.16, 0.5, 0.84], device=values.device), dim=0)
             getattr(self, f"{name}_mean").copy_(middle)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autogal.initialise.crops import Crops
+from autogal.initialise.crops import FEATURES, Crops
 
 __all__ = ["TARGETS", "decode", "encode", "flip", "native_covariance"]
 
 TARGETS = ("dx", "dy", "ln flux", "ln R", "ln n", "e1", "e2")
+
+_DIRECTED_TARGETS = tuple(TARGETS.index(name) for name in ("dx", "dy", "e1", "e2"))
+_DIRECTED_FEATURES = tuple(FEATURES.index(name) for name in ("mean x", "mean y", "moment 1", "moment 2"))
 
 
 def encode(truth: dict[str, Tensor], crops: Crops) -> Tensor:
@@ -43,14 +46,16 @@ def native_covariance(covariance: Tensor, crops: Crops) -> Tensor:
     return covariance.double() * unit[:, :, None] * unit[:, None, :]
 
 
-def flip(channels: Tensor, targets: Tensor, left: Tensor, up: Tensor, swap: Tensor) -> tuple[Tensor, Tensor]:
-    """Crops seen in a mirror, and their targets with them.
+def flip(channels: Tensor, features: Tensor, targets: Tensor, left: Tensor, up: Tensor,
+         swap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Crops seen in a mirror, and their features and targets with them.
 
     The three mirrors together make all flips, turns by 90 degrees and transposes.
 
     Parameters
     ----------
     channels : Tensor, [B, C, S, S]
+    features : Tensor, [B, 8]
     targets : Tensor, [B, 7]
     left, up, swap : Tensor, [B] bool
         Turn the x axis round; then the y axis; then exchange them.
@@ -61,7 +66,14 @@ def flip(channels: Tensor, targets: Tensor, left: Tensor, up: Tensor, swap: Tens
     channels = chosen(left, channels.flip(3), channels)
     channels = chosen(up, channels.flip(2), channels)
     channels = chosen(swap, channels.mT, channels)
-    dx, dy, ln_flux, ln_r, ln_n, e1, e2 = targets.unbind(1)
-    dx, dy, e2 = torch.where(left, -dx, dx), torch.where(up, -dy, dy), torch.where(left ^ up, -e2, e2)
-    dx, dy, e1 = torch.where(swap, dy, dx), torch.where(swap, dx, dy), torch.where(swap, -e1, e1)
-    return channels, torch.stack([dx, dy, ln_flux, ln_r, ln_n, e1, e2], 1)
+    return channels, _turned(features, _DIRECTED_FEATURES, left, up, swap), _turned(targets, _DIRECTED_TARGETS, left, up, swap)
+
+
+def _turned(values: Tensor, places: tuple[int, ...], left: Tensor, up: Tensor, swap: Tensor) -> Tensor:
+    """Values [B, N] of which those at `places` are a vector's x and y, and an elongation along axes and diagonals."""
+    x, y, e1, e2 = values[:, places].unbind(1)
+    x, y, e2 = torch.where(left, -x, x), torch.where(up, -y, y), torch.where(left ^ up, -e2, e2)
+    x, y, e1 = torch.where(swap, y, x), torch.where(swap, x, y), torch.where(swap, -e1, e1)
+    turned = values.clone()
+    turned[:, places] = torch.stack([x, y, e1, e2], 1)
+    return turned

@@ -56,7 +56,7 @@ def run(settings: DictConfig) -> Path:
     origin = None if resumed else _begin(task, settings)
     trainer = make_trainer(task, settings, folder)
     supply = Supply(task, settings.workers)
-    trainer.fit(task.module, datamodule=supply, ckpt_path=str(state) if resumed else None, weights_only=False)
+    trainer.fit(task.module, datamodule=supply, ckpt_path=str(state) if resumed else None, weights_only=True)
     if (folder / BEST).exists():
         best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
         task.module.load_state_dict(best["state_dict"])

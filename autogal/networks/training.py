@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,6 +62,7 @@ def make_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Tr
     AutogalError
         Where Lightning refuses an argument, as more GPUs than there are.
     """
+    _quieten()
     given: dict[str, Any] = OmegaConf.to_container(settings.trainer, resolve=True)
     precision = given.pop("precision", "auto")
     if precision == "auto":
@@ -88,6 +90,13 @@ def make_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Tr
             enable_model_summary=False, use_distributed_sampler=False, default_root_dir=folder)
     except (TypeError, ValueError, lightning.utilities.exceptions.MisconfigurationException) as error:
         raise AutogalError(f"The trainer cannot be set up: {' '.join(str(error).split())}", "See conf/trainer/.") from error
+
+
+def _quieten() -> None:
+    """Keep back what Lightning says to every user of it: advertisements, and that a folder of ours is not empty."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for text in ("Checkpoint directory .* exists", r"`isinstance\(treespec", ".*does not have many workers"):
+        warnings.filterwarnings("ignore", message=text)
 
 
 class _WholeFiles(TorchCheckpointIO):

@@ -123,7 +123,7 @@ def test_flipped_crops_have_the_targets_of_flipped_galaxies(left, up, swap):
     side = 96
     image, sigma, target, truth = galaxy(side)
     crops = cut(image, sigma, target)
-    channels, targets = flip(crops.channels, encode(truth, crops), *(torch.tensor([v]) for v in (left, up, swap)))
+    channels, features, targets = flip(crops.channels, crops.features, encode(truth, crops), *(torch.tensor([v]) for v in (left, up, swap)))
     x, y, pa = (float(truth[name]) for name in ("x", "y", "pa"))
     if left:
         image, target, x, pa = image.flip(2), target.flip(2), side - 1 - x, -pa
@@ -136,6 +136,17 @@ def test_flipped_crops_have_the_targets_of_flipped_galaxies(left, up, swap):
     atol = torch.tensor([1e-3, 1e-3, 1e-2, 1e-3, 1e-3, 1e-3, 1e-3])  # the sky is measured from other pixels
     assert ((targets - expected).abs() < atol).all(), list(zip(TARGETS, targets[0], expected[0]))
     assert torch.allclose(channels, moved.channels, atol=0.05)
+    assert torch.allclose(features, moved.features, atol=0.03)  # moments reach far out, where the sky matters
+
+
+@pytest.mark.parametrize("pa", [10.0, 30.0, 75.0, 130.0])
+def test_moments_point_along_the_galaxy(pa):
+    image, sigma, target, truth = galaxy(pa=pa)
+    crops = cut(image, sigma, target)
+    along, diagonal = crops.features[0, -2:]
+    e1, e2 = encode(truth, crops)[0, -2:]
+    assert math.atan2(diagonal, along) == pytest.approx(math.atan2(e2, e1), abs=0.02)
+    assert math.hypot(diagonal, along) > 0.1
 
 
 def test_covariance_in_pixels():

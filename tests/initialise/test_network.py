@@ -9,6 +9,7 @@ import torch
 from torch.distributions import MultivariateNormal
 from torchvision.models import resnet18
 
+from autogal.initialise.crops import FEATURES
 from autogal.initialise.examples import Examples, examples
 from autogal.initialise.learning import InitialiserModule
 from autogal.initialise.network import StartNetwork, gaussian_nll
@@ -39,7 +40,7 @@ def test_predicted_covariance_is_the_inverse_of_the_precision_in_the_targets_uni
     torch.nn.init.normal_(network.last.weight, std=0.05)
     network.target_spread.copy_(torch.arange(1.0, 8.0))
     network.target_mean.copy_(torch.full((7,), 3.0))
-    channels, features = torch.randn(3, 4, 64, 64), torch.randn(3, 2)
+    channels, features = torch.randn(3, 4, 64, 64), torch.randn(3, len(FEATURES))
     with torch.no_grad():
         mean, factor = network(channels, features)
         predicted, covariance = network.predict(channels, features)
