@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import huber_loss
 
 from autogal.initialise.network import StartNetwork, gaussian_nll
+from autogal.initialise.pictures import prediction_picture
 from autogal.initialise.scoring import score
 from autogal.initialise.targets import flip
 
@@ -43,6 +45,7 @@ class InitialiserModule(lightning.LightningModule):
         self.save_hyperparameters()
         self.network = StartNetwork()
         self._seen: list[tuple[Tensor, ...]] = []
+        self._last: tuple[Tensor, ...] | None = None
 
     def configure_optimizers(self) -> dict[str, Any]:
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
@@ -89,8 +92,15 @@ class InitialiserModule(lightning.LightningModule):
             return
         seen = [torch.cat(parts).float().cpu() for parts in zip(*self._seen, strict=True)]
         self._seen.clear()
+        self._last = tuple(seen)
         for name, value in score(*seen).items():
             self.log(f"val/{name}", value, sync_dist=True)
+
+    def picture(self, path: Path) -> None:
+        """Draw the last validation."""
+        if self._last is not None:
+            predicted, covariance, truth, _, snr = self._last
+            prediction_picture(path, predicted, covariance, truth, snr)
 
 
 def _laid_out(channels: Tensor) -> Tensor:

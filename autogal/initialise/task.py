@@ -58,4 +58,5 @@ def initialiser_task(settings: DictConfig) -> Task:
         module.network.fit_scalers(torch.cat([one["features"] for one in some]), torch.cat([one["targets"] for one in some]))
 
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
-                {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare)
+                {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare,
+                module.picture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule
@@ -34,6 +35,8 @@ class Task:
         Metrics worth a person's eye after each validation.
     prepare : callable
         Called before training from random weights.
+    picture : callable
+        ``picture(path)``: draws predictions of the last validation as a PNG.
     source : mapping
         For the card: what the examples are, as ``{"simulator": "general"}``.
     """
@@ -48,3 +51,4 @@ class Task:
     shown: tuple[str, ...]
     source: Mapping[str, Any]
     prepare: Callable[[], None] = lambda: None
+    picture: Callable[[Path], None] | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
@@ -11,10 +12,15 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from autogal.errors import AutogalError
+from autogal.logs import run_log
 from autogal.networks.checkpoint import find, load, save, stem_name
+from autogal.networks.settings import check
 from autogal.networks.task import Task
 from autogal.networks.training import BEST, STATE, Supply, make_trainer
 from autogal.results.atomic import ensure_writable
@@ -27,13 +33,15 @@ _log = logging.getLogger(__name__)
 TASKS = {"initialiser": "autogal.initialise.task:initialiser_task", "segmenter": "autogal.segment.task:segmenter_task"}
 
 
-def run(settings: DictConfig) -> Path:
+def run(settings: DictConfig, paths: Sequence[str] = ()) -> Path:
     """Train a network and write its checkpoint into ``settings.out``.
 
     Parameters
     ----------
     settings : DictConfig
         From ``conf/train.yaml``; ``network.name`` says which network.
+    paths : sequence of str
+        None: this verb has no input.
 
     Returns
     -------
@@ -44,7 +52,17 @@ def run(settings: DictConfig) -> Path:
     ------
     AutogalError
         For settings that mean nothing, a checkpoint to start from that does not fit, or weights that became infinite.
+    KeyboardInterrupt
+        On Ctrl-C, after the state to resume from has been written.
     """
+    check(settings)
+    _one_device_a_job(settings)
+    # one process of many keeps the log
+    with run_log(settings) if rank_zero_only.rank == 0 else nullcontext():
+        return _train(settings)
+
+
+def _train(settings: DictConfig) -> Path:
     lightning.seed_everything(settings.seed, verbose=False)
     stem = ensure_writable(settings.out) / stem_name(settings.network.name, settings.survey.name, settings.size, settings.survey.band)
     folder = ensure_writable(Path(settings.out) / f"{stem.name}.training")
@@ -56,7 +74,10 @@ def run(settings: DictConfig) -> Path:
     origin = None if resumed else _begin(task, settings)
     trainer = make_trainer(task, settings, folder)
     supply = Supply(task, settings.workers)
-    trainer.fit(task.module, datamodule=supply, ckpt_path=str(state) if resumed else None, weights_only=True)
+    try:
+        trainer.fit(task.module, datamodule=supply, ckpt_path=str(state) if resumed else None, weights_only=True)
+    except SystemExit as ended:  # what Lightning makes of Ctrl-C
+        raise (KeyboardInterrupt if trainer.interrupted else ended) from None
     if (folder / BEST).exists():
         best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
         task.module.load_state_dict(best["state_dict"])
@@ -64,8 +85,16 @@ def run(settings: DictConfig) -> Path:
     if trainer.is_global_zero:
         weights = save(stem, task.module.network.state_dict(), _card(task, settings, trainer, measured, origin))
         _log.info("wrote %s", weights)
+        print(f"Wrote {weights}. Use it: autogal fit ... checkpoints={settings.out}", flush=True)
     trainer.strategy.barrier()
     return stem
+
+
+def _one_device_a_job(settings: DictConfig) -> None:
+    """Refuse a sweep of jobs of several processes: every process would run the whole sweep again."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN and settings.trainer.get("devices", 1) not in (1, "1"):
+        raise AutogalError(f"A sweep with trainer.devices={settings.trainer.devices} is not possible.",
+                           "Train one network a device in a sweep (trainer.devices=1), or several devices without -m.")
 
 
 def _maker(name: str) -> Callable[[DictConfig], Task]:

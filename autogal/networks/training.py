@@ -23,9 +23,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from autogal.errors import AutogalError
 from autogal.networks.task import Task
 
-__all__ = ["BEST", "STATE", "Supply", "make_trainer"]
+__all__ = ["BEST", "PICTURE", "STATE", "Supply", "make_trainer"]
 
-STATE, BEST = "last.ckpt", "best.ckpt"  # in the folder of the training's state
+STATE, BEST, PICTURE = "last.ckpt", "best.ckpt", "predictions.png"  # in the folder of the training's state
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def make_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Tr
         ModelCheckpoint(folder, filename=Path(STATE).stem, train_time_interval=timedelta(minutes=settings.save_every),
                         enable_version_counter=False, save_on_exception=True),
         EarlyStopping(task.monitor, mode=task.mode, patience=settings.patience, check_on_train_epoch_end=False),
-        LearningRateMonitor(), _Report(task)]
+        LearningRateMonitor(), _Report(task, folder)]
     if terminal:
         callbacks.append(RichProgressBar(leave=True))
     try:
@@ -122,10 +122,10 @@ class _Kept(IterableDataset):
 
 
 class _Report(Callback):
-    """One line in the log after each validation."""
+    """A line and a picture after each validation."""
 
-    def __init__(self, task: Task):
-        self.task = task
+    def __init__(self, task: Task, folder: Path):
+        self.task, self.folder = task, folder
         self._since = time.monotonic()
         self._steps: int | None = None
 
@@ -139,5 +139,9 @@ class _Report(Callback):
         seconds, steps = time.monotonic() - self._since, trainer.global_step - self._steps
         found = "  ".join(f"{name.removeprefix('val/')} {float(metrics[name]):.4g}" for name in self.task.shown if name in metrics)
         rate = f", {seconds / steps:.2f} s a step" if steps else ""
-        _log.info("step %d of %d%s: %s", trainer.global_step, trainer.max_steps, rate, found)
+        line = f"step {trainer.global_step} of {trainer.max_steps}{rate}: {found}"
+        _log.info(line)
+        print(line, flush=True)
+        if self.task.picture is not None:
+            self.task.picture(self.folder / PICTURE)
         self.on_train_start(trainer, module)
