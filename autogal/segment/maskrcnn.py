@@ -143,7 +143,7 @@ def _sigma(cutout: Cutout) -> np.ndarray:
     if cutout.sigma is not None:
         return cutout.sigma
     try:
-        return estimate_sigma(cutout.image, cutout.mask, cutout.gain)
+        return estimate_sigma(cutout.image, cutout.mask, cutout.gain)[0]
     except AutogalError:  # no pixel is usable: the network sees empty sky, and the classical way says why it cannot go on
         return np.full(cutout.shape, np.nan)
 

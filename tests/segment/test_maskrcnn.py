@@ -1,0 +1,154 @@
+"""segment=maskrcnn from cutouts to masks, with a stand-in for the trained network, and every checkpoint that cannot be used."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torchvision.models.detection.roi_heads import project_masks_on_boxes
+
+from autogal.configuration import compose
+from autogal.errors import AutogalError
+from autogal.flags import Flag
+from autogal.images.cutout import Cutout
+from autogal.networks import save
+from autogal.segment import maskrcnn, segment, segment_all
+from autogal.segment.channels import CHANNELS
+from autogal.segment.network import CLASSES, OTHER, TARGET, VERSION, build_network, detection_targets
+from tests.segment.scenes import cutout, galaxy, star
+
+
+class Thresholder:
+    """Detects what stands out of the first channel, and calls the source nearest to distance zero the target."""
+
+    def __init__(self, sees_targets=True):
+        self.sees_targets, self.shapes = sees_targets, []
+
+    def __call__(self, stamps):
+        self.shapes.append((len(stamps), *stamps[0].shape[1:]))
+        return [self.detect(stamp.numpy()) for stamp in stamps]
+
+    def detect(self, stamp):
+        smooth = ndimage.gaussian_filter(np.sinh(2 * stamp[0]), 1.5)
+        labels, count = ndimage.label(smooth > 1.5)
+        masks = torch.from_numpy(np.array([labels == k + 1 for k in range(count)]).reshape(count, *labels.shape))
+        nearest = np.argmin([stamp[2][mask].min() for mask in masks.numpy()]) if count else -1
+        kinds = torch.tensor([TARGET if k == nearest and self.sees_targets else OTHER for k in range(count)], dtype=torch.int64)
+        truth = detection_targets(masks, kinds)
+        small = project_masks_on_boxes(truth["masks"], truth["boxes"], torch.arange(len(truth["boxes"])), 28)[:, None]
+        return {"boxes": truth["boxes"], "labels": truth["labels"], "masks": small, "scores": torch.full((len(small),), 0.9)}
+
+
+@pytest.fixture
+def settings():
+    return compose(overrides=["segment=maskrcnn"]).segment
+
+
+@pytest.fixture
+def network(monkeypatch):
+    network = Thresholder()
+    monkeypatch.setattr(maskrcnn, "load_network", lambda *_: network)
+    return network
+
+
+def scene(side=96, scale=3.0, seed=0, width=None):
+    shape = (side, width or side)
+    light = galaxy(shape, shape[1] / 2, side / 2 - 1, 3000 * (scale / 3) ** 2, scale) + star(shape, shape[1] * 0.2, side * 0.25, 2000)
+    return cutout(light, seed=seed)
+
+
+def test_target_and_neighbour(settings, network):
+    made = scene()
+    before = made.image.copy()
+    found = segment(made, settings)
+    assert not found.flags & (Flag.NO_TARGET | Flag.MASK_FALLBACK) and found.n_sources == 2
+    assert abs(found.x - 48) < 0.3 and abs(found.y - 47) < 0.3
+    assert found.target[47, 48] and not found.neighbours[47, 48] and np.array_equal(made.image, before)
+    # the neighbour's mask leaves none of its wings: what is left around it is noise
+    light = star((96, 96), 96 * 0.2, 24, 2000)
+    assert light[~found.neighbours].sum() < 0.02 * 2000 and light[~found.neighbours].max() < 0.5
+    assert np.count_nonzero(found.neighbours) < 0.15 * found.neighbours.size
+
+
+def test_a_block_of_mixed_sizes_comes_back_in_order(settings, network):
+    made = [scene(96), scene(20), scene(64), scene(96, seed=1), scene(50, width=90), scene(300, scale=9)]
+    together = segment_all(made, settings)
+    alone = [segment(one, settings) for one in made]
+    for one, both, single in zip(made, together, alone):
+        assert both.labels.shape == one.shape and np.array_equal(both.labels, single.labels)
+        assert np.array_equal(both.neighbours, single.neighbours) and (both.x, both.y) == (single.x, single.y)
+    assert [bool(found.flags & Flag.MASK_FALLBACK) for found in together] == [False, True, False, False, False, False]
+    assert network.shapes[0] == (2, 96, 96) and (1, 160, 160) in network.shapes  # equal stamps together, large ones binned
+    assert abs(together[-1].x - 150) < 1 and abs(together[-1].y - 149) < 1
+
+
+def test_without_a_target_the_classical_way_is_taken_and_said(settings, network):
+    network.sees_targets = False
+    found = segment(scene(), settings)
+    classical = segment(scene(), compose().segment)
+    assert Flag.MASK_FALLBACK in found.flags and Flag.NO_TARGET not in found.flags
+    assert np.array_equal(found.labels, classical.labels) and "network found no target" in found.notes[-1]
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda one: one.image.fill(np.nan), lambda one: one.mask.fill(True), lambda one: one.sigma.fill(0),
+    lambda one: one.image.fill(3.0), lambda one: setattr(one, "sigma", None), lambda one: setattr(one, "psf", None),
+    lambda one: one.image.__imul__(np.where(np.arange(96) % 7, 1, 1e30)),
+])
+def test_no_cutout_breaks_the_block(settings, network, spoil):
+    bad = scene()
+    spoil(bad)
+    empty = Cutout("empty", np.zeros((0, 0)), None, np.zeros((0, 0), bool), None)
+    found = segment_all([scene(), bad, empty, scene()], settings)
+    assert [one.labels.shape for one in found] == [(96, 96), (96, 96), (0, 0), (96, 96)]
+    assert found[0].n_sources == found[3].n_sources == 2 and Flag.NO_TARGET in found[2].flags
+
+
+CARD = {"task": "segmenter", "version": VERSION, "channels": list(CHANNELS), "classes": list(CLASSES)}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    save(folder / "segmenter-general", build_network().state_dict(), CARD)
+    return folder
+
+
+def test_a_checkpoint_is_loaded_once_and_used(weights, settings):
+    settings.checkpoints = str(weights)
+    device = torch.device("cpu")
+    network = maskrcnn.load_network(settings, 128, device)
+    assert network is maskrcnn.load_network(settings, 64, device) and not network.training
+    found = segment_all([scene(64), scene(64, seed=1)], settings)  # knows nothing yet: whatever it says, there is a target
+    assert all(Flag.NO_TARGET not in one.flags and one.target.any() for one in found)
+
+
+def test_no_checkpoint(settings, monkeypatch, tmp_path):
+    settings.checkpoints = str(tmp_path / "nowhere")
+    with pytest.raises(AutogalError, match="nowhere"):
+        segment(scene(), settings)
+    monkeypatch.setattr(maskrcnn, "find", lambda *_: None)
+    with pytest.raises(AutogalError, match="checkpoints=FOLDER"):
+        segment(scene(), settings)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"task": "initialiser"}, "task"), ({"version": VERSION + 1}, "version"), ({"channels": ["flux"]}, "channels"),
+    ({"classes": ["sky", "galaxy"]}, "classes"),
+])
+def test_a_checkpoint_of_another_network_is_refused_with_the_reason(weights, tmp_path, settings, change, reason):
+    for file in weights.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    card = tmp_path / "segmenter-general.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | change))
+    settings.checkpoints = str(tmp_path)
+    with pytest.raises(AutogalError, match=reason):
+        segment(scene(), settings)
+
+
+def test_other_weights_under_the_right_card_are_refused(tmp_path, settings):
+    save(tmp_path / "segmenter-general", {"weight": torch.zeros(3, 3)}, CARD)
+    settings.checkpoints = str(tmp_path)
+    with pytest.raises(AutogalError, match="does not hold the weights"):
+        segment(scene(), settings)
