@@ -12,7 +12,8 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import metadata
+from functools import partial
+from importlib import import_module, metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,13 @@ if TYPE_CHECKING:  # what takes long to import comes where it is used: --help an
 
     from autogal.arguments import CommandLine
 
-__all__ = ["FitJob", "main"]
+__all__ = ["Job", "main"]
 
 FAILED = 2
 INTERRUPTED = 130
-_VERBS = ("fit",)
+# Each verb's module, imported when it is needed; its function `run(settings, paths)` does the work
+_VERBS = {"fit": "autogal.pipeline", "simulate": "autogal.simulate.run"}
+_TAKE_PATHS = {"fit": "cutouts"}
 _LONGEST_NAME = 200  # of a job's folder; file systems end at 255 bytes
 
 
@@ -57,21 +60,23 @@ def main(words: Sequence[str] | None = None) -> int:
         return _report(error)
 
 
-class FitJob:
-    """One job of ``autogal fit``: what Hydra calls with a composed configuration.
+class Job:
+    """One job of a verb: what Hydra calls with a composed configuration.
 
     An instance carries the paths, so that a launcher which runs it in another
     process or on another machine brings them along.
 
     Parameters
     ----------
+    verb : str
     paths : tuple of str
         As on the command line.
     fixed : frozenset of str
         Keys given one value; those that vary in a sweep name the job's folder.
     """
 
-    def __init__(self, paths: tuple[str, ...], fixed: frozenset[str] = frozenset()):
+    def __init__(self, verb: str, paths: tuple[str, ...] = (), fixed: frozenset[str] = frozenset()):
+        self.verb = verb
         self.paths = paths
         self.fixed = fixed
         self.argv = tuple(sys.argv)
@@ -90,18 +95,16 @@ class FitJob:
             settings.out = str(Path(settings.out) / self._folder(HydraConfig.get()))
             print(f"--- {settings.out}", flush=True)
             check(settings)
-            self._fit(settings)
+            self._run(settings)
             return
         try:
             check(settings)
-            self._fit(settings)
+            self._run(settings)
         except Exception as error:  # past Hydra, which would add lines of its own
             self.failure = error
 
-    def _fit(self, settings: DictConfig) -> None:
-        from autogal.pipeline import run
-
-        run(settings, list(self.paths))
+    def _run(self, settings: DictConfig) -> None:
+        import_module(_VERBS[self.verb]).run(settings, list(self.paths))
 
     def _folder(self, hydra: DictConfig) -> str:
         """The overrides that vary, as ``solver=adam,dtype=float64``; the job's number where that will not do."""
@@ -135,34 +138,36 @@ def _dispatch(words: list[str]) -> int:
         near = difflib.get_close_matches(verb, _VERBS, n=1)
         remedy = f"Did you mean `autogal {near[0]}`?" if near else f"The verbs are: {', '.join(_VERBS)}. See `autogal --help`."
         raise AutogalError(f"There is no verb {verb}.", remedy)
-    return _fit(rest)
+    return _do(verb, rest)
 
 
-def _fit(words: list[str]) -> int:
+def _do(verb: str, words: list[str]) -> int:
     options = words[: words.index("--")] if "--" in words else words
     if "--help" in options or "-h" in options:
-        from autogal.help import fit_page
+        from autogal.help import page
 
-        print(fit_page(_config_dirs(options)), end="")
+        print(page(verb, _config_dirs(options)), end="")
         return 0
 
     from autogal.arguments import sort_words
-    from autogal.configuration import FitSettings
+    from autogal.configuration import SCHEMAS
     from autogal.errors import AutogalError
 
-    keys = {*FitSettings.__dataclass_fields__, "hydra", *_own_groups(_config_dirs(options))}
+    keys = {*SCHEMAS[verb].__dataclass_fields__, "hydra", *_own_groups(_config_dirs(options))}
     line = sort_words(words, keys)
-    if not line.paths and not line.only_shows:
-        raise AutogalError("No cutouts were given.",
-                           "Name them, as `autogal fit cutouts/*.fits`; `autogal fit --help` shows more.")
-    job = FitJob(line.paths, _fixed(line))
+    if verb in _TAKE_PATHS and not line.paths and not line.only_shows:
+        raise AutogalError(f"No {_TAKE_PATHS[verb]} were given.",
+                           f"Name them, as `autogal {verb} cutouts/*.fits`; `autogal {verb} --help` shows more.")
+    if verb not in _TAKE_PATHS and line.paths:
+        raise AutogalError(f"`autogal {verb}` takes no path, but {line.paths[0]} was given.", f"`autogal {verb} --help` shows its keys.")
+    job = Job(verb, line.paths, _fixed(line, verb))
     _hand_to_hydra(job, line)
     if job.failure is not None:
         raise job.failure
     return 0
 
 
-def _hand_to_hydra(job: FitJob, line: CommandLine) -> None:
+def _hand_to_hydra(job: Job, line: CommandLine) -> None:
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -170,12 +175,12 @@ def _hand_to_hydra(job: FitJob, line: CommandLine) -> None:
     from autogal.configuration import CONFIG_MODULE, HYDRA_VERSION, known_keys
     from autogal.configuration_errors import explain
 
-    start = hydra.main(version_base=HYDRA_VERSION, config_path=f"pkg://{CONFIG_MODULE}", config_name="fit")(job)
+    start = hydra.main(version_base=HYDRA_VERSION, config_path=f"pkg://{CONFIG_MODULE}", config_name=job.verb)(job)
     try:
         with _hydra_arguments(line.words):
             start()
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, known_keys) from error
+        raise explain(error, partial(known_keys, job.verb)) from error
 
 
 @contextmanager
@@ -194,7 +199,7 @@ def _hydra_arguments(words: Sequence[str]) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = full
 
 
-def _fixed(line: CommandLine) -> frozenset[str]:
+def _fixed(line: CommandLine, verb: str) -> frozenset[str]:
     """The keys given one value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -204,7 +209,7 @@ def _fixed(line: CommandLine) -> frozenset[str]:
     try:
         parsed = OverridesParser.create().parse_overrides(list(line.overrides))
     except Exception as error:
-        raise explain(error, known_keys) from error
+        raise explain(error, partial(known_keys, verb)) from error
     return frozenset(one.get_key_element() for one in parsed if not one.is_sweep_override())
 
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
@@ -31,8 +32,8 @@ from omegaconf.errors import OmegaConfBaseException
 from autogal.configuration_errors import explain
 from autogal.errors import AutogalError
 
-__all__ = ["CatalogueSettings", "FitSettings", "ObjectSettings", "PsfSettings", "SurveyFacts", "check", "compose",
-           "known_keys", "override", "quoted"]
+__all__ = ["CatalogueSettings", "FitSettings", "ObjectSettings", "PopulationSettings", "PsfSettings",
+           "SCHEMAS", "SimulateSettings", "SurveyFacts", "check", "compose", "known_keys", "override", "quoted"]
 
 CONFIG_MODULE = "autogal.conf"
 HYDRA_VERSION = "1.3"
@@ -111,7 +112,44 @@ class FitSettings:
     initialise: dict[str, Any] = field(default_factory=dict)
 
 
-ConfigStore.instance().store(name="fit_schema", node=FitSettings, provider="autogal")
+@dataclass
+class PopulationSettings:
+    """What `autogal simulate` draws from besides the survey; see `autogal.simulate.Population` and `Structure`."""
+
+    neighbours: int = 6
+    overlapping: float = 0.3
+    stars: float = 0.3
+    offset: float = 2.0
+    composite: float = 0.2
+    psf_scatter: float = 0.08
+    sky_residual: float = 0.05
+    gradient: float = 0.0
+    correlation: float = 0.0
+    defects: float = 0.0
+
+
+@dataclass
+class SimulateSettings:
+    """Every key of ``autogal simulate``; see ``conf/simulate.yaml``."""
+
+    out: str = "autogal_scenes"
+    n: int = 100
+    size: int = 128
+    first: int = 0
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    galaxies: str | None = None
+    background: str | None = None
+    instances: bool = True
+    population: PopulationSettings = field(default_factory=PopulationSettings)
+    survey: SurveyFacts = field(default_factory=SurveyFacts)
+
+
+#: The types of each verb's configuration
+SCHEMAS = {"fit": FitSettings, "simulate": SimulateSettings}
+for _verb, _schema in SCHEMAS.items():
+    ConfigStore.instance().store(name=f"{_verb}_schema", node=_schema, provider="autogal")
 
 _WORDS = {
     "dtype": ("float32", "float64"),
@@ -121,7 +159,7 @@ _WORDS = {
     "objects.png": (True, False, "auto"),
 }
 _POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "solver.max_iterations",
-             "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
+             "n", "size", "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 _METHODS = ("model", "solver", "uncertainty", "segment", "initialise")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -158,7 +196,7 @@ def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
 
 def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
     """Key and default of every number and switch of the packaged choices: the groups have no schema to check them."""
-    for group in _METHODS:
+    for group in filter(settings.__contains__, _METHODS):
         file = resources.files(CONFIG_MODULE).joinpath(group, f"{settings[group].name}.yaml")
         if file.is_file():
             defaults = OmegaConf.create(file.read_text(encoding="utf-8"))
@@ -166,9 +204,9 @@ def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
                        if isinstance(value, bool | int | float))
 
 
-def known_keys() -> list[str]:
-    """Every key of the default configuration, groups and nodes included, as ``solver.max_iterations``."""
-    return list(_flatten(_compose("fit", ())))
+def known_keys(config: str = "fit") -> list[str]:
+    """Every key of a default configuration, groups and nodes included, as ``solver.max_iterations``."""
+    return list(_flatten(_compose(config, ())))
 
 
 def check(settings: DictConfig) -> None:
@@ -180,12 +218,14 @@ def check(settings: DictConfig) -> None:
         Naming the key, its value, and what it may be.
     """
     try:
-        for key, words in _WORDS.items():
+        mine = lambda keys: (key for key in keys if key.partition(".")[0] in settings)  # noqa: E731
+        for key in mine(_WORDS):
+            words = _WORDS[key]
             value = OmegaConf.select(settings, key)
             if value not in words:
                 listed = ", ".join(str(word).lower() for word in words)
                 raise AutogalError(f"{key}={value} is not possible.", f"Choose one of: {listed}.")
-        for group in _METHODS:
+        for group in mine(_METHODS):
             if OmegaConf.select(settings, f"{group}.name") is None:
                 raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
         for key, default in _numbers(settings):
@@ -193,7 +233,7 @@ def check(settings: DictConfig) -> None:
             kinds = (int, float) if isinstance(default, float) else (type(default),)
             if type(value) not in kinds:
                 raise AutogalError(f"{key}={value} is not possible.", f"Give {_KINDS[type(default)]}; the default is {default}.")
-        for key in _POSITIVE:
+        for key in mine(_POSITIVE):
             value = OmegaConf.select(settings, key)
             if value is not None and not value > 0:
                 raise AutogalError(f"{key}={value} is not possible.", "Give a number above zero.")
@@ -249,7 +289,7 @@ def _compose(config: str, overrides: Sequence[str]) -> DictConfig:
         except (HydraException, OmegaConfBaseException) as error:
             failure = error
     # Outside the block: finding the key that was meant composes once more.
-    raise explain(failure, known_keys) from failure
+    raise explain(failure, partial(known_keys, config)) from failure
 
 
 @contextmanager

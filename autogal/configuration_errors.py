@@ -26,7 +26,7 @@ from autogal.errors import AutogalError
 
 __all__ = ["did_you_mean", "explain"]
 
-_WHOLE = "`autogal fit --cfg job` shows every key and its value."
+_WHOLE = "`--cfg job` shows every key and its value."
 _FILE_LIKE = re.compile(r"\.(fits?|fts|csv|ecsv|parquet|txt)(\.(gz|fz|bz2))?(\[.*\])?$", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""The pages of ``autogal --help`` and ``autogal fit --help``."""
+"""The pages of ``autogal --help`` and ``autogal <verb> --help``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-__all__ = ["fit_page", "groups", "overview"]
+__all__ = ["groups", "overview", "page"]
 
 _OVERVIEW = """\
 autogal: galaxy structure from survey images, without a person in the loop
 
   autogal fit PATH [PATH ...] [key=value ...]    fit galaxies, write a catalogue
-  autogal fit --help                             all about it, with examples
+  autogal simulate survey=NAME [key=value ...]   draw cutouts with known truth, to test fits with
+  autogal VERB --help                            all about it, with examples: autogal fit --help
   autogal --version
 
 An error is two lines: what is wrong, and what to do. AUTOGAL_DEBUG=1 adds the traceback.
@@ -64,30 +65,73 @@ OPTIONS
 """
 
 
+_SIMULATE = """\
+autogal simulate: cutouts with known truth, as a survey would hand them out
+
+  autogal simulate survey=NAME [key=value ...] [options]
+
+A galaxy in the middle (some with bulge and disk, bar, arms or knots), neighbours and stars, seeing, sky,
+Poisson noise and, where asked for, correlated noise, dead pixels, saturation and cosmic rays.
+The same seed gives the same scenes, however many are drawn.
+
+EXAMPLES
+  autogal simulate survey=sdss n=1000 out=scenes
+  autogal fit scenes/manifest.csv survey=sdss out=scenes/fit
+  autogal simulate survey=hsc n=100 galaxies=run1/catalogue.fits background=blank_sky/
+  autogal simulate survey=desi population.neighbours=0 population.composite=0     (lone Sersic galaxies)
+
+WRITES
+  manifest.csv         an input of `autogal fit`, with what it lists: ID_image.fits, ID_sigma.fits, ID_psf.fits, ID_mask.fits
+  truth.ecsv           the true parameters, in the order and under the names of the catalogue
+  ID_instances.fits    a plane a visible source, the target first: its pixels above 1 sigma
+
+KEYS
+  out=FOLDER           [autogal_scenes]
+  n=100 first=0 seed=0     how many scenes, the number of the first, and which sky
+  size=128             side of the stamps, pixels
+  galaxies=FILE        a table to draw them from: mag, r_eff_arcsec (or r_eff, pixels), n, q, as in a catalogue of `autogal fit`
+  background=FOLDER    FITS images of blank sky, in the survey's units, to put the scenes on
+  instances=true|false
+  population.KEY=      neighbours overlapping stars offset composite psf_scatter sky_residual gradient correlation defects
+  device=auto|cpu|cuda|cuda:1   threads=2
+
+GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
+{groups}
+
+OPTIONS
+  --cfg job            show the whole configuration, with what was given, and stop
+  -m, --multirun       run every combination of the values given with commas
+  --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
+"""
+
+_PAGES = {"fit": _FIT, "simulate": _SIMULATE}
+
+
 def overview() -> str:
     """The page of ``autogal --help``."""
     return _OVERVIEW
 
 
-def fit_page(config_dirs: Sequence[str] = ()) -> str:
-    """The page of ``autogal fit --help``, with the groups there are.
+def page(verb: str, config_dirs: Sequence[str] = ()) -> str:
+    """The page of ``autogal <verb> --help``, with the groups there are.
 
     Parameters
     ----------
+    verb : str
     config_dirs : sequence of str
         The user's own folders of groups, listed too.
     """
     lines = []
-    for name, choices in groups(config_dirs).items():
+    for name, choices in groups(verb, config_dirs).items():
         lines += textwrap.wrap(f"{name:<21}" + "  ".join(choices), width=100, initial_indent="  ",
                                subsequent_indent=" " * 23, break_on_hyphens=False)
-    return _FIT.replace("{groups}", "\n".join(lines))
+    return _PAGES[verb].replace("{groups}", "\n".join(lines))
 
 
-def groups(config_dirs: Sequence[str] = ()) -> dict[str, list[str]]:
-    """The groups of ``autogal fit`` and their choices; the default one ends in ``*``."""
+def groups(verb: str, config_dirs: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The groups of a verb and their choices; the default one ends in ``*``."""
     packaged = resources.files("autogal.conf")
-    defaults = _defaults(packaged.joinpath("fit.yaml").read_text(encoding="utf-8"))
+    defaults = _defaults(packaged.joinpath(f"{verb}.yaml").read_text(encoding="utf-8"))
     found: dict[str, set[str]] = {name: set() for name in defaults}
     for folder in [packaged, *(Path(given) for given in config_dirs)]:
         for name in found:

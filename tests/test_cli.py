@@ -195,8 +195,8 @@ def test_a_failed_job_does_not_stop_the_sweep_but_its_exit_code_says_so(calls, c
 
 
 def test_a_job_travels_to_another_process():
-    job = pickle.loads(pickle.dumps(cli.FitJob(("a b.fits",), frozenset({"solver"}))))
-    assert (job.paths, job.fixed) == (("a b.fits",), frozenset({"solver"}))
+    job = pickle.loads(pickle.dumps(cli.Job("fit", ("a b.fits",), frozenset({"solver"}))))
+    assert (job.verb, job.paths, job.fixed) == ("fit", ("a b.fits",), frozenset({"solver"}))
 
 
 def test_users_own_groups(calls, folder):
@@ -243,7 +243,7 @@ def test_an_unexpected_error_is_two_lines_too_and_a_traceback_on_request(calls, 
 
 @pytest.mark.parametrize(("words", "what", "remedy"), [
     (["fitt"], "There is no verb fitt.", "Did you mean `autogal fit`?"),
-    (["paint"], "There is no verb paint.", "The verbs are: fit. See `autogal --help`."),
+    (["paint"], "There is no verb paint.", "The verbs are: fit, simulate. See `autogal --help`."),
     (["fit"], "No cutouts were given.", "Name them, as `autogal fit cutouts/*.fits`; `autogal fit --help` shows more."),
     (["fit", "solver=lm"], "No cutouts were given.", "Name them,"),
     (["fit", "a.fits", "solvr=lm"], "There is no key solvr.", "Did you mean solver?"),
@@ -292,7 +292,7 @@ def test_help_lists_the_users_own_groups(autogal_command, tmp_path):
     assert "vst_atlas" in autogal_command("fit", "--help", "--config-dir", "mine").stdout
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["fit", "--help"]])
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["fit", "--help"], ["simulate", "--help"]])
 def test_help_is_quick(words):
     code = ("import sys; from autogal.cli import main; main(sys.argv[1:]); "
             "print([name for name in ('torch', 'hydra', 'astropy', 'matplotlib') if name in sys.modules], file=sys.stderr)")
