@@ -29,8 +29,9 @@ __all__ = ["Job", "main"]
 FAILED = 2
 INTERRUPTED = 130
 # Each verb's module, imported when it is needed; its function `run(settings, paths)` does the work
-_VERBS = {"fit": "autogal.pipeline", "simulate": "autogal.simulate.run"}
+_VERBS = {"fit": "autogal.pipeline", "simulate": "autogal.simulate.run", "train": "autogal.networks.train"}
 _TAKE_PATHS = {"fit": "cutouts"}
+_NETWORKS = ("segmenter", "initialiser")  # what `train` takes as its second word
 _LONGEST_NAME = 200  # of a job's folder; file systems end at 255 bytes
 
 
@@ -153,6 +154,8 @@ def _do(verb: str, words: list[str]) -> int:
     from autogal.configuration import SCHEMAS
     from autogal.errors import AutogalError
 
+    if verb == "train":
+        words = _choose_network(words)
     keys = {*SCHEMAS[verb].__dataclass_fields__, "hydra", *_own_groups(_config_dirs(options))}
     line = sort_words(words, keys)
     if verb in _TAKE_PATHS and not line.paths and not line.only_shows:
@@ -165,6 +168,17 @@ def _do(verb: str, words: list[str]) -> int:
     if job.failure is not None:
         raise job.failure
     return 0
+
+
+def _choose_network(words: list[str]) -> list[str]:
+    """The second word of `train`, wherever among the others it stands, as Hydra has it."""
+    from autogal.errors import AutogalError
+
+    named = [word for word in words if word in _NETWORKS]
+    if len(named) != 1:
+        raise AutogalError("Which network to train was not said." if not named else "Two networks are trained one after the other.",
+                           f"Write autogal train {' or autogal train '.join(_NETWORKS)}; `autogal train --help` shows more.")
+    return [f"network={word}" if word in _NETWORKS else word for word in words]
 
 
 def _hand_to_hydra(job: Job, line: CommandLine) -> None:

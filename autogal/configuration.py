@@ -33,7 +33,7 @@ from autogal.configuration_errors import explain
 from autogal.errors import AutogalError
 
 __all__ = ["CatalogueSettings", "FitSettings", "ObjectSettings", "PopulationSettings", "PsfSettings",
-           "SCHEMAS", "SimulateSettings", "SurveyFacts", "check", "compose", "known_keys", "override", "quoted"]
+           "SCHEMAS", "SimulateSettings", "SurveyFacts", "TrainSettings", "check", "compose", "known_keys", "override", "quoted"]
 
 CONFIG_MODULE = "autogal.conf"
 HYDRA_VERSION = "1.3"
@@ -94,6 +94,7 @@ class FitSettings:
     seed: int = 0
     block: int | None = None
     threads: int | None = None
+    checkpoints: str | None = None
     psf: PsfSettings = field(default_factory=PsfSettings)
     sigma: str | None = None
     mask: str | None = None
@@ -146,8 +147,28 @@ class SimulateSettings:
     survey: SurveyFacts = field(default_factory=SurveyFacts)
 
 
+@dataclass
+class TrainSettings:
+    """Every key of ``autogal train`` outside the groups; see ``conf/train.yaml``."""
+
+    out: str = "autogal_checkpoints"
+    checkpoints: str | None = None
+    from_scratch: bool = False
+    resume: bool = False
+    seed: int = 0
+    size: int | None = None
+    workers: int = 0
+    save_every: float = 5.0
+    patience: int = 12
+    data: str | None = None
+    labels: str | None = None
+    survey: SurveyFacts = field(default_factory=SurveyFacts)
+    network: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+
 #: The types of each verb's configuration
-SCHEMAS = {"fit": FitSettings, "simulate": SimulateSettings}
+SCHEMAS = {"fit": FitSettings, "simulate": SimulateSettings, "train": TrainSettings}
 for _verb, _schema in SCHEMAS.items():
     ConfigStore.instance().store(name=f"{_verb}_schema", node=_schema, provider="autogal")
 
@@ -237,7 +258,7 @@ def check(settings: DictConfig) -> None:
             value = OmegaConf.select(settings, key)
             if value is not None and not value > 0:
                 raise AutogalError(f"{key}={value} is not possible.", "Give a number above zero.")
-        if not _DEVICE.fullmatch(settings.device):
+        if "device" in settings and not _DEVICE.fullmatch(settings.device):
             raise AutogalError(f"device={settings.device} is not possible.", "Choose auto, cpu, cuda or cuda:1.")
         if not settings.out:
             raise AutogalError("out= is empty.", "Name the folder for the results, as out=run1.")

@@ -15,6 +15,7 @@ autogal: galaxy structure from survey images, without a person in the loop
 
   autogal fit PATH [PATH ...] [key=value ...]    fit galaxies, write a catalogue
   autogal simulate survey=NAME [key=value ...]   draw cutouts with known truth, to test fits with
+  autogal train segmenter|initialiser ...        train the networks of masks and starting values
   autogal VERB --help                            all about it, with examples: autogal fit --help
   autogal --version
 
@@ -104,7 +105,46 @@ OPTIONS
   --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
 """
 
-_PAGES = {"fit": _FIT, "simulate": _SIMULATE}
+_TRAIN = """\
+autogal train: the networks that find the target and estimate its starting values
+
+  autogal train segmenter|initialiser [key=value ...] [options]
+
+From the simulator, or from your own images. Training starts from the shipped weights where there are any, keeps
+its best weights, stops when nothing gets better, and can be resumed after a kill.
+
+EXAMPLES
+  autogal train initialiser survey=desi out=my_checkpoints
+  autogal train segmenter survey=desi out=my_checkpoints trainer=ddp trainer.devices=4
+  autogal train initialiser out=my_checkpoints resume=true               (go on where it was stopped)
+  autogal train initialiser data=my_cutouts labels=run1/catalogue.fits   (from fits already made, the good ones)
+  autogal train initialiser -m network.lr=1e-4,3e-4 survey=sdss,desi     (one folder a job)
+  autogal fit cutouts/*.fits initialise=resnet50 checkpoints=my_checkpoints
+
+WRITES
+  TASK-SURVEY-SIZE-BAND.safetensors, .json     the weights, and the card that says what they are (without a
+                       survey: TASK-general)
+  TASK-....training/   states to resume from, log/ (CSV, TensorBoard where installed), predictions.png
+
+KEYS
+  out=FOLDER           [autogal_checkpoints]
+  checkpoints=FOLDER   weights to start from, in place of the shipped ones       from_scratch=true: random ones
+  resume=true          size=128 (of the stamps)     seed=0     workers=4 (that draw scenes)
+  network.lr= network.batch= network.steps= network.validate_every=       save_every=5 (minutes)     patience=12
+  trainer.devices= trainer.accelerator= trainer.strategy= trainer.precision= trainer.num_nodes=     and any other
+                       argument of Lightning's Trainer, with a + before it: +trainer.accumulate_grad_batches=4
+  data=FOLDER labels=  your own images; labels: a catalogue of `autogal fit` (initialiser)
+
+GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
+{groups}
+
+OPTIONS
+  --cfg job            show the whole configuration, with what was given, and stop
+  -m, --multirun       run every combination of the values given with commas
+  --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
+"""
+
+_PAGES = {"fit": _FIT, "simulate": _SIMULATE, "train": _TRAIN}
 
 
 def overview() -> str:

@@ -24,7 +24,7 @@ from autogal.initialise.targets import decode, native_covariance
 from autogal.networks import find, load
 from autogal.segment.segmentation import Segmentation
 
-__all__ = ["TASK", "load_network", "start_from_resnet50"]
+__all__ = ["TASK", "cut", "load_network", "start_from_resnet50"]
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
     for network, members in groups.items():
         for first in range(0, len(members), _AT_ONCE.get(device.type, 1024)):
             some = members[first : first + _AT_ONCE.get(device.type, 1024)]
-            places, crops = _cut([cutouts[i] for i in some], [segmentations[i] for i in some], widths, device)
+            places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], widths, device)
             values, covariance = _predict(network, crops)
             for row, place in enumerate(places):
                 i = some[place]
@@ -137,9 +137,9 @@ def _unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
     return None
 
 
-def _cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], widths: dict[int, float],
+def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], widths: dict[int, float],
          device: torch.device) -> tuple[list[int], Crops]:
-    """Crops, and which cutout each of them is of: those of one shape together."""
+    """Crops, and which cutout each of them is of: those of one shape together; `widths` remembers what PSFs measure."""
     order, parts = [], []
     for chunk in _chunks([cutout.shape for cutout in cutouts], _PIXELS.get(device.type, 2**24)):
         some = [(cutouts[i], segmentations[i]) for i in chunk]

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
 from autogal.initialise.examples import Examples
+from autogal.initialise.labelled import Labelled, labelled_examples
 from autogal.initialise.learning import InitialiserModule
 from autogal.initialise.network import CARD
 from autogal.networks.task import Task
@@ -25,21 +26,21 @@ _SHOWN = ("val/loss", *(f"val/50-200/{name}" for name in ("mag", "ln R", "dex n"
 
 
 def initialiser_task(settings: DictConfig) -> Task:
-    """The training of the network of starting values from the simulator.
+    """The training of the network of starting values, from the simulator or from ``settings.data``.
 
     Parameters
     ----------
     settings : DictConfig
         From ``conf/train.yaml``.
     """
-    if settings.data is not None:
-        raise AutogalError("The initialiser is trained from the simulator only.", "Leave data= out.")
     network = settings.network
+    module = InitialiserModule(network.lr, network.weight_decay, network.steps, network.warm_up)
+    if settings.data is not None:
+        return _labelled_task(settings, module)
     name = "general" if settings.survey.name == "none" else settings.survey.name
     # composite galaxies have no true Sersic index; they would only be left out
     population = replace(choose_population(name), structure=Structure(composite=0.0))
     sizes = [settings.size] if settings.size else _SIZES
-    module = InitialiserModule(network.lr, network.weight_decay, network.steps, network.warm_up)
 
     def sources(seed: int) -> list[SceneSource]:
         return [SceneSource(population, (size, size), seed=seed) for size in sizes]
@@ -60,3 +61,24 @@ def initialiser_task(settings: DictConfig) -> Task:
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
                 {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare,
                 module.picture)
+
+
+def _labelled_task(settings: DictConfig, module: InitialiserModule) -> Task:
+    if settings.labels is None:
+        raise AutogalError("data= is given without labels=.", "Name the catalogue fitted to them, as labels=run1/catalogue.fits.")
+    batch = settings.network.batch
+    training, aside = labelled_examples(settings)
+
+    def examples(first: int, rank: int, world: int) -> Labelled:
+        return Labelled(training, batch, first, rank, world, settings.seed)
+
+    def validation(rank: int, world: int) -> list[dict[str, torch.Tensor]]:
+        # every process has a batch, or those without would be waited for
+        parts = [{name: values[first:first + batch] for name, values in aside.items()} for first in range(0, len(aside["snr"]), batch)]
+        return parts[rank::world] or parts[:1]
+
+    def prepare() -> None:
+        module.network.fit_scalers(training["features"], training["targets"])
+
+    return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
+                {"images": len(training["snr"]), "labels": settings.labels}, prepare, module.picture)

@@ -17,10 +17,11 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.data import IterableDataset
 
+from autogal.configuration import TrainSettings
 from autogal.errors import AutogalError
 from autogal.networks import load, save
 from autogal.networks import train as train_module
-from autogal.networks.settings import TrainSettings, check
+from autogal.networks.settings import check
 from autogal.networks.task import Task
 
 CARD = {"version": 1}
