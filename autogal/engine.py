@@ -15,6 +15,7 @@ from torch import Tensor
 
 from autogal.choices import choose_device, choose_model, choose_settings, choose_solver
 from autogal.flags import Flag
+from autogal.frame import leaves_frame
 from autogal.images import Cutout, sky_statistics
 from autogal.model.bucket import fit_bucket
 from autogal.model.fitted import Fitted
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 _LOW_SN = 10.0
 _POOR_CHI2 = 1.5
+_POOR_SHARE = 0.1
+_SKY_ASTRAY = 0.2  # of the noise of a pixel
 # A uniform angle has this standard deviation: no position angle is known worse [deg]
 _WORST_ANGLE = 180 / math.sqrt(12)
 
@@ -95,7 +98,7 @@ class _How:
 def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: _How, fitted: Fitted, hold_sky: bool = False) -> None:
     """Fit the cutouts at `places`; should the bucket as a whole fail, its halves are tried, down to the culprit."""
     try:
-        endless = _fit_stamps(places, cutouts, start, how, fitted, hold_sky)
+        again = _fit_stamps(places, cutouts, start, how, fitted, hold_sky)
     except (RuntimeError, ValueError) as error:
         if len(places) > 1:
             _log.warning("%d cutouts could not be fitted together (%s); trying them in halves", len(places), error)
@@ -108,17 +111,31 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
             fitted.status[places[0]] = "failed"
             fitted.flags[places[0]] |= Flag.NOT_CONVERGED
         return
-    if endless and not hold_sky:
+    if again and not hold_sky:
         held = start.copy()
-        for i in endless:
-            _log.info("%s: sky and galaxy could not be told apart; fitted again with the sky held", cutouts[i].id)
-            held[i, START.index("sky")] = sky_statistics(cutouts[i].image, cutouts[i].mask)[0]
+        for i, level in again.items():
+            _log.info("%s: the fitted sky is not the image's; fitted again with the sky held at %.5g", cutouts[i].id, level)
+            held[i, START.index("sky")] = level
             fitted.flags[i] = Flag.SKY_FIXED
-        _fit_bucket(endless, cutouts, held, how, fitted, hold_sky=True)
+        _fit_bucket(list(again), cutouts, held, how, fitted, hold_sky=True)
 
 
-def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: bool) -> list[int]:
-    """Fit the cutouts of one bucket and write their rows; gives the places of those that grew without end."""
+def _sky_astray(cutout: Cutout, values: np.ndarray, reduced: float, how: _How) -> float | None:
+    """Level of the sky around a galaxy whose fitted sky is not it, because the model is no good; None where all is well.
+
+    Where no Sersic profile fits, the centre's many sigmas outvote the outskirts, and the sky takes up the mismatch.
+    """
+    i_sky = how.model.parameters.index("sky")
+    if reduced < _POOR_CHI2 or np.count_nonzero(cutout.mask) > 0.5 * cutout.mask.size:
+        return None
+    if leaves_frame(how.model.parameters, values[None], [cutout])[0]:
+        return None  # no outskirts to see the sky in
+    level, scatter = sky_statistics(cutout.image, cutout.mask)
+    return level if abs(values[i_sky] - level) > _SKY_ASTRAY * scatter else None
+
+
+def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: bool) -> dict[int, float]:
+    """Fit the cutouts of one bucket and write their rows; gives the places of those whose sky must be held, and at what."""
     chosen, model = [cutouts[i] for i in places], how.model
     stamps = Stamps.from_cutouts(chosen, start[places][:, START.index("sky")], how.device, how.dtype)
     values = torch.from_numpy(start[places]).to(how.device)
@@ -127,7 +144,17 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
     starts = [model.free(values, zeropoint)] if len(model.components) == 1 else _split(values, stamps, zeropoint, how, hold_sky)
     outcome, endless = fit_bucket(model, stamps, starts, how.solver, how.threads, hold_sky)
     _write(places, cutouts, how, stamps, outcome, zeropoint, fitted)
-    return [places[row] for row in endless.nonzero()[:, 0].tolist()]
+    if hold_sky:
+        return {}
+    again = {}
+    for i, grew in zip(places, endless.tolist()):
+        if grew:
+            again[i] = sky_statistics(cutouts[i].image, cutouts[i].mask)[0]
+        elif np.isfinite(fitted.chi2[i]):
+            level = _sky_astray(cutouts[i], fitted.values[i], fitted.chi2[i] / fitted.dof[i], how)
+            if level is not None:
+                again[i] = level
+    return again
 
 
 def _split(values: Tensor, stamps: Stamps, zeropoint: Tensor, how: _How, hold_sky: bool) -> list[Tensor]:
@@ -181,7 +208,9 @@ def _write(places, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoi
             fitted.covariance[i] = cov * rescale
         height, width = cutouts[i].shape
         outside = not (-0.5 <= value[0] <= width - 0.5 and -0.5 <= value[1] <= height - 0.5)
-        poor = reduced > max(_POOR_CHI2, 1 + 5 * math.sqrt(2 / fitted.dof[i]))
+        # bright galaxies are never Sersic profiles to within the noise: poor is what misses a good part of the light
+        missed = math.sqrt(max(chi2[row] - fitted.dof[i], 0.0)) > _POOR_SHARE * snr[row]
+        poor = missed and reduced > max(_POOR_CHI2, 1 + 5 * math.sqrt(2 / fitted.dof[i]))
         for flag, raised in ((Flag.NOT_CONVERGED, not converged), (Flag.AT_BOUND, bound), (Flag.SINGULAR_COVARIANCE, flat),
                              (Flag.LOW_SN, snr[row] < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, outside)):
             fitted.flags[i] |= flag if raised else 0

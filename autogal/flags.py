@@ -43,7 +43,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PSF_DEFAULT: "No PSF was given; the survey's typical Moffat PSF was used.",
     Flag.NOT_CONVERGED: "The solver stopped before it converged.",
     Flag.AT_BOUND: "At least one parameter ended at its bound; its error is not measurable.",
-    Flag.POOR_FIT: "The residuals are larger than the noise allows.",
+    Flag.POOR_FIT: "The model misses a good part of the light; the residuals are far above the noise.",
     Flag.LOW_SN: "The signal-to-noise ratio is too low for a reliable fit.",
     Flag.BLENDED: "The target overlaps a neighbour.",
     Flag.EDGE: "The image cuts the target off: part of its light is extrapolated.",
@@ -53,7 +53,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PSF_CORRECTED: "The PSF was not odd, centred or normalised, and was put right.",
     Flag.ZEROPOINT_DEFAULT: "No zero point was given or found; the default was used, so magnitudes are relative.",
     Flag.PIXEL_SCALE_DEFAULT: "No pixel scale was given or found; 1 arcsec per pixel was used.",
-    Flag.SKY_FIXED: "Sky and galaxy could not be told apart; the sky was held at its starting value.",
+    Flag.SKY_FIXED: "The fitted sky was not the image's own; it was held at the level measured there.",
 }
 
 

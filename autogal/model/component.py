@@ -141,7 +141,7 @@ class Component:
         logs = [tuple(math.log(b) for b in self.bounds.get(s.name, (s.lower, s.upper))) for s in self.profile.shape]
         free = (-math.inf, math.inf)
         return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (1e-12, math.inf),
-                (math.log(low) - self._eta_max / 2, math.log(high)), *logs, free, free]
+                (math.log(low), math.log(high)), *logs, free, free]
 
     def prior(self) -> list[tuple[float, float]]:
         """Mean and inverse variance of the Gaussian prior on its block; (0, 0) where there is none."""

@@ -12,6 +12,9 @@ from autogal.solvers.outcome import Linearisation, Linearise, Outcome, Status
 
 __all__ = ["LevenbergMarquardt"]
 
+# Gains below this many rounding errors of chi-square may not show
+_LEVEL = 3.0
+
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
@@ -71,7 +74,7 @@ def _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, max_
             items, state, damping, growth = items[~done], state.rows( ~done), damping[~done], growth[~done]
             if not len(items):
                 break
-            low, high = low[~done], high[~done]
+            low, high, decrement, frozen = low[~done], high[~done], decrement[~done], frozen[~done]
         if iteration == max_iterations:
             break
         step, _ = newton_step(state, damping, low, high)
@@ -82,6 +85,9 @@ def _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, max_
         predicted = 2 * (moved * state.gradient).sum(-1) - torch.einsum("bi,bij,bj->b", moved, state.hessian, moved)
         gain = (state.chi2 - trial.chi2) / predicted.abs().clamp(min=1e-300)
         accept = (trial.chi2 <= state.chi2 * (1 + noise)) & trial.finite()
+        # a gain too small to be seen, tried for and not seen: chi-square is as low as it can be computed
+        level = (decrement < _LEVEL * noise * state.chi2) & ~(state.chi2 - trial.chi2 > 0.1 * predicted)
+        out.settle(items[level], state.rows(level), frozen[level])
         state = state.where(accept, trial)
         shrink = (1 - (2 * gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
         # a rejected step was hardly damped at all below 1e-3: start from there
