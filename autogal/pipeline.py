@@ -108,7 +108,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) 
     for i, first in zip(seen, starts, strict=True):
         cutout = cutouts[i]
         cutout.mask = cutout.mask | segmentations[i].neighbours
-        cutout.notes.extend(first.notes)
+        cutout.notes.extend([*segmentations[i].notes, *first.notes])
         start[i] = _row(first.values, cutout.zeropoint)
         flags[i] |= first.flags
     return start, flags
