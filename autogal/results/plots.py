@@ -279,4 +279,4 @@ def _numbers(figure: Figure, lines: list[list[tuple[str, str]]]) -> None:
         for column, (label, text) in enumerate(line):
             x = (_MARGIN + 1.39 * column) / _WIDTH  # the last, the sky, is the widest
             figure.text(x, y / height, label, fontsize=8.5, color=_FAINT, parse_math=False)
-            figure.text(x, (y - 0.21) / height, text, fontsize=10, color=_INK)
+            figure.text(x, (y - 0.21) / height, text, fontsize=9.5, color=_INK)
