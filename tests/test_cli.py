@@ -243,7 +243,7 @@ def test_an_unexpected_error_is_two_lines_too_and_a_traceback_on_request(calls, 
 
 @pytest.mark.parametrize(("words", "what", "remedy"), [
     (["fitt"], "There is no verb fitt.", "Did you mean `autogal fit`?"),
-    (["paint"], "There is no verb paint.", "The verbs are: fit, simulate, train. See `autogal --help`."),
+    (["cook"], "There is no verb cook.", "The verbs are: fit, simulate, train. See `autogal --help`."),
     (["fit"], "No cutouts were given.", "Name them, as `autogal fit cutouts/*.fits`; `autogal fit --help` shows more."),
     (["fit", "solver=lm"], "No cutouts were given.", "Name them,"),
     (["fit", "a.fits", "solvr=lm"], "There is no key solvr.", "Did you mean solver?"),
