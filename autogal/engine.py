@@ -62,7 +62,8 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     fitted = Fitted.empty(len(cutouts), model.parameters)
     ready = [i for i in range(len(cutouts)) if _ready(cutouts[i], start[i], model.size, fitted, i)]
     with _one_thread_an_operation(device) as available:
-        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), (settings.threads or available) if device.type == "cpu" else 1)
+        threads = (settings.threads or available) if device.type == "cpu" else 1
+        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads)
         for places in buckets([cutouts[i] for i in ready]).values():
             _fit_bucket([ready[p] for p in places], cutouts, start, how, fitted)
     return fitted

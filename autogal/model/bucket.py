@@ -29,7 +29,9 @@ _TRIES = 3
 _CACHE = 4 << 20
 
 
-def fit_bucket(model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False) -> tuple[Outcome, Tensor]:
+def fit_bucket(
+    model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False
+) -> tuple[Outcome, Tensor]:
     """Fit stamps from given free vectors.
 
     Parameters

@@ -44,63 +44,46 @@ class LevenbergMarquardt:
     def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
                  tolerance: float, noise: float) -> Outcome:
         """Minimise; see `Solver`."""
-        return _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, self.max_iterations, self.damping)
+        lower, upper = lower.expand_as(start), upper.expand_as(start)
+        items = torch.arange(len(start), device=start.device)
+        state = linearise(torch.minimum(torch.maximum(start, lower), upper), items)
+        out = Outcome.begin(state)
+        damping, growth = torch.full_like(state.chi2, self.damping), torch.full_like(state.chi2, 2.0)
+        keep = state.finite()
+        out.status[~keep] = Status.FAILED
 
-
-def _minimise(linearise, start, lower, upper, step_limit, tolerance, noise, max_iterations, first_damping) -> Outcome:
-    n, p = start.shape
-    lower, upper = lower.expand(n, p), upper.expand(n, p)
-    items = torch.arange(n, device=start.device)
-    theta = torch.minimum(torch.maximum(start, lower), upper)
-    state = linearise(theta, items)
-    out = Outcome.begin(state)
-    damping = torch.full((n,), first_damping, dtype=start.dtype, device=start.device)
-    growth = torch.full_like(damping, 2.0)
-    finite = state.finite()
-    out.status[~finite] = Status.FAILED
-    items, state, damping, growth = items[finite], state.rows( finite), damping[finite], growth[finite]
-
-    for iteration in range(1, max_iterations + 1):
-        if not len(items):
-            break
-        low, high = lower[items], upper[items]
-        newton, frozen = newton_step(state, torch.zeros_like(damping), low, high)
-        decrement = (newton * state.gradient).sum(-1)
-        done = decrement < tolerance
-        if done.any():
-            end = torch.minimum(torch.maximum(state.theta + newton, low), high)
-            last = state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0))
-            out.settle(items[done], last.rows(done), frozen[done])
-            items, state, damping, growth = items[~done], state.rows( ~done), damping[~done], growth[~done]
+        for _ in range(1, self.max_iterations):
+            items, state, damping, growth = items[keep], state.rows(keep), damping[keep], growth[keep]
+            low, high = lower[items], upper[items]
+            newton, frozen = newton_step(state, torch.zeros_like(damping), low, high)
+            decrement = (newton * state.gradient).sum(-1)
+            done = decrement < tolerance
+            if done.any():
+                end = torch.minimum(torch.maximum(state.theta + newton, low), high)
+                last = state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0))
+                out.settle(items[done], last.rows(done), frozen[done])
+                items, state, damping, growth = items[~done], state.rows(~done), damping[~done], growth[~done]
+                low, high, decrement, frozen = low[~done], high[~done], decrement[~done], frozen[~done]
             if not len(items):
-                break
-            low, high, decrement, frozen = low[~done], high[~done], decrement[~done], frozen[~done]
-        if iteration == max_iterations:
-            break
-        step, _ = newton_step(state, damping, low, high)
-        step = step * (step_limit / step.abs().clamp(min=1e-300)).amin(-1).clamp(max=1.0)[:, None]
-        trial = linearise(torch.minimum(torch.maximum(state.theta + step, low), high), items)
-        out.n_iter[items] += 1
-        moved = trial.theta - state.theta
-        predicted = 2 * (moved * state.gradient).sum(-1) - torch.einsum("bi,bij,bj->b", moved, state.hessian, moved)
-        gain = (state.chi2 - trial.chi2) / predicted.abs().clamp(min=1e-300)
-        accept = (trial.chi2 <= state.chi2 * (1 + noise)) & trial.finite()
-        # a gain too small to be seen, tried for and not seen: chi-square is as low as it can be computed
-        level = (decrement < _LEVEL * noise * state.chi2) & ~(state.chi2 - trial.chi2 > 0.1 * predicted)
-        out.settle(items[level], state.rows(level), frozen[level])
-        state = state.where(accept, trial)
-        shrink = (1 - (2 * gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
-        # a rejected step was hardly damped at all below 1e-3: start from there
-        damping = torch.where(accept, damping * shrink, (damping * growth).clamp(min=1e-3)).clamp(1e-9, 1e12)
-        growth = torch.where(accept, 2.0, growth * 2).clamp(max=1e6)
-        stuck = damping > 1e9
-        if stuck.any():
-            out.status[items[stuck]] = Status.NOT_CONVERGED
-        for name in ("theta", "chi2", "gradient", "hessian"):
-            getattr(out, name)[items] = getattr(state, name)
-        keep = ~stuck
-        items, state, damping, growth = items[keep], state.rows( keep), damping[keep], growth[keep]
-    if len(items):
-        low, high = lower[items], upper[items]
-        out.at_bound[items] = newton_step(state, torch.zeros_like(damping), low, high)[1]
-    return out
+                return out
+            step, _ = newton_step(state, damping, low, high)
+            step = step * (step_limit / step.abs().clamp(min=1e-300)).amin(-1).clamp(max=1.0)[:, None]
+            trial = linearise(torch.minimum(torch.maximum(state.theta + step, low), high), items)
+            out.n_iter[items] += 1
+            moved = trial.theta - state.theta
+            predicted = 2 * (moved * state.gradient).sum(-1) - torch.einsum("bi,bij,bj->b", moved, state.hessian, moved)
+            gain = (state.chi2 - trial.chi2) / predicted.abs().clamp(min=1e-300)
+            # a gain too small to be seen, tried for and not seen: chi-square is as low as it can be computed
+            level = (decrement < _LEVEL * noise * state.chi2) & ~(gain > 0.1)
+            out.settle(items[level], state.rows(level), frozen[level])
+            accept = (trial.chi2 <= state.chi2 * (1 + noise)) & trial.finite()
+            state = state.where(accept, trial)
+            shrink = (1 - (2 * gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
+            # a rejected step was hardly damped at all below 1e-3: start from there
+            damping = torch.where(accept, damping * shrink, (damping * growth).clamp(min=1e-3)).clamp(1e-9, 1e12)
+            growth = torch.where(accept, 2.0, growth * 2).clamp(max=1e6)
+            out.keep(items[~level], state.rows(~level))
+            keep = ~level & (damping < 1e9)  # what is stuck ends here, not converged
+        items, state = items[keep], state.rows(keep)
+        out.at_bound[items] = newton_step(state, torch.zeros_like(state.chi2), lower[items], upper[items])[1]
+        return out
