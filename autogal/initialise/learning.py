@@ -15,6 +15,7 @@ from autogal.initialise.network import StartNetwork, gaussian_nll
 from autogal.initialise.pictures import prediction_picture
 from autogal.initialise.scoring import score
 from autogal.initialise.targets import flip
+from autogal.networks.ready import adamw
 
 __all__ = ["InitialiserModule"]
 
@@ -48,12 +49,7 @@ class InitialiserModule(lightning.LightningModule):
         self._last: tuple[Tensor, ...] | None = None
 
     def configure_optimizers(self) -> dict[str, Any]:
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": self.hparams.weight_decay},
-                                       {"params": others, "weight_decay": 0.0}], lr=self.hparams.lr)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(self.network, self.hparams.lr, self.hparams.weight_decay, self._rate)
 
     def _rate(self, step: int) -> float:
         rise = min(_RISE, 0.1 * self.hparams.steps)

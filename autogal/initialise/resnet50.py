@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images import fwhm
 from autogal.images.cutout import Cutout
@@ -21,7 +18,7 @@ from autogal.initialise.moments import start_from_moments
 from autogal.initialise.network import CARD, StartNetwork
 from autogal.initialise.start import Start
 from autogal.initialise.targets import decode, native_covariance
-from autogal.networks import find, load
+from autogal.networks.ready import trained
 from autogal.segment.segmentation import Segmentation
 
 __all__ = ["TASK", "cut", "load_network", "start_from_resnet50"]
@@ -102,26 +99,8 @@ def load_network(settings, size: int, device: torch.device) -> StartNetwork:
     AutogalError
         Where there is no checkpoint, or one that cannot be used.
     """
-    survey, band = (settings.get(key) for key in ("survey", "band"))
-    stem = find(TASK, settings.get("checkpoints"), None if survey == "none" else survey, size, band)
-    if stem is None:
-        raise AutogalError("There is no checkpoint for initialise=resnet50.", "Name a folder with checkpoints=FOLDER, train one "
-                           "with autogal train initialiser, or use initialise=moments.")
-    weights = stem.with_name(stem.name + ".safetensors")
-    return _loaded(str(stem), weights.stat().st_mtime_ns if weights.is_file() else 0, str(device))
-
-
-@lru_cache(maxsize=4)
-def _loaded(stem: str, _changed: int, device: str) -> StartNetwork:
-    state, card = load(Path(stem), TASK, **CARD)
-    network = StartNetwork()
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as problem:
-        raise AutogalError(f"{stem}.safetensors does not hold the weights that its card promises.",
-                           "Train it again: autogal train initialiser.") from problem
-    _log.info("initialiser: %s (%s)", Path(stem).name, card.get("date", "without a date"))
-    return network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    network = trained(StartNetwork, TASK, "initialise=resnet50", "initialise=moments", settings, size, device, **CARD)
+    return network.to(memory_format=torch.channels_last)
 
 
 def _unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:

@@ -8,7 +8,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from scipy.special import loggamma
-from torch import Tensor
 
 __all__ = ["HankelTable", "hankel_table"]
 

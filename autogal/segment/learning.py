@@ -9,6 +9,7 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor
 
+from autogal.networks.ready import adamw
 from autogal.segment.channels import input_channels
 from autogal.segment.detections import Sources, choose_sources
 from autogal.segment.network import build_network, detection_targets
@@ -50,12 +51,7 @@ class SegmenterModule(lightning.LightningModule):
         self._stamps: list[dict[str, float]] = []
 
     def configure_optimizers(self) -> dict[str, Any]:
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": self.hparams.weight_decay},
-                                       {"params": others, "weight_decay": 0.0}], lr=self.hparams.lr)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(self.network, self.hparams.lr, self.hparams.weight_decay, self._rate)
 
     def _rate(self, step: int) -> float:
         if step < self.hparams.warm_up:

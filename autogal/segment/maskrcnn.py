@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +15,7 @@ from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images import estimate_sigma
 from autogal.images.cutout import Cutout
-from autogal.networks import find, load
+from autogal.networks.ready import trained
 from autogal.segment.channels import CHANNELS, binned, input_channels
 from autogal.segment.detection import prepare_field
 from autogal.segment.detections import Sources, choose_sources
@@ -96,26 +94,8 @@ def load_network(settings, size: int, device: torch.device) -> MaskRCNN:
     AutogalError
         Where there is no checkpoint, or one that cannot be used.
     """
-    survey, band = (settings.get(key) for key in ("survey", "band"))
-    stem = find(TASK, settings.get("checkpoints"), None if survey == "none" else survey, size, band)
-    if stem is None:
-        raise AutogalError("There is no checkpoint for segment=maskrcnn.",
-                           "Name a folder with checkpoints=FOLDER, train one with autogal train segmenter, or use segment=sep.")
-    weights = stem.with_name(stem.name + ".safetensors")
-    return _loaded(str(stem), weights.stat().st_mtime_ns if weights.is_file() else 0, str(device))
-
-
-@lru_cache(maxsize=4)
-def _loaded(stem: str, _changed: int, device: str) -> MaskRCNN:
-    state, card = load(Path(stem), TASK, version=VERSION, channels=list(CHANNELS), classes=list(CLASSES))
-    network = build_network()
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as problem:
-        raise AutogalError(f"{stem}.safetensors does not hold the weights that its card promises.",
-                           "Train it again: autogal train segmenter.") from problem
-    log.info("segmenter: %s (%s)", Path(stem).name, card.get("date", "without a date"))
-    return network.eval().requires_grad_(False).to(device)
+    return trained(build_network, TASK, "segment=maskrcnn", "segment=sep", settings, size, device,
+                   version=VERSION, channels=list(CHANNELS), classes=list(CLASSES))
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from autogal.solvers.newton import newton_step
-from autogal.solvers.outcome import Linearisation, Linearise, Outcome, Status
+from autogal.solvers.outcome import Linearise, Outcome, Status
 
 __all__ = ["LevenbergMarquardt"]
 

@@ -104,7 +104,7 @@ def test_moments_where_the_prediction_is_no_galaxy(tmp_path, settings):
 
 
 def test_no_checkpoint(tmp_path, settings, monkeypatch):
-    monkeypatch.setattr("autogal.initialise.resnet50.find", lambda *_: None)
+    monkeypatch.setattr("autogal.networks.ready.find", lambda *_: None)
     with pytest.raises(AutogalError, match="no checkpoint for initialise=resnet50") as caught:
         initialise(*observed(64), settings)
     assert "train initialiser" in caught.value.remedy

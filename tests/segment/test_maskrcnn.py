@@ -128,7 +128,7 @@ def test_no_checkpoint(settings, monkeypatch, tmp_path):
     settings.checkpoints = str(tmp_path / "nowhere")
     with pytest.raises(AutogalError, match="nowhere"):
         segment(scene(), settings)
-    monkeypatch.setattr(maskrcnn, "find", lambda *_: None)
+    monkeypatch.setattr("autogal.networks.ready.find", lambda *_: None)
     with pytest.raises(AutogalError, match="checkpoints=FOLDER"):
         segment(scene(), settings)
 

@@ -1,0 +1,87 @@
+"""Trained networks, ready to be used, and the optimiser that trains them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from autogal.errors import AutogalError
+from autogal.networks.checkpoint import find, load
+
+__all__ = ["adamw", "trained"]
+
+_log = logging.getLogger(__name__)
+
+
+def trained(
+    make: Callable[[], nn.Module], task: str, choice: str, otherwise: str, settings, size: int, device: torch.device, **expected
+) -> nn.Module:
+    """The network that suits stamps of a size, with its weights, for inference.
+
+    Parameters
+    ----------
+    make : callable
+        Builds the network without weights; the same one every time.
+    task : str
+        ``"segmenter"`` or ``"initialiser"``.
+    choice, otherwise : str
+        The setting that asks for it and one that does without, for the error message.
+    settings
+        Node with ``checkpoints``, ``survey`` and ``band``.
+    size : int
+        Shorter side of the stamps [px].
+    device : torch.device
+    **expected
+        What the checkpoint's card must say; see `autogal.networks.checkpoint.load`.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no checkpoint, or one that cannot be used.
+    """
+    survey, band = (settings.get(key) for key in ("survey", "band"))
+    stem = find(task, settings.get("checkpoints"), None if survey == "none" else survey, size, band)
+    if stem is None:
+        raise AutogalError(f"There is no checkpoint for {choice}.",
+                           f"Name a folder with checkpoints=FOLDER, train one with autogal train {task}, or use {otherwise}.")
+    weights = stem.with_name(stem.name + ".safetensors")
+    changed = weights.stat().st_mtime_ns if weights.is_file() else 0
+    return _made(make, task, str(stem), changed, str(device), json.dumps(expected))
+
+
+@lru_cache(maxsize=8)
+def _made(make: Callable[[], nn.Module], task: str, stem: str, _changed: int, device: str, expected: str) -> nn.Module:
+    state, card = load(Path(stem), task, **json.loads(expected))
+    network = make()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as problem:
+        raise AutogalError(f"{stem}.safetensors does not hold the weights that its card promises.",
+                           f"Train it again: autogal train {task}.") from problem
+    _log.info("%s: %s (%s)", task, Path(stem).name, card.get("date", "without a date"))
+    return network.eval().requires_grad_(False).to(device)
+
+
+def adamw(network: nn.Module, lr: float, weight_decay: float, rate: Callable[[int], float]) -> dict[str, Any]:
+    """AdamW for Lightning, its rate set at every step; biases and norms do not decay.
+
+    Parameters
+    ----------
+    network : Module
+    lr : float
+        Highest learning rate.
+    weight_decay : float
+    rate : callable
+        Fraction of `lr` at a step.
+    """
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}], lr=lr)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimiser, rate), "interval": "step"}}
