@@ -12,7 +12,6 @@ import re
 import warnings
 from dataclasses import dataclass, field
 
-import numpy as np
 from astropy import units
 from astropy.io.fits import Header
 from astropy.wcs import WCS
