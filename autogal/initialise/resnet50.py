@@ -84,21 +84,7 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
 
 
 def load_network(settings, size: int, device: torch.device) -> StartNetwork:
-    """The network that suits stamps of a size, ready to be used.
-
-    Parameters
-    ----------
-    settings
-        Node with ``checkpoints``, ``survey`` and ``band``.
-    size : int
-        Shorter side of the stamps [px].
-    device : torch.device
-
-    Raises
-    ------
-    AutogalError
-        Where there is no checkpoint, or one that cannot be used.
-    """
+    """The initialiser for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`."""
     network = trained(StartNetwork, TASK, "initialise=resnet50", "initialise=moments", settings, size, device, **CARD)
     return network.to(memory_format=torch.channels_last)
 

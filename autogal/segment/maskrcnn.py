@@ -79,21 +79,7 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
 
 
 def load_network(settings, size: int, device: torch.device) -> MaskRCNN:
-    """The network that suits stamps of a size, ready to be used.
-
-    Parameters
-    ----------
-    settings
-        Node with ``checkpoints``, ``survey`` and ``band``.
-    size : int
-        Shorter side of the stamps [px].
-    device : torch.device
-
-    Raises
-    ------
-    AutogalError
-        Where there is no checkpoint, or one that cannot be used.
-    """
+    """The segmenter for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`."""
     return trained(build_network, TASK, "segment=maskrcnn", "segment=sep", settings, size, device,
                    version=VERSION, channels=list(CHANNELS), classes=list(CLASSES))
 
