@@ -63,7 +63,7 @@ def render(
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
     chosen = choose_model(choose_settings(override("model", model)).model)
     kernels = np.asarray(psf, float)
-    kernels = np.stack([prepare_psf(k)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
+    kernels = np.stack([prepare_psf(k, psf_oversample)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
     values, zeropoints = table_values(table, chosen, zeropoint)
     if len(kernels) not in (1, len(values)):
         raise AutogalError(f"{len(kernels)} PSFs for {len(values)} rows.", "Give one PSF, or one for each row.")

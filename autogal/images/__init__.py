@@ -8,10 +8,11 @@ from autogal.images.arrays import from_arrays
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
 from autogal.images.load import load
+from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma, sky_statistics
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
-from autogal.images.psf import fwhm, moffat, prepare_psf
+from autogal.images.psf import fwhm, prepare_psf
 from autogal.images.survey import Survey
 
 __all__ = [

@@ -83,7 +83,7 @@ def from_arrays(
     for i, (item, id) in enumerate(zip(items, unique_ids(ids))):
         try:
             own = {name: float(values[i]) for name, values in facts.items() if values[i] is not None}
-            given = {kind: _companion(kind, values[i], known) for kind, values in companions.items()}
+            given = {kind: _companion(kind, values[i], known, options.psf_oversample) for kind, values in companions.items()}
         except (AutogalError, TypeError, ValueError) as error:
             cutout = Cutout.failed(id, error.what if isinstance(error, AutogalError) else f"{error}.", start=starts[i])
             if number > 1 and all(_all_same(values) for values in (*companions.values(), *facts.values())):
@@ -154,7 +154,7 @@ def _all_same(values: list) -> bool:
     return all(value is values[0] for value in values)
 
 
-def _companion(kind: str, value, known: dict):
+def _companion(kind: str, value, known: dict, oversample: int):
     """A sigma map or mask as an array, a PSF as prepared."""
     if value is None:
         return None
@@ -162,9 +162,9 @@ def _companion(kind: str, value, known: dict):
     if key not in known:
         if isinstance(value, (str, os.PathLike)):
             path = os.path.abspath(os.path.expanduser(os.fspath(value)))
-            known[key] = read_psf(path) if kind == "psf" else read(path).data
+            known[key] = read_psf(path, oversample) if kind == "psf" else read(path).data
         else:
-            known[key] = prepare_psf(value) if kind == "psf" else value
+            known[key] = prepare_psf(value, oversample) if kind == "psf" else value
     return known[key]
 
 

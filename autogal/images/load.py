@@ -97,7 +97,7 @@ def load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
         if mask is None and entry.mask:
             mask = read(entry.mask).data
         if psf is None and entry.psf:
-            psf = read_psf(entry.psf)
+            psf = read_psf(entry.psf, options.psf_oversample)
     except AutogalError as error:
         return Cutout.failed(entry.id, error.what, entry.image, start=entry.start, notes=notes)
     cutout = prepare(
@@ -108,13 +108,15 @@ def load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
     return cutout
 
 
-def read_psf(path: str) -> tuple[np.ndarray, list[str]]:
+def read_psf(path: str, oversample: int = 1) -> tuple[np.ndarray, list[str]]:
     """Read and prepare a PSF image; one that many objects share is read once.
 
     Parameters
     ----------
     path : str
         FITS file, with an extension selected or not.
+    oversample : int
+        Samples of the PSF a pixel of the image.
 
     Returns
     -------
@@ -130,12 +132,12 @@ def read_psf(path: str) -> tuple[np.ndarray, list[str]]:
         state = os.stat(split_selection(path)[0])
     except OSError:
         raise AutogalError(f"No such PSF file: {split_selection(path)[0]}.", "Check the path.") from None
-    return _read_psf(path, state.st_mtime_ns, state.st_size)
+    return _read_psf(path, oversample, state.st_mtime_ns, state.st_size)
 
 
 @functools.lru_cache(maxsize=64)
-def _read_psf(path: str, changed: int, size: int) -> tuple[np.ndarray, list[str]]:
+def _read_psf(path: str, oversample: int, changed: int, size: int) -> tuple[np.ndarray, list[str]]:
     try:
-        return prepare_psf(read(path).data)
+        return prepare_psf(read(path).data, oversample)
     except AutogalError as error:
         raise AutogalError(f"{error.what.rstrip('.')} ({path}).", error.remedy) from error

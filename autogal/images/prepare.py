@@ -11,9 +11,9 @@ from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.images.facts import Facts
+from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma
 from autogal.images.options import Options
-from autogal.images.psf import moffat
 from autogal.images.survey import Survey
 
 __all__ = ["attach_psf", "prepare"]

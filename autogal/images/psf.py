@@ -1,4 +1,4 @@
-"""PSF images: put right what can be, refuse what cannot, and stand in for what is missing."""
+"""PSF images: put right what can be, and refuse what cannot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from autogal.errors import AutogalError
 
-__all__ = ["fwhm", "moffat", "prepare_psf"]
+__all__ = ["fwhm", "prepare_psf"]
 
 # A border brighter than this fraction of the peak, and as bright in the corners as elsewhere, is an
 # added constant (as the soft bias of 1000 of SDSS psField images), not the wings of a star.
@@ -16,24 +16,28 @@ _FLAT = 0.7
 _PEDESTAL_LIGHT = 0.1
 # More negative than positive light than this: noise, not a star.
 _NEGATIVE_LIGHT = 0.5
-# A FWHM, in pixels, above which a shift by half a pixel is good to 1 % of the peak.
-_WELL_SAMPLED = 2.8
-# Gauss-Legendre nodes per pixel and axis; 1e-6 of the peak for a Moffat FWHM of 1.5 pixels.
-_NODES = 7
+# A FWHM, in pixels, below which a shift by half a pixel errs by more than 1e-3 of a galaxy's peak.
+_WELL_SAMPLED = 2.6
+# No frequency is raised by more than this when the light that folded on to it is put right: the rest is noise.
+_LARGEST_GAIN = 10.0
 
 
-def prepare_psf(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def prepare_psf(array: np.ndarray, oversample: int = 1) -> tuple[np.ndarray, list[str]]:
     """Make a PSF image odd-sized, centred on its middle pixel, and of sum 1.
 
     It moves by whole pixels only, so that an asymmetric PSF keeps its shape
     and its sub-pixel centroid. The one exception is a side of even length
     whose star lies between the two middle pixels: that side is resampled by
-    exactly half a pixel, by a phase in Fourier space.
+    exactly half a pixel, by a phase in Fourier space. Oversampled PSFs are
+    models, whose origin is the middle of the array unless their peak is
+    exactly on a pixel, however lopsided their core is.
 
     Parameters
     ----------
     array : array_like, shape (K, L)
         PSF image, of any size and sum. Not changed.
+    oversample : int
+        Samples of the PSF a pixel of the image. What is said of pixels here is said of samples.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def prepare_psf(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     psf = _checked(array)
     notes: list[str] = []
     psf = _without_pedestal(psf, notes)
-    psf = _odd_and_centred(psf, notes)
+    psf = _odd_and_centred(psf, oversample, notes)
 
     total, negative = psf.sum(), -psf[psf < 0].sum()
     if not total > 0:
@@ -107,12 +111,15 @@ def _without_pedestal(psf: np.ndarray, notes: list[str]) -> np.ndarray:
     return psf
 
 
-def _odd_and_centred(psf: np.ndarray, notes: list[str]) -> np.ndarray:
+def _odd_and_centred(psf: np.ndarray, oversample: int, notes: list[str]) -> np.ndarray:
     peak = _peak(psf)
     core = _core_centroid(psf, peak)
     middle = (np.array(psf.shape) - 1) / 2
     even = np.array(psf.shape) % 2 == 0
-    between = even & (np.abs(core - middle) < 0.25)
+    if oversample > 1:
+        between = even & (np.abs(_summit(psf, peak) - middle) < 0.45)
+    else:
+        between = even & (np.abs(core - middle) < 0.25)
 
     # In a frame with odd sides the middle of an even side of length K becomes pixel K / 2.
     odd = np.array(psf.shape) + even
@@ -132,7 +139,7 @@ def _odd_and_centred(psf: np.ndarray, notes: list[str]) -> np.ndarray:
     into, out_of = zip(*(_overlap(n, k, s) for n, k, s in zip(odd, psf.shape, shift)))
     centred[into] = psf[out_of]
 
-    left = core + shift + np.where(between, 0.5, 0.0) - odd // 2
+    left = (core + shift + np.where(between, 0.5, 0.0) - odd // 2) / oversample
     if np.abs(left).max() > 0.3:
         notes.append(
             f"PSF core lies {left[1]:+.2f}, {left[0]:+.2f} pixel (x, y) from its middle: fitted positions are off by as much."
@@ -184,13 +191,32 @@ def _core_centroid(psf: np.ndarray, peak: np.ndarray) -> np.ndarray:
     return core
 
 
+def _summit(psf: np.ndarray, peak: np.ndarray) -> np.ndarray:
+    """Row and column of the maximum, by a parabola through the logarithms of the peak and its neighbours."""
+    summit = peak.astype(float)
+    for axis in (0, 1):
+        line = np.take(psf, peak[1 - axis], axis=1 - axis)[max(0, peak[axis] - 1) : peak[axis] + 2]
+        if line.size == 3 and line.min() > 0 and line[1] >= max(line[0], line[2]) > min(line[0], line[2]):
+            before, at, after = np.log(line)
+            summit[axis] += 0.5 * (before - after) / (before - 2 * at + after)
+    return summit
+
+
 def _half_pixel_shift(psf: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Move the image by half a pixel along the axes chosen, which become one pixel longer."""
+    """Move the image by half a pixel along the axes chosen, which become one pixel longer.
+
+    Light beyond the Nyquist frequency folds on to a star between pixels with the opposite sign than on to one on a
+    pixel: samples of P at k hold P(k) - P(2 pi - k) there, and P(k) + P(2 pi - k) here. The fall of all seeing tells
+    the two apart, P(2 pi - k) / P(k) = exp(-2 w (pi - k)), with w the FWHM for a Moffat (as in `autogal.model.grid`).
+    """
+    width = fwhm(psf)
     for axis in np.flatnonzero(axes):
         length = psf.shape[axis]
         padded = 2 * length + 1  # odd: no Nyquist frequency, whose phase would be ambiguous
-        phase = np.exp(-1j * np.pi * np.fft.rfftfreq(padded))
-        spectrum = np.fft.rfft(psf, padded, axis=axis) * (phase[:, None] if axis == 0 else phase)
+        k = 2 * np.pi * np.fft.rfftfreq(padded)
+        folded = np.minimum(1 / np.tanh(width * (np.pi - k)), _LARGEST_GAIN)
+        factor = folded * np.exp(-0.5j * k)
+        spectrum = np.fft.rfft(psf, padded, axis=axis) * (factor[:, None] if axis == 0 else factor)
         psf = np.take(np.fft.irfft(spectrum, padded, axis=axis), range(length + 1), axis=axis)
     return psf
 
@@ -230,57 +256,3 @@ def fwhm(stamp: np.ndarray) -> float:
         fine = factor * np.fft.irfft(np.fft.rfft(fine, length, axis=axis), factor * length, axis=axis)
     area = np.count_nonzero(fine > fine.max() / 2) / factor**2
     return float(2 * np.sqrt(area / np.pi))
-
-
-def moffat(
-    fwhm: float, beta: float = 3.0, size: int | None = None, q: float = 1.0, pa: float = 0.0, pixel: bool = True
-) -> np.ndarray:
-    """A Moffat PSF, centred on the middle pixel.
-
-    I(r) = (1 + (r / alpha)^2)^-beta, fwhm = 2 alpha sqrt(2^(1 / beta) - 1)
-    (Moffat 1969, A&A 3, 455), integrated over each pixel.
-
-    Parameters
-    ----------
-    fwhm : float
-        Along the major axis, pixels, before the pixel.
-    beta : float
-        Index, > 1.
-    size : int, optional
-        Side, odd. Large enough to hold all but 0.4 % of the light at beta = 2.5 by default.
-    q, pa : float
-        Axis ratio, and position angle in degrees counter-clockwise from +y.
-    pixel : bool
-        True for the effective PSF, pixel included; False for the optical one,
-        sampled at the pixel centres.
-
-    Returns
-    -------
-    ndarray of float64, shape (size, size)
-        Sum 1.
-
-    Raises
-    ------
-    AutogalError
-        Where a parameter is out of range.
-    """
-    if not (fwhm > 0 and np.isfinite(fwhm) and beta > 1 and 0 < q <= 1):
-        raise AutogalError(
-            f"No Moffat PSF has fwhm = {fwhm}, beta = {beta}, q = {q}.", "Give fwhm > 0, beta > 1 and 0 < q <= 1."
-        )
-    if size is None:
-        size = 2 * min(max(int(np.ceil(6 * fwhm)), 5), 100) + 1
-    if size < 1 or size % 2 == 0:
-        raise AutogalError(f"A PSF of {size} pixels has no middle pixel.", "Give an odd size.")
-    alpha = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES) if pixel else (np.zeros(1), np.full(1, 2.0))
-    centres = np.arange(size) - size // 2
-    positions = (centres[:, None] + nodes / 2).ravel()
-    angle = np.deg2rad(pa)
-    y, x = positions[:, None], positions[None, :]
-    major = y * np.cos(angle) - x * np.sin(angle)
-    minor = (x * np.cos(angle) + y * np.sin(angle)) / q
-    fine = (1 + (major**2 + minor**2) / alpha**2) ** -beta
-    count = len(nodes)
-    psf = np.einsum("iajb,a,b->ij", fine.reshape(size, count, size, count), weights, weights)
-    return psf / psf.sum()

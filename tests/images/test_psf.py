@@ -42,6 +42,28 @@ def test_even_size_becomes_odd_and_centred_wherever_the_middle_is(y, x):
     assert any("even size" in note for note in notes)
 
 
+@pytest.mark.parametrize("lopsided", [0.0, 0.1])
+@pytest.mark.parametrize("oversample", [2, 3, 5])
+def test_even_oversampled_psf_has_its_origin_in_the_middle(oversample, lopsided):
+    def sampled(side):
+        middle = (side - 1) / 2
+        shape, alpha = (side, side), 3.0 * oversample
+        return star(middle, middle, shape, alpha) + lopsided * star(middle, middle + 0.7 * oversample, shape, alpha)
+
+    even, odd = 40 * oversample, 40 * oversample + 1
+    prepared, notes = prepare_psf(sampled(even), oversample)
+    inner = slice(5, -5)
+    assert np.abs(prepared - sampled(odd) / sampled(odd).sum())[inner, inner].max() < 2e-3 * prepared.max()
+    assert "between pixels" in notes[0]
+
+
+def test_even_oversampled_psf_whose_peak_is_on_a_pixel_keeps_it_there():
+    psf = star(60, 60, (120, 120), 9.0)  # as shifting the zero of an even FFT to the middle leaves it
+    prepared, notes = prepare_psf(psf, oversample=3)
+    np.testing.assert_allclose(prepared[:120, :120], psf / psf.sum(), rtol=1e-12)
+    assert "padded" in notes[0]
+
+
 def test_even_size_between_pixels_of_an_undersampled_star_says_so():
     _, notes = prepare_psf(star(11.5, 11.5, alpha=2.0))
     assert any("too small for that to be exact" in note for note in notes)

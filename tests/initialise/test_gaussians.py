@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autogal.images.psf import moffat
+from autogal.images import moffat
 from autogal.initialise.ellipse import Ellipse, adaptive_moments
 from autogal.initialise.gaussians import psf_gaussians, ring_profiles, weighted_axis_ratio
 

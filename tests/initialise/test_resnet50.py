@@ -15,7 +15,7 @@ from autogal.configuration import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.images.psf import moffat
+from autogal.images import moffat
 from autogal.initialise import initialise, initialise_all
 from autogal.initialise.network import CARD, StartNetwork
 from autogal.networks import save
