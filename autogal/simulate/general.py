@@ -17,6 +17,7 @@ from autogal.simulate.structure import Structure
 __all__ = ["General"]
 
 _PSF_SIZE = 65
+_SMALLEST, _LARGEST = 0.3, 1 / 3  # half-light radii of all there is: px, and part of the stamp's side
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class General:
     snr : tuple of float
         Range of the target's signal-to-noise ratio.
     smallest, largest : float
-        Range of the target's half-light radius: in px, and as a part of the stamp's side.
+        Range of the target's half-light radius: in FWHM of the seeing, and as a part of the stamp's side.
+    extreme : float
+        Part of the targets whose half-light radius lies anywhere between 0.3 px and a third of the stamp's side.
     index, axis_ratio : tuple of float
         Ranges of n and q.
     neighbours : int
@@ -44,8 +47,9 @@ class General:
 
     fwhm: tuple[float, float] = (1.5, 8.0)
     snr: tuple[float, float] = (5.0, 3000.0)
-    smallest: float = 0.3
-    largest: float = 1 / 3
+    smallest: float = 0.4
+    largest: float = 1 / 6
+    extreme: float = 0.15
     index: tuple[float, float] = (0.3, 8.0)
     axis_ratio: tuple[float, float] = (0.1, 1.0)
     neighbours: int = 10
@@ -94,8 +98,10 @@ class General:
         alive = torch.arange(1 + most, device=chance.device) <= number
         star = chance.happens(self.stars, *draw)
         star[:, 0] = False
-        r_eff = chance.log_uniform(self.smallest, self.largest * side, *draw)
-        r_eff[:, 1:] = chance.log_uniform(self.smallest, self.largest / 2 * side, count, most)
+        r_eff = chance.log_uniform(_SMALLEST, self.largest * side, *draw)
+        usual = self.smallest * seeing.fwhm
+        usual = usual * (self.largest * side / usual).clamp(min=1) ** chance.uniform(0, 1, count)
+        r_eff[:, 0] = torch.where(chance.happens(self.extreme, count), chance.log_uniform(_SMALLEST, _LARGEST * side, count), usual)
         n = self._index(chance, *draw)
         q = chance.uniform(*self.axis_ratio, *draw)
         pa = chance.uniform(0, 180, *draw)

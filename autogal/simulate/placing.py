@@ -38,8 +38,9 @@ def place_neighbours(chance: Chance, shape: tuple[int, int], fwhm: Tensor, r_eff
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=fwhm.device)
     target = middle + chance.uniform(-offset, offset, count, 1, 2)
     size = r_eff[:, :1] + r_eff[:, 1:]
-    nearest = 0.8 * fwhm[:, None] + 0.4 * size
-    farthest = 2 * fwhm[:, None] + 2.5 * size
+    # nearer than this nobody could say which of them is the target
+    nearest = offset + 0.8 * fwhm[:, None] + 0.4 * size
+    farthest = offset + 2 * fwhm[:, None] + 2.5 * size
     close = chance.happens(overlapping, count, most - 1)
     # uniform along the distance for those that overlap, in area for the others, out to the corners
     edge = torch.maximum(torch.full_like(nearest, 0.75 * max(shape)), nearest + 1)

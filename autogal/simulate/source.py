@@ -22,8 +22,8 @@ __all__ = ["SceneDataset", "SceneSource", "choose_population"]
 
 # A source belongs to a pixel where it is above 1 sigma and gives at least this part of the light
 _MAJOR = 0.3
-# Light of all neighbours at the target's peak, at most, in units of the target's
-_DROWNED = 1.5
+# Light of all neighbours under the target, at most, in units of the target's
+_DROWNED = 0.5
 # Fewer pixels than these are a fluctuation, not a neighbour anyone could find
 _FEWEST = 5
 
@@ -109,14 +109,16 @@ def choose_population(name: str) -> General | Population:
 
 
 def _clear_targets(light: Tensor, scene: Tensor, first: Tensor) -> None:
-    """Dim the neighbours of targets that drown in their light: no catalogue would list such a target."""
+    """Dim the neighbours of targets that drown in their light: no catalogue would list such a target.
+
+    What a neighbour does to its target is the flux that a matched filter would take from it, in units of the target's.
+    """
     target = light[first].flatten(1)
-    peak, where = target.max(1)
-    there = light.flatten(1).gather(1, where[scene][:, None])[:, 0]
-    others = torch.zeros_like(peak).index_add_(0, scene, there) - peak
-    factor = (_DROWNED * peak / others.clamp(min=1e-30)).clamp(max=1.0)
-    factor = factor[scene].index_fill_(0, first, 1.0)
-    light *= factor[:, None, None]
+    target = target / target.square().sum(1, keepdim=True).clamp(min=1e-30)
+    taken = torch.bmm(light.flatten(1)[:, None], target[scene][:, :, None])[:, 0, 0]
+    others = torch.zeros_like(taken[first]).index_add_(0, scene, taken) - 1
+    factor = (_DROWNED / others.clamp(min=1e-30)).clamp(max=1.0)
+    light *= factor[scene].index_fill_(0, first, 1.0)[:, None, None]
 
 
 def _instances(signal: Tensor, total: Tensor, scene: Tensor, first: Tensor, numbers: Tensor) -> tuple[list[Tensor], list[Tensor]]:

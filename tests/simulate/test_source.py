@@ -71,7 +71,7 @@ def test_general_covers_its_ranges():
     batch = SceneSource("general", (96, 96), seed=3).draw(160, 0)
     assert batch.psf_fwhm.min() < 1.8 and batch.psf_fwhm.max() > 6.5
     assert batch.truth["snr"].min() < 15 and batch.truth["snr"].max() > 1000
-    assert batch.truth["r_eff"].min() < 0.5 and 24 < batch.truth["r_eff"].max() <= 32
+    assert batch.truth["r_eff"].min() < 0.8 and 24 < batch.truth["r_eff"].max() <= 32
     assert len({len(masks) for masks in batch.instances}) > 4
 
 
