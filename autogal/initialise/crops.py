@@ -11,11 +11,13 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from autogal.initialise.photometry import NAMES, photometry
+
 __all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
 
 SIDE = 64  # px of a crop
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(S/N / 100)", "coverage")  # written in every checkpoint's card
-FEATURES = ("ln radius", "ln PSF FWHM", "ln S/N", "ln size", "mean x", "mean y", "moment 1", "moment 2")
+FEATURES = ("ln radius", "ln PSF FWHM", *NAMES)
 
 _REACH = 2.2  # half a crop's side in radii of the footprint
 _SMALLEST = 2.5  # px; radius below which more pixels of sky tell more than a finer grid
@@ -32,16 +34,14 @@ class Crops:
     channels : Tensor, [B, 4, SIDE, SIDE] float32
         `CHANNELS`. S/N is the light per pixel of the stamp in units of the noise of its sky, coverage the part of a
         crop's pixel that was usable; where there was nothing, the light is 0.
-    features : Tensor, [B, 8] float32
-        `FEATURES`: radius and FWHM in px; then of the light under the window that `flux` is measured in: its S/N, its
-        size and mean place in radii, and its elongation along the axes and the diagonals, between -1 and 1.
-        Convolutions are slow to learn what a diagonal is; the moments tell them.
+    features : Tensor, [B, len(FEATURES)] float32
+        `FEATURES`: radius and FWHM in px; then the `autogal.initialise.photometry` of the crop, in radii.
     x, y : Tensor, [B]
         Centre of the crop in the stamp, 0-indexed px.
     radius : Tensor, [B]
         Unit of length, px: the footprint's radius, or the PSF's where that is larger.
     flux : Tensor, [B]
-        Unit of flux, image units: the light under a Gaussian as wide as the radius; always positive.
+        Unit of flux, image units: the light under the Gaussian that fits best, or the noise; always positive.
     sky : Tensor, [B]
         What was taken off, image units per px.
     """
@@ -100,23 +100,12 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
     channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
     pixel = (2 * _REACH * radius / SIDE).float()
     step = (torch.arange(SIDE, device=image.device) + 0.5) * (2 * _REACH / SIDE) - _REACH
-    window = torch.exp(-0.5 * (step[:, None] ** 2 + step**2))
-    weighted = mean * window
-    inside = weighted.sum((1, 2)) * pixel**2
+    measured, inside = photometry(mean, covered.clamp(max=1), step, (psf_fwhm / radius).float(), pixel)
     # the noise under the window: less light than that is none
     floor = 1.7725 * radius.float()
     flux = torch.maximum(inside, floor) * noise.float()
-    features = torch.stack([radius.float().log(), psf_fwhm.float().clamp(min=0.1).log(), (inside / floor).clamp(min=1).log(),
-                            *_moments_of(weighted, step, inside > floor)], 1)
+    features = torch.cat([torch.stack([radius.float().log(), psf_fwhm.float().clamp(min=0.1).log()], 1), measured], 1)
     return Crops(channels, features, x, y, radius, flux.double(), sky.double())
-
-
-def _moments_of(weighted: Tensor, step: Tensor, real: Tensor) -> tuple[Tensor, ...]:
-    """ln size, mean x and y, and elongation of weighted light [B, SIDE, SIDE]; zeros where there is no real light."""
-    x, y, xx, yy, xy = _moments(weighted, step, step)
-    square = (xx + yy).clamp(min=1e-3)
-    values = (0.5 * (square / 2).log(), x, y, (xx - yy) / square, 2 * xy / square)
-    return tuple(torch.where(real, value, 0.0).clamp(-2, 2) for value in values)
 
 
 def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

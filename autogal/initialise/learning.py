@@ -39,9 +39,13 @@ class InitialiserModule(lightning.LightningModule):
         Length of the schedule: a short rise, then a cosine.
     warm_up : float
         Part of `steps` with the Huber loss.
+    photometry : float
+        Part of `steps` in which the layers behind the photometry learn alone: many times faster than with the convolutions,
+        whose corrections then are small.
     """
 
-    def __init__(self, lr: float = 1e-3, weight_decay: float = 0.02, steps: int = 3000, warm_up: float = 0.15):
+    def __init__(self, lr: float = 1e-3, weight_decay: float = 0.02, steps: int = 3000, warm_up: float = 0.05,
+                 photometry: float = 0.5):
         super().__init__()
         self.save_hyperparameters()
         self.network = StartNetwork()
@@ -58,11 +62,15 @@ class InitialiserModule(lightning.LightningModule):
         passed = min(1.0, (step - rise) / max(1.0, self.hparams.steps - rise))
         return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * passed)) / 2
 
+    def _looks(self) -> bool:
+        """Whether the convolutions take part: late in a training from scratch, from the first step in all others."""
+        return self.global_step >= self.hparams.photometry * self.hparams.steps or bool(self.network.last.weight.any())
+
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor | None:
         channels, features, targets = _mirrored(batch)
         if len(channels) < 2:  # too few for a batch's statistics
             return None
-        mean, factor = self.network(_laid_out(channels), features)
+        mean, factor = self.network(_laid_out(channels), features, self._looks())
         truth = self.network.standardise(targets)
         if self.global_step < self.hparams.warm_up * self.hparams.steps:
             near = huber_loss(mean, truth)
@@ -71,10 +79,13 @@ class InitialiserModule(lightning.LightningModule):
         else:
             loss = gaussian_nll(mean, factor, truth).mean()
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(channels))
+        if self.trainer.world_size > 1:
+            # every process waits for the gradient of every weight
+            loss = loss + 0 * sum(parameter.sum() for parameter in self.network.parameters())
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        mean, factor = self.network(_laid_out(batch["channels"]), batch["features"])
+        mean, factor = self.network(_laid_out(batch["channels"]), batch["features"], self._looks())
         truth = self.network.standardise(batch["targets"])
         loss = gaussian_nll(mean, factor, truth).clamp(max=20)
         self.log("val/loss", loss.mean(), prog_bar=True, sync_dist=True, batch_size=len(mean))

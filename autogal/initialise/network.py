@@ -16,10 +16,11 @@ __all__ = ["CARD", "StartNetwork", "gaussian_nll"]
 
 _SIZE = len(TARGETS)
 _HIDDEN = 512
+_FARTHEST = 10.0  # of a scaled feature; a crop unlike all others must not blow the numbers up
 _WIDEST = 6.0  # |ln| of a diagonal element of the factor; keeps a wild crop from a wild covariance
 
 # What a checkpoint's card must say for its weights to fit this network.
-CARD = {"version": 1, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
+CARD = {"version": 2, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
         "targets": list(TARGETS), "side": SIDE}
 
 
@@ -27,7 +28,8 @@ class StartNetwork(nn.Module):
     """Mean and precision of the seven targets of `autogal.initialise.targets`.
 
     torchvision's ResNet-50 without its pooling and classifier, then two layers: pooling would throw away where the
-    light is. The second output is the Cholesky factor of the inverse covariance, so that any output is a valid one.
+    light is. It corrects what three layers make of the crop's photometry alone. The second output is the Cholesky factor
+    of the inverse covariance, so that any output is a valid one.
 
     Attributes
     ----------
@@ -45,8 +47,12 @@ class StartNetwork(nn.Module):
         places = (SIDE // 32) ** 2
         self.first = nn.Conv2d(width + len(FEATURES), _HIDDEN, 1)
         self.last = nn.Linear(_HIDDEN * places, _SIZE + _SIZE * (_SIZE + 1) // 2)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        width = len(FEATURES)
+        self.direct = nn.Sequential(nn.Linear(width, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, _HIDDEN), nn.GELU(),
+                                    nn.Linear(_HIDDEN, self.last.out_features))
+        for layer in (self.last, self.direct[-1]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
         for name, length in (("feature", len(FEATURES)), ("target", _SIZE)):
             self.register_buffer(f"{name}_mean", torch.zeros(length))
             self.register_buffer(f"{name}_spread", torch.ones(length))
@@ -54,26 +60,33 @@ class StartNetwork(nn.Module):
         self.register_buffer("_rows", rows, persistent=False)
         self.register_buffer("_columns", columns, persistent=False)
 
-    def forward(self, channels: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, channels: Tensor, features: Tensor, look: bool = True) -> tuple[Tensor, Tensor]:
         """Standardised means [B, 7] and Cholesky factors L [B, 7, 7] of their precision L L^T.
 
         Parameters
         ----------
         channels : Tensor, [B, 4, SIDE, SIDE]
-        features : Tensor, [B, 8]
+        features : Tensor, [B, len(FEATURES)]
+        look : bool
+            Without it, what the photometry alone says.
         """
-        net = self.body
-        maps = net.maxpool(net.relu(net.bn1(net.conv1(channels))))
-        maps = net.layer4(net.layer3(net.layer2(net.layer1(maps))))
-        scaled = (features - self.feature_mean) / self.feature_spread
-        maps = torch.cat([maps, scaled[:, :, None, None].to(maps.dtype).expand(-1, -1, *maps.shape[2:])], 1)
-        # the layout in memory must not decide the order of the places
-        hidden = functional.gelu(self.first(maps)).contiguous().flatten(1)
-        out = self.last(hidden).float()
+        scaled = ((features - self.feature_mean) / self.feature_spread).clamp(-_FARTHEST, _FARTHEST)
+        with torch.autocast(features.device.type, enabled=False):  # three digits are not enough for photometry
+            out = self.direct(scaled)
+        if look:
+            out = out + self._correction(channels, scaled).float()
         mean, diagonal, rest = out.split([_SIZE, _SIZE, _SIZE * (_SIZE - 1) // 2], 1)
         factor = torch.diag_embed(torch.exp(_WIDEST * torch.tanh(diagonal / _WIDEST)))
         factor[:, self._rows, self._columns] = rest
         return mean, factor
+
+    def _correction(self, channels: Tensor, scaled: Tensor) -> Tensor:
+        net = self.body
+        maps = net.maxpool(net.relu(net.bn1(net.conv1(channels))))
+        maps = net.layer4(net.layer3(net.layer2(net.layer1(maps))))
+        maps = torch.cat([maps, scaled[:, :, None, None].to(maps.dtype).expand(-1, -1, *maps.shape[2:])], 1)
+        # the layout in memory must not decide the order of the places
+        return self.last(functional.gelu(self.first(maps)).contiguous().flatten(1))
 
     def standardise(self, targets: Tensor) -> Tensor:
         """Targets [B, 7] as the network predicts them."""

@@ -16,8 +16,9 @@ __all__ = ["TARGETS", "decode", "encode", "flip", "native_covariance"]
 
 TARGETS = ("dx", "dy", "ln flux", "ln R", "ln n", "e1", "e2")
 
-_DIRECTED_TARGETS = tuple(TARGETS.index(name) for name in ("dx", "dy", "e1", "e2"))
-_DIRECTED_FEATURES = tuple(FEATURES.index(name) for name in ("mean x", "mean y", "moment 1", "moment 2"))
+# Where the x and y of vectors stand, and the pairs of ellipticities
+_DIRECTED_TARGETS = (("dx", "dy"),), (("e1", "e2"),)
+_DIRECTED_FEATURES = (("mean x", "mean y"),), (("e1", "e2"), ("true e1", "true e2"))
 
 
 def encode(truth: dict[str, Tensor], crops: Crops) -> Tensor:
@@ -55,7 +56,7 @@ def flip(channels: Tensor, features: Tensor, targets: Tensor, left: Tensor, up: 
     Parameters
     ----------
     channels : Tensor, [B, C, S, S]
-    features : Tensor, [B, 8]
+    features : Tensor, [B, len(FEATURES)]
     targets : Tensor, [B, 7]
     left, up, swap : Tensor, [B] bool
         Turn the x axis round; then the y axis; then exchange them.
@@ -66,14 +67,18 @@ def flip(channels: Tensor, features: Tensor, targets: Tensor, left: Tensor, up: 
     channels = chosen(left, channels.flip(3), channels)
     channels = chosen(up, channels.flip(2), channels)
     channels = chosen(swap, channels.mT, channels)
-    return channels, _turned(features, _DIRECTED_FEATURES, left, up, swap), _turned(targets, _DIRECTED_TARGETS, left, up, swap)
+    return (channels, _turned(features, FEATURES, _DIRECTED_FEATURES, left, up, swap),
+            _turned(targets, TARGETS, _DIRECTED_TARGETS, left, up, swap))
 
 
-def _turned(values: Tensor, places: tuple[int, ...], left: Tensor, up: Tensor, swap: Tensor) -> Tensor:
-    """Values [B, N] of which those at `places` are a vector's x and y, and an elongation along axes and diagonals."""
-    x, y, e1, e2 = values[:, places].unbind(1)
-    x, y, e2 = torch.where(left, -x, x), torch.where(up, -y, y), torch.where(left ^ up, -e2, e2)
-    x, y, e1 = torch.where(swap, y, x), torch.where(swap, x, y), torch.where(swap, -e1, e1)
-    turned = values.clone()
-    turned[:, places] = torch.stack([x, y, e1, e2], 1)
-    return turned
+def _turned(values: Tensor, names: tuple[str, ...], directed, left: Tensor, up: Tensor, swap: Tensor) -> Tensor:
+    """Values [B, N] of those `names`, with their vectors and their elongations (along axes, along diagonals) turned."""
+    columns = dict(zip(names, values.unbind(1), strict=True))
+    vectors, elongations = directed
+    for one, other in vectors:
+        x, y = torch.where(left, -columns[one], columns[one]), torch.where(up, -columns[other], columns[other])
+        columns[one], columns[other] = torch.where(swap, y, x), torch.where(swap, x, y)
+    for one, other in elongations:
+        columns[one] = torch.where(swap, -columns[one], columns[one])
+        columns[other] = torch.where(left ^ up, -columns[other], columns[other])
+    return torch.stack(list(columns.values()), 1)

@@ -34,7 +34,7 @@ def initialiser_task(settings: DictConfig) -> Task:
         From ``conf/train.yaml``.
     """
     network = settings.network
-    module = InitialiserModule(network.lr, network.weight_decay, network.steps, network.warm_up)
+    module = InitialiserModule(network.lr, network.weight_decay, network.steps, network.warm_up, network.photometry)
     if settings.data is not None:
         return _labelled_task(settings, module)
     name = "general" if settings.survey.name == "none" else settings.survey.name
