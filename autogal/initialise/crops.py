@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from autogal.initialise.photometry import NAMES, photometry
+from autogal.initialise.photometry import NAMES, photometry, shape
 
 __all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
 
 SIDE = 64  # px of a crop
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(S/N / 100)", "coverage")  # written in every checkpoint's card
-FEATURES = ("ln radius", "ln PSF FWHM", *NAMES)
+FEATURES = ("ln radius", "ln PSF FWHM", "ln PSF size", "PSF e1", "PSF e2", *NAMES)
 
 _REACH = 2.2  # half a crop's side in radii of the footprint
 _SMALLEST = 2.5  # px; radius below which more pixels of sky tell more than a finer grid
@@ -35,7 +35,7 @@ class Crops:
         `CHANNELS`. S/N is the light per pixel of the stamp in units of the noise of its sky, coverage the part of a
         crop's pixel that was usable; where there was nothing, the light is 0.
     features : Tensor, [B, len(FEATURES)] float32
-        `FEATURES`: radius and FWHM in px; then the `autogal.initialise.photometry` of the crop, in radii.
+        `FEATURES`: radius, and FWHM, size and ellipticity of the PSF, in px; then the `autogal.initialise.photometry` of the crop, in radii.
     x, y : Tensor, [B]
         Centre of the crop in the stamp, 0-indexed px.
     radius : Tensor, [B]
@@ -63,7 +63,7 @@ class Crops:
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwhm: Tensor, shift: Tensor | None = None,
+def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwhm: Tensor, psf: Tensor, shift: Tensor | None = None,
          stretch: Tensor | None = None) -> Crops:
     """Cut the targets of stamps of one shape out.
 
@@ -77,6 +77,8 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
         The target's footprint, at least one pixel each.
     psf_fwhm : Tensor, [B]
         px.
+    psf : Tensor, [B, 3]
+        Second moments of the PSF, px^2: `autogal.initialise.photometry.psf_moments`.
     shift : Tensor, [B, 2], optional
         Moves of the centre in radii. Training shakes the crops, because footprints come from more than one method.
     stretch : Tensor, [B], optional
@@ -100,11 +102,14 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
     channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
     pixel = (2 * _REACH * radius / SIDE).float()
     step = (torch.arange(SIDE, device=image.device) + 0.5) * (2 * _REACH / SIDE) - _REACH
-    measured, inside = photometry(mean, covered.clamp(max=1), step, (psf_fwhm / radius).float(), pixel)
+    measured, inside = photometry(mean, covered.clamp(max=1), step, (psf / radius[:, None] ** 2).float(), pixel)
     # the noise under the window: less light than that is none
     floor = 1.7725 * radius.float()
     flux = torch.maximum(inside, floor) * noise.float()
-    features = torch.cat([torch.stack([radius.float().log(), psf_fwhm.float().clamp(min=0.1).log()], 1), measured], 1)
+    # in FWHM^2, so that the bounds of a shape are bounds for stars of any seeing
+    own = shape(*(psf / psf_fwhm[:, None] ** 2).float().unbind(1))
+    seeing = [radius.float().log(), psf_fwhm.float().log(), psf_fwhm.float().log() + own[0], *own[1:]]
+    features = torch.cat([torch.stack(seeing, 1), measured], 1)
     return Crops(channels, features, x, y, radius, flux.double(), sky.double())
 
 

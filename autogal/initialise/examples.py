@@ -11,6 +11,7 @@ from torch.nn.functional import max_pool2d
 from torch.utils.data import IterableDataset, get_worker_info
 
 from autogal.initialise.crops import crop
+from autogal.initialise.photometry import psf_moments
 from autogal.initialise.targets import encode
 from autogal.simulate.batch import SceneBatch
 
@@ -84,7 +85,7 @@ def examples(scenes: SceneBatch, generator: torch.Generator | None = None) -> di
         stretch = torch.exp(0.45 * torch.rand(count, generator=generator, device=device) - 0.3)
     excluded = scenes.mask | _grown(neighbours, growth)
     visible = (target & ~excluded).sum((1, 2)) >= _VISIBLE * target.sum((1, 2))
-    crops = crop(scenes.image, scenes.sigma, excluded, target, scenes.psf_fwhm, shift, stretch)
+    crops = crop(scenes.image, scenes.sigma, excluded, target, scenes.psf_fwhm, psf_moments(scenes.psf, scenes.psf_fwhm), shift, stretch)
     targets = encode(scenes.truth, crops)
     keep = visible & scenes.analytic & targets.isfinite().all(1)
     found = {"channels": crops.channels, "features": crops.features, "targets": targets, "snr": scenes.truth["snr"],

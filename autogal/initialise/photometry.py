@@ -10,21 +10,20 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["NAMES", "photometry"]
+__all__ = ["NAMES", "photometry", "psf_moments", "shape"]
 
 _RINGS = 12
 _INNERMOST, _OUTERMOST = 0.35, 6.0  # semi-major axes of the rings, in units of the ellipse's
-_ITERATIONS = 8
+_ITERATIONS = 10
 _NARROWEST = 0.03  # radii^2; a Gaussian narrower than two pixels of a crop says nothing about shape
 _WIDEST = 1.2  # radii^2
-_FWHM = 2.3548  # of a Gaussian, in standard deviations
 _FAINTEST = 1e-3  # of the brightest ring
 
 NAMES = ("ln S/N", "ln size", "ln true size", "mean x", "mean y", "e1", "e2", "true e1", "true e2",
          *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
 
 
-def photometry(light: Tensor, covered: Tensor, step: Tensor, fwhm: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
+def photometry(light: Tensor, covered: Tensor, step: Tensor, psf: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
     """Ellipse and profile of B crops.
 
     Parameters
@@ -35,8 +34,8 @@ def photometry(light: Tensor, covered: Tensor, step: Tensor, fwhm: Tensor, pixel
         Part of each of the crop's pixels that is known, 0 to 1.
     step : Tensor, [S]
         Places of the crop's pixels along either axis, in radii from its middle.
-    fwhm : Tensor, [B]
-        Of the PSF, in radii.
+    psf : Tensor, [B, 3]
+        Second moments xx, yy, xy of the PSF, from `psf_moments`, in radii^2.
     pixel : Tensor, [B]
         Side of the crop's pixels in the stamp's.
 
@@ -56,32 +55,46 @@ def photometry(light: Tensor, covered: Tensor, step: Tensor, fwhm: Tensor, pixel
     """
     opposite, seen = light.flip(1, 2), covered.flip(1, 2)
     light = torch.where((covered < 0.5) & (seen > covered), opposite, light)
-    x, y, xx, yy, xy = _adaptive_moments(light, step)
-    weight = _gaussian(step, x, y, xx, yy, xy)
+    step = step.expand(len(light), -1)
+    x, y, xx, yy, xy = _adaptive_moments(light, step, step)
+    weight = _gaussian(step, step, x, y, xx, yy, xy)
     flux = 2 * (light * weight).sum((1, 2)) * pixel**2
     noise = (weight.square().sum((1, 2))).sqrt() * pixel * 2
-    width = (fwhm / _FWHM).square()
-    observed, true = _shape(xx, yy, xy), _shape(xx - width, yy - width, xy)
+    observed, true = shape(xx, yy, xy), shape(*(whole - part for whole, part in zip((xx, yy, xy), psf.unbind(1))))
     brightness, significance = _rings(light, torch.maximum(covered, seen), step, (x, y, xx, yy, xy), pixel)
     significant = (flux / noise).clamp(min=1).log()
     columns = [significant, observed[0], true[0], x, y, *observed[1:], *true[1:], *brightness.unbind(1), *significance.unbind(1)]
     return torch.stack(columns, 1), flux
 
 
-def _adaptive_moments(light: Tensor, step: Tensor) -> tuple[Tensor, ...]:
-    """Centre and second moments x, y, xx, yy, xy [B] of the Gaussian that fits the light best, in radii."""
+def psf_moments(psf: Tensor, fwhm: Tensor) -> Tensor:
+    """Second moments xx, yy, xy [px^2] of the Gaussian that fits each PSF best, [B, 3].
+
+    Parameters
+    ----------
+    psf : Tensor, [B, K, L]
+        Centred images.
+    fwhm : Tensor, [B]
+        px.
+    """
+    columns, rows = ((torch.arange(length, device=psf.device) - (length - 1) / 2) / fwhm[:, None] for length in reversed(psf.shape[1:]))
+    return torch.stack(_adaptive_moments(psf.float(), columns, rows)[2:], 1) * fwhm[:, None].square()
+
+
+def _adaptive_moments(light: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+    """Centre and second moments x, y, xx, yy, xy [B] of the Gaussian that fits light best, whose columns and rows are at [B, W], [B, H]."""
     x = y = xy = light.new_zeros(len(light))
     xx = yy = light.new_full((len(light),), 0.25)
     for _ in range(_ITERATIONS):
-        weighted = light * _gaussian(step, x, y, xx, yy, xy)
-        columns, rows = weighted.sum(1), weighted.sum(2)
-        total = weighted.sum((1, 2))
+        weighted = light * _gaussian(columns, rows, x, y, xx, yy, xy)
+        along, down = weighted.sum(1), weighted.sum(2)
+        total = along.sum(1)
         # without light there is nothing to follow
         real = total > 0
         total = torch.where(real, total, 1.0)
-        mx, my = columns @ step / total, rows @ step / total
-        mxx, myy = columns @ step**2 / total - mx * mx, rows @ step**2 / total - my * my
-        mxy = torch.einsum("bhw,h,w->b", weighted, step, step) / total - mx * my
+        mx, my = (along * columns).sum(1) / total, (down * rows).sum(1) / total
+        mxx, myy = (along * columns**2).sum(1) / total - mx * mx, (down * rows**2).sum(1) / total - my * my
+        mxy = ((weighted @ columns[:, :, None])[:, :, 0] * rows).sum(1) / total - mx * my
         # the product of two equal Gaussians has half their moments
         x, y = (torch.where(real, (c + 2 * (m - c).clamp(-0.2, 0.2)).clamp(-0.5, 0.5), c) for c, m in ((x, mx), (y, my)))
         xx, yy, xy = (torch.where(real, 2 * m, c) for c, m in ((xx, mxx), (yy, myy), (xy, mxy)))
@@ -98,8 +111,8 @@ def _bounded(xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor
     return (large + small) / 2 + along, (large + small) / 2 - along, cross
 
 
-def _shape(xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """ln size and the two ellipticities, of length -ln q, of second moments [B]."""
+def shape(xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """ln size and the two ellipticities, of length -ln q, of second moments [B], [B] each."""
     xx, yy, xy = _bounded(xx, yy, xy)
     middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
     large, small = middle + half, middle - half
@@ -107,21 +120,21 @@ def _shape(xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return 0.25 * torch.log(large * small), eta * (xx - yy) / 2 / half.clamp(min=1e-9), eta * xy / half.clamp(min=1e-9)
 
 
-def _squares(step: Tensor, x: Tensor, y: Tensor, xx: Tensor, yy: Tensor, xy: Tensor) -> Tensor:
-    """Square of the elliptical radius [B, S, S] in units of the ellipse."""
-    dx, dy = step - x[:, None], step - y[:, None]
+def _squares(columns: Tensor, rows: Tensor, x: Tensor, y: Tensor, xx: Tensor, yy: Tensor, xy: Tensor) -> Tensor:
+    """Square of the elliptical radius [B, H, W] in units of the ellipse."""
+    dx, dy = columns - x[:, None], rows - y[:, None]
     determinant = (xx * yy - xy * xy).clamp(min=1e-9)
     a, b, c = (part[:, None, None] for part in (yy / determinant, -xy / determinant, xx / determinant))
     return a * dx[:, None, :].square() + 2 * b * dx[:, None, :] * dy[:, :, None] + c * dy[:, :, None].square()
 
 
-def _gaussian(step: Tensor, *moments: Tensor) -> Tensor:
-    return torch.exp(-0.5 * _squares(step, *moments))
+def _gaussian(columns: Tensor, rows: Tensor, *moments: Tensor) -> Tensor:
+    return torch.exp(-0.5 * _squares(columns, rows, *moments))
 
 
 def _rings(light: Tensor, covered: Tensor, step: Tensor, moments: tuple[Tensor, ...], pixel: Tensor) -> tuple[Tensor, Tensor]:
     """Means of elliptical rings [B, R]: their logarithms against the brightest's, and asinh of their S/N."""
-    place = 0.5 * torch.log(_squares(step, *moments).clamp(min=1e-6)) - math.log(_INNERMOST)
+    place = 0.5 * torch.log(_squares(step, step, *moments).clamp(min=1e-6)) - math.log(_INNERMOST)
     place = (place * ((_RINGS - 1) / math.log(_OUTERMOST / _INNERMOST))).clamp(min=0).flatten(1)
     known = covered.flatten(1).clamp(max=1)
     values = light.flatten(1)

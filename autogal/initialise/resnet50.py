@@ -16,6 +16,7 @@ from autogal.images.cutout import Cutout
 from autogal.initialise.crops import Crops, crop
 from autogal.initialise.moments import start_from_moments
 from autogal.initialise.network import CARD, StartNetwork
+from autogal.initialise.photometry import psf_moments
 from autogal.initialise.start import Start
 from autogal.initialise.targets import decode, native_covariance
 from autogal.networks.ready import trained
@@ -69,11 +70,11 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
             found[i] = _fall_back(cutout, segmentation, reason)
         else:
             groups[load_network(settings, min(cutout.shape), device)].append(i)
-    widths: dict[int, float] = {}  # one PSF often serves many cutouts
+    known: dict[int, Tensor] = {}  # one PSF often serves many cutouts
     for network, members in groups.items():
         for first in range(0, len(members), _AT_ONCE.get(device.type, 1024)):
             some = members[first : first + _AT_ONCE.get(device.type, 1024)]
-            places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], widths, device)
+            places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], known, device)
             values, covariance = _predict(network, crops)
             for row, place in enumerate(places):
                 i = some[place]
@@ -102,9 +103,10 @@ def _unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
     return None
 
 
-def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], widths: dict[int, float],
-         device: torch.device) -> tuple[list[int], Crops]:
-    """Crops, and which cutout each of them is of: those of one shape together; `widths` remembers what PSFs measure."""
+def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], known: dict[int, Tensor],
+        device: torch.device) -> tuple[list[int], Crops]:
+    """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs measure."""
+    _measure_psfs(cutouts, known, device)
     order, parts = [], []
     for chunk in _chunks([cutout.shape for cutout in cutouts], _PIXELS.get(device.type, 2**24)):
         some = [(cutouts[i], segmentations[i]) for i in chunk]
@@ -112,8 +114,8 @@ def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], widths
         image, sigma = (_stack([getattr(cutout, name) for cutout, _ in some], np.float64, device) for name in ("image", "sigma"))
         excluded = _stack([cutout.mask | segmentation.neighbours for cutout, segmentation in some], bool, device)
         target = _stack([segmentation.target for _, segmentation in some], bool, device)
-        width = torch.tensor([_width(cutout, widths) for cutout, _ in some], dtype=torch.float32, device=device)
-        parts.append(crop(image, sigma, excluded, target, width))
+        psf = torch.stack([known[id(cutout.psf)] for cutout, _ in some])
+        parts.append(crop(image, sigma, excluded, target, psf[:, 0], psf[:, 1:]))
         order.extend(chunk)
     return order, Crops.cat(parts)
 
@@ -132,15 +134,24 @@ def _stack(arrays: Sequence[np.ndarray], kind: type, device: torch.device) -> Te
     return torch.from_numpy(np.stack([np.asarray(array, kind) for array in arrays])).to(device)
 
 
-def _width(cutout: Cutout, known: dict[int, float]) -> float:
-    """FWHM of the effective PSF [px]; 2.5 where the PSF has no half of its maximum."""
-    key = id(cutout.psf)
-    if key not in known:
-        known[key] = float(fwhm(cutout.psf))
-    width = known[key] / cutout.psf_oversample
-    if cutout.psf_kind == "optical":
-        width = float(np.hypot(width, np.sqrt(_PIXEL_FWHM2)))
-    return width if np.isfinite(width) and width > 0 else 2.5
+def _measure_psfs(cutouts: Sequence[Cutout], known: dict[int, Tensor], device: torch.device) -> None:
+    """FWHM [px] and second moments [px^2] of the effective PSFs that are not known yet, as `known[id(psf)]`, [4]."""
+    new = {id(cutout.psf): cutout for cutout in cutouts if id(cutout.psf) not in known}
+    groups: dict[tuple[int, ...], list[Cutout]] = defaultdict(list)
+    for cutout in new.values():
+        groups[cutout.psf.shape].append(cutout)
+    for some in groups.values():
+        widths = torch.tensor([float(fwhm(cutout.psf)) for cutout in some], device=device)
+        # a PSF without a half of its maximum
+        widths = torch.where(widths > 0, widths, 2.5)
+        moments = psf_moments(_stack([cutout.psf for cutout in some], np.float32, device), widths)
+        for cutout, width, matrix in zip(some, widths, moments, strict=True):
+            measured = torch.cat([width[None], matrix])
+            measured /= measured.new_tensor([1, *[cutout.psf_oversample] * 3]) * cutout.psf_oversample
+            if cutout.psf_kind == "optical":
+                measured[0] = torch.sqrt(measured[0] ** 2 + _PIXEL_FWHM2)
+                measured[1:3] += 1 / 12
+            known[id(cutout.psf)] = measured
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from autogal.initialise.crops import FEATURES, SIDE, Crops, crop
+from autogal.initialise.photometry import psf_moments
 from autogal.initialise.targets import TARGETS, decode, encode, flip, native_covariance
 
 FLIPS = [(left, up, swap) for left in (False, True) for up in (False, True) for swap in (False, True)]
@@ -29,7 +30,9 @@ def galaxy(side=96, x=50.3, y=44.1, a=8.0, q=0.5, pa=30.0, flux=4e4, sky=0.0):
 
 def cut(image, sigma, target, excluded=None, fwhm=3.0, **keys) -> Crops:
     excluded = torch.zeros_like(target) if excluded is None else excluded
-    return crop(image, sigma, excluded, target, torch.full((len(image),), fwhm), **keys)
+    width = torch.full((len(image),), fwhm)
+    star = torch.stack([(width / 2.3548) ** 2] * 2 + [torch.zeros_like(width)], 1)
+    return crop(image, sigma, excluded, target, width, star, **keys)
 
 
 def test_targets_come_back():
@@ -156,3 +159,28 @@ def test_covariance_in_pixels():
     covariance = native_covariance(torch.eye(7)[None], crops)
     assert torch.allclose(covariance[0].diagonal()[:2], crops.radius**2)
     assert torch.equal(covariance[0].diagonal()[2:], torch.ones(5, dtype=torch.float64))
+
+
+def test_moments_of_a_psf():
+    rows, columns = torch.meshgrid(torch.arange(31.0) - 15, torch.arange(41.0) - 20, indexing="ij")
+    sigmas, pa = torch.tensor([[3.0, 1.5], [2.0, 1.9]]), torch.tensor([0.4, 1.3])
+    along, across = (c[:, None, None] * columns + s[:, None, None] * rows for c, s in ((pa.cos(), pa.sin()), (-pa.sin(), pa.cos())))
+    psf = torch.exp(-0.5 * ((along / sigmas[:, :1, None]) ** 2 + (across / sigmas[:, 1:, None]) ** 2))
+    found = psf_moments(7.0 * psf, 2.3548 * sigmas.prod(1).sqrt())
+    a, b = sigmas.square().unbind(1)
+    c, s = pa.cos(), pa.sin()
+    assert torch.allclose(found, torch.stack([a * c**2 + b * s**2, a * s**2 + b * c**2, (a - b) * s * c], 1), rtol=5e-3, atol=5e-3)
+
+
+def test_the_psf_is_taken_off():
+    """A round galaxy seen through a PSF as wide as itself is round, and has its own size."""
+    image, sigma, target, _ = galaxy(a=5.0, q=1.0)
+    star = torch.tensor([[9.0, 16.0, 4.0]])
+    rows, columns = torch.meshgrid(torch.arange(96.0) - 44.1, torch.arange(96.0) - 50.3, indexing="ij")
+    blurred = torch.linalg.inv(torch.tensor([[25.0 + 9, 4.0], [4.0, 25.0 + 16]]))
+    image = 300 * torch.exp(-0.5 * (blurred[0, 0] * columns**2 + 2 * blurred[0, 1] * columns * rows + blurred[1, 1] * rows**2))[None]
+    crops = crop(image, sigma, torch.zeros_like(target), target, torch.tensor([8.0]), star)
+    measured = dict(zip(FEATURES, crops.features[0].tolist(), strict=True))
+    assert abs(measured["true e1"]) < 0.01 and abs(measured["true e2"]) < 0.01
+    assert math.hypot(measured["e1"], measured["e2"]) > 0.1
+    assert math.exp(measured["ln true size"]) * float(crops.radius) == pytest.approx(5, rel=0.01)
