@@ -33,6 +33,7 @@ START = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 _log = logging.getLogger(__name__)
 
 _LOW_SN = 10.0
+_NOTHING = 3.0  # a model that can move and change its shape finds so much of a signal in noise alone
 _POOR_CHI2 = 1.5
 _POOR_SHARE = 0.1
 _SKY_ASTRAY = 0.2  # of the noise of a pixel
@@ -66,7 +67,16 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads)
         for places in buckets([cutouts[i] for i in ready]).values():
             _fit_bucket([ready[p] for p in places], cutouts, start, how, fitted)
+    _withdraw(cutouts, fitted)
     return fitted
+
+
+def _withdraw(cutouts: Sequence[Cutout], fitted: Fitted) -> None:
+    """A fit to nothing but noise is no measurement, wherever its start came from."""
+    for i in np.flatnonzero(fitted.snr < _NOTHING):
+        cutouts[i].notes.append(f"The fit has a signal-to-noise ratio of {fitted.snr[i]:.1f}: there is no source to measure.")
+        fitted.values[i], fitted.covariance[i], fitted.chi2[i], fitted.snr[i] = np.nan, np.nan, np.nan, np.nan
+        fitted.status[i], fitted.flags[i] = "skipped", Flag.NO_TARGET | Flag.LOW_SN
 
 
 def _ready(cutout: Cutout, start: np.ndarray, size: int, fitted: Fitted, i: int) -> bool:

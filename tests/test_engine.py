@@ -290,6 +290,25 @@ def test_low_signal_is_flagged():
     assert flags[0] & Flag.LOW_SN and not flags[1] & Flag.LOW_SN
 
 
+def test_a_start_on_noise_gives_no_number_that_looks_like_one():
+    empty = observe([replace(BRIGHT, mag=30.0)], 12, seed=13)
+    empty.start["mag"][:] = 18.0
+    table = fit(empty).table
+    nothing = np.isnan(np.asarray(table["mag"]))
+    assert nothing.mean() > 0.3 and (np.asarray(table["snr"])[~nothing] > 3).all()
+    assert (np.asarray(table["flags"]) & Flag.LOW_SN).all()
+    for row in table[nothing]:
+        assert row["status"] == "skipped" and row["flags"] & Flag.NO_TARGET
+        assert np.isnan([row[name] for name in (*PARAMETERS, "mag_err", "snr", "chi2_dof")]).all() and "no source" in row["message"]
+
+
+def test_the_faintest_galaxies_keep_their_values():
+    faint = replace(BRIGHT, mag=18.2)
+    assert 4.5 < faint.snr < 5.5
+    table = fit(observe([faint], 12, seed=14)).table
+    assert np.isfinite(np.asarray(table["mag"])).all()
+
+
 def test_a_galaxy_beyond_the_edge_is_fitted_and_flagged():
     outside = replace(BRIGHT, x=-2.5, r_eff=5.0, mag=11.5)
     catalogue = fit(observe([outside], seed=11))

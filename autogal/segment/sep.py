@@ -11,7 +11,7 @@ from autogal.images.cutout import Cutout
 from autogal.segment.detection import extract, prepare_field
 from autogal.segment.neighbours import grow_neighbours
 from autogal.segment.segmentation import Segmentation, wanted_position
-from autogal.segment.target import choose_target, judge_pieces, target_flags, target_profile
+from autogal.segment.target import choose_target, is_significant, judge_pieces, target_flags, target_profile
 
 __all__ = ["segment_with_sep", "segment_target_only"]
 
@@ -64,8 +64,9 @@ def _segment(cutout: Cutout, settings, deblend_contrast: float, mask_neighbours:
             field, threshold, int(settings.min_area), int(settings.deblend_levels), deblend_contrast)
         k = choose_target(objects, labels, x, y, exact, fields[1.0].fwhm)
         attempts.append((field, threshold, labels, deblended))
-        if k is not None:
+        if k is not None and is_significant(field, labels, k, x, y, exact, fields[1.0].fwhm):
             break
+        k = None
     else:
         # The faint detections were for the target's sake; the neighbours are those of the full threshold.
         field, threshold, labels, deblended = attempts[0]

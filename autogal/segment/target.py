@@ -9,13 +9,16 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.segment.detection import Field
 
-__all__ = ["choose_target", "target_flags", "target_profile", "judge_pieces"]
+__all__ = ["choose_target", "is_significant", "target_flags", "target_profile", "judge_pieces"]
 
 _EXCESS = 0.5  # a neighbour's peak stands this much above the target's own light, relative to it
 _SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the target
 _ARM = 0.3  # height of a spiral arm's peak, at most, relative to the target's
 _LOW_SN = 10.0
 _CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
+_FALSE = 5e-4  # of the fields of pure noise have a target, at each smoothing
+_FRAME = 48  # px; a smaller stamp is full of its galaxy, whose light is in what is measured as noise and around it
+_RING = 1.5, 2.5  # where the level around a peak is measured: FWHM of the smoothing, or radii of the source
 _BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the target's
 
 
@@ -44,8 +47,7 @@ def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, e
     """
     if not len(objects):
         return None
-    side = min(labels.shape)
-    reach = max(3.0, 1.5 * fwhm, 0.0 if exact else 0.08 * side)
+    reach = _reach(labels.shape, exact, fwhm)
     distance = np.minimum(np.hypot(objects["x"] - x, objects["y"] - y), np.hypot(objects["xpeak"] - x, objects["ypeak"] - y))
     # A position inside a large galaxy's footprint is near it, unless it is far out, where it may be another's.
     column, row = int(round(x)), int(round(y))
@@ -58,6 +60,51 @@ def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, e
         return None
     score = np.log(np.maximum(objects["flux"], 1e-30)) - 0.5 * (distance / (0.4 * reach))**2
     return int(np.argmax(np.where(near, score, -np.inf)))
+
+
+def is_significant(field: Field, labels: np.ndarray, k: int, x: float, y: float, exact: bool, fwhm: float) -> bool:
+    """Whether noise alone would hardly ever show as much near the wanted position as this source does.
+
+    The smoothed image at the source's peak stands above the ring around it, which no gradient of the sky makes it do,
+    by more than the largest peak of noise that is expected in one of `1 / _FALSE` fields: the number of places within
+    reach counts, and so does how well so small a field knows its own noise.
+
+    Parameters
+    ----------
+    field : Field
+        The image in which the source was found.
+    labels, x, y, exact, fwhm
+        As for :func:`choose_target`.
+    k : int
+        Number of the source.
+    """
+    height, width = labels.shape
+    reach = _reach(labels.shape, exact, fwhm)
+    rows, columns = np.nonzero(labels == k + 1)
+    signal = field.data[rows, columns] / field.noise[rows, columns]
+    away = np.hypot(columns - x, rows - y)
+    # a large galaxy's brightest pixel may be a neighbour's, far off
+    brightest = int(np.argmax(np.where(away <= max(reach, away.min()), signal, -np.inf)))
+    row, column = rows[brightest], columns[brightest]
+    # The ring lies outside the source and as far as it can within the frame, which would cut it on one side only.
+    high = min(_RING[1] * max(field.fwhm, np.sqrt(rows.size / np.pi)), row, column, height - 1 - row, width - 1 - column)
+    grid_y, grid_x = np.ogrid[:height, :width]
+    radius = np.hypot(grid_x - column, grid_y - row)
+    ring = (radius >= _RING[0] / _RING[1] * high) & (radius <= high) & field.good & ((labels == 0) | (labels == k + 1))
+    around = max(0.0, float(np.median(field.data[ring]))) if high > field.fwhm and np.count_nonzero(ring) >= 9 else 0.0
+    excess = signal[brightest] - around / field.noise[row, column]
+
+    variance = (field.fwhm / 2.355)**2  # of the smoothing; that of the noise's correlation is twice as large
+    places = np.pi * reach**2 / (2 * variance)
+    beams = np.count_nonzero(field.good) / (4 * np.pi * variance)
+    # Peaks of a Gaussian field above u: places * u * exp(-u^2 / 2) / (2 pi)^1.5 (Adler 1981)
+    u = 4.0
+    for _ in range(20):
+        u = np.sqrt(2 * np.log(max(places * u / ((2 * np.pi)**1.5 * _FALSE), 1.1)))
+    if min(height, width) < _FRAME:
+        return bool(signal[brightest] > u)
+    # a tail as long as Student's with as many degrees of freedom as the noise was measured on
+    return bool(excess > np.sqrt(beams * np.expm1(u**2 / beams)))
 
 
 def target_profile(field: Field, target: np.ndarray, exclude: np.ndarray, x: float, y: float) -> np.ndarray:
@@ -204,6 +251,11 @@ def target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: n
     if noise > 0 and field.data[used].sum() < _LOW_SN * noise:
         flags |= Flag.LOW_SN
     return flags
+
+
+def _reach(shape: tuple[int, int], exact: bool, fwhm: float) -> float:
+    """Largest distance of the target from the wanted position."""
+    return max(3.0, 1.5 * fwhm, 0.0 if exact else 0.08 * min(shape))
 
 
 def _saddles(field: Field, labels: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import sep
+from scipy import ndimage
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
@@ -113,6 +114,43 @@ def test_faint_extended_target_is_found_by_smoothing():
     assert 20 < signal < 60
     assert all(np.hypot(one.x - 63.5, one.y - 63.5) < 8 for one in found)
     assert not any(Flag.NO_TARGET in one.flags for one in found)
+
+
+def noise_alone(kind, size, seed):
+    """A cutout of nothing else."""
+    rng, scene = np.random.default_rng(seed), cutout(np.zeros((size, size)))
+    noise = rng.normal(0, 1, (size, size))
+    if kind == "correlated":
+        noise = ndimage.gaussian_filter(noise, 1.0, mode="wrap") * 2 * np.sqrt(np.pi)
+    if kind == "sloping":
+        slope = rng.normal(0, 3.0 / size, 2)
+        noise += slope[0] * np.arange(size) + slope[1] * np.arange(size)[:, None]
+    scene.image = noise
+    return scene
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("kind", ["white", "correlated", "sloping"])
+def test_noise_alone_has_no_target(kind, size):
+    found = [segment(noise_alone(kind, size, seed), settings()) for seed in range(30)]
+    assert sum(Flag.NO_TARGET not in one.flags for one in found) <= 1
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_faint_targets_stand_out_of_the_noise(size):
+    middle = (size - 1) / 2
+    light = star((size, size), middle, middle, 1.0)
+    light *= 9 / np.sqrt((light**2).sum())  # the signal-to-noise ratio of the whole
+    found = [segment(cutout(light, seed), settings()) for seed in range(20)]
+    assert sum(Flag.NO_TARGET not in one.flags and np.hypot(one.x - middle, one.y - middle) < 3 for one in found) >= 18
+
+
+def test_a_large_faint_plateau_is_a_target():
+    # no brighter in the middle than a few seeing discs further out
+    light = galaxy((128, 128), 63.5, 63.5, 1.0, 22, n=0.4)
+    light *= 30 / np.sqrt((light**2).sum())
+    found = [segment(cutout(light, seed), settings()) for seed in range(10)]
+    assert sum(Flag.NO_TARGET not in one.flags for one in found) >= 9
 
 
 def test_empty_centre_is_no_target_but_neighbours_are_masked():
