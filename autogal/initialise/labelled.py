@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +18,7 @@ from autogal.flags import Flag
 from autogal.images import Options, find_entries, load
 from autogal.initialise.resnet50 import cut
 from autogal.initialise.targets import encode
+from autogal.networks.own_images import check_enough, own_steps, set_aside
 from autogal.segment import segment_all
 
 __all__ = ["Labelled", "labelled_examples"]
@@ -29,8 +29,6 @@ _NEEDED = ("id", "x", "y", "flux", "r_eff", "n", "q", "pa", "chi2_dof", "status"
 _SPOILT = (Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.AT_BOUND | Flag.POOR_FIT | Flag.FEW_PIXELS
            | Flag.SINGULAR_COVARIANCE)
 _LARGEST_CHI2 = 1.5  # per degree of freedom
-_FEWEST = 20  # examples; fewer cannot be shared out between training and validation
-_ASIDE = 8  # one image in so many is for validation, always the same ones
 
 
 class Labelled(IterableDataset):
@@ -50,12 +48,11 @@ class Labelled(IterableDataset):
         self.examples, self.batch, self.first, self.rank, self.world, self.seed = examples, batch, first, rank, world, seed
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        count, step = len(self.examples["snr"]), self.first + self.rank
-        while True:
+        count = len(self.examples["snr"])
+        for step in own_steps(self.first, self.rank, self.world):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
             chosen = torch.randint(count, (self.batch,), generator=generator)
             yield {name: values[chosen] for name, values in self.examples.items()}
-            step += self.world
 
 
 def labelled_examples(settings: DictConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -75,7 +72,7 @@ def labelled_examples(settings: DictConfig) -> tuple[dict[str, Tensor], dict[str
         Where the table cannot be read, lacks columns, matches no image, or too few good rows remain.
     """
     rows = _good_rows(settings.labels)
-    fit = OmegaConf.merge(compose(), {"survey": settings.survey})
+    fit = OmegaConf.merge(compose(overrides=["segment=sep"]), {"survey": settings.survey})
     entries = [entry for entry in find_entries([settings.data]) if entry.id in rows]
     if not entries:
         raise AutogalError(f"No image of {settings.data} is in the table {settings.labels}, or none was fitted well.",
@@ -85,20 +82,16 @@ def labelled_examples(settings: DictConfig) -> tuple[dict[str, Tensor], dict[str
     pairs = [(cutout, found) for cutout, found in zip(cutouts, segment_all(cutouts, fit.segment), strict=True)
              if Flag.NO_TARGET not in found.flags]
     _log.info("%d of %d images have a good label and a target", len(pairs), len(entries))
-    if len(pairs) < _FEWEST:
-        raise AutogalError(f"Only {len(pairs)} usable images with good labels: {_FEWEST} are needed.",
-                           "Give more images, or train from the simulator (without data=).")
+    check_enough(len(pairs))
     order, crops = cut([cutout for cutout, _ in pairs], [found for _, found in pairs], {}, torch.device("cpu"))
     ids = [pairs[i][0].id for i in order]
     truth = {name: torch.tensor([rows[one][name] for one in ids], dtype=torch.float64) for name in _NEEDED if name not in ("id", "status")}
     found = {"channels": crops.channels, "features": crops.features, "targets": encode(truth, crops), "snr": truth["snr"].float(),
              "radius": crops.radius.float(), "q": truth["q"].float()}
     usable = found["targets"].isfinite().all(1)
-    # by name, so that an image stays on its side when others are added
-    aside = torch.tensor([zlib.crc32(one.encode()) % _ASIDE == 0 for one in ids])
-    if not (usable & aside).any():
-        aside[usable.nonzero()[0]] = True
-    return tuple({name: values[usable & side] for name, values in found.items()} for side in (~aside, aside))
+    found = {name: values[usable] for name, values in found.items()}
+    aside = set_aside([one for one, fine in zip(ids, usable.tolist(), strict=True) if fine])
+    return tuple({name: values[side] for name, values in found.items()} for side in (~aside, aside))
 
 
 def _good_rows(path: str) -> dict[str, dict[str, float]]:

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-__all__ = ["CHANNELS", "STRIDE", "binned", "input_channels"]
+__all__ = ["CHANNELS", "LARGEST", "SMALLEST", "STRIDE", "binned", "binning", "input_channels"]
 
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(distance / 4 px)")  # written in every checkpoint's card
 STRIDE = 32  # px; the network's coarsest features, of which each side must be a multiple
+SMALLEST = 32  # px; on smaller stamps there is nothing for the coarse features to see
+LARGEST = 256  # px; larger stamps are binned: their galaxies are larger too
 
 _RANGE = -20.0, 1e6  # of the signal-to-noise ratio of a pixel; beyond lies damage
 _SCALE = 0.5  # brings the channels near one
@@ -53,6 +55,11 @@ def input_channels(image: Tensor, sigma: Tensor, mask: Tensor, centre: Tensor | 
     y = torch.arange(rows, device=image.device)[:, None] - centre[:, 1, None, None]
     distance = torch.hypot(*torch.broadcast_tensors(x, y)).float()
     return _SCALE * torch.stack([torch.asinh(signal), torch.asinh(signal / 10), torch.asinh(distance / 4)], dim=1)
+
+
+def binning(shape: tuple[int, int]) -> int:
+    """Factor by which a stamp of some shape is binned before the network sees it."""
+    return -(-max(shape) // LARGEST)
 
 
 def binned(image: Tensor, sigma: Tensor, mask: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:

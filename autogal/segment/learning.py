@@ -41,7 +41,7 @@ class SegmenterModule(lightning.LightningModule):
     Notes
     -----
     Batches are `autogal.simulate.batch.SceneBatch` or anything with its ``image``, ``sigma``, ``mask``, ``instances``,
-    ``classes`` and ``truth``.
+    ``classes``, ``centre``, ``light`` and ``findable``, as `autogal.segment.labelled.LabelledBatch`.
     """
 
     def __init__(self, lr: float = 5e-4, weight_decay: float = 0.01, steps: int = 4000, warm_up: int = 100) -> None:
@@ -69,11 +69,8 @@ class SegmenterModule(lightning.LightningModule):
         return total
 
     def validation_step(self, batch: SceneBatch, index: int) -> None:
-        for stamp, sources in enumerate(find_sources(self.network, batch)):
-            # targets that nobody could find say nothing about the network
-            if float(batch.truth["snr"][stamp]) > 20:
-                light = batch.image[stamp] - batch.truth["sky"][stamp]
-                self._stamps.append(score_stamp(sources, batch.instances[stamp], light))
+        columns = zip(find_sources(self.network, batch), batch.instances, batch.light, batch.findable.tolist(), strict=True)
+        self._stamps += [score_stamp(sources, instances, light) for sources, instances, light, findable in columns if findable]
 
     def on_validation_epoch_end(self) -> None:
         measured = summarise(self._stamps)
@@ -88,10 +85,10 @@ class SegmenterModule(lightning.LightningModule):
 @torch.no_grad()
 def find_sources(network: torch.nn.Module, batch: SceneBatch, **choice: float) -> list[Sources]:
     """Sources of every stamp of a batch, by a network in evaluation mode; `choice` goes to `choose_sources`."""
-    stamps = input_channels(batch.image, batch.sigma, batch.mask)
+    stamps = input_channels(batch.image, batch.sigma, batch.mask, batch.centre)
     shape = tuple(batch.image.shape[1:])
-    middle = (shape[1] - 1) / 2, (shape[0] - 1) / 2
-    return [choose_sources(found, middle, shape, **choice) for found in network(list(stamps))]
+    return [choose_sources(found, tuple(centre), shape, **choice)
+            for found, centre in zip(network(list(stamps)), batch.centre.tolist(), strict=True)]
 
 
 def _augmented(batch: SceneBatch) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
@@ -101,8 +98,7 @@ def _augmented(batch: SceneBatch) -> tuple[list[Tensor], list[dict[str, Tensor]]
     # Users' sigma maps hold the sources' own Poisson noise or do not: the network learns to do with both.
     flat = batch.sigma.flatten(1).quantile(0.2, dim=1)[:, None, None]
     sigma = torch.where(torch.rand(count, 1, 1, device=device) < _FLAT_NOISE, flat.clamp(max=batch.sigma), batch.sigma)
-    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device).repeat(count, 1)
-    centre += _ASTRAY * torch.randn(count, 2, device=device) * (torch.rand(count, 1, device=device) < _OFF)
+    centre = batch.centre + _ASTRAY * torch.randn(count, 2, device=device) * (torch.rand(count, 1, device=device) < _OFF)
     inputs = input_channels(batch.image, sigma, batch.mask, centre)
     stamps, truth = [], []
     for stamp, instances, classes in zip(inputs, batch.instances, batch.classes, strict=True):

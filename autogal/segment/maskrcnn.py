@@ -16,7 +16,7 @@ from autogal.flags import Flag
 from autogal.images import estimate_sigma
 from autogal.images.cutout import Cutout
 from autogal.networks.ready import trained
-from autogal.segment.channels import CHANNELS, binned, input_channels
+from autogal.segment.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
 from autogal.segment.detection import prepare_field
 from autogal.segment.detections import Sources, choose_sources
 from autogal.segment.neighbours import grow_neighbours
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 TASK = "segmenter"
 
-_SMALLEST = 32  # px; on smaller stamps there is nothing for the coarse features to see
-_LARGEST = 256  # px; larger stamps are binned: their galaxies are larger too
 _PIXELS = {"cpu": 2**18, "cuda": 2**23}  # at a time
 _LEVEL = 1.0  # light at the edge of the network's masks, in units of the pixel noise: what it learnt them to be
 
@@ -64,13 +62,13 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
     """
     device = torch.device(device)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    small = [i for i, cutout in enumerate(cutouts) if min(cutout.shape) < _SMALLEST]
+    small = [i for i, cutout in enumerate(cutouts) if min(cutout.shape) < SMALLEST]
     for i in sorted(set(range(len(cutouts))).difference(small)):
         groups[cutouts[i].shape].append(i)
-    found: dict[int, Segmentation] = {i: _fall_back(cutouts[i], settings, f"smaller than {_SMALLEST} px") for i in small}
+    found: dict[int, Segmentation] = {i: _fall_back(cutouts[i], settings, f"smaller than {SMALLEST} px") for i in small}
     for shape, members in groups.items():
         network = load_network(settings, min(shape), device)
-        at_once = max(1, _PIXELS.get(device.type, 2**22) // min(shape[0] * shape[1], _LARGEST**2))
+        at_once = max(1, _PIXELS.get(device.type, 2**22) // min(shape[0] * shape[1], LARGEST**2))
         for first in range(0, len(members), at_once):
             chunk = members[first : first + at_once]
             for i, sources in zip(chunk, _detect([cutouts[i] for i in chunk], network, settings, device), strict=True):
@@ -92,7 +90,7 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
     sigmas = torch.from_numpy(np.stack([np.asarray(_sigma(cutout), np.float64) for cutout in cutouts]))
     masks = torch.from_numpy(np.stack([cutout.mask for cutout in cutouts]))
     centres = torch.tensor([wanted_position(cutout) for cutout in cutouts], dtype=torch.float32)
-    factor = -(-max(images.shape[1:]) // _LARGEST)
+    factor = binning(images.shape[1:])
     parts = [part.to(device) for part in (images, sigmas, masks)]
     if factor > 1:
         parts = binned(*parts, factor)

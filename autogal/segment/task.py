@@ -8,6 +8,7 @@ from torch.utils.data import IterableDataset
 from autogal.errors import AutogalError
 from autogal.networks.task import Task
 from autogal.segment.channels import CHANNELS
+from autogal.segment.labelled import Labelled, LabelledBatch, labelled_stamps, validation_batches
 from autogal.segment.learning import SegmenterModule
 from autogal.segment.network import CLASSES, VERSION
 from autogal.simulate.source import SceneDataset, SceneSource
@@ -22,19 +23,19 @@ _SHOWN = ("val/found", "val/iou", "val/neighbours", "val/covered", "val/false")
 
 
 def segmenter_task(settings: DictConfig) -> Task:
-    """The training of the segmentation network from the simulator.
+    """The training of the segmentation network, from the simulator or from ``settings.data``.
 
     Parameters
     ----------
     settings : DictConfig
         From ``conf/train.yaml``.
     """
-    if settings.data is not None:
-        raise AutogalError("The segmenter is trained from the simulator only.", "Leave data= out.")
     network = settings.network
+    module = SegmenterModule(network.lr, network.weight_decay, network.steps, network.warm_up)
+    if settings.data is not None:
+        return _labelled_task(settings, module)
     name = "general" if settings.survey.name == "none" else settings.survey.name
     size = settings.size or _SIZE
-    module = SegmenterModule(network.lr, network.weight_decay, network.steps, network.warm_up)
 
     def examples(first: int, rank: int, world: int) -> IterableDataset:
         source = SceneSource(name, (size, size), seed=settings.seed)
@@ -47,3 +48,19 @@ def segmenter_task(settings: DictConfig) -> Task:
 
     return Task("segmenter", module, CARD, examples, validation, "val/quality", "max", _SHOWN,
                 {"simulator": name, "stamp sizes": [size]})
+
+
+def _labelled_task(settings: DictConfig, module: SegmenterModule) -> Task:
+    if settings.labels is None:
+        raise AutogalError("data= is given without labels=.", "Give labels=sep, or a folder of label images, as labels=my_labels/.")
+    batch = settings.network.batch
+    training, aside = labelled_stamps(settings)
+
+    def examples(first: int, rank: int, world: int) -> Labelled:
+        return Labelled(training, batch, first, rank, world, settings.seed)
+
+    def validation(rank: int, world: int) -> list[LabelledBatch]:
+        return validation_batches(aside, batch, rank, world)
+
+    return Task("segmenter", module, CARD, examples, validation, "val/quality", "max", _SHOWN,
+                {"images": len(training), "labels": settings.labels})

@@ -9,6 +9,8 @@ from torch import Tensor
 
 __all__ = ["SceneBatch"]
 
+_FINDABLE = 20.0  # S/N; fainter targets say nothing about a network
+
 
 @dataclass(slots=True)
 class SceneBatch:
@@ -48,6 +50,22 @@ class SceneBatch:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @property
+    def centre(self) -> Tensor:
+        """Where the targets are expected: the middle of the stamp, x and y [B, 2]."""
+        height, width = self.image.shape[1:]
+        return self.image.new_tensor([(width - 1) / 2, (height - 1) / 2]).repeat(len(self), 1)
+
+    @property
+    def light(self) -> Tensor:
+        """Image less its sky, [B, H, W]."""
+        return self.image - self.truth["sky"][:, None, None]
+
+    @property
+    def findable(self) -> Tensor:
+        """Targets bright enough that a network must find them, [B] bool."""
+        return self.truth["snr"] > _FINDABLE
 
     def to(self, device: torch.device | str) -> SceneBatch:
         """The same batch on another device."""

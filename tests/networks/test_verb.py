@@ -18,6 +18,10 @@ SMALL = ["network.steps=2", "network.batch=4", "network.validate_every=2", "netw
     (["initialiser", "survey=nowhere"], "no survey called nowhere"),
     (["initialiser", "size=8"], "size=8"),
     (["initialiser", "data=nowhere"], "without labels="),
+    (["segmenter", "data=nowhere"], "without labels="),
+    (["segmenter", "data=nowhere", "labels=sep"], "does not exist"),
+    (["segmenter", "data=nowhere", "labels=sextractor"], "neither sep nor a folder"),
+    (["initialiser", "data=nowhere", "labels=sep"], "labels sep cannot be read"),
     (["initialiser", "image.fits"], "takes no path"),
 ])
 def test_what_cannot_be_trained(words, what, capsys, tmp_path, monkeypatch):
@@ -25,6 +29,21 @@ def test_what_cannot_be_trained(words, what, capsys, tmp_path, monkeypatch):
     assert main(["train", *words]) == 2
     said = capsys.readouterr().err
     assert what in said and len(said.strip().splitlines()) == 2
+
+
+def test_the_segmenter_learns_from_own_images(tmp_path, capsys, monkeypatch):
+    """Labels by sep, a second run that goes on where the first ended, and labels of one's own."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "survey=sdss", "n=24", "size=64", "out=scenes"]) == 0
+    words = ["train", "segmenter", "data=scenes/manifest.csv", "out=net", *SMALL]
+    assert main([*words, "labels=sep"]) == 0
+    card = json.loads((tmp_path / "net" / "segmenter-general.json").read_text())
+    assert 16 <= card["trained_on"]["images"] < 24 and card["trained_on"]["labels"] == "sep" and "quality" in card["metrics"]
+    assert main([*words, "labels=sep", "resume=true", "network.steps=4"]) == 0
+    assert json.loads((tmp_path / "net" / "segmenter-general.json").read_text())["trained_on"]["steps"] == 4
+    assert "step 4 of 4" in capsys.readouterr().out
+    assert main([*words, "labels=scenes", "out=other"]) == 0
+    assert json.loads((tmp_path / "other" / "segmenter-general.json").read_text())["trained_on"]["labels"] == "scenes"
 
 
 def test_help(capsys):

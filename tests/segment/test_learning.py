@@ -17,7 +17,8 @@ def batch(shape=(64, 64), empty=False):
     image = torch.randn(2, *shape, generator=generator) + 30 * instances.any(0)
     kept = instances[:0] if empty else instances
     return SimpleNamespace(image=image, sigma=torch.ones(2, *shape), mask=torch.zeros(2, *shape, dtype=torch.bool),
-                           truth={"snr": torch.tensor([100.0, 5.0]), "sky": torch.zeros(2)}, instances=[instances, kept],
+                           light=image, findable=torch.tensor([True, False]), instances=[instances, kept],
+                           centre=torch.tensor([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]]).repeat(2, 1),
                            classes=[torch.tensor([2, 1]), torch.tensor([2, 1])[: len(kept)]])
 
 
