@@ -152,7 +152,11 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
     values = torch.from_numpy(start[places]).to(how.device)
     values[:, START.index("sky")] = 0.0  # the start's sky is the pedestal already taken off
     zeropoint = torch.tensor([c.zeropoint for c in chosen], dtype=torch.float64, device=how.device) - 2.5 * torch.log10(stamps.scale)
-    starts = [model.free(values, zeropoint)] if len(model.components) == 1 else _split(values, stamps, zeropoint, how, hold_sky)
+    if len(model.components) == 1:
+        own = values[:, [START.index(name) for name in model.parameters]]  # a profile without an index takes none
+        starts = [model.free(own, zeropoint)]
+    else:
+        starts = _split(values, stamps, zeropoint, how, hold_sky)
     outcome, endless = fit_bucket(model, stamps, starts, how.solver, how.threads, hold_sky)
     _write(places, cutouts, how, stamps, outcome, zeropoint, fitted)
     if hold_sky:

@@ -129,6 +129,14 @@ def test_a_far_start_finds_the_same_minimum(mixed, together):
     assert np.abs((a[:, :8] - b[:, :8]) / b[:, 8:]).max() < 0.05
 
 
+@pytest.mark.parametrize("model", ["exponential", "devaucouleurs"])
+def test_a_profile_without_an_index_starts_where_it_is_told(model, mixed):
+    some = mixed.rows([0, 1])
+    table = fit(some, model=model, solver={"max_iterations": 1}).table  # no step is taken
+    for name in ("x", "y", "r_eff", "q", "pa"):
+        assert np.asarray(table[name]) == pytest.approx(some.start[name] % (180 if name == "pa" else np.inf), rel=1e-6)
+
+
 def test_sky_level_and_units_change_nothing_else(mixed, together):
     # a sky of 10,000 is beyond the digits of float32 unless it is taken off first
     some = mixed.rows([0, 1, 2, 3])
