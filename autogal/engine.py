@@ -23,6 +23,7 @@ from autogal.model.model import Model
 from autogal.model.stamps import Stamps, buckets, usable_pixels
 from autogal.model.starts import component_starts
 from autogal.solvers import Outcome, Solver, Status
+from autogal.stopwatch import Stopwatch
 from autogal.uncertainty import covariance
 
 __all__ = ["START", "fit_cutouts"]
@@ -41,7 +42,7 @@ _SKY_ASTRAY = 0.2  # of the noise of a pixel
 _WORST_ANGLE = 180 / math.sqrt(12)
 
 
-def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig) -> Fitted:
+def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig, watch: Stopwatch | None = None) -> Fitted:
     """Fit every cutout that can be fitted.
 
     Parameters
@@ -53,6 +54,8 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         start from its fit.
     settings : DictConfig
         The nodes ``model``, ``solver``, ``uncertainty``, ``device``, ``dtype`` and ``threads``.
+    watch : Stopwatch, optional
+        Gets the time spent to gather the stamps, to fit them, and to measure errors and raise flags.
 
     Returns
     -------
@@ -61,10 +64,11 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     """
     model, solver, device = choose_model(settings.model), choose_solver(settings.solver), choose_device(settings.device)
     fitted = Fitted.empty(len(cutouts), model.parameters)
-    ready = [i for i in range(len(cutouts)) if _ready(cutouts[i], start[i], model.size, fitted, i)]
+    ready = [i for i, begun in enumerate(np.isfinite(start).all(axis=1).tolist()) if _ready(i, cutouts[i], begun, model.size, fitted)]
     with _one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
-        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads)
+        watch = Stopwatch() if watch is None else watch
+        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads, watch)
         for places in buckets([cutouts[i] for i in ready]).values():
             _fit_bucket([ready[p] for p in places], cutouts, start, how, fitted)
     _withdraw(cutouts, fitted)
@@ -79,19 +83,24 @@ def _withdraw(cutouts: Sequence[Cutout], fitted: Fitted) -> None:
         fitted.status[i], fitted.flags[i] = "skipped", Flag.NO_TARGET | Flag.LOW_SN
 
 
-def _ready(cutout: Cutout, start: np.ndarray, size: int, fitted: Fitted, i: int) -> bool:
-    """Whether a cutout can be fitted; if not, its row says why."""
+def _ready(i: int, cutout: Cutout, begun: bool, size: int, fitted: Fitted) -> bool:
+    """Whether a cutout is worth gathering; if not, its row says why."""
     if cutout.error is not None:
         fitted.status[i] = "failed"
         fitted.flags[i] |= Flag.BAD_INPUT
-        return False
-    usable = int(np.count_nonzero(usable_pixels(cutout)))
+    elif not begun:
+        _enough(i, cutout, np.count_nonzero(usable_pixels(cutout)), size, fitted)
+    return cutout.error is None and begun
+
+
+def _enough(i: int, cutout: Cutout, usable: int, size: int, fitted: Fitted) -> bool:
+    """Whether so many usable pixels are enough for `size` parameters; if not, its row says so."""
     fitted.dof[i] = usable - size
-    if usable <= 2 * size:
+    enough = usable > 2 * size
+    if not enough and not fitted.flags[i] & Flag.FEW_PIXELS:
         cutout.notes.append(f"Only {usable} usable pixels for {size} parameters.")
         fitted.flags[i] |= Flag.FEW_PIXELS
-        return False
-    return bool(np.isfinite(start).all())
+    return enough
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,7 @@ class _How:
     device: torch.device
     dtype: torch.dtype
     threads: int
+    watch: Stopwatch
 
 
 def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: _How, fitted: Fitted, hold_sky: bool = False) -> None:
@@ -131,44 +141,50 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
         _fit_bucket(list(again), cutouts, held, how, fitted, hold_sky=True)
 
 
-def _sky_astray(cutout: Cutout, values: np.ndarray, reduced: float, how: _How) -> float | None:
-    """Level of the sky around a galaxy whose fitted sky is not it, because the model is no good; None where all is well.
-
-    Where no Sersic profile fits, the centre's many sigmas outvote the outskirts, and the sky takes up the mismatch.
-    """
-    i_sky = how.model.parameters.index("sky")
-    if reduced < _POOR_CHI2 or np.count_nonzero(cutout.mask) > 0.5 * cutout.mask.size:
-        return None
-    if leaves_frame(how.model.parameters, values[None], [cutout])[0]:
-        return None  # no outskirts to see the sky in
-    level, scatter = sky_statistics(cutout.image, cutout.mask)
-    return level if abs(values[i_sky] - level) > _SKY_ASTRAY * scatter else None
-
-
 def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: bool) -> dict[int, float]:
     """Fit the cutouts of one bucket and write their rows; gives the places of those whose sky must be held, and at what."""
-    chosen, model = [cutouts[i] for i in places], how.model
-    stamps = Stamps.from_cutouts(chosen, start[places][:, START.index("sky")], how.device, how.dtype)
-    values = torch.from_numpy(start[places]).to(how.device)
-    values[:, START.index("sky")] = 0.0  # the start's sky is the pedestal already taken off
-    zeropoint = torch.tensor([c.zeropoint for c in chosen], dtype=torch.float64, device=how.device) - 2.5 * torch.log10(stamps.scale)
-    if len(model.components) == 1:
-        own = values[:, [START.index(name) for name in model.parameters]]  # a profile without an index takes none
-        starts = [model.free(own, zeropoint)]
-    else:
-        starts = _split(values, stamps, zeropoint, how, hold_sky)
-    outcome, endless = fit_bucket(model, stamps, starts, how.solver, how.threads, hold_sky)
-    _write(places, cutouts, how, stamps, outcome, zeropoint, fitted)
-    if hold_sky:
-        return {}
+    i_sky = START.index("sky")
+    with how.watch.time("gather"):
+        stamps = Stamps.from_cutouts([cutouts[i] for i in places], start[places][:, i_sky], how.device, how.dtype)
+        kept = [row for row, (i, usable) in enumerate(zip(places, stamps.usable.tolist())) if _enough(i, cutouts[i], usable, how.model.size, fitted)]
+        if len(kept) < len(places):
+            places, stamps = [places[row] for row in kept], stamps.select(torch.tensor(kept, dtype=torch.long, device=how.device))
+        if not places:
+            return {}
+    with how.watch.time("fit"):
+        values = torch.from_numpy(start[places]).to(how.device)
+        values[:, i_sky] = 0.0  # the start's sky is the pedestal already taken off
+        zeropoint = torch.tensor([cutouts[i].zeropoint for i in places], dtype=torch.float64, device=how.device) - 2.5 * torch.log10(stamps.scale)
+        if len(how.model.components) == 1:
+            own = values[:, [START.index(name) for name in how.model.parameters]]  # a profile without an index takes none
+            starts = [how.model.free(own, zeropoint)]
+        else:
+            starts = _split(values, stamps, zeropoint, how, hold_sky)
+        outcome, endless = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky)
+        endless = endless.cpu().numpy()
+    with how.watch.time("measure"):
+        rows = np.array(places)
+        _write(rows, cutouts, how, stamps, outcome, zeropoint, fitted)
+        return {} if hold_sky else _astray(rows, cutouts, endless, how.model.parameters, fitted)
+
+
+def _astray(rows: np.ndarray, cutouts, endless: np.ndarray, parameters: tuple[str, ...], fitted: Fitted) -> dict[int, float]:
+    """Places of the galaxies whose fitted sky is not the one around them, and the level measured there.
+
+    A galaxy that grows without end sinks the sky. Where no Sersic profile fits, the centre's many sigmas outvote the
+    outskirts, and the sky takes up the mismatch.
+    """
+    poor = np.isfinite(fitted.chi2[rows]) & ~(fitted.chi2[rows] / fitted.dof[rows] < _POOR_CHI2)
+    cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
+    poor[poor] = ~cut  # no outskirts to see the sky in
     again = {}
-    for i, grew in zip(places, endless.tolist()):
-        if grew:
-            again[i] = sky_statistics(cutouts[i].image, cutouts[i].mask)[0]
-        elif np.isfinite(fitted.chi2[i]):
-            level = _sky_astray(cutouts[i], fitted.values[i], fitted.chi2[i] / fitted.dof[i], how)
-            if level is not None:
-                again[i] = level
+    for row in np.flatnonzero(poor | endless).tolist():
+        i = int(rows[row])
+        if not endless[row] and np.count_nonzero(cutouts[i].mask) > 0.5 * cutouts[i].mask.size:
+            continue
+        level, scatter = sky_statistics(cutouts[i].image, cutouts[i].mask)
+        if endless[row] or abs(fitted.values[i, parameters.index("sky")] - level) > _SKY_ASTRAY * scatter:
+            again[i] = level
     return again
 
 
@@ -181,7 +197,7 @@ def _split(values: Tensor, stamps: Stamps, zeropoint: Tensor, how: _How, hold_sk
     return component_starts(how.model, torch.where(usable[:, None], fitted, values), zeropoint)
 
 
-def _write(places, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoint, fitted: Fitted) -> None:
+def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoint, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
     model = how.model
     values, jacobian = model.values(outcome.theta, zeropoint), model.values_jacobian(outcome.theta)
@@ -202,33 +218,34 @@ def _write(places, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoi
     at_bound = outcome.at_bound[:, :-1].any(-1) | thinnest.any(-1)
     fluxes = list(model.linear[:-1])
     light = outcome.theta[:, fluxes]
-    snr = torch.einsum("bi,bij,bj->b", light, outcome.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt().cpu().numpy()
+    snr = torch.einsum("bi,bij,bj->b", light, outcome.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
 
-    status = outcome.status.tolist()
-    chi2 = outcome.chi2.cpu().numpy()
-    columns = (values.cpu().numpy(), matrix.cpu().numpy(), at_bound.tolist(), singular.tolist(), outcome.n_iter.tolist())
-    for row, (i, value, cov, bound, flat, n_iter) in enumerate(zip(places, *columns)):
-        fitted.n_iter[i] += n_iter
-        if status[row] == Status.FAILED or not np.isfinite(value).all():
-            fitted.status[i] = "failed"
-            fitted.flags[i] |= Flag.NOT_CONVERGED
-            cutouts[i].notes.append("The model could not be evaluated at the starting values.")
-            continue
-        converged = status[row] == Status.CONVERGED
-        fitted.status[i] = "converged" if converged else "not_converged"
-        fitted.values[i], fitted.chi2[i], fitted.snr[i] = value, chi2[row], snr[row]
-        reduced = chi2[row] / fitted.dof[i]
-        if how.uncertainty.name != "none":
-            rescale = max(1.0, reduced) if how.uncertainty.get("scale_by_chi2") else 1.0
-            fitted.covariance[i] = cov * rescale
-        height, width = cutouts[i].shape
-        outside = not (-0.5 <= value[0] <= width - 0.5 and -0.5 <= value[1] <= height - 0.5)
-        # bright galaxies are never Sersic profiles to within the noise: poor is what misses a good part of the light
-        missed = math.sqrt(max(chi2[row] - fitted.dof[i], 0.0)) > _POOR_SHARE * snr[row]
-        poor = missed and reduced > max(_POOR_CHI2, 1 + 5 * math.sqrt(2 / fitted.dof[i]))
-        for flag, raised in ((Flag.NOT_CONVERGED, not converged), (Flag.AT_BOUND, bound), (Flag.SINGULAR_COVARIANCE, flat),
-                             (Flag.LOW_SN, snr[row] < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, outside)):
-            fitted.flags[i] |= flag if raised else 0
+    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, outcome.status, outcome.n_iter)
+    values, matrix, at_bound, singular, snr, chi2, status, n_iter = (column.cpu().numpy() for column in columns)
+    fitted.n_iter[rows] += n_iter
+    measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
+    for i in rows[~measured].tolist():
+        fitted.status[i] = "failed"
+        fitted.flags[i] |= Flag.NOT_CONVERGED
+        cutouts[i].notes.append("The model could not be evaluated at the starting values.")
+    rows, values, matrix, at_bound, singular, snr, chi2 = (v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2))
+    converged = status[measured] == Status.CONVERGED
+    for i, done in zip(rows.tolist(), converged.tolist()):
+        fitted.status[i] = "converged" if done else "not_converged"
+    fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr
+    dof = fitted.dof[rows]
+    reduced = chi2 / dof
+    if how.uncertainty.name != "none":
+        scaled = how.uncertainty.get("scale_by_chi2")
+        fitted.covariance[rows] = matrix * np.fmax(1.0, reduced)[:, None, None] if scaled else matrix
+    x, y, (height, width) = values[:, 0], values[:, 1], np.array([cutouts[i].shape for i in rows]).reshape(-1, 2).T
+    inside = (-0.5 <= x) & (x <= width - 0.5) & (-0.5 <= y) & (y <= height - 0.5)
+    # bright galaxies are never Sersic profiles to within the noise: poor is what misses a good part of the light
+    missed = np.sqrt(np.maximum(chi2 - dof, 0.0)) > _POOR_SHARE * snr
+    poor = missed & (reduced > np.maximum(_POOR_CHI2, 1 + 5 * np.sqrt(2 / dof)))
+    for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
+                         (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
+        fitted.flags[rows[raised]] |= flag
 
 
 @contextmanager

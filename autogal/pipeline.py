@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,7 @@ from autogal.results import (
     write_object_fits,
 )
 from autogal.segment import segment_all, wanted_position
+from autogal.stopwatch import Stopwatch
 
 __all__ = ["BLOCK", "fit_cutouts", "run"]
 
@@ -37,19 +37,6 @@ _log = logging.getLogger(__name__)
 
 #: Cutouts that are read, fitted and written together, by kind of device
 BLOCK = {"cpu": 512, "cuda": 4096}
-
-
-class Stopwatch(dict):
-    """Seconds by stage."""
-
-    @contextmanager
-    def time(self, stage: str):
-        """Add the time of a with-block to `stage`."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self[stage] = self.get(stage, 0.0) + time.perf_counter() - begin
 
 
 def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
@@ -72,8 +59,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     watch = Stopwatch()
     start, flags = _prepare(cutouts, settings, watch)
     parts, origin = _windows(cutouts, start)
-    with watch.time("fit"):
-        fitted = fit_starts(parts, start - _moved(START, origin), settings)
+    fitted = fit_starts(parts, start - _moved(START, origin), settings, watch)
     fitted.values += _moved(fitted.parameters, origin)
     fitted.flags |= flags
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE

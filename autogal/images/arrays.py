@@ -19,6 +19,8 @@ from autogal.images.options import Options
 from autogal.images.paths import find_entries
 from autogal.images.prepare import attach_psf, prepare
 from autogal.images.psf import prepare_psf
+from autogal.images.psf_stack import normalise_sound
+from autogal.images.stack import Pixels, check_pixels, uniform
 
 __all__ = ["from_arrays"]
 
@@ -68,29 +70,33 @@ def from_arrays(
     options = Options.from_settings(settings)
     items, ids = _items(images, ids)
     number = len(items)
-    companions = {
-        kind: _each(getattr(options, kind) if value is None else value, number, what)
-        for kind, value, what in (("sigma", sigma, "sigma maps"), ("mask", mask, "masks"), ("psf", psf, "PSFs"))
-    }
+    planes = {kind: getattr(options, kind) if value is None else value for kind, value in (("sigma", sigma), ("mask", mask), ("psf", psf))}
+    companions = {kind: _each(planes[kind], number, what) for kind, what in (("sigma", "sigma maps"), ("mask", "masks"), ("psf", "PSFs"))}
     facts = {
         name: _each(value, number, f"values of {name}")
         for name, value in (("zeropoint", zeropoint), ("pixel_scale", pixel_scale), ("gain", gain), ("saturation", saturation))
     }
     starts = _starts(start, number)
-    known: dict[tuple[str, int], object] = {}  # what several objects share is read and prepared once
+    stacks = {kind: uniform(planes[kind], values) for kind, values in companions.items()}
+    known = _sound_psfs(stacks["psf"], companions["psf"])  # what several objects share is read and prepared once
+    pixels, stack = [None] * number, uniform(images, items)
+    if stack is not None and stacks["sigma"] is not None and (planes["mask"] is None or stacks["mask"] is not None):
+        pixels = check_pixels(stack, stacks["sigma"], stacks["mask"], options.dtype)
+    chosen: dict[tuple, Options] = {}
 
     cutouts = []
     for i, (item, id) in enumerate(zip(items, unique_ids(ids))):
         try:
-            own = {name: float(values[i]) for name, values in facts.items() if values[i] is not None}
+            own = tuple((name, float(values[i])) for name, values in facts.items() if values[i] is not None)
             given = {kind: _companion(kind, values[i], known, options.psf_oversample) for kind, values in companions.items()}
         except (AutogalError, TypeError, ValueError) as error:
             cutout = Cutout.failed(id, error.what if isinstance(error, AutogalError) else f"{error}.", start=starts[i])
             if number > 1 and all(_all_same(values) for values in (*companions.values(), *facts.values())):
                 raise  # every object would fail for the same reason
         else:
-            mine = dataclasses.replace(options, sigma=None, mask=None, psf=None, **own)
-            cutout = _cutout(id, item, given, starts[i], mine)
+            if own not in chosen:
+                chosen[own] = dataclasses.replace(options, sigma=None, mask=None, psf=None, **dict(own))
+            cutout = _cutout(id, item, given, starts[i], chosen[own], pixels[i])
         if id != ids[i]:
             cutout.notes.append(f"The id {ids[i]} came before; this row is {id}.")
         report(cutout)
@@ -98,10 +104,10 @@ def from_arrays(
     return cutouts
 
 
-def _cutout(id: str, item, given: dict, start: dict | None, options: Options) -> Cutout:
+def _cutout(id: str, item, given: dict, start: dict | None, options: Options, pixels: Pixels | None) -> Cutout:
     if isinstance(item, Entry):
         return load_entry(dataclasses.replace(item, id=id, start=start or item.start), options, given)
-    cutout = prepare(id, item, given["sigma"], given["mask"], options=options, start=start)
+    cutout = prepare(id, item, given["sigma"], given["mask"], options=options, start=start, pixels=pixels)
     if cutout.error is None:
         attach_psf(cutout, given["psf"], options.survey)
     return cutout
@@ -168,6 +174,13 @@ def _companion(kind: str, value, known: dict, oversample: int):
     return known[key]
 
 
+def _sound_psfs(stack, values: list) -> dict[tuple[str, int], object]:
+    """PSFs that need only be normalised, by the key of `_companion`."""
+    if stack is None or values[0] is values[-1]:  # one for all is prepared once
+        return {}
+    return {("psf", id(value)): psf for value, psf in zip(values, normalise_sound(stack)) if psf is not None}
+
+
 def _starts(start, number: int) -> list[dict[str, float] | None]:
     if start is None:
         return [None] * number
@@ -175,7 +188,7 @@ def _starts(start, number: int) -> list[dict[str, float] | None]:
         rows = list(start)
     else:  # a table, or a mapping of columns
         names = start.colnames if isinstance(start, Table) else list(start)
-        columns = {name: np.ma.atleast_1d(start[name]) for name in names if name in START}
+        columns = {name: _cells(start[name]) for name in names if name in START}
         lengths = {len(column) for column in columns.values()}
         if len(lengths) != 1:
             reason = "columns of different lengths" if lengths else f"none of the columns {', '.join(START)}"
@@ -184,3 +197,11 @@ def _starts(start, number: int) -> list[dict[str, float] | None]:
     if len(rows) != number:
         raise AutogalError(f"There are {number} images, but {len(rows)} rows of starting values.", "Give one row each.")
     return [start_values(row) or None for row in rows]
+
+
+def _cells(column) -> list:
+    """The cells of a column, the masked ones None; numbers as Python's own, which are read in a tenth of the time."""
+    column = np.ma.atleast_1d(column)
+    if column.ndim > 1 or column.dtype.kind not in "iuf":
+        return list(column)
+    return [None if masked else value for value, masked in zip(np.asarray(column.data).tolist(), np.ma.getmaskarray(column).tolist())]

@@ -14,6 +14,7 @@ from autogal.images.facts import Facts
 from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma
 from autogal.images.options import Options
+from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
 
 __all__ = ["attach_psf", "prepare"]
@@ -39,6 +40,7 @@ def prepare(
     start: dict[str, float] | None = None,
     path: str | None = None,
     notes: list[str] | None = None,
+    pixels: Pixels | None = None,
 ) -> Cutout:
     """Check one object's arrays and complete its facts. The PSF follows by :func:`attach_psf`.
 
@@ -60,6 +62,8 @@ def prepare(
     start : dict, optional
     path : str, optional
     notes : list of str, optional
+    pixels : Pixels, optional
+        `image`, `sigma` and `mask` put together by :func:`autogal.images.stack.check_pixels`, which saves time.
 
     Returns
     -------
@@ -75,6 +79,9 @@ def prepare(
     )  # fmt: skip
     try:
         _calibrate(cutout, facts, options)
+        if pixels is not None and _sound(pixels, cutout.saturation):
+            cutout.image, cutout.sigma, cutout.mask = pixels.image, pixels.sigma, pixels.mask
+            return cutout
         _pixels(cutout, image, mask, options)
         if sigma is not None:
             cutout.sigma = _sigma(sigma, cutout)
@@ -171,6 +178,12 @@ def _plane(array, what: str) -> np.ndarray:
         kind = "a cube" if array.ndim > 2 else "not two-dimensional"
         raise AutogalError(f"The {what} is {kind}: its shape is {array.shape}.")
     return array
+
+
+def _sound(pixels: Pixels, saturation: float | None) -> bool:
+    """Whether the checks of single objects would leave them as they are."""
+    clear = pixels.repeats < _PLATEAU if saturation is None else pixels.top < saturation
+    return clear and min(pixels.image.shape) >= _SMALLEST
 
 
 def _pixels(cutout: Cutout, image, mask, options: Options) -> None:

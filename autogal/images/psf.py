@@ -6,16 +6,20 @@ import numpy as np
 
 from autogal.errors import AutogalError
 
-__all__ = ["fwhm", "prepare_psf"]
+__all__ = ["NEGATIVE_LIGHT", "OFF_CENTRE", "PEDESTAL", "PEDESTAL_LIGHT", "SMALLEST_FOR_PEDESTAL", "core_width", "corners", "fwhm",
+           "prepare_psf", "sum_note"]
 
 # A border brighter than this fraction of the peak, and as bright in the corners as elsewhere, is an
 # added constant (as the soft bias of 1000 of SDSS psField images), not the wings of a star.
-_PEDESTAL = 0.01
+PEDESTAL = 0.01
+SMALLEST_FOR_PEDESTAL = 7  # pixels a side; a smaller stamp has no corners without light
 _FLAT = 0.7
 # A constant below that is left alone, but worth a word where it would hold this part of the light.
-_PEDESTAL_LIGHT = 0.1
+PEDESTAL_LIGHT = 0.1
 # More negative than positive light than this: noise, not a star.
-_NEGATIVE_LIGHT = 0.5
+NEGATIVE_LIGHT = 0.5
+# Pixels from the middle to the core above which fitted positions are off by as much as is worth a word.
+OFF_CENTRE = 0.3
 # A FWHM, in pixels, below which a shift by half a pixel errs by more than 1e-3 of a galaxy's peak.
 _WELL_SAMPLED = 2.6
 # No frequency is raised by more than this when the light that folded on to it is put right: the rest is noise.
@@ -59,12 +63,14 @@ def prepare_psf(array: np.ndarray, oversample: int = 1) -> tuple[np.ndarray, lis
     total, negative = psf.sum(), -psf[psf < 0].sum()
     if not total > 0:
         raise _refused(f"its sum is {total:.4g}, not positive")
-    if negative > _NEGATIVE_LIGHT * psf[psf > 0].sum():
+    if negative > NEGATIVE_LIGHT * psf[psf > 0].sum():
         raise _refused("its negative pixels hold more than half as much as the positive ones: it is noise")
-    original = np.asarray(array, dtype=np.float64).sum()
-    if abs(original - 1.0) > 1e-3:
-        notes.append(f"PSF sum {original:.6g} normalised to 1.")
-    return psf / total, notes
+    return psf / total, notes + sum_note(np.asarray(array, dtype=np.float64).sum())
+
+
+def sum_note(total: float) -> list[str]:
+    """What to say of a PSF's sum; nothing where it is 1 already."""
+    return [f"PSF sum {total:.6g} normalised to 1."] if abs(total - 1.0) > 1e-3 else []
 
 
 def _refused(reason: str) -> AutogalError:
@@ -93,22 +99,27 @@ def _checked(array) -> np.ndarray:
 
 
 def _without_pedestal(psf: np.ndarray, notes: list[str]) -> np.ndarray:
-    if min(psf.shape) < 7:
+    if min(psf.shape) < SMALLEST_FOR_PEDESTAL:
         return psf
     border = np.median(np.concatenate([psf[0], psf[-1], psf[1:-1, 0], psf[1:-1, -1]]))
-    side = max(1, min(psf.shape) // 10)
-    rows, columns = np.r_[:side, -side:0], np.r_[:side, -side:0]
-    corners = np.median(psf[np.ix_(rows, columns)])
-    flat = abs(corners) >= _FLAT * abs(border) and corners * border > 0
+    below = np.median(psf[corners(psf.shape)])
+    flat = abs(below) >= _FLAT * abs(border) and below * border > 0
     if not flat:
         return psf
-    if min(abs(corners), abs(border)) > _PEDESTAL * (psf.max() - corners):
-        notes.append(f"PSF had a constant of {corners:.4g} under it ({corners / psf.max():.1%} of its peak): subtracted.")
-        return psf - corners
-    light = corners * psf.size / psf.sum()
-    if abs(light) > _PEDESTAL_LIGHT:
-        notes.append(f"PSF may have a constant of {corners:.4g} under it, {light:.0%} of its light: left as it is.")
+    if min(abs(below), abs(border)) > PEDESTAL * (psf.max() - below):
+        notes.append(f"PSF had a constant of {below:.4g} under it ({below / psf.max():.1%} of its peak): subtracted.")
+        return psf - below
+    light = below * psf.size / psf.sum()
+    if abs(light) > PEDESTAL_LIGHT:
+        notes.append(f"PSF may have a constant of {below:.4g} under it, {light:.0%} of its light: left as it is.")
     return psf
+
+
+def corners(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the four corners of a stamp, a tenth of its side each."""
+    side = max(1, min(shape) // 10)
+    ends = np.r_[:side, -side:0]
+    return np.ix_(ends, ends)
 
 
 def _odd_and_centred(psf: np.ndarray, oversample: int, notes: list[str]) -> np.ndarray:
@@ -140,7 +151,7 @@ def _odd_and_centred(psf: np.ndarray, oversample: int, notes: list[str]) -> np.n
     centred[into] = psf[out_of]
 
     left = (core + shift + np.where(between, 0.5, 0.0) - odd // 2) / oversample
-    if np.abs(left).max() > 0.3:
+    if np.abs(left).max() > OFF_CENTRE:
         notes.append(
             f"PSF core lies {left[1]:+.2f}, {left[0]:+.2f} pixel (x, y) from its middle: fitted positions are off by as much."
         )
@@ -170,8 +181,7 @@ def _peak(psf: np.ndarray) -> np.ndarray:
 
 def _core_centroid(psf: np.ndarray, peak: np.ndarray) -> np.ndarray:
     """Row and column of the core, by a centroid under a Gaussian window that follows it."""
-    bright = np.count_nonzero(psf > psf[tuple(peak)] / 2)
-    sigma = max(1.0, 2 * np.sqrt(bright / np.pi) / 2.355)
+    sigma = float(core_width(np.count_nonzero(psf > psf[tuple(peak)] / 2)))
     # Beyond four sigma the window is zero: cut there, the rest only costs time.
     start = np.maximum(peak - int(4 * sigma + 2), 0)
     core_light = psf[tuple(slice(s, p + int(4 * sigma + 3)) for s, p in zip(start, peak))]
@@ -200,6 +210,11 @@ def _summit(psf: np.ndarray, peak: np.ndarray) -> np.ndarray:
             before, at, after = np.log(line)
             summit[axis] += 0.5 * (before - after) / (before - 2 * at + after)
     return summit
+
+
+def core_width(bright: int | np.ndarray) -> np.ndarray:
+    """Sigma [px] of the window around a core with so many pixels above half its peak."""
+    return np.maximum(1.0, 2 * np.sqrt(bright / np.pi) / 2.355)
 
 
 def _half_pixel_shift(psf: np.ndarray, axes: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class _Bucket:
     def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int, hold_sky: bool):
         self.model, self.stamps, self.solver, self.threads, self.hold_sky = model, stamps, solver, threads, hold_sky
         self.lower, self.upper = model.box(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device))
-        self.fwhm = torch.cat([psf_fwhm(p[None], stamps.oversample) for p in stamps.psfs]).to(stamps.data.device)
+        self.fwhm = torch.cat([psf_fwhm(stack, stamps.oversample) for stack in stamps.psfs])
         self.problems: dict[tuple[int, int], StampProblem] = {}
 
     def problem(self, level: int, binning: int, items: Tensor) -> StampProblem:
@@ -92,7 +92,7 @@ class _Bucket:
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):
             new = stamps.psf_transforms(problem.renderers[0].grid, wanted)
-            place = torch.full((len(stamps.psfs),), -1, device=wanted.device)
+            place = torch.full((len(self.fwhm),), -1, device=wanted.device)
             place[wanted] = len(problem.psf) + torch.arange(len(wanted), device=wanted.device)
             problem.psf_index = torch.where(problem.psf_index < 0, place[stamps.psf_index], problem.psf_index)
             problem.psf = torch.cat([problem.psf, new])

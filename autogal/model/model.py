@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -69,6 +70,14 @@ class Model:
         """Places in the free vector of the fluxes, in the components' order, and of the sky: the image is linear in them."""
         return tuple(self._kept.index(start + 2) for start in self._starts) + (self.size - 1,)
 
+    def linear_places(self, like: Tensor) -> Tensor:
+        """`linear` as an index of tensors on the device of `like`."""
+        return self._tensor("linear", like, lambda: self.linear, torch.long)
+
+    def drawn_places(self, like: Tensor) -> Tensor:
+        """Places of the components' unit-flux images, and of the sky, among the drawn images (the rows of `lift`)."""
+        return self._tensor("drawn", like, lambda: (*self._starts, len(self._source) - 1), torch.long)
+
     def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         """Free vectors of catalogue values.
 
@@ -85,12 +94,12 @@ class Model:
         """
         parts = [c.block(part, zeropoint) for c, part in zip(self.components, self._split(values))]
         sky = len(self._source) - 1
-        return torch.cat([*parts, values[:, sky : sky + 1]], dim=1)[:, list(self._kept)]
+        return torch.cat([*parts, values[:, sky : sky + 1]], dim=1)[:, self._tensor("kept", values, lambda: self._kept, torch.long)]
 
     def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
         """Catalogue values of free vectors, [B, V] float64."""
         parts = [c.values(block, zeropoint) for c, block in zip(self.components, self.blocks(free))]
-        flux = free[:, list(self.linear[:-1])]
+        flux = free[:, self.linear_places(free)[:-1]]
         total = flux.sum(-1)
         sums = {"mag": lambda: zeropoint + MAG * torch.log(total), "bt": lambda: flux[:, self._bulge] / total}
         return torch.cat([*parts, free[:, -1:], *(sums[name]()[:, None] for name in self._sums)], dim=1)
@@ -114,7 +123,7 @@ class Model:
 
     def blocks(self, free: Tensor) -> list[Tensor]:
         """Every component's free parameters, [B, size] each."""
-        return self._split(free @ self._spread(free).mT + free.new_tensor(self._constant))
+        return self._split(free @ self._spread(free).mT + self._tensor("constant", free, lambda: self._constant))
 
     def native(self, free: Tensor) -> list[Tensor]:
         """What the renderer of each component draws from, [B, size - 1] each."""
@@ -135,8 +144,11 @@ class Model:
 
     def prior(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and inverse variance of the Gaussian prior on the free vector, [P] each; 0 where there is none."""
-        pairs = [pair for c in self.components for pair in c.prior()] + [(0.0, 0.0)]
-        return like.new_tensor([pairs[i] for i in self._kept]).unbind(1)
+        def kept() -> list:
+            pairs = [pair for c in self.components for pair in c.prior()] + [(0.0, 0.0)]
+            return [pairs[i] for i in self._kept]
+
+        return self._tensor("prior", like, kept).unbind(1)
 
     def step_limit(self, like: Tensor) -> Tensor:
         """Largest move of each free parameter in one step, [P]."""
@@ -194,8 +206,18 @@ class Model:
 
     def _spread(self, like: Tensor) -> Tensor:
         """Blocks by free vector, [F, P], zeros and ones."""
-        rows = [[float(source == kept) for kept in self._kept] for source in self._source]
-        return like.new_tensor(rows)
+        return self._tensor("spread", like, lambda: [[float(source == kept) for kept in self._kept] for source in self._source])
+
+    @cached_property
+    def _tensors(self) -> dict[tuple, Tensor]:
+        return {}
+
+    def _tensor(self, name: str, like: Tensor, numbers: Callable[[], Sequence], dtype: torch.dtype | None = None) -> Tensor:
+        """Numbers of the model where `like` is. They are taken there once: for every transfer a GPU is waited for."""
+        key = name, like.device, dtype or like.dtype
+        if key not in self._tensors:
+            self._tensors[key] = torch.tensor(numbers(), dtype=key[-1], device=like.device)
+        return self._tensors[key]
 
     def _split(self, vector: Tensor) -> list[Tensor]:
         return [vector[:, start : start + c.size] for start, c in zip(self._starts, self.components)]

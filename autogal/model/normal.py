@@ -77,7 +77,7 @@ class StampProblem:
             Golub & Pereyra 1973), which the same sums give at no further cost.
         """
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self.model.native(free))]
-        linear = free[:, list(self.model.linear)]
+        linear = free[:, self.model.linear_places(free)]
         pieces = self._pieces(outlines, linear, items)
         if self.threads > 1 and len(pieces) > 1:
             parts = list(_pool(self.threads).map(lambda piece: self._sums(*piece), pieces))
@@ -132,13 +132,12 @@ class StampProblem:
 
     def _project(self, free: Tensor, gram: Tensor, chi2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Move fluxes and sky to their optimum, and carry the sums over to the free vector."""
-        model, linear = self.model, list(self.model.linear)
+        model, linear = self.model, self.model.linear_places(free)
         if self.hold_sky:  # it pulls at nothing
             gram[:, -2, :] = 0.0
             gram[:, :, -2] = 0.0
             gram[:, -2, -2] = 1.0
-        sizes = [c.size for c in model.components]
-        places = torch.tensor([sum(sizes[:i]) for i in range(len(sizes) + 1)], device=gram.device)
+        places = model.drawn_places(gram)
         a, right = gram[:, places][:, :, places], gram[:, places, -1]
         scale = a.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
         scaled = a * scale[:, :, None] * scale[:, None, :]

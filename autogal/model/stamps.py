@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from autogal.model.grid import Grid
 
 # Cutouts put into noise units together: few enough for a CPU's cache, enough to fill a GPU
 _AT_ONCE = defaultdict(lambda: 1024, cpu=4)
+_PSFS_AT_ONCE = 256
 
 __all__ = ["Stamps", "bucket_key", "buckets", "usable_pixels"]
 
@@ -43,30 +43,53 @@ def usable_pixels(cutout: Cutout) -> np.ndarray:
         return ~cutout.mask & np.isfinite(cutout.image) & np.isfinite(cutout.sigma) & (cutout.sigma > 0)
 
 
-def _gather(cutouts: Sequence[Cutout], height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Images and sigmas side by side; a sigma of 0 excludes a pixel."""
+def _gather(cutouts: Sequence[Cutout], height: int, width: int, pinned: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, sigmas and masks side by side; what lies beyond a cutout's own edge is masked."""
     kept = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
-    image, sigma = (np.zeros((len(cutouts), height, width), kept) for _ in range(2))
+    size = len(cutouts), height, width
+    types = (torch.from_numpy(np.empty(0, kept)).dtype,) * 2 + (torch.bool,)
+    planes = tuple(torch.empty(size, dtype=dtype, pin_memory=pinned) for dtype in types)
+    image, sigma, mask = (plane.numpy() for plane in planes)
+    if any(cutout.image.shape != (height, width) for cutout in cutouts):
+        mask[:] = True
     for i, cutout in enumerate(cutouts):
-        rows, columns = cutout.shape
-        image[i, :rows, :columns] = cutout.image
-        np.copyto(sigma[i, :rows, :columns], cutout.sigma, where=~cutout.mask)
-    return torch.from_numpy(image), torch.from_numpy(sigma)
+        rows, columns = cutout.image.shape
+        image[i, :rows, :columns], sigma[i, :rows, :columns], mask[i, :rows, :columns] = cutout.image, cutout.sigma, cutout.mask
+    return planes
 
 
-def _in_noise_units(image: Tensor, sigma: Tensor, pedestal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Data, weight and scale of `Stamps`."""
-    good = torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
-    sample = torch.where(good, sigma, torch.nan).flatten(1)
+def _in_noise_units(image: Tensor, sigma: Tensor, mask: Tensor, pedestal: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Data, weight, scale and number of usable pixels of `Stamps`."""
+    good = torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0) & ~mask
+    known = lambda step: torch.where(good.flatten(1)[:, ::step], sigma.flatten(1)[:, ::step], torch.nan)  # noqa: E731
     # a sample serves: the scale is only a unit
-    scale = sample[:, :: max(1, sample.shape[1] // 1024)].nanmedian(-1).values
-    scale = torch.where(torch.isnan(scale), sample.nanmedian(-1).values, scale).nan_to_num(1.0).double()
+    scale = known(max(1, image[0].numel() // 1024)).nanmedian(-1).values
+    if scale.isnan().any():
+        scale = torch.where(scale.isnan(), known(1).nanmedian(-1).values, scale)
+    scale = scale.nan_to_num(1.0).double()
     unit = scale[:, None, None]
-    return torch.where(good, (image - pedestal[:, None, None]) / unit, 0.0), torch.where(good, unit / sigma, 0.0), scale
+    return (torch.where(good, (image - pedestal[:, None, None]) / unit, 0.0), torch.where(good, unit / sigma, 0.0), scale,
+            good.flatten(1).sum(-1))
 
 
-def _content(array: np.ndarray) -> tuple:
-    return array.shape, hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).digest()
+def _different_psfs(cutouts: Sequence[Cutout]) -> tuple[list[np.ndarray], list[int]]:
+    """The different PSFs, those of one shape in one stack, and which of them all each cutout has."""
+    different, places, alike, which = [], {}, defaultdict(list), []
+    for psf in (cutout.psf for cutout in cutouts):
+        if id(psf) not in places:
+            # equal PSFs that came in different arrays: the middle row finds them, all pixels decide
+            same = alike[psf.shape, psf[len(psf) // 2].tobytes()]
+            place = next((place for place in same if np.array_equal(different[place], psf)), len(different))
+            if place == len(different):
+                different.append(psf)
+                same.append(place)
+            places[id(psf)] = place
+        which.append(places[id(psf)])
+    groups = defaultdict(list)
+    for place, psf in enumerate(different):
+        groups[psf.shape].append(place)
+    rank = {place: i for i, place in enumerate(place for group in groups.values() for place in group)}
+    return [np.stack([different[place] for place in group], dtype=np.float64) for group in groups.values()], [rank[place] for place in which]
 
 
 def _round_up(n: int) -> int:
@@ -88,11 +111,12 @@ class Stamps:
         Median sigma of the cutout, image units.
     pedestal : Tensor, [N] float64
         Sky level taken off before the numbers become float32, image units.
-    shapes : Tensor, [N, 2] int
-        Each cutout's own rows and columns.
-    psfs : list of Tensor, [K, K'] float64
-        The different PSFs among them.
+    usable : Tensor, [N] int
+        Pixels that can be fitted.
+    psfs : list of Tensor, [M, K, K'] float64
+        The different PSFs among them, those of one shape in one stack.
     psf_index : Tensor, [N] int
+        Which of them each has, counted through all stacks.
     kind : str
         ``"effective"`` or ``"optical"``.
     oversample : int
@@ -102,7 +126,7 @@ class Stamps:
     weight: Tensor
     scale: Tensor
     pedestal: Tensor
-    shapes: Tensor
+    usable: Tensor
     psfs: list[Tensor]
     psf_index: Tensor
     kind: str
@@ -122,23 +146,19 @@ class Stamps:
             About the sky level, image units.
         """
         height, width, kind, oversample = bucket_key(cutouts[0])
-        psfs, index, seen = [], [], {}
-        for cutout in cutouts:
-            key = id(cutout.psf) if id(cutout.psf) in seen else _content(cutout.psf)
-            if key not in seen:
-                seen[key] = seen[id(cutout.psf)] = len(psfs)
-                psfs.append(torch.as_tensor(np.ascontiguousarray(cutout.psf, dtype=np.float64)))
-            index.append(seen[key])
         n = len(cutouts)
         data, weight = (torch.zeros((n, height, width), dtype=dtype, device=device) for _ in range(2))
         scale = torch.ones(n, dtype=torch.float64, device=device)
+        usable = torch.zeros(n, dtype=torch.long, device=device)
         pedestal = torch.as_tensor(np.asarray(pedestal, np.float64), device=device)
         for start in range(0, n, _AT_ONCE[device.type]):
             some = slice(start, start + _AT_ONCE[device.type])
-            image, sigma = (v.to(device) for v in _gather(cutouts[some], height, width))
-            data[some], weight[some], scale[some] = _in_noise_units(image, sigma, pedestal[some])
-        shapes = torch.tensor([c.shape for c in cutouts], device=device)
-        return cls(data, weight, scale, pedestal, shapes, psfs, torch.tensor(index, device=device), kind, oversample)
+            planes = _gather(cutouts[some], height, width, pinned=device.type == "cuda")
+            planes = (plane.to(device, non_blocking=True) for plane in planes)
+            data[some], weight[some], scale[some], usable[some] = _in_noise_units(*planes, pedestal[some])
+        stacks, index = _different_psfs(cutouts)
+        psfs = [torch.from_numpy(stack).to(device) for stack in stacks]
+        return cls(data, weight, scale, pedestal, usable, psfs, torch.tensor(index, device=device), kind, oversample)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -150,7 +170,7 @@ class Stamps:
 
     def select(self, keep: Tensor) -> Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
-        return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.shapes[keep],
+        return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.usable[keep],
                       self.psfs, self.psf_index[keep], self.kind, self.oversample)
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:
@@ -166,13 +186,11 @@ class Stamps:
 
     def psf_transforms(self, grid: Grid, which: Tensor) -> Tensor:
         """Transfer functions of the PSFs at the places `which`, [M, Kx, Ky]."""
-        by_shape = defaultdict(list)
-        for i, place in enumerate(which.tolist()):
-            by_shape[tuple(self.psfs[place].shape)].append((i, place))
         out = torch.empty((len(which), len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
-        for pairs in by_shape.values():
-            for start in range(0, len(pairs), 64):
-                rows, places = zip(*pairs[start : start + 64])
-                kernels = torch.stack([self.psfs[i] for i in places])
-                out[list(rows)] = grid.psf_transform(kernels, self.kind == "optical", self.oversample)
+        first = 0
+        for stack in self.psfs:
+            rows = ((which >= first) & (which < first + len(stack))).nonzero()[:, 0]
+            for some in rows.split(_PSFS_AT_ONCE):
+                out[some] = grid.psf_transform(stack[which[some] - first], self.kind == "optical", self.oversample)
+            first += len(stack)
         return out

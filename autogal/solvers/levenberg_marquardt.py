@@ -49,23 +49,25 @@ class LevenbergMarquardt:
         state = linearise(torch.minimum(torch.maximum(start, lower), upper), items)
         out = Outcome.begin(state)
         damping, growth = torch.full_like(state.chi2, self.damping), torch.full_like(state.chi2, 2.0)
-        keep = state.finite()
-        out.status[~keep] = Status.FAILED
+        running = state.finite()
+        out.status = torch.where(running, out.status, int(Status.FAILED))
 
         for _ in range(1, self.max_iterations):
-            items, state, damping, growth = items[keep], state.rows(keep), damping[keep], growth[keep]
             low, high = lower[items], upper[items]
             newton, frozen = newton_step(state, torch.zeros_like(damping), low, high)
             decrement = (newton * state.gradient).sum(-1)
-            done = decrement < tolerance
-            if done.any():
-                end = torch.minimum(torch.maximum(state.theta + newton, low), high)
-                last = state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0))
-                out.settle(items[done], last.rows(done), frozen[done])
-                items, state, damping, growth = items[~done], state.rows(~done), damping[~done], growth[~done]
-                low, high, decrement, frozen = low[~done], high[~done], decrement[~done], frozen[~done]
-            if not len(items):
+            done = running & (decrement < tolerance)
+            end = torch.minimum(torch.maximum(state.theta + newton, low), high)
+            state = state.where(done, state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0)))
+            out.keep(items, state)
+            out.settle(items, done, frozen)
+            # what has ended leaves here; to count it is the one time in an iteration that a GPU must be waited for
+            rest = (running & ~done).nonzero()[:, 0]
+            if not len(rest):
                 return out
+            if len(rest) < len(items):
+                items, state = items[rest], state.rows(rest)
+                damping, growth, low, high, decrement, frozen = (v[rest] for v in (damping, growth, low, high, decrement, frozen))
             step, _ = newton_step(state, damping, low, high)
             step = step * (step_limit / step.abs().clamp(min=1e-300)).amin(-1).clamp(max=1.0)[:, None]
             trial = linearise(torch.minimum(torch.maximum(state.theta + step, low), high), items)
@@ -75,15 +77,15 @@ class LevenbergMarquardt:
             gain = (state.chi2 - trial.chi2) / predicted.abs().clamp(min=1e-300)
             # a gain too small to be seen, tried for and not seen: chi-square is as low as it can be computed
             level = (decrement < _LEVEL * noise * state.chi2) & ~(gain > 0.1)
-            out.settle(items[level], state.rows(level), frozen[level])
+            out.settle(items, level, frozen)
             accept = (trial.chi2 <= state.chi2 * (1 + noise)) & trial.finite()
-            state = state.where(accept, trial)
+            state = state.where(accept & ~level, trial)
             shrink = (1 - (2 * gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
             # a rejected step was hardly damped at all below 1e-3: start from there
             damping = torch.where(accept, damping * shrink, (damping * growth).clamp(min=1e-3)).clamp(1e-9, 1e12)
             growth = torch.where(accept, 2.0, growth * 2).clamp(max=1e6)
-            out.keep(items[~level], state.rows(~level))
-            keep = ~level & (damping < 1e9)  # what is stuck ends here, not converged
-        items, state = items[keep], state.rows(keep)
-        out.at_bound[items] = newton_step(state, torch.zeros_like(state.chi2), lower[items], upper[items])[1]
+            running = ~level & (damping < 1e9)  # what is stuck ends here, not converged
+        out.keep(items, state)
+        held = newton_step(state, torch.zeros_like(state.chi2), lower[items], upper[items])[1]
+        out.at_bound[items] = torch.where(running[:, None], held, out.at_bound[items])
         return out

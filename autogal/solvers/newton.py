@@ -39,7 +39,7 @@ def newton_step(state: Linearisation, damping: Tensor, low: Tensor, high: Tensor
         step = torch.linalg.solve_ex(reduced, (right * free)[..., None])[0][..., 0]
         step = torch.where(torch.isfinite(step), step, 0.0) * scale
         outward = ((state.theta <= low) & (step < 0)) | ((state.theta >= high) & (step > 0))
-        if not (outward & ~frozen).any():
-            break
+        if not step.is_cuda and not (outward & ~frozen).any():
+            break  # a GPU would wait longer for the answer than the steps take
         frozen |= outward
     return torch.where(frozen, 0.0, step), frozen

@@ -95,11 +95,10 @@ class Outcome:
         for name, value in state._asdict().items():
             getattr(self, name)[items] = value
 
-    def settle(self, items: Tensor, state: Linearisation, at_bound: Tensor) -> None:
-        """Note that `items` have converged at `state`."""
-        self.keep(items, state)
-        self.at_bound[items] = at_bound
-        self.status[items] = Status.CONVERGED
+    def settle(self, items: Tensor, which: Tensor, at_bound: Tensor) -> None:
+        """Note that those of `items` have converged where `which`, [B] bool, holds."""
+        self.at_bound[items] = torch.where(which[:, None], at_bound, self.at_bound[items])
+        self.status[items] = torch.where(which, int(Status.CONVERGED), self.status[items])
 
     def blank(self, n: int) -> Outcome:
         """An outcome of `n` rows of the same kind, to be filled."""
