@@ -12,6 +12,7 @@ from autogal.images import from_arrays
 from autogal.pipeline import BLOCK, fit_cutouts
 from autogal.rendering import render
 from autogal.results import Catalogue
+from autogal.stopwatch import Stopwatch
 
 __all__ = ["fit", "render"]
 
@@ -72,10 +73,18 @@ def fit(
     words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
     given = {words.get(key, key): value for key, value in settings.items()}
     chosen = choose_settings(*(override(key, value) for key, value in {"model": model, **given}.items()))
-    cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale, gain=gain, settings=chosen)
-    block = chosen.block or BLOCK[choose_device(chosen.device).type]
+    device, watch = choose_device(chosen.device), Stopwatch()
+    with watch.time("read"):
+        cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,
+                              gain=gain, settings=chosen)
+    # the images are in memory already; a GPU takes of them as many at a time as it holds
+    block = chosen.block or (BLOCK["cpu"] if device.type == "cpu" else len(cutouts))
     parts = []
     for first in range(0, len(cutouts), block):
         some = cutouts[first : first + block]
-        parts.append(Catalogue.from_fitted(some, fit_cutouts(some, chosen), chosen.model.name, chosen))
-    return parts[0] if len(parts) == 1 else Catalogue.join(parts)
+        fitted = fit_cutouts(some, chosen)
+        with watch.time("table"):
+            parts.append(Catalogue.from_fitted(some, fitted, chosen.model.name, chosen))
+    catalogue = parts[0] if len(parts) == 1 else Catalogue.join(parts)
+    catalogue.seconds = {"read": watch["read"], **catalogue.seconds, "table": watch["table"]}
+    return catalogue

@@ -20,7 +20,7 @@ from autogal.images import Cutout, sky_statistics
 from autogal.model.bucket import fit_bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
-from autogal.model.stamps import Stamps, buckets, usable_pixels
+from autogal.model.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.model.starts import component_starts
 from autogal.solvers import Outcome, Solver, Status
 from autogal.stopwatch import Stopwatch
@@ -69,8 +69,10 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         threads = (settings.threads or available) if device.type == "cpu" else 1
         watch = Stopwatch() if watch is None else watch
         how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads, watch)
-        for places in buckets([cutouts[i] for i in ready]).values():
-            _fit_bucket([ready[p] for p in places], cutouts, start, how, fitted)
+        for key, places in buckets([cutouts[i] for i in ready]).items():
+            most = held_at_once(key, device, how.dtype)
+            for first in range(0, len(places), most):
+                _fit_bucket([ready[p] for p in places[first : first + most]], cutouts, start, how, fitted)
     _withdraw(cutouts, fitted)
     return fitted
 
@@ -118,20 +120,23 @@ class _How:
 
 def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: _How, fitted: Fitted, hold_sky: bool = False) -> None:
     """Fit the cutouts at `places`; should the bucket as a whole fail, its halves are tried, down to the culprit."""
+    again, failure = {}, None
     try:
         again = _fit_stamps(places, cutouts, start, how, fitted, hold_sky)
     except (RuntimeError, ValueError) as error:
-        if len(places) > 1:
-            _log.warning("%d cutouts could not be fitted together (%s); trying them in halves", len(places), error)
-            half = len(places) // 2
-            for some in (places[:half], places[half:]):
-                _fit_bucket(some, cutouts, start, how, fitted, hold_sky)
-        else:
+        failure = str(error)
+        if len(places) == 1:
             _log.exception("%s could not be fitted", cutouts[places[0]].id)
-            cutouts[places[0]].notes.append(f"The fit failed: {error}.")
-            fitted.status[places[0]] = "failed"
-            fitted.flags[places[0]] |= Flag.NOT_CONVERGED
-        return
+    # the exception is gone here, and with it what its frames held on the device
+    if failure is not None and len(places) > 1:
+        _log.warning("%d cutouts could not be fitted together (%s); trying them in halves", len(places), failure)
+        half = len(places) // 2
+        for some in (places[:half], places[half:]):
+            _fit_bucket(some, cutouts, start, how, fitted, hold_sky)
+    elif failure is not None:
+        cutouts[places[0]].notes.append(f"The fit failed: {failure}.")
+        fitted.status[places[0]] = "failed"
+        fitted.flags[places[0]] |= Flag.NOT_CONVERGED
     if again and not hold_sky:
         held = start.copy()
         for i, level in again.items():
@@ -146,7 +151,8 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
     i_sky = START.index("sky")
     with how.watch.time("gather"):
         stamps = Stamps.from_cutouts([cutouts[i] for i in places], start[places][:, i_sky], how.device, how.dtype)
-        kept = [row for row, (i, usable) in enumerate(zip(places, stamps.usable.tolist())) if _enough(i, cutouts[i], usable, how.model.size, fitted)]
+        usable = stamps.usable.tolist()
+        kept = [row for row, i in enumerate(places) if _enough(i, cutouts[i], usable[row], how.model.size, fitted)]
         if len(kept) < len(places):
             places, stamps = [places[row] for row in kept], stamps.select(torch.tensor(kept, dtype=torch.long, device=how.device))
         if not places:
@@ -154,7 +160,8 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
     with how.watch.time("fit"):
         values = torch.from_numpy(start[places]).to(how.device)
         values[:, i_sky] = 0.0  # the start's sky is the pedestal already taken off
-        zeropoint = torch.tensor([cutouts[i].zeropoint for i in places], dtype=torch.float64, device=how.device) - 2.5 * torch.log10(stamps.scale)
+        zeropoint = torch.tensor([cutouts[i].zeropoint for i in places], dtype=torch.float64, device=how.device)
+        zeropoint = zeropoint - 2.5 * torch.log10(stamps.scale)
         if len(how.model.components) == 1:
             own = values[:, [START.index(name) for name in how.model.parameters]]  # a profile without an index takes none
             starts = [how.model.free(own, zeropoint)]

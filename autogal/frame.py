@@ -9,13 +9,18 @@ import numpy as np
 
 from autogal.images import Cutout
 
-__all__ = ["leaves_frame", "window"]
+__all__ = ["is_field", "leaves_frame", "window"]
 
 # An image larger than this is a field; the rest of it tells nothing about a galaxy in its middle but costs memory and time
 _LARGEST = 1024  # px
 _SMALLEST = 512  # px
 _REACH = 12.0  # half-light radii on each side
 _EXTENT = 2.0  # half-light radii: 85 % of the light of an exponential disk, 71 % of a de Vaucouleurs profile's
+
+
+def is_field(cutout: Cutout) -> bool:
+    """Whether an image is so large that a part of it may be enough."""
+    return max(cutout.shape) > _LARGEST
 
 
 def window(cutout: Cutout, start: dict[str, float]) -> tuple[Cutout, int, int]:
@@ -36,7 +41,7 @@ def window(cutout: Cutout, start: dict[str, float]) -> tuple[Cutout, int, int]:
     """
     height, width = cutout.shape
     half = math.ceil(max(_SMALLEST / 2, _REACH * start["r_eff"]))
-    if max(height, width) <= _LARGEST or max(height, width) <= 3 * half:
+    if not is_field(cutout) or max(height, width) <= 3 * half:
         return cutout, 0, 0
     columns, rows = _around(start["x"], half, width), _around(start["y"], half, height)
     size = f"{columns.stop - columns.start} x {rows.stop - rows.start}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from autogal.choices import choose_device, choose_model, choose_solver
 from autogal.engine import START
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
-from autogal.frame import leaves_frame, window
+from autogal.frame import is_field, leaves_frame, window
 from autogal.images import Cutout, Options, find_entries, load
 from autogal.initialise import initialise_all
 from autogal.logs import run_log
@@ -69,14 +70,12 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
 
 def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> tuple[np.ndarray, np.ndarray]:
     """Starting values [N, 8] (NaN where there are none) and flags [N]; the cutouts' masks are completed."""
-    start, flags = np.full((len(cutouts), len(START)), np.nan), np.zeros(len(cutouts), int)
-    wanting = []
-    for i, cutout in enumerate(cutouts):
-        given = _row(cutout.start or {}, cutout.zeropoint)
-        if cutout.error is None and np.isfinite(given).all():
-            start[i] = given
-        elif cutout.error is None:
-            wanting.append(i)
+    flags = np.zeros(len(cutouts), int)
+    start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
+    good = np.array([cutout.error is None for cutout in cutouts], bool)
+    complete = np.isfinite(start).all(axis=1) & good
+    start[~complete] = np.nan
+    wanting = np.flatnonzero(good & ~complete).tolist()
     if not wanting:
         return start, flags
     device = choose_device(settings.device)
@@ -103,8 +102,8 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
     """What of each image is to be fitted, and the x and y of its first pixel, [N, 2]."""
     parts, origin = list(cutouts), np.zeros((len(cutouts), 2))
-    for i, cutout in enumerate(cutouts):
-        if np.isfinite(start[i]).all():
+    for i, begun in enumerate(np.isfinite(start).all(axis=1).tolist()):
+        if begun and is_field(cutout := cutouts[i]):
             parts[i], *origin[i] = window(cutout, dict(zip(START, start[i])))
     return parts, origin
 
@@ -116,12 +115,11 @@ def _moved(parameters: Sequence[str], origin: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _row(values: dict[str, float], zeropoint: float) -> np.ndarray:
+def _row(values: dict[str, float], zeropoint: float) -> list[float]:
     """Starting values in the order of `START`; `flux` serves where there is no `mag`."""
-    values = dict(values)
-    if not np.isfinite(values.get("mag", np.nan)) and values.get("flux", np.nan) > 0:
-        values["mag"] = zeropoint - 2.5 * np.log10(values["flux"])
-    return np.array([values.get(name, np.nan) for name in START], float)
+    if not math.isfinite(values.get("mag", math.nan)) and values.get("flux", math.nan) > 0:
+        values = {**values, "mag": zeropoint - 2.5 * np.log10(values["flux"])}
+    return [values.get(name, math.nan) for name in START]
 
 
 def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue:

@@ -107,7 +107,8 @@ def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey:
     if psf is not None:
         cutout.psf = psf[0]
         cutout.notes += psf[1]
-        cutout.flags |= Flag.PSF_CORRECTED if psf[1] else Flag(0)
+        if psf[1]:
+            cutout.flags |= Flag.PSF_CORRECTED
         return
     if survey.psf_fwhm is None:
         width, source = _DEFAULT_FWHM, "no survey"
@@ -144,7 +145,8 @@ def _calibrate(cutout: Cutout, facts: Facts, options: Options) -> None:
         zeropoint, certain = _DEFAULT_ZEROPOINT, False
         cutout.notes.append(f"No zero point: {_DEFAULT_ZEROPOINT:g} taken, magnitudes are relative.")
     cutout.zeropoint = float(zeropoint)
-    cutout.flags |= Flag(0) if certain else Flag.ZEROPOINT_DEFAULT
+    if not certain:
+        cutout.flags |= Flag.ZEROPOINT_DEFAULT
 
     scale = _first(options.pixel_scale, facts.pixel_scale, survey.pixel_scale)
     if scale is None:

@@ -99,7 +99,8 @@ def check_pixels(images, sigmas, masks, dtype: str) -> list[Pixels | None]:
         usable = [np.count_nonzero(plane) for plane in good]
         repeats = [np.count_nonzero(plane) for plane in np.equal(values, top[:, None, None], out=flags)]
         mask = np.logical_not(good, out=good)
-        checked += [Pixels(*row) if 0 < row[-1] < count else None for count, *row in zip(usable, image_rows, sigma_rows, mask, top.tolist(), repeats)]
+        rows = zip(image_rows, sigma_rows, mask, top.tolist(), repeats)
+        checked += [Pixels(*row) if 0 < row[-1] < count else None for count, row in zip(usable, rows)]
     return checked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from autogal.model.grid import Grid
 _AT_ONCE = defaultdict(lambda: 1024, cpu=4)
 _PSFS_AT_ONCE = 256
 
-__all__ = ["Stamps", "bucket_key", "buckets", "usable_pixels"]
+# Of a GPU's free memory, what stamps may take: the rest is for drawing; and how many planes of its size a stamp takes
+# with its weight, their binned copies, and the transfer functions of its PSF
+_SHARE, _COPIES = 0.3, 8
+
+__all__ = ["Stamps", "bucket_key", "buckets", "held_at_once", "usable_pixels"]
 
 
 def bucket_key(cutout: Cutout) -> tuple:
@@ -35,6 +40,15 @@ def buckets(cutouts: Sequence[Cutout]) -> dict[tuple, list[int]]:
     for i, cutout in enumerate(cutouts):
         groups[bucket_key(cutout)].append(i)
     return groups
+
+
+def held_at_once(key: tuple, device: torch.device, dtype: torch.dtype) -> int:
+    """Stamps of a bucket that the memory of a device holds next to what it takes to draw them; on a CPU, all there are."""
+    if device.type != "cuda":
+        return sys.maxsize
+    free, _ = torch.cuda.mem_get_info(device)
+    height, width, *_ = key
+    return max(1, int(_SHARE * free / (_COPIES * height * width * dtype.itemsize)))
 
 
 def usable_pixels(cutout: Cutout) -> np.ndarray:
@@ -89,7 +103,8 @@ def _different_psfs(cutouts: Sequence[Cutout]) -> tuple[list[np.ndarray], list[i
     for place, psf in enumerate(different):
         groups[psf.shape].append(place)
     rank = {place: i for i, place in enumerate(place for group in groups.values() for place in group)}
-    return [np.stack([different[place] for place in group], dtype=np.float64) for group in groups.values()], [rank[place] for place in which]
+    stacks = [np.stack([different[place] for place in group], dtype=np.float64) for group in groups.values()]
+    return stacks, [rank[place] for place in which]
 
 
 def _round_up(n: int) -> int:

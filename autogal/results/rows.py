@@ -154,7 +154,11 @@ def _derive(
         add("mu_e_mean", mu, _errors(variance, mu))
     # A component without a centre of its own has the shared one.
     at = prefix if has("x", "y") else ""
-    if at + "x" in numbers and at + "y" in numbers:
+    if at + "x" in numbers and at + "y" in numbers and all(c.wcs is None for c in cutouts):
+        names = (["ra", "dec"] if at == prefix else []) + (["pa_sky"] if has("pa") else [])
+        for name in names:
+            add(name, np.full(len(scale), np.nan), np.full(len(scale), np.nan) if name == "pa_sky" else None)
+    elif at + "x" in numbers and at + "y" in numbers:
         places = [
             local_sky(c.wcs, x, y) for c, x, y in zip(cutouts, numbers[at + "x"], numbers[at + "y"], strict=True)
         ]
