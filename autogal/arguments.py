@@ -34,7 +34,7 @@ _SHOWING = {"--cfg", "--info", "--hydra-help"}
 _OVERRIDE = re.compile(r"(?P<key>(?:\+\+|[+~])?[A-Za-z_][\w./:@-]*)=(?P<value>.*)", re.DOTALL)
 _REMOVAL = re.compile(r"~(?P<key>[A-Za-z_][\w./:@-]*)")
 _FILE_KEYS = {"psf": "psf.path", "psf.path": "psf.path", "sigma": "sigma", "mask": "mask", "out": "out",
-              "background": "background", "galaxies": "galaxies"}
+              "background": "background", "galaxies": "galaxies", "data": "data", "checkpoints": "checkpoints"}
 _SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
 _EXTENSION = re.compile(r"(?P<path>.+)\[[^\[\]]*\]")
 

@@ -29,9 +29,11 @@ __all__ = ["Job", "main"]
 FAILED = 2
 INTERRUPTED = 130
 # Each verb's module, imported when it is needed; its function `run(settings, paths)` does the work
-_VERBS = {"fit": "autogal.pipeline", "simulate": "autogal.simulate.run", "train": "autogal.networks.train"}
+_VERBS = {"fit": "autogal.pipeline", "simulate": "autogal.simulate.run", "train": "autogal.networks.train",
+          "evaluate": "autogal.evaluate.run"}
 _TAKE_PATHS = {"fit": "cutouts"}
-_NETWORKS = ("segmenter", "initialiser")  # what `train` takes as its second word
+# What a verb takes as its second word, and the key that it stands for
+_SECOND_WORDS = {"train": ("network", ("segmenter", "initialiser")), "evaluate": ("part", ("segmenter", "initialiser", "pipeline"))}
 _LONGEST_NAME = 200  # of a job's folder; file systems end at 255 bytes
 
 
@@ -151,11 +153,11 @@ def _do(verb: str, words: list[str]) -> int:
         return 0
 
     from autogal.arguments import sort_words
-    from autogal.configuration import SCHEMAS
+    from autogal.configuration_schemas import SCHEMAS
     from autogal.errors import AutogalError
 
-    if verb == "train":
-        words = _choose_network(words)
+    if verb in _SECOND_WORDS:
+        words = _second_word(verb, words)
     keys = {*SCHEMAS[verb].__dataclass_fields__, "hydra", *_own_groups(_config_dirs(options))}
     line = sort_words(words, keys)
     if verb in _TAKE_PATHS and not line.paths and not line.only_shows:
@@ -170,15 +172,17 @@ def _do(verb: str, words: list[str]) -> int:
     return 0
 
 
-def _choose_network(words: list[str]) -> list[str]:
-    """The second word of `train`, wherever among the others it stands, as Hydra has it."""
+def _second_word(verb: str, words: list[str]) -> list[str]:
+    """The words with the verb's second one, wherever among the others it stands, as Hydra has it."""
     from autogal.errors import AutogalError
 
-    named = [word for word in words if word in _NETWORKS]
+    key, choices = _SECOND_WORDS[verb]
+    named = [word for word in words if word in choices]
     if len(named) != 1:
-        raise AutogalError("Which network to train was not said." if not named else "Two networks are trained one after the other.",
-                           f"Write autogal train {' or autogal train '.join(_NETWORKS)}; `autogal train --help` shows more.")
-    return [f"network={word}" if word in _NETWORKS else word for word in words]
+        written = [f"autogal {verb} {choice}" for choice in choices]
+        raise AutogalError(f"What to {verb} was not said." if not named else f"autogal {verb} takes one of {', '.join(named)} at a time.",
+                           f"Write {', '.join(written[:-1])} or {written[-1]}; `autogal {verb} --help` shows more.")
+    return [f"{key}={word}" if word in choices else word for word in words]
 
 
 def _hand_to_hydra(job: Job, line: CommandLine) -> None:

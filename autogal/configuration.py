@@ -1,10 +1,10 @@
-"""The configuration of a run: its types, how it is composed, and what went wrong with it.
+"""The configuration of a run: how it is composed, and what went wrong with it.
 
 The values and their comments are in ``conf/`` (the package ``autogal.conf``
-once installed). Here are the types of the nodes that do not change from one
-method to the next, so that a wrong key or a word in place of a number fails
-before any work. The method groups (model, solver, ...) are open: a user's own
-YAML file may hold whatever the user's own code reads.
+once installed). The nodes that do not change from one method to the next have
+types (`autogal.configuration_schemas`), so that a wrong key or a word in place
+of a number fails before any work. The method groups (model, solver, ...) are
+open: a user's own YAML file may hold whatever the user's own code reads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
 from pathlib import PurePath
@@ -30,145 +29,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from autogal.configuration_errors import explain
+from autogal.configuration_schemas import SCHEMAS
 from autogal.errors import AutogalError
 
-__all__ = ["CatalogueSettings", "FitSettings", "ObjectSettings", "PopulationSettings", "PsfSettings",
-           "SCHEMAS", "SimulateSettings", "SurveyFacts", "TrainSettings", "check", "compose", "known_keys", "override", "quoted"]
+__all__ = ["check", "compose", "known_keys", "override", "quoted"]
 
 CONFIG_MODULE = "autogal.conf"
 HYDRA_VERSION = "1.3"
 
-
-@dataclass
-class SurveyFacts:
-    """What is known of a survey, in its own image units; None: not known.
-
-    ``psf_fwhm`` in arcsec, ``gain`` in electrons per image unit, ``sky_sigma``
-    in image units per pixel, ``magnitude`` the bright and the faint end.
-    """
-
-    name: str = "none"
-    band: str | None = None
-    pixel_scale: float | None = None
-    zeropoint: float | None = None
-    psf_fwhm: float | None = None
-    psf_beta: float | None = None
-    gain: float | None = None
-    sky_sigma: float | None = None
-    saturation: float | None = None
-    magnitude: list[float] | None = None
-
-
-@dataclass
-class PsfSettings:
-    """The point-spread function of all cutouts, and how PSF images are to be read."""
-
-    path: str | None = None
-    kind: str = "effective"
-    oversample: int = 1
-
-
-@dataclass
-class CatalogueSettings:
-    """The catalogue's file."""
-
-    format: str = "fits"
-
-
-@dataclass
-class ObjectSettings:
-    """What is written for each object on its own; True, False or "auto"."""
-
-    fits: Any = "auto"
-    png: Any = "auto"
-    limit: int = 200
-
-
-@dataclass
-class FitSettings:
-    """Every key of ``autogal fit`` outside the method groups; see ``conf/fit.yaml``."""
-
-    out: str = "autogal_run"
-    device: str = "auto"
-    dtype: str = "float32"
-    seed: int = 0
-    block: int | None = None
-    threads: int | None = None
-    checkpoints: str | None = None
-    psf: PsfSettings = field(default_factory=PsfSettings)
-    sigma: str | None = None
-    mask: str | None = None
-    zeropoint: float | None = None
-    pixel_scale: float | None = None
-    gain: float | None = None
-    saturation: float | None = None
-    hdu: Any = None
-    catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
-    objects: ObjectSettings = field(default_factory=ObjectSettings)
-    survey: SurveyFacts = field(default_factory=SurveyFacts)
-    model: dict[str, Any] = field(default_factory=dict)
-    solver: dict[str, Any] = field(default_factory=dict)
-    uncertainty: dict[str, Any] = field(default_factory=dict)
-    segment: dict[str, Any] = field(default_factory=dict)
-    initialise: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class PopulationSettings:
-    """What `autogal simulate` draws from besides the survey; see `autogal.simulate.Population` and `Structure`."""
-
-    neighbours: int = 6
-    overlapping: float = 0.3
-    stars: float = 0.3
-    offset: float = 2.0
-    composite: float = 0.2
-    psf_scatter: float = 0.08
-    sky_residual: float = 0.05
-    gradient: float = 0.0
-    correlation: float = 0.0
-    defects: float = 0.0
-
-
-@dataclass
-class SimulateSettings:
-    """Every key of ``autogal simulate``; see ``conf/simulate.yaml``."""
-
-    out: str = "autogal_scenes"
-    n: int = 100
-    size: int = 128
-    first: int = 0
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
-    galaxies: str | None = None
-    background: str | None = None
-    instances: bool = True
-    population: PopulationSettings = field(default_factory=PopulationSettings)
-    survey: SurveyFacts = field(default_factory=SurveyFacts)
-
-
-@dataclass
-class TrainSettings:
-    """Every key of ``autogal train`` outside the groups; see ``conf/train.yaml``."""
-
-    out: str = "autogal_checkpoints"
-    checkpoints: str | None = None
-    from_scratch: bool = False
-    resume: bool = False
-    seed: int = 0
-    size: int | None = None
-    workers: int = 0
-    save_every: float = 5.0
-    patience: int = 12
-    data: str | None = None
-    labels: str | None = None
-    survey: SurveyFacts = field(default_factory=SurveyFacts)
-    network: dict[str, Any] = field(default_factory=dict)
-    trainer: dict[str, Any] = field(default_factory=dict)
-
-
-#: The types of each verb's configuration
-SCHEMAS = {"fit": FitSettings, "simulate": SimulateSettings, "train": TrainSettings}
 for _verb, _schema in SCHEMAS.items():
     ConfigStore.instance().store(name=f"{_verb}_schema", node=_schema, provider="autogal")
 

@@ -16,6 +16,7 @@ autogal: galaxy structure from survey images, without a person in the loop
   autogal fit PATH [PATH ...] [key=value ...]    fit galaxies, write a catalogue
   autogal simulate survey=NAME [key=value ...]   draw cutouts with known truth, to test fits with
   autogal train segmenter|initialiser ...        train the networks of masks and starting values
+  autogal evaluate segmenter|initialiser|pipeline    how good they are where the truth is known
   autogal VERB --help                            all about it, with examples: autogal fit --help
   autogal --version
 
@@ -144,7 +145,51 @@ OPTIONS
   --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
 """
 
-_PAGES = {"fit": _FIT, "simulate": _SIMULATE, "train": _TRAIN}
+_EVALUATE = """\
+autogal evaluate: how good masks, starting values and fits are where the truth is known
+
+  autogal evaluate segmenter|initialiser|pipeline [key=value ...] [options]
+
+On fresh scenes of the simulator, or on scenes of yours; the chosen methods beside those to compare them with, in
+tables by signal-to-noise ratio, size and magnitude, with what is required of the networks.
+
+  segmenter      targets found, overlap of the masks, neighbours found, false sources
+  initialiser    scatter and bias of the starting values, truths within 1 sigma
+  pipeline       fits from the pipeline's masks and starting values against fits from the true ones; time
+
+EXAMPLES
+  autogal evaluate segmenter survey=sdss n=1000
+  autogal evaluate initialiser checkpoints=my_checkpoints out=my_evaluation
+  autogal evaluate pipeline survey=hsc segment=sep initialise=moments compare=false
+  autogal evaluate segmenter data=scenes              (a folder of `autogal simulate`)
+  autogal evaluate -m segmenter segment.grow=0.8,1,1.2 compare=false      (one folder a job)
+
+WRITES
+  evaluation.json      all tables         evaluation.ecsv    every measurement
+  PART.png             the figure         segmenter_METHOD_first.png, _worst.png    outlines on stamps
+
+KEYS
+  out=FOLDER           [autogal_evaluation]
+  n=512 size=128 seed=0    how many stamps, their side in pixels, and which sky
+  data=FOLDER          a folder of `autogal simulate`; or data=NAME: NAME.npz with images, sigma, psf_eff and seg
+                       (1 the target, 2, 3, ... neighbours), and NAME_truth.csv with id, x0, y0, flux, mag, zp, re, n,
+                       q, pa (from +x), sky, snr, fwhm
+  compare=true|false   beside the chosen methods, the others
+  true_masks=true|false    initialiser: inside the true masks, or those of segment=
+  checkpoints=FOLDER   networks in place of the shipped ones
+  population.KEY=      as in `autogal simulate`; with a survey
+  device=auto|cpu|cuda|cuda:1   threads=2
+
+GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
+{groups}
+
+OPTIONS
+  --cfg job            show the whole configuration, with what was given, and stop
+  -m, --multirun       run every combination of the values given with commas
+  --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
+"""
+
+_PAGES = {"fit": _FIT, "simulate": _SIMULATE, "train": _TRAIN, "evaluate": _EVALUATE}
 
 
 def overview() -> str:

@@ -17,7 +17,7 @@ from astropy.table import Table
 
 from autogal import cli
 from autogal.arguments import sort_words
-from autogal.configuration import FitSettings
+from autogal.configuration_schemas import FitSettings
 from autogal.errors import AutogalError
 
 KEYS = {*FitSettings.__dataclass_fields__, "hydra"}
@@ -243,7 +243,7 @@ def test_an_unexpected_error_is_two_lines_too_and_a_traceback_on_request(calls, 
 
 @pytest.mark.parametrize(("words", "what", "remedy"), [
     (["fitt"], "There is no verb fitt.", "Did you mean `autogal fit`?"),
-    (["cook"], "There is no verb cook.", "The verbs are: fit, simulate, train. See `autogal --help`."),
+    (["cook"], "There is no verb cook.", "The verbs are: fit, simulate, train, evaluate. See `autogal --help`."),
     (["fit"], "No cutouts were given.", "Name them, as `autogal fit cutouts/*.fits`; `autogal fit --help` shows more."),
     (["fit", "solver=lm"], "No cutouts were given.", "Name them,"),
     (["fit", "a.fits", "solvr=lm"], "There is no key solvr.", "Did you mean solver?"),
@@ -292,7 +292,7 @@ def test_help_lists_the_users_own_groups(autogal_command, tmp_path):
     assert "vst_atlas" in autogal_command("fit", "--help", "--config-dir", "mine").stdout
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["fit", "--help"], ["simulate", "--help"]])
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["fit", "--help"], ["simulate", "--help"], ["evaluate", "--help"]])
 def test_help_is_quick(words):
     code = ("import sys; from autogal.cli import main; main(sys.argv[1:]); "
             "print([name for name in ('torch', 'hydra', 'astropy', 'matplotlib') if name in sys.modules], file=sys.stderr)")

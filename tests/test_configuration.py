@@ -13,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
-from autogal.configuration import SurveyFacts, compose, known_keys, override
+from autogal.configuration import compose, known_keys, override
+from autogal.configuration_schemas import SurveyFacts
 from autogal.configuration_errors import did_you_mean
 from autogal.errors import AutogalError
 

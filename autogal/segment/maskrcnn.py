@@ -17,13 +17,11 @@ from autogal.images import estimate_sigma
 from autogal.images.cutout import Cutout
 from autogal.networks.ready import trained
 from autogal.segment.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
-from autogal.segment.detection import prepare_field
 from autogal.segment.detections import Sources, choose_sources
-from autogal.segment.neighbours import grow_neighbours
+from autogal.segment.footprints import segment_footprints
 from autogal.segment.network import CLASSES, VERSION, build_network
 from autogal.segment.segmentation import Segmentation, wanted_position
 from autogal.segment.sep import segment_with_sep
-from autogal.segment.target import target_flags, target_profile
 
 __all__ = ["TASK", "load_network", "segment_with_maskrcnn"]
 
@@ -32,7 +30,6 @@ log = logging.getLogger(__name__)
 TASK = "segmenter"
 
 _PIXELS = {"cpu": 2**18, "cuda": 2**23}  # at a time
-_LEVEL = 1.0  # light at the edge of the network's masks, in units of the pixel noise: what it learnt them to be
 
 
 def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.device | str = "cpu") -> list[Segmentation]:
@@ -121,37 +118,11 @@ def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
 
 
 def _finish(cutout: Cutout, sources: Sources, settings) -> Segmentation:
-    """The neighbours' masks grown over their wings, the target's centre and flags."""
+    """The segmentation of what was found; by sep where no pixel is the target's."""
     labels = sources.labels().numpy()
     if not (labels == 1).any():
         return _fall_back(cutout, settings, "the network found no target")
-    field = prepare_field(cutout)
-    if field is None:
-        return Segmentation.empty(cutout, "too few usable pixels to look for a source")
-    labels = _in_one_run(labels)
-    x, y = _centre(field.data, labels == 1)
-    expected = target_profile(field, labels == 1, labels > 1, x, y)
-    threshold = _LEVEL * float(np.median(field.pixel_noise / field.noise))
-    neighbours = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
-    flags = target_flags(field, cutout, labels, neighbours)
-    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, [])
-
-
-def _in_one_run(labels: np.ndarray) -> np.ndarray:
-    """Labels without gaps: a source that others cover entirely has no pixel left."""
-    present = np.unique(labels[labels > 0])
-    new = np.zeros(labels.max() + 1, np.int32)
-    new[present] = 1 + np.arange(present.size)
-    return new[labels]
-
-
-def _centre(light: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """Where the target's light is densest: the barycentre with the square of the light, which wings hardly move."""
-    rows, columns = np.nonzero(target)
-    weight = np.maximum(light[rows, columns], 0) ** 2
-    if not weight.sum() > 0:
-        weight = np.ones(rows.size)
-    return float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())
+    return segment_footprints(cutout, labels, settings)
 
 
 def _fall_back(cutout: Cutout, settings, reason: str) -> Segmentation:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from autogal.segment.detections import Sources
 
-__all__ = ["MEASURES", "score_stamp", "summarise"]
+__all__ = ["MEASURES", "match_neighbours", "score_stamp", "summarise"]
 
 MEASURES = {
     "found": "targets found, the right ones",
@@ -19,7 +21,7 @@ MEASURES = {
 
 _MATCH = 0.3  # overlap from which a source found is a true one
 _FAINTER = 10 ** (-0.4 * 2)  # of the target's flux: 2 mag
-_REAL = 0.5  # part of a found source that true ones must fill, or it is false
+_REAL = 0.5  # part of a found source that true ones must fill, or part of a true one that it must hold, or it is false
 _SMALLEST = 4  # px; a true source of fewer need not be found
 
 
@@ -28,7 +30,7 @@ def score_stamp(sources: Sources, instances: Tensor, image: Tensor) -> dict[str,
 
     A target is the right one where it overlaps more with the true target than with any other source, by 0.3 at least.
     A neighbour is found where a source of its own overlaps it by 0.3 at least; each source counts for one.
-    A source is false where true sources, of any brightness, fill less than half of it.
+    A source is false where true sources, of any brightness, fill less than half of it and it holds less than half of any.
 
     Parameters
     ----------
@@ -47,16 +49,12 @@ def score_stamp(sources: Sources, instances: Tensor, image: Tensor) -> dict[str,
     predicted = torch.cat([sources.target[None], sources.neighbours])
     overlap, common = _overlaps(predicted, instances)
     light = torch.where(instances, image, 0).flatten(1).sum(dim=1)
-    visible = instances.flatten(1).sum(dim=1) >= _SMALLEST
+    size = instances.flatten(1).sum(dim=1)
+    visible = size >= _SMALLEST
     right = bool(overlap[0, 0] >= _MATCH and overlap[0, 0] >= overlap[0].max())
 
     bright = [k for k in range(1, len(instances)) if visible[k] and light[k] > _FAINTER * light[0]]
-    taken, matched = {0}, 0
-    for k in sorted(bright, key=lambda k: -float(light[k])):
-        candidates = [p for p in range(1, len(predicted)) if p not in taken and overlap[p, k] >= _MATCH]
-        if candidates:
-            taken.add(max(candidates, key=lambda p: float(overlap[p, k])))
-            matched += 1
+    matched = len(_matched(overlap, light, bright))
     outside = ~instances[0]
     wanted = instances[bright].any(dim=0) & outside
     held = wanted & sources.neighbours.any(dim=0)
@@ -64,11 +62,37 @@ def score_stamp(sources: Sources, instances: Tensor, image: Tensor) -> dict[str,
 
     area = predicted.flatten(1).sum(dim=1)
     filled = (predicted & instances.any(dim=0)).flatten(1).sum(dim=1)
-    real = filled >= _REAL * area
+    real = (filled >= _REAL * area) | (common >= _REAL * size)[:, visible].any(dim=1)
     counted = area > 0
     return {"found": float(right), "iou": float(overlap[0, 0]), "bright": len(bright), "bright_found": matched,
             "light": float(shining[wanted].sum()), "light_covered": float(shining[held].sum()),
             "sources": int(counted.sum()), "false": int((counted & ~real).sum())}
+
+
+def match_neighbours(sources: Sources, instances: Tensor, image: Tensor) -> list[tuple[float, bool]]:
+    """Every neighbour that can be seen: how many magnitudes fainter than the target it is, and whether it was found.
+
+    Parameters as of `score_stamp`, and what is found as there.
+    """
+    predicted = torch.cat([sources.target[None], sources.neighbours])
+    overlap, _ = _overlaps(predicted, instances)
+    light = torch.where(instances, image, 0).flatten(1).sum(dim=1)
+    visible = instances.flatten(1).sum(dim=1) >= _SMALLEST
+    seen = [k for k in range(1, len(instances)) if visible[k] and light[k] > 0]
+    found = _matched(overlap, light, seen)
+    bright = max(float(light[0]), 1e-30)
+    return [(-2.5 * math.log10(float(light[k]) / bright), k in found) for k in seen]
+
+
+def _matched(overlap: Tensor, light: Tensor, some: list[int]) -> set[int]:
+    """Those of some true neighbours that a source of their own overlaps, the brightest served first."""
+    taken, found = {0}, set()
+    for k in sorted(some, key=lambda k: -float(light[k])):
+        candidates = [p for p in range(1, len(overlap)) if p not in taken and overlap[p, k] >= _MATCH]
+        if candidates:
+            taken.add(max(candidates, key=lambda p: float(overlap[p, k])))
+            found.add(k)
+    return found
 
 
 def summarise(stamps: list[dict[str, float]]) -> dict[str, float]:

@@ -27,8 +27,9 @@ class SceneBatch:
     psf : Tensor, [B, K, K]
         Effective PSF, unit sum, centred on its middle pixel.
     truth : dict of str to Tensor, [B] each
-        Of the target, in catalogue units: x, y, flux, r_eff, n, q, pa, sky, snr. Where the target is not one Sersic
-        profile (`analytic` is False), r_eff, q and pa are those of its largest part's light and n is NaN.
+        Of the target, in catalogue units: x, y, flux, r_eff, n, q, pa, sky, snr; and visible, the part of its pixels
+        above 1 sigma where it gives most of the light. Where the target is not one Sersic profile (`analytic` is
+        False), r_eff, q and pa are those of its largest part's light and n is NaN.
     analytic : Tensor, [B] bool
         Whether the target is exactly one Sersic profile.
     instances : list of Tensor, [K_b, H, W] bool

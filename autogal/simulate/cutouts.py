@@ -12,6 +12,7 @@ from autogal.images.cutout import Cutout
 from autogal.images.survey import Survey
 from autogal.simulate.background import Background
 from autogal.simulate.batch import SceneBatch
+from autogal.simulate.general import General
 from autogal.simulate.population import Population
 from autogal.simulate.source import SceneSource
 
@@ -32,6 +33,7 @@ _COLUMNS = {
     "pa": (units.deg, "position angle, counter-clockwise from +y"),
     "sky": (None, "sky level, image units per pixel"),
     "snr": (None, "matched-filter signal-to-noise ratio of the noise-free target"),
+    "visible": (None, "part of the target's pixels above 1 sigma where it gives most of the light"),
     "analytic": (None, "whether the target is one Sersic profile"),
     "n_neighbours": (None, "neighbours that can be seen"),
     "psf_fwhm": (units.pix, "full width at half maximum of the effective PSF"),
@@ -45,8 +47,8 @@ class Simulation(NamedTuple):
     ----------
     cutouts : list of Cutout
     truth : Table
-        One row per cutout: the target's true parameters under the catalogue's column names, ``snr``, ``analytic``,
-        ``n_neighbours`` and ``psf_fwhm``.
+        One row per cutout: the target's true parameters under the catalogue's column names, ``snr``, ``visible``,
+        ``analytic``, ``n_neighbours`` and ``psf_fwhm``.
     instances : list of ndarray of bool, shape (K, H, W)
         Pixels of each visible source, the target first; see `SceneBatch`.
     """
@@ -56,9 +58,9 @@ class Simulation(NamedTuple):
     instances: list[np.ndarray]
 
 
-def simulate(n: int, survey: Survey | Population, seed: int = 0, shape: tuple[int, int] = (128, 128), first: int = 0,
+def simulate(n: int, survey: Survey | Population | General, seed: int = 0, shape: tuple[int, int] = (128, 128), first: int = 0,
              device: str = "cpu", background: Background | None = None) -> Simulation:
-    """Draw scenes of a survey.
+    """Draw scenes of a survey, or of the general mix.
 
     Scene i of a seed is always the same, whatever `n` and `first`.
 
@@ -66,7 +68,7 @@ def simulate(n: int, survey: Survey | Population, seed: int = 0, shape: tuple[in
     ----------
     n : int
         Number of cutouts.
-    survey : Survey or Population
+    survey : Survey, Population or General
         A survey alone gives its default population.
     seed : int
     shape : (rows, columns)
@@ -86,7 +88,7 @@ def simulate(n: int, survey: Survey | Population, seed: int = 0, shape: tuple[in
     AutogalError
         Where the survey lacks a fact that is needed.
     """
-    population = survey if isinstance(survey, Population) else Population(survey)
+    population = Population(survey) if isinstance(survey, Survey) else survey
     source = SceneSource(population, shape, device, seed, background, exact=True)
     cutouts, instances, tables = [], [], []
     for step in range(first // BLOCK, -(-(first + n) // BLOCK)):
@@ -103,14 +105,14 @@ def simulate(n: int, survey: Survey | Population, seed: int = 0, shape: tuple[in
     return Simulation(cutouts, truth, instances)
 
 
-def _cutout(batch: SceneBatch, i: int, name: str, population: Population) -> Cutout:
+def _cutout(batch: SceneBatch, i: int, name: str, population: Population | General) -> Cutout:
     survey = population.survey
     return Cutout(id=name, image=batch.image[i].numpy(), sigma=batch.sigma[i].numpy(), mask=batch.mask[i].numpy(),
                   psf=batch.psf[i].double().numpy(), zeropoint=survey.zeropoint, pixel_scale=survey.pixel_scale,
                   gain=population.gain, saturation=survey.saturation)
 
 
-def _truth(batch: SceneBatch, names: list[str], population: Population) -> Table:
+def _truth(batch: SceneBatch, names: list[str], population: Population | General) -> Table:
     columns = {name: values.double().numpy() for name, values in batch.truth.items()}
     columns.update(id=names, mag=population.survey.zeropoint - 2.5 * np.log10(columns["flux"]), analytic=batch.analytic.numpy(),
                    n_neighbours=[len(masks) - 1 for masks in batch.instances], psf_fwhm=batch.psf_fwhm.double().numpy())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from autogal.images.survey import Survey
 from autogal.simulate.chance import Chance
 from autogal.simulate.placing import place_neighbours
 from autogal.simulate.scenes import Conditions, Scenes, Sources
@@ -61,6 +62,9 @@ class General:
     #: Brightness is in units of the noise: real backgrounds are scaled to it
     relative = True
     name = "general"
+    #: Magnitudes and angles are relative, and every scene has a gain of its own
+    survey = Survey(name="general", zeropoint=25.0, pixel_scale=1.0)
+    gain = None
 
     def draw(self, chance: Chance, count: int, shape: tuple[int, int]) -> Scenes:
         """`count` scenes of `shape` (rows, columns)."""

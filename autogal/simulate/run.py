@@ -23,7 +23,7 @@ from autogal.simulate.population import Population
 from autogal.simulate.structure import Structure
 from autogal.simulate.templates import Templates
 
-__all__ = ["run"]
+__all__ = ["population_of", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
-    population = _population(settings)
+    population = population_of(settings)
     # one configuration says how to read cutouts; this one says what survey they are of
     background = Background.read(settings.background, OmegaConf.merge(compose(), {"survey": settings.survey})) if settings.background else None
     console = Console(stderr=True)
@@ -70,12 +70,19 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> None:
           f"  autogal fit {writer.manifest} survey={population.name}\nTruth: {writer.truth}")
 
 
-def _population(settings: DictConfig) -> Population:
+def population_of(settings: DictConfig) -> Population:
+    """What scenes are drawn from, by the nodes ``survey`` and ``population`` and the table ``galaxies`` where one is named.
+
+    Raises
+    ------
+    AutogalError
+        For a number that means nothing, or a survey that lacks a fact that is needed.
+    """
     survey = Survey.from_settings(settings.survey)
     wanted = OmegaConf.to_container(settings.population)
     for key, value in wanted.items():
         if value < 0 or (key in ("overlapping", "stars", "composite", "defects", "correlation") and value > 1):
             raise AutogalError(f"population.{key}={value} is not possible.", "Give a number from 0 to 1." if value > 1 else "Give 0 or more.")
     structure = Structure(composite=wanted.pop("composite"))
-    templates = Templates.read(settings.galaxies) if settings.galaxies else None
+    templates = Templates.read(settings.galaxies) if settings.get("galaxies") else None
     return Population(survey, structure=structure, templates=templates, **wanted)

@@ -84,6 +84,7 @@ class SceneSource:
         instances, classes = _instances(signal, total / exposure.sigma, scene, first, numbers)
         truth = self._truth(scenes, single[first])
         truth["snr"] = signal[first].square().sum((1, 2)).sqrt()
+        truth["visible"] = _visible(signal[first], total / exposure.sigma)
         psf = scenes.seeing.images()
         return SceneBatch(*exposure, scenes.seeing.measure(psf), psf, truth, single[first], instances, classes)
 
@@ -134,6 +135,12 @@ def _instances(signal: Tensor, total: Tensor, scene: Tensor, first: Tensor, numb
     kinds[first] = 2
     seen = torch.zeros_like(numbers).index_add_(0, scene, visible.long()).tolist()
     return list(masks[visible].split(seen)), list(kinds[visible].split(seen))
+
+
+def _visible(signal: Tensor, total: Tensor) -> Tensor:
+    """Part [B] of each target's pixels above 1 sigma (its brightest half, where it is fainter) that it outshines all others in."""
+    own = signal > (0.5 * signal.amax((1, 2), keepdim=True)).clamp(max=1.0)
+    return (own & (signal > 0.5 * total)).sum((1, 2)) / own.sum((1, 2))
 
 
 class SceneDataset(IterableDataset):

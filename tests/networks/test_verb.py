@@ -12,8 +12,8 @@ SMALL = ["network.steps=2", "network.batch=4", "network.validate_every=2", "netw
 
 
 @pytest.mark.parametrize(("words", "what"), [
-    ([], "Which network to train was not said"),
-    (["initialiser", "segmenter"], "one after the other"),
+    ([], "What to train was not said"),
+    (["initialiser", "segmenter"], "takes one of initialiser, segmenter at a time"),
     (["initialiser", "network.lrr=1"], "no key network.lrr"),
     (["initialiser", "survey=nowhere"], "no survey called nowhere"),
     (["initialiser", "size=8"], "size=8"),

@@ -52,8 +52,10 @@ def test_lone_galaxies_are_the_truth_plus_noise():
 
 def test_truth_has_names_units_and_neighbours(simulation):
     truth = simulation.truth
-    assert truth.colnames == ["id", "x", "y", "mag", "flux", "r_eff", "n", "q", "pa", "sky", "snr", "analytic",
-                              "n_neighbours", "psf_fwhm"]
+    assert truth.colnames == ["id", "x", "y", "mag", "flux", "r_eff", "n", "q", "pa", "sky", "snr", "visible",
+                              "analytic", "n_neighbours", "psf_fwhm"]
+    assert np.all((truth["visible"] >= 0) & (truth["visible"] <= 1))
+    assert np.all(truth["visible"][truth["n_neighbours"] == 0] > 0.95)
     assert all(truth[name].description for name in truth.colnames)
     assert str(truth["pa"].unit) == "deg" and str(truth["r_eff"].unit) == "pix"
     assert np.allclose(truth["flux"], 10 ** (-0.4 * (truth["mag"] - 22.5)))

@@ -1,0 +1,63 @@
+"""From footprints, whoever drew them, to a segmentation: the neighbours' masks grown over their wings, the target's centre and flags."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autogal.flags import Flag
+from autogal.images.cutout import Cutout
+from autogal.segment.detection import prepare_field
+from autogal.segment.neighbours import grow_neighbours
+from autogal.segment.segmentation import Segmentation
+from autogal.segment.target import target_flags, target_profile
+
+__all__ = ["segment_footprints"]
+
+_LEVEL = 1.0  # light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns them
+
+
+def segment_footprints(cutout: Cutout, labels: np.ndarray, settings) -> Segmentation:
+    """Complete footprints to a segmentation.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        Never changed.
+    labels : ndarray of int, shape (H, W)
+        0 sky, 1 the target, which has at least one pixel, 2, 3, ... the neighbours; each ends where it is about as bright
+        as the noise of a pixel.
+    settings
+        Node with ``grow``.
+
+    Returns
+    -------
+    Segmentation
+        An empty one where the cutout has too few usable pixels.
+    """
+    field = prepare_field(cutout)
+    if field is None:
+        return Segmentation.empty(cutout, "too few usable pixels to look for a source")
+    labels = _in_one_run(labels)
+    x, y = _centre(field.data, labels == 1)
+    expected = target_profile(field, labels == 1, labels > 1, x, y)
+    threshold = _LEVEL * float(np.median(field.pixel_noise / field.noise))
+    neighbours = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
+    flags = target_flags(field, cutout, labels, neighbours)
+    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, [])
+
+
+def _in_one_run(labels: np.ndarray) -> np.ndarray:
+    """Labels without gaps: a source that others cover entirely has no pixel left."""
+    present = np.unique(labels[labels > 0])
+    new = np.zeros(labels.max() + 1, np.int32)
+    new[present] = 1 + np.arange(present.size)
+    return new[labels]
+
+
+def _centre(light: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """Where the target's light is densest: the barycentre with the square of the light, which wings hardly move."""
+    rows, columns = np.nonzero(target)
+    weight = np.maximum(light[rows, columns], 0) ** 2
+    if not weight.sum() > 0:
+        weight = np.ones(rows.size)
+    return float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())
