@@ -162,15 +162,16 @@ def pipeline_figure(rows: Table, names: Sequence[str], times: Mapping[str, Mappi
     iterations.plot([], [], "k:", linewidth=1.3, label="from the truth")
     iterations.legend(fontsize=7, frameon=False, loc="upper right")
     bottom = np.zeros(len(names))
-    for stage, shade in (("segment", "0.25"), ("initialise", "0.55"), ("fit", "0.8")):
+    stages = list(dict.fromkeys(stage for spent in times.values() for stage in spent))
+    for stage, shade in zip(stages, np.linspace(0.2, 0.85, max(len(stages), 2))):
         spent = 1e3 * np.array([times[name].get(stage, 0.0) for name in names])
-        clock.bar(range(len(names)), spent, 0.6, bottom=bottom, color=shade, label=stage)
+        clock.bar(range(len(names)), spent, 0.6, bottom=bottom, color=str(shade), label=stage)
         bottom += spent
     clock.set_xticks(range(len(names)), [name.replace(" + ", "\n+ ") for name in names], fontsize=8)
     clock.set_ylabel("time a stamp [ms]", fontsize=9)
     clock.grid(axis="x", visible=False)
     clock.set_xlim(-0.75, len(names) - 0.25)
-    clock.set_ylim(0, 1.35 * max(bottom.max(), 1e-3))
+    clock.set_ylim(0, 1.6 * max(bottom.max(), 1e-3))
     clock.legend(fontsize=7, frameon=False, loc="upper right")
     return figure
 

@@ -178,11 +178,11 @@ def _relative(rows: Table, names: Sequence[str]) -> Grid:
 
 
 def _times(seconds: dict[str, dict[str, float]], total: int) -> Grid:
-    rows = [{"method": name, "stamps": total, "segment": 0.0, "initialise": 0.0, "fit": 0.0, **spent, "rate": total / sum(spent.values())}
+    stages = list(dict.fromkeys(stage for spent in seconds.values() for stage in spent))
+    rows = [{"method": name, "stamps": total, **dict.fromkeys(stages, 0.0), **spent, "rate": total / sum(spent.values())}
             for name, spent in seconds.items()]
-    return Grid("time", "Wall-clock time from raw stamps to parameters", {
-        "": "{method}", "stamps": "{stamps}", "segment [s]": "{segment:.2f}", "initialise [s]": "{initialise:.2f}", "fit [s]": "{fit:.2f}",
-        "stamps/s": "{rate:.1f}"}, rows, {"stamps/s": ">= 8"})
+    columns = {"": "{method}", "stamps": "{stamps}", **{f"{stage} [s]": f"{{{stage}:.2f}}" for stage in stages}, "stamps/s": "{rate:.1f}"}
+    return Grid("time", "Wall-clock time from raw stamps to parameters", columns, rows, {"stamps/s": ">= 8"})
 
 
 def _report(rows: Table, names: list[str], notes: list[str], total: int, seconds: dict[str, dict[str, float]]) -> Report:

@@ -48,7 +48,7 @@ def suite(tmp_path):
     import autogal
     from astropy.table import Table
 
-    from autogal.images.psf import moffat
+    from autogal.images import moffat
 
     def write(name="suite", without=(), **changed):
         count, side = 6, 64
