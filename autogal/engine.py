@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from autogal.choices import choose_device, choose_model, choose_settings, choose
 from autogal.flags import Flag
 from autogal.frame import leaves_frame
 from autogal.images import Cutout, sky_statistics
-from autogal.model.bucket import fit_bucket
+from autogal.model.bucket import LOST, fit_bucket, significance
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.model.starts import component_starts
+from autogal.restarts import other_starts
 from autogal.solvers import Outcome, Solver, Status
 from autogal.stopwatch import Stopwatch
 from autogal.uncertainty import covariance
@@ -34,7 +36,6 @@ START = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 _log = logging.getLogger(__name__)
 
 _LOW_SN = 10.0
-_NOTHING = 3.0  # a model that can move and change its shape finds so much of a signal in noise alone
 _POOR_CHI2 = 1.5
 _POOR_SHARE = 0.1
 _SKY_ASTRAY = 0.2  # of the noise of a pixel
@@ -42,7 +43,8 @@ _SKY_ASTRAY = 0.2  # of the noise of a pixel
 _WORST_ANGLE = 180 / math.sqrt(12)
 
 
-def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig, watch: Stopwatch | None = None) -> Fitted:
+def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig, watch: Stopwatch | None = None,
+                spread: np.ndarray | None = None) -> Fitted:
     """Fit every cutout that can be fitted.
 
     Parameters
@@ -53,9 +55,11 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         Starting values of one Sersic profile, in the order of `START`; a row with NaN is skipped. Several components
         start from its fit.
     settings : DictConfig
-        The nodes ``model``, ``solver``, ``uncertainty``, ``device``, ``dtype`` and ``threads``.
+        The nodes ``model``, ``solver``, ``uncertainty``, ``device``, ``dtype``, ``threads`` and ``restarts``.
     watch : Stopwatch, optional
         Gets the time spent to gather the stamps, to fit them, and to measure errors and raise flags.
+    spread : ndarray, [N, 7, 7], optional
+        Covariances of the starting values, as `autogal.restarts.other_starts` takes them; NaN where they are not known.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     with _one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
         watch = Stopwatch() if watch is None else watch
-        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads, watch)
+        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads, watch, settings.restarts,
+                   np.full((len(cutouts), 7, 7), np.nan) if spread is None else spread)
         for key, places in buckets([cutouts[i] for i in ready]).items():
             most = held_at_once(key, device, how.dtype)
             for first in range(0, len(places), most):
@@ -79,7 +84,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
 
 def _withdraw(cutouts: Sequence[Cutout], fitted: Fitted) -> None:
     """A fit to nothing but noise is no measurement, wherever its start came from."""
-    for i in np.flatnonzero(fitted.snr < _NOTHING):
+    for i in np.flatnonzero(fitted.snr < LOST):
         cutouts[i].notes.append(f"The fit has a signal-to-noise ratio of {fitted.snr[i]:.1f}: there is no source to measure.")
         fitted.values[i], fitted.covariance[i], fitted.chi2[i], fitted.snr[i] = np.nan, np.nan, np.nan, np.nan
         fitted.status[i], fitted.flags[i] = "skipped", Flag.NO_TARGET | Flag.LOW_SN
@@ -116,6 +121,8 @@ class _How:
     dtype: torch.dtype
     threads: int
     watch: Stopwatch
+    restarts: int
+    spread: np.ndarray
 
 
 def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: _How, fitted: Fitted, hold_sky: bool = False) -> None:
@@ -162,12 +169,12 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
         values[:, i_sky] = 0.0  # the start's sky is the pedestal already taken off
         zeropoint = torch.tensor([cutouts[i].zeropoint for i in places], dtype=torch.float64, device=how.device)
         zeropoint = zeropoint - 2.5 * torch.log10(stamps.scale)
+        others = partial(_others, values, how.spread[places], zeropoint, how.restarts)
         if len(how.model.components) == 1:
-            own = values[:, [START.index(name) for name in how.model.parameters]]  # a profile without an index takes none
-            starts = [how.model.free(own, zeropoint)]
+            starts, others = [_free(how.model, values, zeropoint)], partial(others, how.model)
         else:
-            starts = _split(values, stamps, zeropoint, how, hold_sky)
-        outcome, endless = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky)
+            starts, others = _split(values, others, stamps, zeropoint, how, hold_sky), None
+        outcome, endless = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky, others)
         endless = endless.cpu().numpy()
     with how.watch.time("measure"):
         rows = np.array(places)
@@ -195,10 +202,22 @@ def _astray(rows: np.ndarray, cutouts, endless: np.ndarray, parameters: tuple[st
     return again
 
 
-def _split(values: Tensor, stamps: Stamps, zeropoint: Tensor, how: _How, hold_sky: bool) -> list[Tensor]:
+def _free(model: Model, values: Tensor, zeropoint: Tensor) -> Tensor:
+    """Free vectors of one profile, which may lack an index, from values in the order of `START`."""
+    return model.free(values[:, [START.index(name) for name in model.parameters]], zeropoint)
+
+
+def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, model: Model, items: Tensor) -> Tensor:
+    """Free vectors [count, M, P] of other starts of the galaxies at `items` [M]."""
+    rows = items.cpu().numpy()
+    starts = torch.from_numpy(other_starts(values[items].cpu().numpy(), spread[rows], count)).to(values.device)
+    return torch.stack([_free(model, some, zeropoint[items]) for some in starts]) if count else starts
+
+
+def _split(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, zeropoint: Tensor, how: _How, hold_sky: bool) -> list[Tensor]:
     """Starts of several components, from a single Sersic fit."""
     single = choose_model(choose_settings().model)
-    outcome, _ = fit_bucket(single, stamps, [single.free(values, zeropoint)], how.solver, how.threads, hold_sky)
+    outcome, _ = fit_bucket(single, stamps, [_free(single, values, zeropoint)], how.solver, how.threads, hold_sky, partial(others, single))
     fitted = single.values(outcome.theta, zeropoint)
     usable = torch.isfinite(fitted).all(-1)
     return component_starts(how.model, torch.where(usable[:, None], fitted, values), zeropoint)
@@ -223,9 +242,7 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
     matrix = torch.where(thinnest[:, :, None] | thinnest[:, None, :], torch.nan, matrix)
     # the sky has no bound; where it is held, its own flag says so
     at_bound = outcome.at_bound[:, :-1].any(-1) | thinnest.any(-1)
-    fluxes = list(model.linear[:-1])
-    light = outcome.theta[:, fluxes]
-    snr = torch.einsum("bi,bij,bj->b", light, outcome.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
+    snr = significance(model, outcome)
 
     columns = (values, matrix, at_bound, singular, snr, outcome.chi2, outcome.status, outcome.n_iter)
     values, matrix, at_bound, singular, snr, chi2, status, n_iter = (column.cpu().numpy() for column in columns)

@@ -58,9 +58,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         One row a cutout, in order.
     """
     watch = Stopwatch()
-    start, flags = _prepare(cutouts, settings, watch)
+    start, spread, flags = _prepare(cutouts, settings, watch)
     parts, origin = _windows(cutouts, start)
-    fitted = fit_starts(parts, start - _moved(START, origin), settings, watch)
+    fitted = fit_starts(parts, start - _moved(START, origin), settings, watch, spread)
     fitted.values += _moved(fitted.parameters, origin)
     fitted.flags |= flags
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
@@ -68,16 +68,17 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     return fitted
 
 
-def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> tuple[np.ndarray, np.ndarray]:
-    """Starting values [N, 8] (NaN where there are none) and flags [N]; the cutouts' masks are completed."""
+def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Starting values [N, 8], their covariances [N, 7, 7] (NaN where there are none) and flags [N]; masks are completed."""
     flags = np.zeros(len(cutouts), int)
     start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
     start[~complete] = np.nan
     wanting = np.flatnonzero(good & ~complete).tolist()
+    spread = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
-        return start, flags
+        return start, spread, flags
     device = choose_device(settings.device)
     with watch.time("segment"):
         segmentations = dict(zip(wanting, segment_all([cutouts[i] for i in wanting], settings.segment, device), strict=True))
@@ -95,8 +96,10 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) 
         cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend([*segmentations[i].notes, *first.notes])
         start[i] = _row(first.values, cutout.zeropoint)
+        if first.covariance is not None:
+            spread[i] = first.covariance
         flags[i] |= first.flags
-    return start, flags
+    return start, spread, flags
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:

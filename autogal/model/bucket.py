@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,9 +16,12 @@ from autogal.model.render import psf_fwhm
 from autogal.model.stamps import Stamps
 from autogal.solvers import Outcome, Solver, Status
 
-__all__ = ["fit_bucket"]
+__all__ = ["LOST", "fit_bucket", "significance"]
 
 _log = logging.getLogger(__name__)
+
+#: Signal-to-noise ratio below which a fit has lost its galaxy
+LOST = 3.0
 
 # A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
 _COARSE_FROM = 64
@@ -30,7 +33,8 @@ _CACHE = 4 << 20
 
 
 def fit_bucket(
-    model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False
+    model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False,
+    others: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Outcome, Tensor]:
     """Fit stamps from given free vectors.
 
@@ -45,6 +49,9 @@ def fit_bucket(
         Chunks drawn at the same time, on a CPU.
     hold_sky : bool
         Keep the sky at its start instead of fitting it.
+    others : callable, optional
+        Gives more starts [K, M, P] of the galaxies at M places. They are tried where a fit has failed: it did not
+        converge, or its light is lost in the noise.
 
     Returns
     -------
@@ -62,6 +69,10 @@ def fit_bucket(
     for again in (*ranked[1:_TRIES], *model.restarts(ranked[0])):
         unsettled = ((best.status != Status.CONVERGED) | best.at_bound.any(-1)).nonzero()[:, 0]
         bucket.improve(best, again[unsettled], unsettled)
+    failed = ((best.status != Status.CONVERGED) | (significance(model, best) < LOST)).nonzero()[:, 0]
+    if others is not None and len(failed):
+        for again in others(failed):
+            bucket.improve(best, again, failed)
     best.chi2 -= bucket.penalty(best.theta)
     if hold_sky:
         best.at_bound[:, model.linear[-1]] = True
@@ -154,6 +165,13 @@ class _Bucket:
         noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12
         return self.solver(lambda t, i: problem.linearise(t, items[i]), theta, self.lower, self.upper,
                            self.model.step_limit(theta), tolerance, noise)
+
+
+def significance(model: Model, best: Outcome) -> Tensor:
+    """Signal-to-noise ratio [N] of the light of all components together."""
+    fluxes = list(model.linear[:-1])
+    light = best.theta[:, fluxes]
+    return torch.einsum("bi,bij,bj->b", light, best.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
 
 
 def _chunk(grid: Grid, model: Model) -> int:
