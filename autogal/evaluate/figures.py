@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from autogal.evaluate.parameters import MEASURES
-from autogal.evaluate.statistics import share_error
+from autogal.evaluate.statistics import share_interval
 
 __all__ = ["parameter_figure", "pipeline_figure", "segmenter_figure"]
 
@@ -196,7 +196,8 @@ def _shares(axis: Axes, x: np.ndarray, part: np.ndarray, total: np.ndarray, edge
     k, some, of = (np.array(column, float) for column in zip(*counts))
     left, right = edges[k.astype(int)], edges[k.astype(int) + 1]
     middle = np.sqrt(left * right) if edges[0] > 0 else (left + right) / 2
-    axis.errorbar(middle, some / of, share_error(some, of), color=colour, marker=marker, markersize=3.5, linewidth=1.2, capsize=2, label=name)
+    low, high = share_interval(some, of)
+    axis.errorbar(middle, some / of, [some / of - low, high - some / of], color=colour, marker=marker, markersize=3.5, linewidth=1.2, capsize=2, label=name)
 
 
 def _quantiles(x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

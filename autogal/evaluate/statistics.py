@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Bins", "SIZE", "SNR", "bins_of_magnitude", "median", "scatter", "share", "share_error"]
+__all__ = ["Bins", "SIZE", "SNR", "bins_of_magnitude", "median", "scatter", "share", "share_interval"]
 
 _STEPS = (0.5, 1.0, 2.0, 4.0, 8.0)  # mag
 _MOST = 6
@@ -74,8 +74,9 @@ def share(part: float, total: float) -> float:
     return float(part / total) if total else float("nan")
 
 
-def share_error(part: np.ndarray | float, total: np.ndarray | float) -> np.ndarray:
-    """Half width of the 68 % Wilson interval of a share (Wilson 1927): never zero, even for all or none."""
+def share_interval(part: np.ndarray | float, total: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 68 % interval of a share (Wilson 1927): within 0 and 1, and of some width even for all or none."""
     part, total = np.asarray(part, float), np.maximum(np.asarray(total, float), 1)
     p = part / total
-    return np.sqrt(p * (1 - p) / total + 0.25 / total**2) / (1 + 1 / total)
+    middle, half = (p + 0.5 / total) / (1 + 1 / total), np.sqrt(p * (1 - p) / total + 0.25 / total**2) / (1 + 1 / total)
+    return np.clip(middle - half, 0, p), np.clip(middle + half, p, 1)

@@ -14,7 +14,7 @@ from rich.console import Console
 from autogal.evaluate import Grid, Report
 from autogal.evaluate.initialiser import start_errors
 from autogal.evaluate.parameters import CATALOGUE, differences, summarise
-from autogal.evaluate.statistics import SNR, Bins, bins_of_magnitude, scatter, share_error
+from autogal.evaluate.statistics import SNR, Bins, bins_of_magnitude, scatter, share_interval
 from autogal.evaluate.truth import true_segmentations
 from autogal.initialise import Start
 from autogal.segment.detections import Sources
@@ -39,9 +39,11 @@ def test_every_value_is_in_one_bin():
         assert len(bins.edges) <= 7 and sum(members.sum() for _, members in bins.split(np.asarray(magnitudes))) == len(magnitudes)
 
 
-def test_errors_of_shares():
-    assert share_error(50, 100) == pytest.approx(0.05, rel=0.01)
-    assert 0 < share_error(0, 10) < 0.1 and share_error(10, 10) == share_error(0, 10)
+def test_intervals_of_shares():
+    assert share_interval(50, 100) == pytest.approx((0.45, 0.55), abs=1e-3)
+    assert share_interval(0, 10) == pytest.approx((0, 1 / 11)) and share_interval(10, 10) == pytest.approx((10 / 11, 1))
+    low, high = share_interval(np.array([0, 1, 5, 9]), 9)
+    assert np.all(low >= 0) and np.all(high <= 1) and np.all(high - low > 0.05)
 
 
 def test_differences_and_their_summary():
