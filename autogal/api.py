@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from autogal.choices import choose_device, choose_settings
 from autogal.configuration import override
+from autogal.errors import AutogalError
 from autogal.images import from_arrays
 from autogal.pipeline import BLOCK, fit_cutouts
 from autogal.rendering import render
@@ -57,7 +58,7 @@ def fit(
     ids : sequence of str, optional
         One an image; its number by default.
     **settings
-        Any key of the configuration, groups by name: ``solver="adam"``, ``survey="sdss"``, ``dtype="float64"``,
+        Any key of the configuration but ``trainer``, groups by name: ``solver="adam"``, ``survey="sdss"``, ``dtype="float64"``,
         ``psf_kind="optical"``, ``psf_oversample=3``, ``uncertainty={"scale_by_chi2": True}``.
 
     Returns
@@ -70,6 +71,9 @@ def fit(
     AutogalError
         Where arguments do not fit together or a setting does not exist. A single bad image is a flagged row.
     """
+    if any(key.partition(".")[0] == "trainer" for key in settings):
+        raise AutogalError("autogal.fit works in the process that calls it: it takes no trainer=.",
+                           "Choose a device with device=, or share files out to several processes with `autogal fit`.")
     words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
     given = {words.get(key, key): value for key, value in settings.items()}
     chosen = choose_settings(*(override(key, value) for key, value in {"model": model, **given}.items()))

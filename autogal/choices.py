@@ -15,7 +15,12 @@ from autogal.model.model import Model
 from autogal.profiles import PROFILES
 from autogal.solvers import SOLVERS, Solver
 
-__all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver"]
+__all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared"]
+
+# Lightning's words for the devices that a fit can use
+_ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
+# What the trainer is where one process does all
+_ALONE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
 @lru_cache(maxsize=64)
@@ -63,3 +68,31 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise AutogalError(f"device={name}, but torch sees {torch.cuda.device_count()} GPU(s).", "They are numbered from cuda:0.")
     return device
+
+
+def is_shared(settings: DictConfig) -> bool:
+    """Whether more is asked of the trainer than one process of its own."""
+    return any(settings.trainer.get(key, usual) not in (usual, str(usual)) for key, usual in _ALONE.items()) or bool(
+        settings.trainer.keys() - _ALONE.keys() - {"accelerator"})
+
+
+def device_name(settings: DictConfig) -> str:
+    """The device of a fit: what ``device`` says, or ``trainer.accelerator`` where it says ``auto``.
+
+    Raises
+    ------
+    AutogalError
+        Where the two contradict each other, or one device is to be shared by several processes.
+    """
+    accelerator = str(settings.trainer.get("accelerator", "auto"))
+    if accelerator not in _ACCELERATORS:
+        raise AutogalError(f"trainer.accelerator={accelerator} is not possible.", f"Choose one of: {', '.join(_ACCELERATORS)}.")
+    kind = _ACCELERATORS[accelerator]
+    if settings.device == "auto":
+        return kind
+    if kind not in ("auto", settings.device.partition(":")[0]):
+        raise AutogalError(f"device={settings.device} and trainer.accelerator={accelerator} contradict each other.", "Give one of them.")
+    if ":" in settings.device and is_shared(settings):
+        raise AutogalError(f"device={settings.device} is one device, but the trainer is to use others or several.",
+                           "Leave out device=, and name them as trainer.devices=[0,1].")
+    return settings.device

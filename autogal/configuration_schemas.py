@@ -82,6 +82,7 @@ class FitSettings:
     uncertainty: dict[str, Any] = field(default_factory=dict)
     segment: dict[str, Any] = field(default_factory=dict)
     initialise: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

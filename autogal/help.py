@@ -55,6 +55,8 @@ KEYS  (key=value; what is not given comes from the header, then the survey, then
   catalogue.format=fits|ecsv|parquet
   objects.png=auto objects.fits=auto objects.limit=200    a picture and a FITS cube an object, up to the limit
   device=auto|cpu|cuda|cuda:1   dtype=float32|float64   block=512   threads=2   seed=0
+  trainer.devices=4    four GPUs share the cutouts, a process each (-1: all there are, [0,2]: these);
+                       trainer.accelerator=cpu, trainer.strategy=, trainer.num_nodes=: as Lightning has them
 
 GROUPS  (group=choice; * is the default. Values inside: solver.max_iterations=100)
 {groups}
@@ -227,9 +229,9 @@ def groups(verb: str, config_dirs: Sequence[str] = ()) -> dict[str, list[str]]:
 
 def _defaults(text: str) -> dict[str, str]:
     """Group and choice of every line ``- group: choice`` of a defaults list, without importing a YAML reader."""
-    lines = text.partition("defaults:")[2].partition("_self_")[0].splitlines()
+    lines = text.partition("defaults:")[2].partition("\n\n")[0].splitlines()
     pairs = (line.partition("#")[0].strip().removeprefix("- ").split(": ") for line in lines)
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and not pair[0].startswith("override ")}
 
 
 def _choices(folder: Traversable) -> set[str]:

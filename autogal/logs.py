@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.errors import AutogalError
 
-__all__ = ["debugging", "run_log", "show_warnings"]
+__all__ = ["debugging", "join_log", "run_log", "show_warnings"]
 
 log = logging.getLogger(__name__)
 
@@ -71,17 +71,13 @@ def run_log(settings: DictConfig, paths: Sequence[str] = ()) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_configuration(settings, folder / "config.yaml")
-        handler = logging.FileHandler(folder / "autogal.log", encoding="utf-8")
+        handler = _file(folder)
     except OSError as error:
         raise AutogalError(f"The folder {folder} cannot be written to: {error.strerror or error}.",
                            "Choose another one with out=FOLDER.") from error
-    handler.setFormatter(logging.Formatter(_FORMAT))
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG if debugging() else logging.INFO)
-    logging.captureWarnings(True)
+    _listen(handler)
     started = time.perf_counter()
     try:
         _log_start(paths)
@@ -102,6 +98,26 @@ def run_log(settings: DictConfig, paths: Sequence[str] = ()) -> Iterator[Path]:
             logger.removeHandler(handler)
             logger.setLevel(level)
         handler.close()
+
+
+def join_log(folder: Path) -> None:
+    """In another process of a run: send what it says where the first one's messages go, for as long as it lives."""
+    if not any(isinstance(handler, logging.FileHandler) for handler in logging.getLogger("autogal").handlers):
+        show_warnings()
+        _listen(_file(folder))
+
+
+def _file(folder: Path) -> logging.FileHandler:
+    handler = logging.FileHandler(folder / "autogal.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    return handler
+
+
+def _listen(handler: logging.Handler) -> None:
+    for logger in map(logging.getLogger, _LOGGERS):
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if debugging() else logging.INFO)
+    logging.captureWarnings(True)
 
 
 class _Console(logging.Handler):

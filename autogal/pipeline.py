@@ -6,17 +6,18 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from autogal.choices import choose_device, choose_model, choose_solver
+from autogal.choices import choose_device, choose_model, choose_solver, device_name, is_shared
 from autogal.engine import START
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
 from autogal.frame import is_field, leaves_frame, window
-from autogal.images import Cutout, Options, find_entries, load
+from autogal.images import Cutout, Entry, Options, find_entries, load
 from autogal.initialise import initialise_all
 from autogal.logs import run_log
 from autogal.model.fitted import Fitted
@@ -32,7 +33,7 @@ from autogal.results import (
 from autogal.segment import segment_all, wanted_position
 from autogal.stopwatch import Stopwatch
 
-__all__ = ["BLOCK", "fit_cutouts", "run"]
+__all__ = ["BLOCK", "Block", "Blocks", "fit_cutouts", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +126,87 @@ def _row(values: dict[str, float], zeropoint: float) -> list[float]:
     return [values.get(name, math.nan) for name in START]
 
 
-def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue:
+@dataclass
+class Block:
+    """Cutouts that are read, fitted and written together; ``seconds``: what reading them took."""
+
+    first: int
+    cutouts: list[Cutout]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """All that a run has to do, in blocks: ``blocks[number]`` reads one, `fit` turns it into rows.
+
+    Attributes
+    ----------
+    settings : DictConfig
+    options : Options
+    entries : list of Entry
+    names : list of str
+        Of the files of each object.
+    size : int
+        Cutouts a block.
+    folder : Path
+        Of the objects' files.
+    wanted : dict of str to bool
+        Which of them are written, ``fits`` and ``png``.
+    """
+
+    settings: DictConfig
+    options: Options
+    entries: list[Entry]
+    names: list[str]
+    size: int
+    folder: Path
+    wanted: dict[str, bool]
+
+    @classmethod
+    def of_run(cls, settings: DictConfig, paths: Sequence[str], folder: Path, processes: int = 1) -> Blocks:
+        """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
+        choose_model(settings.model), choose_solver(settings.solver)
+        device = choose_device(device_name(settings))
+        entries = find_entries(list(paths))
+        options = Options.from_settings(settings)
+        names = file_names([entry.id for entry in entries])
+        wanted = {kind: _wanted(settings.objects[kind], len(entries), settings.objects.limit) for kind in ("fits", "png")}
+        if any(wanted.values()):
+            (folder / "objects").mkdir(parents=True, exist_ok=True)
+        size = settings.block or min(BLOCK[device.type], math.ceil(len(entries) / processes))
+        _log.info("fitting %d cutouts on %s%s", len(entries), device.type if processes > 1 else device,
+                  f" in {processes} processes" if processes > 1 else "")
+        return cls(settings, options, entries, names, size, folder / "objects", wanted)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.entries) / self.size)
+
+    def __getitem__(self, number: int) -> Block:
+        first, watch = number * self.size, Stopwatch()
+        with watch.time("read"):
+            cutouts = [load(entry, self.options) for entry in self.entries[first : first + self.size]]
+        return Block(first, cutouts, watch["read"])
+
+    def fit(self, block: Block, device: str) -> Catalogue:
+        """The rows of a block, without its images; the objects' files are written.
+
+        Parameters
+        ----------
+        block : Block
+        device : str
+            As torch names it.
+        """
+        fitted = fit_cutouts(block.cutouts, OmegaConf.merge(self.settings, {"device": device}))
+        part = Catalogue.from_fitted(block.cutouts, fitted, self.settings.model.name, self.settings)
+        watch = Stopwatch()
+        with watch.time("write"):
+            _write_objects(part, self.names[block.first : block.first + self.size], self.folder, self.wanted)
+        part.seconds = {"read": block.seconds, **part.seconds, **watch}
+        part.cutouts = None  # a long run keeps its rows, not its images
+        return part
+
+
+def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
     """What ``autogal fit`` does: fit all that `paths` name and write the results to ``settings.out``.
 
     Parameters
@@ -138,7 +219,8 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue:
     Returns
     -------
     Catalogue
-        All rows, in input order; without the images where ``objects`` asks for none.
+        All rows, in input order; without the images where ``objects`` asks for none. None in a process that only
+        helps another one with its run.
 
     Raises
     ------
@@ -147,40 +229,36 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue:
     KeyboardInterrupt
         On Ctrl-C, after what is done has been written.
     """
-    begin = time.perf_counter()
+    begin, trainer, processes = time.perf_counter(), None, 1
+    if is_shared(settings):
+        from autogal import parallel  # and with it Lightning, which takes longer to import than some runs take
+
+        trainer = parallel.fit_trainer(settings)
+        processes = trainer.world_size
+        if not trainer.is_global_zero:
+            return parallel.help_out(Blocks.of_run(settings, paths, Path(settings.out), processes), trainer, Path(settings.out))
     with run_log(settings, paths) as folder:
-        # everything that can be wrong with the request is found before the first image is read
-        choose_model(settings.model), choose_solver(settings.solver)
-        device = choose_device(settings.device)
-        entries = find_entries(list(paths))
-        options = Options.from_settings(settings)
-        names = file_names([entry.id for entry in entries])
-        wanted = {kind: _wanted(settings.objects[kind], len(entries), settings.objects.limit) for kind in ("fits", "png")}
-        objects = folder / "objects"
-        if any(wanted.values()):
-            objects.mkdir(exist_ok=True)
-        block = settings.block or BLOCK[device.type]
-        _log.info("fitting %d cutouts on %s", len(entries), device)
+        blocks = Blocks.of_run(settings, paths, folder, processes)
         watch = Stopwatch()
-        with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(entries)) as progress:
-            for first in range(0, len(entries), block):
-                with watch.time("read"):
-                    cutouts = [load(entry, options) for entry in entries[first : first + block]]
-                fitted = fit_cutouts(cutouts, settings)
-                for stage, seconds in fitted.seconds.items():
-                    watch[stage] = watch.get(stage, 0.0) + seconds
-                part = Catalogue.from_fitted(cutouts, fitted, settings.model.name, settings)
+        with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(blocks.entries)) as progress:
+
+            def keep(part: Catalogue, first: int) -> None:
                 with watch.time("write"):
-                    _write_objects(part, names[first : first + block], objects, wanted)
-                    part.cutouts = None  # a long run keeps its rows, not its images
-                    writer.append(part)
-                progress.advance(len(cutouts))
+                    writer.append(part, first)
+                progress.advance(len(part))
+
+            if trainer is not None:
+                parallel.share_out(blocks, trainer, folder, keep)
+            else:
+                for number in range(len(blocks)):
+                    block = blocks[number]
+                    keep(blocks.fit(block, device_name(settings)), block.first)
         catalogue = writer.catalogue
-        catalogue.seconds = dict(watch)
+        catalogue.seconds["write"] += watch["write"]
         written = {"catalogue": writer.path, "configuration": folder / "config.yaml", "log": folder / "autogal.log"}
-        if any(wanted.values()):
-            written["pictures" if wanted["png"] else "objects"] = objects
-        print_summary(catalogue, time.perf_counter() - begin, written)
+        if any(blocks.wanted.values()):
+            written["pictures" if blocks.wanted["png"] else "objects"] = blocks.folder
+        print_summary(catalogue, time.perf_counter() - begin, written, processes=processes)
     return catalogue
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
@@ -22,8 +20,9 @@ from autogal.logs import run_log
 from autogal.networks.checkpoint import find, load, save, stem_name
 from autogal.networks.settings import check
 from autogal.networks.task import Task
-from autogal.networks.training import BEST, STATE, Supply, make_trainer
+from autogal.networks.training import BEST, STATE, Supply, training_trainer
 from autogal.results.atomic import ensure_writable
+from autogal.trainer import one_device_a_job
 
 __all__ = ["TASKS", "run"]
 
@@ -56,7 +55,7 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Path:
         On Ctrl-C, after the state to resume from has been written.
     """
     check(settings)
-    _one_device_a_job(settings)
+    one_device_a_job(settings)
     # one process of many keeps the log
     with run_log(settings) if rank_zero_only.rank == 0 else nullcontext():
         return _train(settings)
@@ -72,7 +71,7 @@ def _train(settings: DictConfig) -> Path:
     if settings.resume and not resumed:
         _log.warning("nothing to resume in %s: training begins anew", folder)
     origin = None if resumed else _begin(task, settings)
-    trainer = make_trainer(task, settings, folder)
+    trainer = training_trainer(task, settings, folder)
     supply = Supply(task, settings.workers)
     try:
         trainer.fit(task.module, datamodule=supply, ckpt_path=str(state) if resumed else None, weights_only=True)
@@ -88,13 +87,6 @@ def _train(settings: DictConfig) -> Path:
         print(f"Wrote {weights}. Use it: autogal fit ... checkpoints={settings.out}", flush=True)
     trainer.strategy.barrier()
     return stem
-
-
-def _one_device_a_job(settings: DictConfig) -> None:
-    """Refuse a sweep of jobs of several processes: every process would run the whole sweep again."""
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN and settings.trainer.get("devices", 1) not in (1, "1"):
-        raise AutogalError(f"A sweep with trainer.devices={settings.trainer.devices} is not possible.",
-                           "Train one network a device in a sweep (trainer.devices=1), or several devices without -m.")
 
 
 def _maker(name: str) -> Callable[[DictConfig], Task]:

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import time
-import warnings
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, IterableDataset
 
-from autogal.errors import AutogalError
 from autogal.networks.task import Task
+from autogal.trainer import make_trainer
 
-__all__ = ["BEST", "PICTURE", "STATE", "Supply", "make_trainer"]
+__all__ = ["BEST", "PICTURE", "STATE", "Supply", "training_trainer"]
 
 STATE, BEST, PICTURE = "last.ckpt", "best.ckpt", "predictions.png"  # in the folder of the training's state
 
@@ -55,7 +53,7 @@ class Supply(lightning.LightningDataModule):
         return DataLoader(_Kept(self.task.validation(self.trainer.global_rank, self.trainer.world_size)), batch_size=None)
 
 
-def make_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Trainer:
+def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Trainer:
     """A Trainer of Lightning as ``settings.trainer`` has it, that keeps its state and log in `folder`.
 
     Raises
@@ -63,7 +61,6 @@ def make_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Tr
     AutogalError
         Where Lightning refuses an argument, as more GPUs than there are.
     """
-    _quieten()
     given: dict[str, Any] = OmegaConf.to_container(settings.trainer, resolve=True)
     precision = given.pop("precision", "auto")
     if precision == "auto":
@@ -83,21 +80,11 @@ def make_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Tr
         LearningRateMonitor(), _Report(task, folder)]
     if terminal:
         callbacks.append(RichProgressBar(leave=True))
-    try:
-        return lightning.Trainer(
-            **given, precision=precision, max_steps=settings.network.steps, max_epochs=-1,
-            val_check_interval=min(settings.network.validate_every, settings.network.steps), check_val_every_n_epoch=None,
-            num_sanity_val_steps=0, logger=loggers, callbacks=callbacks, plugins=[_WholeFiles()], enable_progress_bar=terminal,
-            enable_model_summary=False, use_distributed_sampler=False, default_root_dir=folder)
-    except (TypeError, ValueError, lightning.utilities.exceptions.MisconfigurationException) as error:
-        raise AutogalError(f"The trainer cannot be set up: {' '.join(str(error).split())}", "See conf/trainer/.") from error
-
-
-def _quieten() -> None:
-    """Keep back what Lightning says to every user of it: advertisements, and that a folder of ours is not empty."""
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    for text in ("Checkpoint directory .* exists", r"`isinstance\(treespec", ".*does not have many workers"):
-        warnings.filterwarnings("ignore", message=text)
+    return make_trainer(
+        given, precision=precision, max_steps=settings.network.steps, max_epochs=-1,
+        val_check_interval=min(settings.network.validate_every, settings.network.steps), check_val_every_n_epoch=None,
+        num_sanity_val_steps=0, logger=loggers, callbacks=callbacks, plugins=[_WholeFiles()], enable_progress_bar=terminal,
+        default_root_dir=folder)
 
 
 class _WholeFiles(TorchCheckpointIO):

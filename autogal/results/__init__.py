@@ -4,6 +4,7 @@ from autogal.results.atomic import ensure_writable
 from autogal.results.blocks import CatalogueWriter
 from autogal.results.catalogue import Catalogue
 from autogal.results.columns import COLUMNS, Column, column
+from autogal.results.handover import Handover
 from autogal.results.objects import file_names, write_object_fits
 from autogal.results.plots import object_figure, object_png
 from autogal.results.progress import FitProgress
@@ -17,6 +18,7 @@ __all__ = [
     "CatalogueWriter",
     "Column",
     "FitProgress",
+    "Handover",
     "build_table",
     "column",
     "ensure_writable",

@@ -64,7 +64,7 @@ class CatalogueWriter:
         self.path, self._format = catalogue_path(ensure_writable(folder), format)
         self._interval = interval
         self._clock = clock
-        self._parts: list[Catalogue] = []
+        self._parts: dict[int, Catalogue] = {}  # by the row at which each begins
         self._unwritten = 0
         self._due = float("-inf")
 
@@ -81,11 +81,11 @@ class CatalogueWriter:
             log.error("the last rows were not written: %s", problem)
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self._parts)
+        return sum(len(part) for part in self._parts.values())
 
     @property
     def catalogue(self) -> Catalogue:
-        """Everything appended so far.
+        """Everything appended so far, in the order of the rows.
 
         Raises
         ------
@@ -94,11 +94,19 @@ class CatalogueWriter:
         """
         if not self._parts:
             raise AutogalError("There is no result yet.", "Fit at least one object.")
-        if len(self._parts) > 1:
-            self._parts = [Catalogue.join(self._parts)]
-        return self._parts[0]
+        runs: dict[int, list[Catalogue]] = {}
+        end = None
+        for first, part in sorted(self._parts.items()):
+            if first == end:
+                runs[begin].append(part)
+            else:
+                begin, runs[first] = first, [part]
+            end = first + len(part)
+        # what follows on one another is kept as one, so that it need not be joined again
+        self._parts = {first: _joined(parts) for first, parts in runs.items()}
+        return _joined(list(self._parts.values()))
 
-    def append(self, part: Catalogue) -> None:
+    def append(self, part: Catalogue, first: int | None = None) -> None:
         """Add a block; write the file where it is time.
 
         A writing that fails here is logged and tried again later, so that a
@@ -108,8 +116,12 @@ class CatalogueWriter:
         ----------
         part : Catalogue
             The same columns and parameters as the blocks before.
+        first : int, optional
+            Row of the whole run at which it begins, where blocks come in another order; by default after all others.
         """
-        self._parts.append(part)
+        if first is None:
+            first = max((begin + len(block) for begin, block in self._parts.items()), default=0)
+        self._parts[first] = part
         self._unwritten += len(part)
         if self._clock() >= self._due:
             try:
@@ -134,3 +146,7 @@ class CatalogueWriter:
         end = self._clock()
         self._due = end + max(self._interval, (end - start) / _SHARE)
         log.info("wrote %d rows to %s", len(self), self.path)
+
+
+def _joined(parts: list[Catalogue]) -> Catalogue:
+    return parts[0] if len(parts) == 1 else Catalogue.join(parts)

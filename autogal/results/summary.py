@@ -31,6 +31,7 @@ def summary(
     written: Mapping[str, str | Path] | None = None,
     failures: int = 5,
     numbers: int = 3,
+    processes: int = 1,
 ) -> Group:
     """What to show at the end of a run.
 
@@ -45,6 +46,8 @@ def summary(
         How many rows without a result to name.
     numbers : int
         A run of at most as many objects shows what was measured.
+    processes : int
+        How many there were, each with times of its own.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def summary(
     if raised := _flag_table(np.asarray(table["flags"], dtype=int)):
         parts.append(raised)
     if catalogue.seconds:
-        parts.append(_times(catalogue.seconds))
+        parts.append(_times(catalogue.seconds, processes))
     if lost := _failure_table(table, failures):
         parts.append(lost)
     if written:
@@ -71,12 +74,13 @@ def print_summary(
     elapsed: float,
     written: Mapping[str, str | Path] | None = None,
     console: Console | None = None,
+    processes: int = 1,
 ) -> None:
     """Print :func:`summary` on the terminal, or plainly into a file or pipe.
 
     Parameters
     ----------
-    catalogue, elapsed, written
+    catalogue, elapsed, written, processes
         As in :func:`summary`.
     console : rich.console.Console, optional
         By default standard output.
@@ -84,7 +88,7 @@ def print_summary(
     console = console or Console(highlight=False)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
-    console.print(summary(catalogue, elapsed, written))
+    console.print(summary(catalogue, elapsed, written, processes=processes))
 
 
 def _headline(total: int, status: Counter[str], elapsed: float) -> Text:
@@ -129,9 +133,9 @@ def _number_table(table, parameters: Sequence[str]) -> Table | None:
     return grid
 
 
-def _times(seconds: Mapping[str, float]) -> Text:
+def _times(seconds: Mapping[str, float], processes: int) -> Text:
     stages = "   ".join(f"{stage} {_duration(spent)}" for stage, spent in seconds.items())
-    return Text.assemble(("Time  ", "bold"), stages)
+    return Text.assemble(("Time  ", "bold"), stages, f"   (sum of {processes} processes)" if processes > 1 else "")
 
 
 def _failure_table(table, most: int) -> Table | None:

@@ -37,6 +37,17 @@ def test_all_blocks_are_on_disk_in_order(tmp_path):
     assert len(writer) == 10 and writer.catalogue.covariance.shape == (10, 8, 8)
 
 
+def test_blocks_in_another_order_become_rows_in_order(tmp_path):
+    clock = Clock()
+    with CatalogueWriter(tmp_path, interval=0, clock=clock) as writer:
+        for first, expected in [(4, [4, 5]), (0, [0, 1, 4, 5]), (8, [0, 1, 4, 5, 8, 9]), (2, [0, 1, 2, 3, 4, 5, 8, 9])]:
+            writer.append(block(first), first)
+            assert rows(writer.path) == [f"g{k}" for k in expected]
+            clock.now += 1
+        writer.append(block(6), 6)
+    assert rows(writer.path) == [f"g{k}" for k in range(10)] == list(writer.catalogue.table["id"])
+
+
 @pytest.mark.parametrize("format", ["ecsv", "parquet"])
 def test_other_formats(tmp_path, format):
     with CatalogueWriter(tmp_path, format) as writer:
