@@ -12,7 +12,9 @@ from autogal.configuration import compose
 from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.model import Model
-from autogal.profiles import PROFILES
+from autogal.model.plane import PlaneComponent
+from autogal.model.point import PointComponent
+from autogal.profiles import PROFILES, PointSource
 from autogal.solvers import SOLVERS, Solver
 
 __all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared"]
@@ -33,18 +35,23 @@ def choose_settings(*overrides: str) -> DictConfig:
 
 def choose_model(settings: DictConfig) -> Model:
     """The model of a configuration node ``model``: one profile, or several under ``components``."""
-    several = settings.get("components")
-    if not several:
-        return Model((_component("", settings),))
-    return Model(tuple(_component(name, node) for name, node in several.items()), dict(settings.get("shared") or {}))
+    several = settings.get("components") or {"": settings}
+    components = [_component(name, node) for name, node in several.items()]
+    sky = settings.get("sky", "flat")
+    if sky not in ("flat", "tilted"):
+        raise AutogalError(f"model.sky={sky} is not possible.", "Choose one of: flat, tilted.")
+    return Model((*components, *([PlaneComponent()] if sky == "tilted" else [])), dict(settings.get("shared") or {}))
 
 
-def _component(name: str, settings: DictConfig) -> Component:
+def _component(name: str, settings: DictConfig) -> Component | PointComponent:
     if settings.profile not in PROFILES:
         raise AutogalError(f"There is no profile called {settings.profile!r}.", f"Choose one of: {', '.join(PROFILES)}.")
+    if settings.profile == PointSource.name:
+        return PointComponent(name)
     bounds = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
     priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
-    return Component(PROFILES[settings.profile](), name, bounds, priors, dict(settings.get("fixed") or {}))
+    fixed = {key: value for key, value in (settings.get("fixed") or {}).items() if value is not None}
+    return Component(PROFILES[settings.profile](), name, bounds, priors, fixed)
 
 
 def choose_solver(settings: DictConfig) -> Solver:

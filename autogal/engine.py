@@ -19,8 +19,10 @@ from autogal.flags import Flag
 from autogal.frame import leaves_frame
 from autogal.images import Cutout, sky_statistics
 from autogal.model.bucket import LOST, fit_bucket, significance
+from autogal.model.component import Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
+from autogal.model.plane import SLOPES, move_sky
 from autogal.model.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.model.starts import component_starts
 from autogal.restarts import other_starts
@@ -170,10 +172,11 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
         zeropoint = torch.tensor([cutouts[i].zeropoint for i in places], dtype=torch.float64, device=how.device)
         zeropoint = zeropoint - 2.5 * torch.log10(stamps.scale)
         others = partial(_others, values, how.spread[places], zeropoint, how.restarts)
-        if len(how.model.components) == 1:
-            starts, others = [_free(how.model, values, zeropoint)], partial(others, how.model)
+        if how.model.like_sersic:
+            single, others = values, partial(others, how.model)
         else:
-            starts, others = _split(values, others, stamps, zeropoint, how, hold_sky), None
+            single, others = _single_fit(values, others, stamps, zeropoint, how, hold_sky), None
+        starts = component_starts(how.model, single, zeropoint)
         outcome, endless = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky, others)
         endless = endless.cpu().numpy()
     with how.watch.time("measure"):
@@ -202,25 +205,20 @@ def _astray(rows: np.ndarray, cutouts, endless: np.ndarray, parameters: tuple[st
     return again
 
 
-def _free(model: Model, values: Tensor, zeropoint: Tensor) -> Tensor:
-    """Free vectors of one profile, which may lack an index, from values in the order of `START`."""
-    return model.free(values[:, [START.index(name) for name in model.parameters]], zeropoint)
-
-
 def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, model: Model, items: Tensor) -> Tensor:
-    """Free vectors [count, M, P] of other starts of the galaxies at `items` [M]."""
+    """Free vectors [count, M, P] of other starts of the galaxies at `items` [M], of a model that is like a Sersic profile."""
     rows = items.cpu().numpy()
     starts = torch.from_numpy(other_starts(values[items].cpu().numpy(), spread[rows], count)).to(values.device)
-    return torch.stack([_free(model, some, zeropoint[items]) for some in starts]) if count else starts
+    return torch.stack([component_starts(model, some, zeropoint[items])[0] for some in starts]) if count else starts
 
 
-def _split(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, zeropoint: Tensor, how: _How, hold_sky: bool) -> list[Tensor]:
-    """Starts of several components, from a single Sersic fit."""
+def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, zeropoint: Tensor, how: _How, hold_sky: bool) -> Tensor:
+    """Values of a single Sersic fit; the start's own where it comes to nothing."""
     single = choose_model(choose_settings().model)
-    outcome, _ = fit_bucket(single, stamps, [_free(single, values, zeropoint)], how.solver, how.threads, hold_sky, partial(others, single))
+    outcome, _ = fit_bucket(single, stamps, component_starts(single, values, zeropoint), how.solver, how.threads, hold_sky, partial(others, single))
     fitted = single.values(outcome.theta, zeropoint)
     usable = torch.isfinite(fitted).all(-1)
-    return component_starts(how.model, torch.where(usable[:, None], fitted, values), zeropoint)
+    return torch.where(usable[:, None], fitted, values)
 
 
 def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoint, fitted: Fitted) -> None:
@@ -230,10 +228,12 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
     matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
     i_sky = model.parameters.index("sky")
     unit = torch.ones_like(values)
-    unit[:, i_sky] = stamps.scale
-    values[:, i_sky] = values[:, i_sky] * stamps.scale + stamps.pedestal
+    for i in (i_sky, *(model.parameters.index(name) for name in SLOPES if name in model.parameters)):
+        unit[:, i] = stamps.scale
+        values[:, i] *= stamps.scale
+    values[:, i_sky] += stamps.pedestal
     thinnest = torch.zeros_like(values, dtype=torch.bool)
-    for component in model.components:
+    for component in filter(lambda c: isinstance(c, Component), model.components):
         names = [model.parameters.index(name) for name in component.parameters]
         # an angle cannot be known worse than not at all
         unit[:, names[-1]] = (_WORST_ANGLE / matrix[:, names[-1], names[-1]].sqrt()).clamp(max=1.0).nan_to_num(1.0)
@@ -246,6 +246,8 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
 
     columns = (values, matrix, at_bound, singular, snr, outcome.chi2, outcome.status, outcome.n_iter)
     values, matrix, at_bound, singular, snr, chi2, status, n_iter = (column.cpu().numpy() for column in columns)
+    # from the centre of the bucket's stamp to that of the cutout itself
+    move_sky(model.parameters, values, matrix, (np.array([cutouts[i].shape for i in rows]).reshape(-1, 2) - stamps.shape)[:, ::-1] / 2)
     fitted.n_iter[rows] += n_iter
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
     for i in rows[~measured].tolist():

@@ -21,7 +21,9 @@ from autogal.images import Cutout, Entry, Options, find_entries, load
 from autogal.initialise import initialise_all
 from autogal.logs import run_log
 from autogal.model.fitted import Fitted
+from autogal.model.plane import move_sky
 from autogal.results import (
+    MEASURED,
     Catalogue,
     CatalogueWriter,
     FitProgress,
@@ -63,6 +65,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     parts, origin = _windows(cutouts, start)
     fitted = fit_starts(parts, start - _moved(START, origin), settings, watch, spread)
     fitted.values += _moved(fitted.parameters, origin)
+    # the level of a tilted sky is that at the centre of the image, not of the part that was fitted
+    shapes = np.array([[cutout.shape, part.shape] for cutout, part in zip(cutouts, parts)], float).reshape(-1, 2, 2)[:, :, ::-1]
+    move_sky(fitted.parameters, fitted.values, fitted.covariance, (shapes[:, 0] - shapes[:, 1]) / 2 - origin)
     fitted.flags |= flags
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
     fitted.seconds = dict(watch)
@@ -272,7 +277,7 @@ def _write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: 
         if not any(wanted.values()) or cutout.error is not None:
             continue
         row = part.table[i]
-        model = part.model_image(i) if np.isfinite(row["r_eff"]) else None
+        model = part.model_image(i) if row["status"] in MEASURED else None
         if wanted["fits"]:
             write_object_fits(folder / f"{name}.fits", cutout, model, row)
         if wanted["png"]:

@@ -11,6 +11,7 @@ from autogal.configuration import override
 from autogal.errors import AutogalError
 from autogal.images import prepare_psf
 from autogal.model.model import Model
+from autogal.model.plane import SLOPES
 from autogal.model.render import render_images
 
 __all__ = ["render", "table_values"]
@@ -31,10 +32,10 @@ def render(
     Parameters
     ----------
     table : astropy Table or mapping of columns
-        ``x``, ``y`` [px], ``mag`` or ``flux``, ``r_eff`` [px], ``n``, ``q``, ``pa`` [deg], and ``sky`` [image
-        units per px] where there is one.
+        The parameters of the model, for a Sersic profile ``x``, ``y`` [px], ``mag`` or ``flux``, ``r_eff`` [px], ``n``,
+        ``q``, ``pa`` [deg]; and ``sky`` [image units per px], ``sky_dx`` and ``sky_dy`` where there are any.
     model : str
-        ``"sersic"``.
+        By its name in the configuration, as ``"sersic"``.
     psf : ndarray, [K, K'] or [N, K, K']
         One PSF, or one for each row.
     psf_kind : {"effective", "optical"}
@@ -61,7 +62,8 @@ def render(
         raise AutogalError("render needs a PSF.", "Give psf=, an array [K, K] or one for each row.")
     if psf_kind not in ("effective", "optical"):
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
-    chosen = choose_model(choose_settings(override("model", model)).model)
+    tilted = [override("model.sky", "tilted")] if set(SLOPES) <= set(table.colnames if hasattr(table, "colnames") else table) else []
+    chosen = choose_model(choose_settings(override("model", model), *tilted).model).unfixed
     kernels = np.asarray(psf, float)
     kernels = np.stack([prepare_psf(k, psf_oversample)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
     values, zeropoints = table_values(table, chosen, zeropoint)

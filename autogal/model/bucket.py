@@ -169,7 +169,7 @@ class _Bucket:
 
 def significance(model: Model, best: Outcome) -> Tensor:
     """Signal-to-noise ratio [N] of the light of all components together."""
-    fluxes = list(model.linear[:-1])
+    fluxes = list(model.fluxes)
     light = best.theta[:, fluxes]
     return torch.einsum("bi,bij,bj->b", light, best.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
 

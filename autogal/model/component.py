@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.profiles import RadialProfile, Sersic
+from autogal.profiles import RadialProfile, Sersic, ShapeParameter
 
 __all__ = ["MAG", "Component"]
 
 #: Magnitudes in a unit of ln flux
 MAG = -2.5 / math.log(10.0)
 
+# In units of the stamp's longer side: a galaxy of a larger size is not distinct from the sky, and where light that
+# leaves the stamp ends or turns cannot be told
+_LARGEST = 0.75
+_FARTHEST = 2.0
+_ROUNDER = 0.5  # an inner component's ln q, in units of the single profile's
+_NO_HALF_LIGHT = math.log(3.0)  # where the profile has no half-light radius, its size is a third of the Sersic profile's
+
 
 @dataclass(frozen=True)
 class Component:
     """A radial profile with a centre, a flux, a size, an axis ratio and an angle.
 
-    Its block of free parameters is (x, y, flux, ln R, ln shape..., w1, w2): R is the circularised half-light radius,
-    and (w1, w2) a vector of angle 2 (pa + 90 deg) whose length grows with -ln q and never lets q pass its bound.
+    Its block of free parameters is (x, y, flux, ln R, ln shape..., w1, w2): R is the circularised size, of an ellipse
+    of the same area, lengths among the shape are circularised too, and (w1, w2) a vector of angle 2 (pa + 90 deg) whose length grows with -ln q and never lets q pass its bound.
     Every direction is smooth, also through q = 1, where the position angle has no value, and across pa = 0 = 180 deg.
 
     Attributes
@@ -31,22 +39,30 @@ class Component:
     name : str
         Prefix of its columns; empty where it is the only component.
     bounds : dict of str to (float, float)
-        By catalogue name, in catalogue units; at least ``r_eff`` and ``q``.
+        By catalogue name, in catalogue units; at least ``q``. The profile's own hold where there are none.
     priors : dict of str to (float, float)
         Log-normal priors on own parameters of the profile: median, and standard deviation in dex. That of ``q`` must
         have the median 1 and is a Gaussian of that width in both components of ln q.
     fixed : dict of str to float
-        Own parameters of the profile that are not fitted, and their values.
+        Own parameters of the profile that are not fitted, and their values; not its lengths.
     """
 
     profile: RadialProfile = field(default_factory=Sersic)
     name: str = ""
-    bounds: dict = field(default_factory=lambda: {"r_eff": (0.05, math.inf), "q": (0.05, 1.0)})
+    bounds: dict = field(default_factory=lambda: {"q": (0.05, 1.0)})
     priors: dict = field(default_factory=dict)
     fixed: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        own = {s.name for s in self.profile.shape}
+        profile = self.profile
+        own = {s.name for s in profile.shape if not s.length}
+        limits = {"q": (0.0, 1.0), profile.size.name: (0.0, math.inf)} | {s.name: (s.lower, s.upper) for s in profile.shape}
+        for name, (low, high) in self.bounds.items():
+            if name not in limits:
+                raise AutogalError(f"There are bounds on {name!r}, which the profile {profile.name} does not have.", f"It has {', '.join(limits)}.")
+            least, most = limits[name]
+            if not low < high or (math.isfinite(low) and low < least) or (math.isfinite(high) and high > most):
+                raise AutogalError(f"The bounds of {name} are [{low}, {high}].", f"Give a lower and an upper one, within {least} to {most}.")
         for name, (median, dex) in self.priors.items():
             if name not in own | {"q"}:
                 raise AutogalError(f"There is a prior on {name!r}, which the model does not have or cannot take.",
@@ -60,23 +76,52 @@ class Component:
     @property
     def parameters(self) -> tuple[str, ...]:
         """Catalogue names of its values, in order."""
-        names = ("x", "y", "mag", "r_eff", *(s.name for s in self.profile.shape), "q", "pa")
+        profile = self.profile
+        names = ("x", "y", profile.brightness, profile.size.name, *(s.name for s in profile.shape), "q", "pa")
         return tuple(f"{self.name}_{name}" if self.name else name for name in names)
 
     @property
     def size(self) -> int:
-        """Length of its block."""
+        """Length of its block, and number of images drawn for it."""
         return 6 + len(self.profile.shape)
+
+    @property
+    def linear(self) -> dict[int, int]:
+        """Places in its block of what its light is linear in, and the drawn image that each multiplies."""
+        return {2: 0}
+
+    @property
+    def flux(self) -> int | None:
+        """Place in its block of its flux; None: it has none."""
+        return 2
+
+    @property
+    def plain(self) -> tuple[int, ...]:
+        """Places in its block of what has the same value in the catalogue, or its logarithm."""
+        return (0, 1, *(4 + i for i, s in enumerate(self.profile.shape) if not s.length))
+
+    @property
+    def constants(self) -> dict[int, float]:
+        """Places in its block of what is fixed, and the values there."""
+        return {4 + i: math.log(self.fixed[s.name]) for i, s in enumerate(self.profile.shape) if s.name in self.fixed}
+
+    @cached_property
+    def _lengths(self) -> list[int]:
+        """Places in its block of lengths among the shape."""
+        return [4 + i for i, s in enumerate(self.profile.shape) if s.length]
 
     def block(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         """Free parameters of catalogue values, both [B, size] float64; `zeropoint` [B] is the magnitude of unit flux."""
-        x, y, mag, r_eff, *shape, q, pa = values.unbind(-1)
+        x, y, mag, size, *shape, q, pa = values.unbind(-1)
         eta = -torch.log(q.clamp(max=1.0))
         # the start may not sit on the bound itself, where the direction outward has no slope left
         length = self._eta_max * torch.atanh((eta / self._eta_max).clamp(max=0.995))
         angle = 2 * torch.deg2rad(pa + 90)
-        return torch.stack([x, y, torch.exp((mag - zeropoint) / MAG), torch.log(r_eff) - eta / 2, *(s.log() for s in shape),
-                            length * torch.cos(angle), length * torch.sin(angle)], dim=-1)
+        out = torch.stack([x, y, torch.exp((mag - zeropoint) / MAG), torch.log(size) - eta / 2, *(s.log() for s in shape),
+                           length * torch.cos(angle), length * torch.sin(angle)], dim=-1)
+        for place in self._lengths:
+            out[:, place] -= eta / 2
+        return out
 
     def values(self, block: Tensor, zeropoint: Tensor) -> Tensor:
         """Catalogue values of free parameters; the inverse of `block`."""
@@ -84,33 +129,42 @@ class Component:
         length = torch.hypot(w1, w2)
         eta = length * _squash(length / self._eta_max)
         pa = torch.remainder(torch.rad2deg(torch.atan2(w2, w1)) / 2 - 90, 180.0)
-        return torch.stack([x, y, zeropoint + MAG * torch.log(flux), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
-                            torch.exp(-eta), pa], dim=-1)
+        out = torch.stack([x, y, zeropoint + MAG * torch.log(flux), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
+                           torch.exp(-eta), pa], dim=-1)
+        for place in self._lengths:
+            out[:, place] *= torch.exp(eta / 2)
+        return out
 
     def values_jacobian(self, block: Tensor) -> Tensor:
         """Derivatives of `values` by the block, [B, size, size] float64."""
         flux, log_r = block[:, 2], block[:, 3]
         length, unit, slope = self._squash_slope(block[:, -2:])
         eta = self._eta_max * torch.tanh(length / self._eta_max)
-        r_eff, q = torch.exp(log_r + eta / 2), torch.exp(-eta)
+        size, q = torch.exp(log_r + eta / 2), torch.exp(-eta)
         out = torch.zeros(len(block), self.size, self.size, dtype=block.dtype, device=block.device)
         out[:, 0, 0] = out[:, 1, 1] = 1.0
         out[:, 2, 2] = MAG / flux
-        out[:, 3, 3] = r_eff
+        out[:, 3, 3] = size
         for place in range(4, self.size - 2):
             out[:, place, place] = block[:, place].exp()
         by_eta = slope[:, None] * unit
-        out[:, 3, -2:] = r_eff[:, None] / 2 * by_eta
+        out[:, 3, -2:] = size[:, None] / 2 * by_eta
+        for place in self._lengths:
+            out[:, place, place] *= torch.exp(eta / 2)
+            out[:, place, -2:] = out[:, place, place, None] / 2 * by_eta
         out[:, -2, -2:] = -q[:, None] * by_eta
         turned = torch.stack([-unit[:, 1], unit[:, 0]], -1)
         out[:, -1, -2:] = math.degrees(0.5) * turned / length[:, None]
         return out
 
     def native(self, block: Tensor) -> Tensor:
-        """What the renderer draws: x, y, ln R, ln shape..., e1, e2, [B, size - 1]."""
+        """What the renderer draws: x, y, ln R, ln shape (lengths in units of R), e1, e2, [B, size - 1]."""
         w = block[:, -2:]
         ratio = _squash(w.norm(dim=-1) / self._eta_max)
-        return torch.cat([block[:, :2], block[:, 3:-2], w * ratio[:, None]], dim=1)
+        out = torch.cat([block[:, :2], block[:, 3:-2], w * ratio[:, None]], dim=1)
+        for place in self._lengths:
+            out[:, place - 1] -= block[:, 3]
+        return out
 
     def lift(self, block: Tensor) -> Tensor:
         """How the component's light follows its block, [B, size, size].
@@ -125,6 +179,8 @@ class Component:
         out[:, 0, 2] = 1.0
         for row, column in zip(range(1, self.size - 2), (0, 1, *range(3, self.size - 2))):
             out[:, row, column] = flux
+        for row in self._lengths:  # at fixed length, a larger size is a smaller ratio
+            out[:, row, 3] = -flux
         eye = torch.eye(2, dtype=block.dtype, device=block.device)
         turn = ratio[:, None, None] * eye + (slope - ratio)[:, None, None] * unit[:, :, None] * unit[:, None, :]
         out[:, -2:, -2:] = flux[:, None, None] * turn
@@ -136,12 +192,15 @@ class Component:
         The centre may leave the stamp by a quarter of its size: a galaxy cut by the edge is still a galaxy.
         """
         height, width = shape
-        low, high = self.bounds["r_eff"]
-        high = min(high, 0.75 * max(shape))  # a larger galaxy is no longer distinct from the sky
-        logs = [tuple(math.log(b) for b in self.bounds.get(s.name, (s.lower, s.upper))) for s in self.profile.shape]
+        def logs(parameter: ShapeParameter, largest: float) -> tuple[float, float]:
+            low, high = self.bounds.get(parameter.name, (-math.inf, math.inf))
+            low, high = low if low > 0 else parameter.lower, high if high < math.inf else parameter.upper
+            return math.log(low), math.log(min(high, largest))
+
+        own = [logs(s, _FARTHEST * max(shape) if s.length else math.inf) for s in self.profile.shape]
         free = (-math.inf, math.inf)
         return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (1e-12, math.inf),
-                (math.log(low), math.log(high)), *logs, free, free]
+                logs(self.profile.size, _LARGEST * max(shape)), *own, free, free]
 
     def prior(self) -> list[tuple[float, float]]:
         """Mean and inverse variance of the Gaussian prior on its block; (0, 0) where there is none."""
@@ -158,6 +217,47 @@ class Component:
     def step_limit(self) -> list[float]:
         """Largest move of each free parameter in one step; the problem is far from linear beyond."""
         return [4.0, 4.0, math.inf, 0.7, *[0.7] * len(self.profile.shape), 0.7, 0.7]
+
+    def restarts(self, block: Tensor) -> list[dict[int, Tensor]]:
+        """Own parameters of galaxies of other kinds, by place in the block: where to start again."""
+        if len(self.profile.typical) < 2:
+            return []
+        return [dict(enumerate(self._typical(block[:, 3], kind), 4)) for kind in self.profile.typical]
+
+    def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
+        """Starting values from those of one Sersic profile.
+
+        Parameters
+        ----------
+        single : Tensor, [B, 8] float64
+            x, y, mag, r_eff, n, q, pa, sky.
+        share : float
+            Of its light.
+        scale : float
+            Half-light radius in units of its own.
+        kind : int
+            Which of the profile's typical galaxies.
+        rounder : bool
+            Whether it is rounder than the whole, as bulges are.
+
+        Returns
+        -------
+        Tensor, [B, size] float64
+        """
+        x, y, mag, r_eff, _, q, pa, _ = single.unbind(-1)
+        profile = self.profile
+        own = dict(zip((s.name for s in profile.shape), profile.typical[kind])) if profile.typical else {}
+        log_own = torch.tensor([[math.log(v) for v in own.values()]], dtype=single.dtype, device=single.device)
+        half = profile.half_light(log_own).nan_to_num(_NO_HALF_LIGHT).exp()
+        low, high = self.bounds.get(profile.size.name, (-math.inf, math.inf))
+        low = max(2 * low, 2 * profile.size.lower, 0.3)
+        size = (r_eff * scale / half).clamp(low, max(low, high / 2))
+        shape = [torch.full_like(x, self.fixed.get(s.name, own[s.name])) * (size if s.length else 1.0) for s in profile.shape]
+        return torch.stack([x, y, mag - 2.5 * math.log10(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
+
+    def _typical(self, log_size: Tensor, kind: tuple[float, ...]) -> list[Tensor]:
+        """ln of a typical galaxy's own parameters, [B] each, of ln size [B]."""
+        return [math.log(v) + (log_size if s.length else torch.zeros_like(log_size)) for s, v in zip(self.profile.shape, kind)]
 
     def at_thinnest(self, values: Tensor) -> Tensor:
         """Where the axis ratio has run into its bound, [B] bool, of catalogue values [B, size]."""

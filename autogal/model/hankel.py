@@ -36,11 +36,14 @@ class HankelTable:
     REFINEMENT = 4
     BIAS = 0.5
 
-    def __init__(self, device: torch.device, dtype: torch.dtype):
+    def __init__(self, device: torch.device, dtype: torch.dtype, fine: bool = False):
         first, last, count = self.RADII
+        refinement = self.REFINEMENT
+        if fine:  # as many radii as wave numbers
+            count, refinement = (count - 1) * refinement + 1, 1
         log_t = np.linspace(math.log(first), math.log(last), count)
         spacing = log_t[1] - log_t[0]
-        self.step = spacing / self.REFINEMENT
+        self.step = spacing / refinement
         self.log_z0 = math.log(self.WAVE_NUMBERS[0])
         self.size = int(math.ceil((math.log(self.WAVE_NUMBERS[1]) - self.log_z0) / self.step)) + 1
         log_z = self.log_z0 + self.step * np.arange(self.size)
@@ -63,7 +66,7 @@ class HankelTable:
         self.matrix = torch.as_tensor(matrix, device=device, dtype=dtype)
 
 
-@lru_cache(maxsize=4)
-def hankel_table(device: torch.device, dtype: torch.dtype) -> HankelTable:
-    """The one table of a device and precision, made at first use."""
-    return HankelTable(device, dtype)
+@lru_cache(maxsize=8)
+def hankel_table(device: torch.device, dtype: torch.dtype, fine: bool = False) -> HankelTable:
+    """The one table of a device and precision, made at first use; `fine`: for profiles that end or turn sharply."""
+    return HankelTable(device, dtype, fine)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from autogal.model.grid import Grid, fast_length
 from autogal.model.model import Model
+from autogal.model.plane import PlaneRenderer
+from autogal.model.point import PointRenderer
 from autogal.model.spectral import SpectralRenderer
-from autogal.profiles import RadialProfile
+from autogal.profiles import PointSource, RadialProfile, TiltedSky
 
 __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]
 
@@ -20,6 +22,8 @@ __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at
 _SIZES = ((1.25, 32), (1.5625, 64), (2.5, 128), (4.0, 384))
 LEVELS = len(_SIZES)
 _LARGEST, _TOTAL = 3e-4, 1e-3
+# Of what is not a radial profile
+_RENDERERS = {PointSource: PointRenderer, TiltedSky: PlaneRenderer}
 
 
 @lru_cache(maxsize=64)
@@ -35,7 +39,7 @@ def renderer_at(
     """The renderer of one level (0 to `LEVELS` - 1, each on a larger grid) for stamps of `shape`."""
     factor, margin = _SIZES[level]
     period = tuple(fast_length(max(math.ceil(factor * n), n + margin)) for n in shape)
-    return SpectralRenderer(profile, Grid(tuple(shape), period, oversample, binning, device, dtype))
+    return _RENDERERS.get(type(profile), SpectralRenderer)(profile, Grid(tuple(shape), period, oversample, binning, device, dtype))
 
 
 def renderers_at(level: int, model: Model, *grid) -> tuple[SpectralRenderer, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -12,6 +12,10 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
+from autogal.model.plane import PlaneComponent
+from autogal.model.point import PointComponent
+from autogal.profiles import Sersic
+from autogal.profiles.exponential import FixedIndex
 
 __all__ = ["Model"]
 
@@ -26,20 +30,22 @@ class Model:
 
     Attributes
     ----------
-    components : tuple of Component
+    components : tuple of Component, PointComponent and PlaneComponent
         With different names; the name is empty where there is one.
     shared : dict of str to str
         Parameters that take another's value, by catalogue name: ``{"disk_x": "bulge_x"}``. Coordinates of centres, and
         own parameters of profiles.
     """
 
-    components: tuple[Component, ...] = field(default_factory=lambda: (Component(),))
+    components: tuple[Component | PointComponent | PlaneComponent, ...] = field(default_factory=lambda: (Component(),))
     shared: dict = field(default_factory=dict)
 
     def __post_init__(self):
         names = [c.name for c in self.components]
-        if len(set(names)) < len(names) or (len(names) > 1 and "" in names):
+        if len(set(names)) < len(names) or (len(self._lit) > 1 and "" in names):
             raise AutogalError(f"The components are called {names}.", "Give every component a name of its own.")
+        if not self._lit:
+            raise AutogalError("No component of the model is a source of light.", "Add one with a profile, as sersic or point_source.")
         for one, other in self.shared.items():
             for name in (one, other):
                 if name not in self._places:
@@ -56,9 +62,25 @@ class Model:
     @property
     def _sums(self) -> tuple[str, ...]:
         """What the catalogue says of several components together: total magnitude, and the bulge's share of the light."""
-        if len(self.components) == 1:
+        lit = self._lit
+        if len(lit) == 1 or any(not c.parameters[c.flux].endswith("mag") for c in lit):
             return ()
-        return ("mag", "bt") if "bulge" in (c.name for c in self.components) else ("mag",)
+        return ("mag", "bt") if "bulge" in (c.name for c in lit) else ("mag",)
+
+    @property
+    def unfixed(self) -> Model:
+        """The same model with nothing fixed: for values that are all known."""
+        return Model(tuple(replace(c, fixed={}) if isinstance(c, Component) else c for c in self.components), self.shared)
+
+    @property
+    def like_sersic(self) -> bool:
+        """Whether the values of a single Sersic profile are its own, but for an index that it lacks."""
+        return len(self._lit) == 1 and isinstance(self._lit[0].profile, Sersic | FixedIndex)
+
+    @property
+    def _lit(self) -> tuple[Component | PointComponent, ...]:
+        """The components that have a flux."""
+        return tuple(c for c in self.components if c.flux is not None)
 
     @property
     def size(self) -> int:
@@ -67,16 +89,34 @@ class Model:
 
     @cached_property
     def linear(self) -> tuple[int, ...]:
-        """Places in the free vector of the fluxes, in the components' order, and of the sky: the image is linear in them."""
-        return tuple(self._kept.index(start + 2) for start in self._starts) + (self.size - 1,)
+        """Places in the free vector of what the image is linear in: of the components, in their order, and of the sky."""
+        return tuple(self._kept.index(start + place) for start, c in zip(self._starts, self.components) for place in c.linear) + (self.size - 1,)
+
+    @cached_property
+    def linear_rows(self) -> tuple[int, ...]:
+        """The drawn image (row of `lift`) that each of `linear` multiplies."""
+        return tuple(start + row for start, c in zip(self._starts, self.components) for row in c.linear.values()) + (len(self._source) - 1,)
+
+    @cached_property
+    def fluxes(self) -> tuple[int, ...]:
+        """Places in the free vector of the fluxes, in the order of the components that have one."""
+        return tuple(self._kept.index(start + c.flux) for start, c in zip(self._starts, self.components) if c.flux is not None)
 
     def linear_places(self, like: Tensor) -> Tensor:
         """`linear` as an index of tensors on the device of `like`."""
         return self._tensor("linear", like, lambda: self.linear, torch.long)
 
     def drawn_places(self, like: Tensor) -> Tensor:
-        """Places of the components' unit-flux images, and of the sky, among the drawn images (the rows of `lift`)."""
-        return self._tensor("drawn", like, lambda: (*self._starts, len(self._source) - 1), torch.long)
+        """`linear_rows` as an index of tensors on the device of `like`."""
+        return self._tensor("drawn", like, lambda: self.linear_rows, torch.long)
+
+    def flux_places(self, like: Tensor) -> Tensor:
+        """`fluxes` as an index of tensors on the device of `like`."""
+        return self._tensor("fluxes", like, lambda: self.fluxes, torch.long)
+
+    def amplitudes(self, free: Tensor) -> list[Tensor]:
+        """What multiplies the image of each component, [B] each: its flux, or 1 where it has none."""
+        return [block[:, c.flux] if c.flux is not None else torch.ones_like(block[:, 0]) for c, block in zip(self.components, self.blocks(free))]
 
     def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         """Free vectors of catalogue values.
@@ -99,7 +139,7 @@ class Model:
     def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
         """Catalogue values of free vectors, [B, V] float64."""
         parts = [c.values(block, zeropoint) for c, block in zip(self.components, self.blocks(free))]
-        flux = free[:, self.linear_places(free)[:-1]]
+        flux = free[:, self.flux_places(free)]
         total = flux.sum(-1)
         sums = {"mag": lambda: zeropoint + MAG * torch.log(total), "bt": lambda: flux[:, self._bulge] / total}
         return torch.cat([*parts, free[:, -1:], *(sums[name]()[:, None] for name in self._sums)], dim=1)
@@ -107,7 +147,7 @@ class Model:
     def values_jacobian(self, free: Tensor) -> Tensor:
         """Derivatives of `values` by the free vector, [B, V, P] float64."""
         own = self._assemble([c.values_jacobian(b) for c, b in zip(self.components, self.blocks(free))]) @ self._spread(free)
-        fluxes = list(self.linear[:-1])
+        fluxes = list(self.fluxes)
         flux = free[:, fluxes]
         total = flux.sum(-1, keepdim=True)
         rows = []
@@ -158,18 +198,18 @@ class Model:
     def restarts(self, start: Tensor) -> list[Tensor]:
         """Free vectors from which to try again, each like `start`, [B, P], with own parameters typical of other galaxies."""
         out = []
-        for begin, component in zip(self._starts, self.components):
-            for shape in component.profile.restarts:
+        for begin, component, block in zip(self._starts, self.components, self.blocks(start)):
+            for values in component.restarts(block):
                 moved = start.clone()
-                for place, value in enumerate(shape, begin + 4):
-                    if place in self._kept:
-                        moved[:, self._kept.index(place)] = value
+                for place, value in values.items():
+                    if begin + place in self._kept:
+                        moved[:, self._kept.index(begin + place)] = value
                 out.append(moved)
         return out
 
     @property
     def _bulge(self) -> int:
-        return [c.name for c in self.components].index("bulge")
+        return [c.name for c in self._lit].index("bulge")
 
     @cached_property
     def _starts(self) -> tuple[int, ...]:
@@ -179,13 +219,12 @@ class Model:
     @cached_property
     def _places(self) -> dict[str, int]:
         """Places in the blocks of all that can be shared: what is the same there and in the catalogue, or its logarithm."""
-        return {c.parameters[i]: start + i for start, c in zip(self._starts, self.components) for i in (0, 1, *range(4, c.size - 2))}
+        return {c.parameters[i]: start + i for start, c in zip(self._starts, self.components) for i in c.plain}
 
     @cached_property
     def _fixed(self) -> dict[int, float]:
         """Places in the blocks of what is fixed, and the values there."""
-        return {start + 4 + i: math.log(c.fixed[s.name])
-                for start, c in zip(self._starts, self.components) for i, s in enumerate(c.profile.shape) if s.name in c.fixed}
+        return {start + place: value for start, c in zip(self._starts, self.components) for place, value in c.constants.items()}
 
     @cached_property
     def _source(self) -> tuple[int, ...]:

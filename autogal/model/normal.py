@@ -115,17 +115,18 @@ class StampProblem:
     def _sums(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Inner products over all pixels of the drawn images, the sky and the residual, [B, R + 1, R + 1], and chi-square."""
         psf, weight = self.psf[self.psf_index[items]], self.weight[items]
-        linear = linear.to(weight.dtype)
+        linear, linear_rows = linear.to(weight.dtype), self.model.linear_rows
         residual = (self.data[items] - linear[:, -1, None, None]).mul_(weight)
         # rows: every component's unit-flux image and derivatives, the sky, the residual; all over sigma
         rows = weight.new_empty((len(items), sum(c.size for c in self.model.components) + 2, *weight.shape[1:]))
         first = 0
-        for i, (renderer, outline) in enumerate(zip(self.renderers, outlines)):
+        for renderer, outline in zip(self.renderers, outlines):
             images = renderer.fill(outline, psf)
             last = first + images.shape[1]
             torch.mul(images, weight[:, None], out=rows[:, first:last])
-            residual.addcmul_(rows[:, first], linear[:, i, None, None], value=-1)
             first = last
+        for i, row in enumerate(linear_rows[:-1]):
+            residual.addcmul_(rows[:, row], linear[:, i, None, None], value=-1)
         rows[:, -2], rows[:, -1] = weight, residual
         rows = rows.flatten(2)
         return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
@@ -143,10 +144,11 @@ class StampProblem:
         scaled = a * scale[:, :, None] * scale[:, None, :]
         move = torch.linalg.solve_ex(scaled, (right * scale)[..., None])[0][..., 0] * scale
         # no negative light, and nothing solved where two cannot be told apart
-        good = (torch.linalg.det(scaled) > 1e-9) & (free[:, linear[:-1]] + move[:, :-1] > 0).all(-1) & torch.isfinite(move).all(-1)
+        moved = free.clone()
+        moved[:, linear] += move
+        good = (torch.linalg.det(scaled) > 1e-9) & (moved[:, model.flux_places(free)] > 0).all(-1) & torch.isfinite(move).all(-1)
         move = torch.where(good[:, None], move, 0.0)
-        free = free.clone()
-        free[:, linear] += move
+        free = torch.where(good[:, None], moved, free)
         chi2 = chi2 - 2 * (move * right).sum(-1) + torch.einsum("bi,bij,bj->b", move, a, move)
         lift = model.lift(free)
         gradient = gram[:, :-1, -1] - (gram[:, :-1][:, :, places] @ move[:, :, None])[..., 0]

@@ -57,7 +57,7 @@ def render_images(
     Tensor, [N, H, W]
     """
     free = model.free(values, zeropoint)
-    linear, native = free[:, list(model.linear)].to(dtype), model.native(free)
+    amplitudes, sky, native = [a.to(dtype) for a in model.amplitudes(free)], free[:, -1].to(dtype), model.native(free)
     fwhm = psf_fwhm(psf, oversample).to(values.device).expand(len(values))
     level = model_level(model, shape, native, fwhm)
     out = torch.empty((len(values), *shape), dtype=dtype, device=values.device)
@@ -70,6 +70,6 @@ def render_images(
         common = grid.psf_transform(psf, optical) if len(psf) == 1 else None
         for some in places.split(chunk):
             transfer = grid.psf_transform(psf[some], optical) if common is None else common.expand(len(some), -1, -1)
-            images = [r.image(n[some], transfer) * linear[some, i, None, None] for i, (r, n) in enumerate(zip(renderers, native))]
-            out[some] = sum(images, start=linear[some, -1, None, None])
+            images = [r.image(n[some], transfer) * a[some, None, None] for r, n, a in zip(renderers, native, amplitudes)]
+            out[some] = sum(images, start=sky[some, None, None])
     return out

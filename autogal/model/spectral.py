@@ -142,7 +142,7 @@ class SpectralRenderer:
         return end.log() - torch.hypot(native[:, -2], native[:, -1]) / 2 - TAPER_SPAN / 2
 
     def _tables(self, native: Tensor, log_mid: Tensor) -> Tensor:
-        hankel = hankel_table(self.grid.device, self.grid.dtype)
+        hankel = hankel_table(self.grid.device, self.grid.dtype, self.profile.sharp)
         log_t = hankel.log_t.expand(len(native), -1)
         g, g_log_t, g_shape = self.profile.evaluate(log_t, native[:, 3:-2])
         inside, slope = taper(log_t + (native[:, 2] - log_mid)[:, None])
@@ -159,7 +159,7 @@ class SpectralRenderer:
 
     def _look_up(self, tables: Tensor, squares: Tensor, log_r: Tensor) -> list[Tensor]:
         """Linear interpolation of each table at ln(kappa R), for squares of kappa [B, Kx, Ky]."""
-        hankel = hankel_table(self.grid.device, self.grid.dtype)
+        hankel = hankel_table(self.grid.device, self.grid.dtype, self.profile.sharp)
         origin = ((log_r - hankel.log_z0) / hankel.step).to(squares.dtype)[:, None, None]
         position = squares.log().mul_(0.5 / hankel.step).add_(origin).clamp_(0, hankel.size - 1.001)
         index = position.to(torch.int32)

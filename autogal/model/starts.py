@@ -1,4 +1,4 @@
-"""Where the components of a galaxy start: from its single Sersic fit."""
+"""Where a model starts: from a single Sersic profile."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ __all__ = ["component_starts"]
 _INNER = (0.1, 0.25, 0.5)
 _OUTER = (0.9, 1.3)
 _SHARE = 0.3
-_ROUNDER = 0.5  # an inner component's ln q, in units of the single profile's
-_INDEX = (4.0, 1.0)
 
 
 def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Tensor]:
-    """Free vectors of several components from the values of one Sersic profile.
+    """Free vectors of a model from the values of one Sersic profile.
 
-    Fluxes hardly matter, for the solver sets them at once; sizes do, so several are given.
+    Fluxes hardly matter, for the solver sets them at once; sizes do, so several are given, and of a single profile
+    that is not Sersic's one for each kind of galaxy that is typical of it.
 
     Parameters
     ----------
     model : Model
-        The first component is the inner one; all others are taken as outer ones, each larger than the last.
+        Of several components the first is the inner one; all others are taken as outer ones, each larger than the last.
     single : Tensor, [B, 8] float64
         x, y, mag, r_eff, n, q, pa, sky.
     zeropoint : Tensor, [B]
@@ -36,17 +35,21 @@ def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Te
     -------
     list of Tensor, [B, P]
     """
-    x, y, mag, r_eff, n, q, pa, sky = single.unbind(-1)
+    sky, light = single[:, -1:], [c for c in model.components if c.flux is not None]
+    if model.like_sersic:
+        columns = [single[:, [0, 1, 2, 3, *([4] if c.profile.shape else []), 5, 6]] if c in light else c.start(single, 1.0, 1.0, 0)
+                   for c in model.components]  # fmt: skip
+        return [model.free(torch.cat([*columns, sky], 1), zeropoint)]
     out = []
-    for inner, outer in itertools.product(_INNER, _OUTER):
-        columns = []
-        for i, component in enumerate(model.components):
-            share, size = (_SHARE, inner) if i == 0 else ((1 - _SHARE) / (len(model.components) - 1), outer * 1.5 ** (i - 1))
-            own = [torch.full_like(x, component.fixed.get(s.name, _INDEX[min(i, 1)])) for s in component.profile.shape]
-            low, high = component.bounds["r_eff"]
-            columns += [x, y, mag - 2.5 * torch.log10(torch.full_like(x, share)), (r_eff * size).clamp(max(2 * low, 0.3), high / 2), *own,
-                        (q**_ROUNDER if i == 0 else q).clamp(0.1, 0.95), pa]
-        columns.append(sky)
-        values = torch.stack(columns, -1)
-        out.append(model.free(values, zeropoint))
-    return out
+    if len(light) == 1:
+        for kind in range(max(1, len(getattr(light[0].profile, "typical", ())))):
+            out.append([c.start(single, 1.0, 1.0, kind) for c in model.components])
+    else:
+        rest = 1 / (len(light) - 1)
+        inners = _INNER if hasattr(light[0].profile, "size") else (1.0,)
+        outers = _OUTER if any(hasattr(c.profile, "size") for c in light[1:]) else (1.0,)
+        for inner, outer in itertools.product(inners, outers):
+            out.append([c.start(single, _SHARE, inner, -1, rounder=True) if c is light[0]
+                        else c.start(single, (1 - _SHARE) * rest, outer * 1.5 ** (light.index(c) - 1 if c in light else 0), 0)
+                        for c in model.components])  # fmt: skip
+    return [model.free(torch.cat([*columns, sky], 1), zeropoint) for columns in out]

@@ -94,7 +94,7 @@ def wing_error(grid: Grid, profile: RadialProfile, native: Tensor, log_mid: Tens
     total : Tensor, [B]
         Sum of absolute errors over the stamp as a fraction of the flux.
     """
-    hankel = hankel_table(grid.device, grid.dtype)
+    hankel = hankel_table(grid.device, grid.dtype, profile.sharp)
     x, y, log_r = native[:, 0], native[:, 1], native[:, 2]
     eta = torch.hypot(native[:, -2], native[:, -1])
     log_t = hankel.log_t.expand(len(native), -1)

@@ -1,10 +1,21 @@
 """What light looks like: one small file a profile."""
 
+from autogal.profiles.broken_exponential import BrokenExponential
+from autogal.profiles.core_sersic import CoreSersic
 from autogal.profiles.exponential import DeVaucouleurs, Exponential
+from autogal.profiles.ferrer import Ferrer
+from autogal.profiles.gaussian import Gaussian
+from autogal.profiles.king import King
+from autogal.profiles.moffat import Moffat
+from autogal.profiles.nuker import Nuker
+from autogal.profiles.point_source import PointSource
 from autogal.profiles.radial import RadialProfile, ShapeParameter
 from autogal.profiles.sersic import Sersic
+from autogal.profiles.tilted_sky import TiltedSky
 
-__all__ = ["PROFILES", "DeVaucouleurs", "Exponential", "RadialProfile", "Sersic", "ShapeParameter"]
+__all__ = ["PROFILES", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "Exponential", "Ferrer", "Gaussian", "King", "Moffat",
+           "Nuker", "PointSource", "RadialProfile", "Sersic", "ShapeParameter", "TiltedSky"]
 
-#: By their names in the configuration
-PROFILES: dict[str, type[RadialProfile]] = {profile.name: profile for profile in (Sersic, Exponential, DeVaucouleurs)}
+#: Those that a component of a model can have, by their names in the configuration
+PROFILES: dict[str, type[RadialProfile | PointSource]] = {profile.name: profile for profile in (
+    Sersic, Exponential, DeVaucouleurs, Gaussian, Moffat, King, Ferrer, BrokenExponential, CoreSersic, Nuker, PointSource)}  # fmt: skip

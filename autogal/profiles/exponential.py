@@ -10,10 +10,12 @@ from torch import Tensor
 from autogal.profiles.radial import RadialProfile
 from autogal.profiles.sersic import Sersic
 
-__all__ = ["DeVaucouleurs", "Exponential"]
+__all__ = ["DeVaucouleurs", "Exponential", "FixedIndex"]
 
 
-class _FixedIndex(RadialProfile):
+class FixedIndex(RadialProfile):
+    """A Sersic profile whose index is part of its name."""
+
     index: float
 
     def intensity(self, log_t: Tensor, shape: Tensor) -> Tensor:
@@ -25,14 +27,14 @@ class _FixedIndex(RadialProfile):
         return g, g_log_t, g_shape[:0]
 
 
-class Exponential(_FixedIndex):
+class Exponential(FixedIndex):
     """Exponential disk (Freeman 1970): a Sersic profile of n = 1. Its scale length is r_eff / 1.678."""
 
     name = "exponential"
     index = 1.0
 
 
-class DeVaucouleurs(_FixedIndex):
+class DeVaucouleurs(FixedIndex):
     """De Vaucouleurs' (1948) law: a Sersic profile of n = 4."""
 
     name = "devaucouleurs"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["RadialProfile", "ShapeParameter"]
+__all__ = ["RadialProfile", "ShapeParameter", "align"]
+
+# Forward-mode differentiation keeps its nesting in a global of torch: one thread at a time
+_FORWARD_MODE = threading.Lock()
+# Radii, in units of the size, of the numerical half-light radius
+_HALF_LIGHT = (-14.0, 14.0, 1401)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,28 +28,35 @@ class ShapeParameter:
         Column name, e.g. ``"n"``.
     lower, upper : float
         Bounds, in the parameter's own unit; both positive, since it is fitted in its logarithm.
-    description : str
-        One sentence for the catalogue.
+    length : bool
+        Whether it is a radius along the major axis: pixels in the catalogue, and in units of the profile's size where
+        the profile is evaluated.
     """
 
     name: str
     lower: float
     upper: float
-    description: str = ""
+    length: bool = False
 
 
 class RadialProfile(ABC):
     """A surface brightness that depends on the elliptical radius alone.
 
-    A profile is stated for unit total flux and unit half-light radius; the renderer supplies flux, size, axis
-    ratio, angle and centre. A subclass writes `intensity`; its derivatives follow by forward-mode
-    differentiation unless it overrides `evaluate` with closed forms, which is faster.
+    A profile is stated for unit total flux and unit size; the renderer supplies flux, size, axis ratio, angle and
+    centre. A subclass writes `intensity`; its derivatives follow by forward-mode differentiation unless it overrides
+    `evaluate` with closed forms, which is faster.
     """
 
     name: str
+    #: Column of its brightness: ``mag``, the total magnitude, unless the total need not exist
+    brightness: str = "mag"
+    #: Column of its size, and the bounds of that [px]
+    size: ShapeParameter = ShapeParameter("r_eff", 0.05, math.inf, length=True)
     shape: tuple[ShapeParameter, ...] = ()
-    #: Logarithms of the own parameters of typical galaxies of different kinds: where to start again
-    restarts: tuple[tuple[float, ...], ...] = ()
+    #: Whether its light may end or turn within a few percent of a radius, so that it must be tabulated more finely
+    sharp: bool = False
+    #: Own parameters of typical galaxies of different kinds, lengths in units of the size: where a fit may start
+    typical: tuple[tuple[float, ...], ...] = ()
 
     @abstractmethod
     def intensity(self, log_t: Tensor, shape: Tensor) -> Tensor:
@@ -51,14 +65,14 @@ class RadialProfile(ABC):
         Parameters
         ----------
         log_t : Tensor, [B, ...]
-            Natural logarithm of the radius in units of the half-light radius.
+            Natural logarithm of the radius in units of the size.
         shape : Tensor, [B, S]
-            Natural logarithms of the profile's own parameters.
+            Natural logarithms of the profile's own parameters, lengths in units of the size.
 
         Returns
         -------
         Tensor, shape of `log_t`
-            Flux per squared half-light radius; its integral over the plane is 1.
+            Flux per squared size; its integral over the plane is 1.
         """
 
     def evaluate(self, log_t: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,10 +93,32 @@ class RadialProfile(ABC):
             Derivatives by the logarithm of each own parameter.
         """
         ones, zeros = torch.ones_like(log_t), torch.zeros_like(shape)
-        g, g_log_t = torch.func.jvp(lambda r: self.intensity(r, shape), (log_t,), (ones,))
-        by_shape = []
-        for i in range(shape.shape[-1]):
-            direction = zeros.clone()
-            direction[..., i] = 1.0
-            by_shape.append(torch.func.jvp(lambda s: self.intensity(log_t, s), (shape,), (direction,))[1])
+        with _FORWARD_MODE:
+            g, g_log_t = torch.func.jvp(lambda r: self.intensity(r, shape), (log_t,), (ones,))
+            by_shape = []
+            for i in range(shape.shape[-1]):
+                direction = zeros.clone()
+                direction[..., i] = 1.0
+                by_shape.append(torch.func.jvp(lambda s: self.intensity(log_t, s), (shape,), (direction,))[1])
         return g, g_log_t, torch.stack(by_shape) if by_shape else log_t.new_zeros((0, *log_t.shape))
+
+    def half_light(self, shape: Tensor) -> Tensor:
+        """ln of the radius, in units of the size, that holds half of the light, [B], for `shape` [B, S].
+
+        NaN where the total does not exist.
+        """
+        if self.size.name == "r_eff":
+            return torch.zeros_like(shape.sum(-1))
+        log_t = torch.linspace(*_HALF_LIGHT, dtype=torch.float64, device=shape.device).expand(len(shape), -1)
+        ring = 2 * math.pi * self.evaluate(log_t, shape)[0] * (2 * log_t).exp() * (log_t[0, 1] - log_t[0, 0])
+        within = ring.cumsum(-1) - ring / 2  # the trapezium rule
+        i = (within < 0.5).sum(-1, keepdim=True).clamp(1, log_t.shape[-1] - 1)
+        low, high = within.gather(-1, i - 1), within.gather(-1, i)
+        part = (0.5 - low) / (high - low)
+        found = log_t.gather(-1, i - 1) + part * (log_t[0, 1] - log_t[0, 0])
+        return torch.where(within[:, -1:] > 0.5, found, torch.nan)[:, 0]
+
+
+def align(v: Tensor, like: Tensor) -> Tensor:
+    """One number an item, [B], made ready to meet `like`, [B, ...], in its precision."""
+    return v.reshape(v.shape + (1,) * (like.ndim - v.ndim)).to(like.dtype)

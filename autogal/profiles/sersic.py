@@ -67,8 +67,8 @@ class Sersic(RadialProfile):
     """
 
     name = "sersic"
-    shape = (ShapeParameter("n", 0.2, 10.0, "Sersic index"),)
-    restarts = ((math.log(1.0),), (math.log(4.0),))
+    shape = (ShapeParameter("n", 0.2, 10.0),)
+    typical = ((1.0,), (4.0,))
 
     def intensity(self, log_t: Tensor, shape: Tensor) -> Tensor:
         return self.evaluate(log_t, shape)[0]

@@ -8,12 +8,13 @@ from autogal.results.handover import Handover
 from autogal.results.objects import file_names, write_object_fits
 from autogal.results.plots import object_figure, object_png
 from autogal.results.progress import FitProgress
-from autogal.results.rows import build_table
+from autogal.results.rows import MEASURED, build_table
 from autogal.results.summary import print_summary, summary
 from autogal.results.writers import read_catalogue, write_catalogue
 
 __all__ = [
     "COLUMNS",
+    "MEASURED",
     "Catalogue",
     "CatalogueWriter",
     "Column",

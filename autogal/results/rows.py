@@ -17,6 +17,10 @@ __all__ = ["MEASURED", "build_table", "join_tables", "measured"]
 MEASURED = ("converged", "not_converged")
 """The words of ``status`` whose rows carry numbers; all others are NaN."""
 
+# Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on its area
+# (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
+_BRIGHTNESS = (("mu_e_mean", "mag", "r_eff", 0.5), ("mu_break", "mag_break", "r_break", 1.0))
+
 
 def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
     """The catalogue of a fit: one row per cutout, in their order.
@@ -144,14 +148,14 @@ def _derive(
     if has("r_eff"):
         r_eff = numbers[prefix + "r_eff"]
         add("r_eff_arcsec", r_eff * scale, numbers[f"{prefix}r_eff_err"] * scale)
-    if has("mag", "r_eff", "q"):
-        # Half the flux over the area of the half-light ellipse (Graham & Driver 2005, eq. 9).
-        q = numbers[prefix + "q"]
-        mu = mag + 2.5 * np.log10(2 * np.pi * q * (r_eff * scale) ** 2)
-        of = [parameters.index(prefix + name) for name in ("mag", "r_eff", "q")]
-        slope = np.stack([np.ones_like(q), 5 / np.log(10) / r_eff, 2.5 / np.log(10) / q], axis=1)
-        variance = np.einsum("ni,nij,nj->n", slope, covariance[:, of][:, :, of], slope)
-        add("mu_e_mean", mu, _errors(variance, mu))
+    for name, mag_of, radius_of, share in _BRIGHTNESS:
+        if has(mag_of, radius_of, "q"):
+            mag, radius, q = (numbers[prefix + key] for key in (mag_of, radius_of, "q"))
+            mu = mag + 2.5 * np.log10(np.pi / share * q * (radius * scale) ** 2)
+            of = [parameters.index(prefix + key) for key in (mag_of, radius_of, "q")]
+            slope = np.stack([np.ones_like(q), 5 / np.log(10) / radius, 2.5 / np.log(10) / q], axis=1)
+            variance = np.einsum("ni,nij,nj->n", slope, covariance[:, of][:, :, of], slope)
+            add(name, mu, _errors(variance, mu))
     # A component without a centre of its own has the shared one.
     at = prefix if has("x", "y") else ""
     if at + "x" in numbers and at + "y" in numbers and all(c.wcs is None for c in cutouts):
