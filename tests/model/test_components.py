@@ -1,6 +1,7 @@
 """Models of several components: what is shared and fixed, and what the catalogue says of them together."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_components_start_from_a_single_profile_within_their_bounds():
         assert there["bulge_r_eff"] < there["disk_r_eff"] and there["mag"] == pytest.approx(18.0)
 
 
-@pytest.mark.parametrize("name", ["sersic", "exponential", "devaucouleurs", "bulge_disk"])
+@pytest.mark.parametrize("name", sorted(p.stem for p in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")))
 def test_every_model_of_the_configuration_can_be_made(name):
     model = choose_model(compose(overrides=[f"model={name}"]).model)
-    assert model.parameters[-1] in ("sky", "bt")
+    assert "sky" in model.parameters and model.size > 2
