@@ -21,6 +21,7 @@ MODELS = {
     "core_sersic": dict(ROUND, mag=11.0, r_sersic=[6.0, 8.0, 5.0], n=[2.5, 3.5, 2.0], r_break=[2.5, 3.0, 2.5], gamma=[0.4, 0.5, 0.6], alpha=5.0,
                         **PLACE),
     "nuker": dict(mag_break=13.0, sky=2.0, r_break=[4.0, 5.0, 3.0], alpha=2.0, beta=[3.0, 2.5, 2.2], gamma=[0.4, 0.6, 0.2], **PLACE),
+    "edge_on": dict(ROUND, h=[5.0, 6.0, 4.0], q=[0.15, 0.3, 0.4], pa=PLACE["pa"]),
     "exponential": dict(ROUND, r_eff=[5.0, 3.0, 7.0], **PLACE),
     "devaucouleurs": dict(ROUND, r_eff=[4.0, 3.0, 5.0], **PLACE),
     "point_source": dict(ROUND),

@@ -10,16 +10,14 @@ import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.profiles import RadialProfile, Sersic, ShapeParameter
+from autogal.profiles import EdgeOn, RadialProfile, Sersic, ShapeParameter
 
 __all__ = ["MAG", "Component"]
 
 #: Magnitudes in a unit of ln flux
 MAG = -2.5 / math.log(10.0)
 
-# In units of the stamp's longer side: a galaxy of a larger size is not distinct from the sky, and where light that
-# leaves the stamp ends or turns cannot be told
-_LARGEST = 0.75
+# In units of the stamp's longer side: where light that leaves the stamp ends or turns cannot be told
 _FARTHEST = 2.0
 _ROUNDER = 0.5  # an inner component's ln q, in units of the single profile's
 _NO_HALF_LIGHT = math.log(3.0)  # where the profile has no half-light radius, its size is a third of the Sersic profile's
@@ -35,7 +33,7 @@ class Component:
 
     Attributes
     ----------
-    profile : RadialProfile
+    profile : RadialProfile or EdgeOn
     name : str
         Prefix of its columns; empty where it is the only component.
     bounds : dict of str to (float, float)
@@ -47,7 +45,7 @@ class Component:
         Own parameters of the profile that are not fitted, and their values; not its lengths.
     """
 
-    profile: RadialProfile = field(default_factory=Sersic)
+    profile: RadialProfile | EdgeOn = field(default_factory=Sersic)
     name: str = ""
     bounds: dict = field(default_factory=lambda: {"q": (0.05, 1.0)})
     priors: dict = field(default_factory=dict)
@@ -200,7 +198,7 @@ class Component:
         own = [logs(s, _FARTHEST * max(shape) if s.length else math.inf) for s in self.profile.shape]
         free = (-math.inf, math.inf)
         return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (1e-12, math.inf),
-                logs(self.profile.size, _LARGEST * max(shape)), *own, free, free]
+                logs(self.profile.size, self.profile.largest * max(shape)), *own, free, free]
 
     def prior(self) -> list[tuple[float, float]]:
         """Mean and inverse variance of the Gaussian prior on its block; (0, 0) where there is none."""

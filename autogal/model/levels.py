@@ -9,12 +9,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from autogal.model.axial import AxialRenderer
 from autogal.model.grid import Grid, fast_length
 from autogal.model.model import Model
 from autogal.model.plane import PlaneRenderer
 from autogal.model.point import PointRenderer
 from autogal.model.spectral import SpectralRenderer
-from autogal.profiles import PointSource, RadialProfile, TiltedSky
+from autogal.profiles import EdgeOn, PointSource, RadialProfile, TiltedSky
 
 __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]
 
@@ -23,7 +24,7 @@ _SIZES = ((1.25, 32), (1.5625, 64), (2.5, 128), (4.0, 384))
 LEVELS = len(_SIZES)
 _LARGEST, _TOTAL = 3e-4, 1e-3
 # Of what is not a radial profile
-_RENDERERS = {PointSource: PointRenderer, TiltedSky: PlaneRenderer}
+_RENDERERS = {EdgeOn: AxialRenderer, PointSource: PointRenderer, TiltedSky: PlaneRenderer}
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from autogal.profiles.broken_exponential import BrokenExponential
 from autogal.profiles.core_sersic import CoreSersic
+from autogal.profiles.edge_on import EdgeOn
 from autogal.profiles.exponential import DeVaucouleurs, Exponential
 from autogal.profiles.ferrer import Ferrer
 from autogal.profiles.gaussian import Gaussian
@@ -13,9 +14,9 @@ from autogal.profiles.radial import RadialProfile, ShapeParameter
 from autogal.profiles.sersic import Sersic
 from autogal.profiles.tilted_sky import TiltedSky
 
-__all__ = ["PROFILES", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "Exponential", "Ferrer", "Gaussian", "King", "Moffat",
+__all__ = ["PROFILES", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Exponential", "Ferrer", "Gaussian", "King", "Moffat",
            "Nuker", "PointSource", "RadialProfile", "Sersic", "ShapeParameter", "TiltedSky"]
 
 #: Those that a component of a model can have, by their names in the configuration
-PROFILES: dict[str, type[RadialProfile | PointSource]] = {profile.name: profile for profile in (
-    Sersic, Exponential, DeVaucouleurs, Gaussian, Moffat, King, Ferrer, BrokenExponential, CoreSersic, Nuker, PointSource)}  # fmt: skip
+PROFILES: dict[str, type[RadialProfile | EdgeOn | PointSource]] = {profile.name: profile for profile in (
+    Sersic, Exponential, DeVaucouleurs, Gaussian, Moffat, King, Ferrer, BrokenExponential, CoreSersic, Nuker, EdgeOn, PointSource)}  # fmt: skip

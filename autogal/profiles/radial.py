@@ -53,6 +53,8 @@ class RadialProfile(ABC):
     #: Column of its size, and the bounds of that [px]
     size: ShapeParameter = ShapeParameter("r_eff", 0.05, math.inf, length=True)
     shape: tuple[ShapeParameter, ...] = ()
+    #: Largest size worth fitting, in units of the stamp's longer side: a larger galaxy is not distinct from the sky
+    largest: float = 0.75
     #: Whether its light may end or turn within a few percent of a radius, so that it must be tabulated more finely
     sharp: bool = False
     #: Own parameters of typical galaxies of different kinds, lengths in units of the size: where a fit may start

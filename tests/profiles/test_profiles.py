@@ -12,9 +12,9 @@ import torch
 from astropy.modeling.models import KingProjectedAnalytic1D, Moffat2D
 from scipy.special import gammaincinv
 
-from autogal.profiles import PROFILES, PointSource, RadialProfile, ShapeParameter
+from autogal.profiles import PROFILES, RadialProfile, ShapeParameter
 
-RADIAL = {name: profile() for name, profile in PROFILES.items() if profile is not PointSource}
+RADIAL = {name: profile() for name, profile in PROFILES.items() if issubclass(profile, RadialProfile)}
 #: Lengths may be anything in units of the size: the bounds of both are in pixels
 LENGTHS = (0.02, 200.0)
 # ln r, where brightness and slopes are compared
