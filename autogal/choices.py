@@ -14,7 +14,7 @@ from autogal.model.component import Component
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
-from autogal.profiles import PROFILES, PointSource
+from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated
 from autogal.solvers import SOLVERS, Solver
 
 __all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared"]
@@ -51,7 +51,12 @@ def _component(name: str, settings: DictConfig) -> Component | PointComponent:
     bounds = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
     priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
     fixed = {key: value for key, value in (settings.get("fixed") or {}).items() if value is not None}
-    return Component(PROFILES[settings.profile](), name, bounds, priors, fixed)
+    profile = PROFILES[settings.profile]()
+    if settings.get("truncation"):
+        if not isinstance(profile, RadialProfile):
+            raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
+        profile = Truncated(profile)
+    return Component(profile, name, bounds, priors, fixed)
 
 
 def choose_solver(settings: DictConfig) -> Solver:

@@ -62,8 +62,11 @@ def render(
         raise AutogalError("render needs a PSF.", "Give psf=, an array [K, K] or one for each row.")
     if psf_kind not in ("effective", "optical"):
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
-    tilted = [override("model.sky", "tilted")] if set(SLOPES) <= set(table.colnames if hasattr(table, "colnames") else table) else []
-    chosen = choose_model(choose_settings(override("model", model), *tilted).model).unfixed
+    # options of a model that the table itself tells of
+    names = set(table.colnames if hasattr(table, "colnames") else table)
+    options = [override("model.sky", "tilted")] if set(SLOPES) <= names else []
+    options += [override("model.truncation", True)] if "r_trunc" in names else []
+    chosen = choose_model(choose_settings(override("model", model), *options).model).unfixed
     kernels = np.asarray(psf, float)
     kernels = np.stack([prepare_psf(k, psf_oversample)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
     values, zeropoints = table_values(table, chosen, zeropoint)

@@ -71,3 +71,13 @@ def test_a_tilted_sky_is_recovered_at_the_centre_of_the_image():
         assert np.all(np.abs(tilted.table[name] - truth[name]) < 4 * tilted.table[f"{name}_err"]), name
     assert np.all(tilted.table["chi2_dof"] + 0.05 < flat.table["chi2_dof"])
     assert np.std(tilted.residual(0) / sigma[0]) == pytest.approx(1, abs=0.05)
+
+
+def test_a_truncated_disk_is_recovered():
+    truth = dict(ROUND, r_eff=[6.0, 8.0, 5.0], r_trunc=[10.0, 13.0, 9.0], softness=[0.2, 0.2, 0.3], **PLACE)
+    images, sigma, psf, table = simulate("exponential", truth)
+    fitted = autogal.fit(images, sigma=sigma, psf=psf, model="exponential", zeropoint=25.0, segment="none", **{"model.truncation": True})
+    assert list(fitted.table["status"]) == ["converged"] * N
+    for name in ("mag", "r_eff", "r_trunc", "softness", "q", "sky"):
+        assert np.all(np.abs(fitted.table[name] - table[name]) < 4 * fitted.table[f"{name}_err"]), name
+    assert np.std(fitted.residual(0) / sigma[0]) == pytest.approx(1, abs=0.05)

@@ -13,9 +13,10 @@ from autogal.profiles.point_source import PointSource
 from autogal.profiles.radial import RadialProfile, ShapeParameter
 from autogal.profiles.sersic import Sersic
 from autogal.profiles.tilted_sky import TiltedSky
+from autogal.profiles.truncated import Truncated
 
 __all__ = ["PROFILES", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Exponential", "Ferrer", "Gaussian", "King", "Moffat",
-           "Nuker", "PointSource", "RadialProfile", "Sersic", "ShapeParameter", "TiltedSky"]
+           "Nuker", "PointSource", "RadialProfile", "Sersic", "ShapeParameter", "TiltedSky", "Truncated"]
 
 #: Those that a component of a model can have, by their names in the configuration
 PROFILES: dict[str, type[RadialProfile | EdgeOn | PointSource]] = {profile.name: profile for profile in (

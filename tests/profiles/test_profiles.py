@@ -12,9 +12,10 @@ import torch
 from astropy.modeling.models import KingProjectedAnalytic1D, Moffat2D
 from scipy.special import gammaincinv
 
-from autogal.profiles import PROFILES, RadialProfile, ShapeParameter
+from autogal.profiles import PROFILES, RadialProfile, ShapeParameter, Truncated
 
 RADIAL = {name: profile() for name, profile in PROFILES.items() if issubclass(profile, RadialProfile)}
+RADIAL["truncated"] = Truncated(PROFILES["exponential"]())
 #: Lengths may be anything in units of the size: the bounds of both are in pixels
 LENGTHS = (0.02, 200.0)
 # ln r, where brightness and slopes are compared
@@ -85,6 +86,8 @@ def test_derivatives(profile):
 
 
 def test_half_light_radius(profile):
+    if isinstance(profile, Truncated):
+        pytest.skip("r_eff is that of the profile before it is cut")
     for kind in profile.typical or ((),):
         shape = logs(*kind)
         half = float(profile.half_light(shape).exp())
@@ -107,11 +110,12 @@ FORMULAS = {
     "exponential": ((), lambda r: np.exp(-gammaincinv(2, 0.5) * r)),
     "devaucouleurs": ((), lambda r: np.exp(-gammaincinv(8, 0.5) * r**0.25)),
     "sersic": ((2.5,), lambda r, n: np.exp(-gammaincinv(2 * n, 0.5) * r ** (1 / n))),
+    "truncated": ((4.0, 0.3), lambda r, rt, s: np.exp(-gammaincinv(2, 0.5) * r) * (1 - np.tanh(2 * (r / rt - 1) / s))),
 }  # fmt: skip
 
 
 def test_definition(profile):
-    own, formula = FORMULAS[profile.name]
+    own, formula = FORMULAS["truncated" if isinstance(profile, Truncated) else profile.name]
     r = np.geomspace(1e-3, 12.0, 80)
     got = profile.intensity(torch.log(torch.from_numpy(r))[None], logs(*own))[0].numpy()
     expected = formula(r, *own)
@@ -128,6 +132,13 @@ def test_astropy_has_the_same_moffat_and_king():
     king = KingProjectedAnalytic1D(amplitude=1.0, r_core=1.0, r_tide=20.0)
     got = RADIAL["king"].intensity(log_t, logs(20.0, 2.0))[0].numpy()
     np.testing.assert_allclose(got / got[0], king(r) / king(r[0]), rtol=1e-8, atol=1e-12)
+
+
+def test_a_truncation_far_out_changes_nothing_and_gives_the_nuker_law_a_total():
+    far = Truncated(RADIAL["sersic"]).intensity(LOG_T, logs(1.5, 500.0, 0.1))
+    torch.testing.assert_close(far, RADIAL["sersic"].intensity(LOG_T, logs(1.5)), rtol=1e-6, atol=1e-15)
+    cut = Truncated(RADIAL["nuker"])
+    assert cut.brightness == "mag" and within(cut, logs(2.0, 1.2, 0.3, 20.0, 0.2)).item() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_a_gaussian_and_a_sersic_profile_of_half_are_one():
