@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["AutogalError", "Catalogue", "Flag", "Model", "Sersic", "fit", "render"]
+__all__ = ["AutogalError", "Catalogue", "Flag", "Model", "Profile", "Sersic", "ShapeParameter", "fit", "render"]
 
 try:
     __version__ = version("autogal")
@@ -16,7 +16,9 @@ _HOMES = {
     "Catalogue": "autogal.results",
     "Flag": "autogal.flags",
     "Model": "autogal.model",
+    "Profile": "autogal.profiles",
     "Sersic": "autogal.profiles",
+    "ShapeParameter": "autogal.profiles",
     "fit": "autogal.api",
     "render": "autogal.api",
 }

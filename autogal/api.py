@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from astropy.table import Table
 
-from autogal.choices import choose_device, choose_settings
+from autogal.choices import choose_device, choose_settings, model_overrides
 from autogal.configuration import override
 from autogal.errors import AutogalError
 from autogal.images import from_arrays
 from autogal.pipeline import BLOCK, fit_cutouts
+from autogal.profiles import RadialProfile
 from autogal.rendering import render
 from autogal.results import Catalogue
 from autogal.stopwatch import Stopwatch
@@ -24,7 +26,7 @@ def fit(
     psf=None,
     mask=None,
     start: Table | None = None,
-    model: str = "sersic",
+    model: str | Path | Mapping | type[RadialProfile] = "sersic",
     zeropoint: float | None = None,
     pixel_scale: float | None = None,
     *,
@@ -47,8 +49,9 @@ def fit(
     start : astropy Table, optional
         Columns x, y, mag (or flux), r_eff, n, q, pa, sky, one row an image. Segmentation and initialisation are
         skipped for every row that is complete.
-    model : str
-        Name of a model configuration.
+    model : str, Path, mapping or class
+        Name of a model configuration, as ``"bulge_disk"``; a YAML file like those in ``conf/model/``, or a mapping like one;
+        the class of a profile.
     zeropoint : float or ndarray [N], optional
         AB magnitude of one image unit.
     pixel_scale : float or ndarray [N], optional
@@ -76,7 +79,7 @@ def fit(
                            "Choose a device with device=, or share files out to several processes with `autogal fit`.")
     words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
     given = {words.get(key, key): value for key, value in settings.items()}
-    chosen = choose_settings(*(override(key, value) for key, value in {"model": model, **given}.items()))
+    chosen = choose_settings(*model_overrides(model), *(override(key, value) for key, value in given.items()))
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
         cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,

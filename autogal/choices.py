@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration import compose
+from autogal.configuration import compose, override
 from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
-from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated
+from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated, is_reference, own_profile, settle_reference
 from autogal.solvers import SOLVERS, Solver
 
-__all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared"]
+__all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared", "is_whole_model",
+           "model_overrides", "settle_profiles"]
 
 # Lightning's words for the devices that a fit can use
 _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
 # What the trainer is where one process does all
 _ALONE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+# Bounds of an axis ratio that has none of its own
+_ROUNDNESS = (0.05, 1.0)
 
 
 @lru_cache(maxsize=64)
@@ -33,8 +39,67 @@ def choose_settings(*overrides: str) -> DictConfig:
     return chosen
 
 
+def is_whole_model(model: Any) -> bool:
+    """Whether it says by itself what is fitted, as a configuration node ``model`` does, and is more than some of its keys."""
+    return isinstance(model, Mapping) and not {"profile", "components"}.isdisjoint(model)
+
+
+def model_overrides(model: str | Path | Mapping | type[RadialProfile]) -> list[str]:
+    """The overrides of the configuration that choose a model.
+
+    Parameters
+    ----------
+    model : str, Path, mapping or class
+        The name of a configuration; a YAML file like those in ``conf/model/``; the same as a mapping, whose ``profile``
+        may be a class; a profile's class, with the bounds that it has. A mapping without profiles changes keys of the default.
+
+    Raises
+    ------
+    AutogalError
+        Where the file cannot be read.
+    """
+    folders = [Path.cwd()]
+    if isinstance(model, str | Path) and str(model).endswith((".yaml", ".yml")):
+        file = Path(model).resolve()
+        folders, model = [*file.parents[:3], *folders], _read_model(file)
+    elif isinstance(model, type):
+        model = {"profile": model}
+    if not is_whole_model(model):
+        return [override("model", model)]
+    nodes = {key: dict(node) for key, node in (model.get("components") or {}).items()}
+    model = dict(model) | ({"components": nodes} if nodes else {})
+    settle_profiles(model, folders)
+    return ["~model", override("++model", {"name": str(model.get("profile", "own")).rpartition(":")[2]} | model)]
+
+
+def _read_model(file: Path) -> dict:
+    try:
+        model = OmegaConf.to_container(OmegaConf.load(file))
+    except Exception as error:
+        raise AutogalError(f"{file} cannot be read as a model: {' '.join(str(error).split())}.", "See the files in conf/model/.") from error
+    if not is_whole_model(model):
+        raise AutogalError(f"{file} says neither profile: nor components:, so it is no model.", "See the files in conf/model/.")
+    return model
+
+
+def settle_profiles(model: Mapping, folders: Iterable[Path]) -> None:
+    """Name the user's own profiles in a node ``model`` so that every process finds them; their files may lie in `folders`."""
+    for node in (model, *(model.get("components") or {}).values()):
+        profile = node.get("profile")
+        if isinstance(profile, type):
+            node["profile"] = f"{profile.__module__}:{profile.__qualname__}"
+        elif isinstance(profile, str) and is_reference(profile):
+            node["profile"] = settle_reference(profile, folders)
+
+
 def choose_model(settings: DictConfig) -> Model:
-    """The model of a configuration node ``model``: one profile, or several under ``components``."""
+    """The model of a configuration node ``model``: one profile, or several under ``components``.
+
+    Raises
+    ------
+    AutogalError
+        Where it cannot be fitted; a user's own profile is tried out here.
+    """
     several = settings.get("components") or {"": settings}
     components = [_component(name, node) for name, node in several.items()]
     sky = settings.get("sky", "flat")
@@ -44,19 +109,29 @@ def choose_model(settings: DictConfig) -> Model:
 
 
 def _component(name: str, settings: DictConfig) -> Component | PointComponent:
-    if settings.profile not in PROFILES:
-        raise AutogalError(f"There is no profile called {settings.profile!r}.", f"Choose one of: {', '.join(PROFILES)}.")
-    if settings.profile == PointSource.name:
+    chosen = settings.get("profile")
+    own = is_reference(str(chosen))
+    if not own and chosen not in PROFILES:
+        raise AutogalError(f"There is no profile called {chosen!r}.", f"Choose one of: {', '.join(PROFILES)}; your own is MODULE:CLASS.")
+    if chosen == PointSource.name:
         return PointComponent(name)
-    bounds = {key: (-math.inf if low is None else low, math.inf if high is None else high) for key, (low, high) in settings.bounds.items()}
+    bounds = {"q": _ROUNDNESS} | {key: _bounds(key, pair) for key, pair in (settings.get("bounds") or {}).items()}
     priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
     fixed = {key: value for key, value in (settings.get("fixed") or {}).items() if value is not None}
-    profile = PROFILES[settings.profile]()
+    profile = own_profile(chosen) if own else PROFILES[chosen]()
     if settings.get("truncation"):
         if not isinstance(profile, RadialProfile):
             raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
         profile = Truncated(profile)
     return Component(profile, name, bounds, priors, fixed)
+
+
+def _bounds(key: str, pair: Any) -> tuple[float, float]:
+    try:
+        low, high = pair
+        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    except (TypeError, ValueError):
+        raise AutogalError(f"The bounds of {key} are {pair}.", "Give two, [lowest, highest]; null where there is none.") from None
 
 
 def choose_solver(settings: DictConfig) -> Solver:

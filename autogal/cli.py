@@ -107,6 +107,10 @@ class Job:
             self.failure = error
 
     def _run(self, settings: DictConfig) -> None:
+        if "model" in settings:
+            from autogal.choices import settle_profiles
+
+            settle_profiles(settings.model, _profile_folders())
         import_module(_VERBS[self.verb]).run(settings, list(self.paths))
 
     def _folder(self, hydra: DictConfig) -> str:
@@ -121,6 +125,14 @@ class Job:
         # Quoting keeps names apart and on one level: psf.path=a/b.fits -> psf.path=a%2Fb.fits
         name = quote(",".join(parts), safe="=,+~@ ")
         return name if 0 < len(name) <= _LONGEST_NAME else str(hydra.job.num)
+
+
+def _profile_folders() -> list[Path]:
+    """Where users' own profiles may lie: in the folders of their configurations, beside them, and in the working directory."""
+    from hydra.core.hydra_config import HydraConfig
+
+    own = [Path(source.path).resolve() for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    return [*(folder for one in own for folder in (one, one.parent)), Path.cwd()]
 
 
 def _dispatch(words: list[str]) -> int:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import torch
 from astropy.table import Table
+from omegaconf import OmegaConf
 
-from autogal.choices import choose_model, choose_settings
+from autogal.choices import choose_model, choose_settings, is_whole_model, model_overrides
 from autogal.configuration import override
 from autogal.errors import AutogalError
 from autogal.images import prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
 from autogal.model.render import render_images
+from autogal.profiles import RadialProfile
 
 __all__ = ["render", "table_values"]
 
 
 def render(
     table: Table,
-    model: str = "sersic",
+    model: str | Path | Mapping | type[RadialProfile] = "sersic",
     psf: np.ndarray | None = None,
     psf_kind: str = "effective",
     shape: tuple[int, int] = (128, 128),
@@ -34,8 +39,8 @@ def render(
     table : astropy Table or mapping of columns
         The parameters of the model, for a Sersic profile ``x``, ``y`` [px], ``mag`` or ``flux``, ``r_eff`` [px], ``n``,
         ``q``, ``pa`` [deg]; and ``sky`` [image units per px], ``sky_dx`` and ``sky_dy`` where there are any.
-    model : str
-        By its name in the configuration, as ``"sersic"``.
+    model : str, Path, mapping or class
+        As `autogal.fit` takes it; a mapping also as a catalogue has it, ``catalogue.settings["model"]``.
     psf : ndarray, [K, K'] or [N, K, K']
         One PSF, or one for each row.
     psf_kind : {"effective", "optical"}
@@ -62,11 +67,7 @@ def render(
         raise AutogalError("render needs a PSF.", "Give psf=, an array [K, K] or one for each row.")
     if psf_kind not in ("effective", "optical"):
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
-    # options of a model that the table itself tells of
-    names = set(table.colnames if hasattr(table, "colnames") else table)
-    options = [override("model.sky", "tilted")] if set(SLOPES) <= names else []
-    options += [override("model.truncation", True)] if "r_trunc" in names else []
-    chosen = choose_model(choose_settings(override("model", model), *options).model).unfixed
+    chosen = _model_of(model, set(table.colnames if hasattr(table, "colnames") else table)).unfixed
     kernels = np.asarray(psf, float)
     kernels = np.stack([prepare_psf(k, psf_oversample)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
     values, zeropoints = table_values(table, chosen, zeropoint)
@@ -75,6 +76,16 @@ def render(
     images = render_images(chosen, torch.from_numpy(values), torch.from_numpy(zeropoints), torch.from_numpy(kernels), tuple(shape),
                            psf_kind == "optical", psf_oversample, getattr(torch, dtype))
     return images.numpy()
+
+
+def _model_of(model, names: set[str]) -> Model:
+    """The model that a table with these columns was fitted with."""
+    if is_whole_model(model) and "name" in model:  # nothing is left to be composed
+        return choose_model(OmegaConf.create(dict(model)))
+    # options of a model that the table itself tells of
+    options = [override("++model.sky", "tilted")] if set(SLOPES) <= names else []
+    options += [override("++model.truncation", True)] if "r_trunc" in names else []
+    return choose_model(choose_settings(*model_overrides(model), *options).model)
 
 
 def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["RadialProfile", "ShapeParameter", "align"]
+__all__ = ["RadialProfile", "ShapeParameter", "align", "value_and_slope"]
 
 # Forward-mode differentiation keeps its nesting in a global of torch: one thread at a time
 _FORWARD_MODE = threading.Lock()
@@ -94,14 +95,8 @@ class RadialProfile(ABC):
         g_shape : Tensor, [S, *log_t.shape]
             Derivatives by the logarithm of each own parameter.
         """
-        ones, zeros = torch.ones_like(log_t), torch.zeros_like(shape)
-        with _FORWARD_MODE:
-            g, g_log_t = torch.func.jvp(lambda r: self.intensity(r, shape), (log_t,), (ones,))
-            by_shape = []
-            for i in range(shape.shape[-1]):
-                direction = zeros.clone()
-                direction[..., i] = 1.0
-                by_shape.append(torch.func.jvp(lambda s: self.intensity(log_t, s), (shape,), (direction,))[1])
+        g, g_log_t = value_and_slope(lambda r: self.intensity(r, shape), log_t)
+        by_shape = [value_and_slope(lambda s: self.intensity(log_t, s), shape, i)[1] for i in range(shape.shape[-1])]
         return g, g_log_t, torch.stack(by_shape) if by_shape else log_t.new_zeros((0, *log_t.shape))
 
     def half_light(self, shape: Tensor) -> Tensor:
@@ -124,3 +119,27 @@ class RadialProfile(ABC):
 def align(v: Tensor, like: Tensor) -> Tensor:
     """One number an item, [B], made ready to meet `like`, [B, ...], in its precision."""
     return v.reshape(v.shape + (1,) * (like.ndim - v.ndim)).to(like.dtype)
+
+
+def value_and_slope(function: Callable, at: Tensor, column: int | None = None) -> tuple:
+    """A function's value and its derivative, by forward-mode differentiation.
+
+    Parameters
+    ----------
+    function : callable
+        Of a tensor like `at`; gives one, or a tuple of several.
+    at : Tensor
+    column : int, optional
+        Derive by the elements of this last index, all others kept; by default by every element.
+
+    Returns
+    -------
+    value, slope : Tensor or tuple of Tensor
+    """
+    at = at.contiguous()  # forward mode takes no expanded tensor
+    direction = torch.ones_like(at)
+    if column is not None:
+        direction = torch.zeros_like(at)
+        direction[..., column] = 1.0
+    with _FORWARD_MODE:
+        return torch.func.jvp(function, (at,), (direction,))

@@ -185,7 +185,7 @@ class Catalogue:
             return np.full(cutout.shape, np.nan, dtype=np.float32)
         return render(
             self.table[list(self.parameters)][i : i + 1],
-            model=self.model,
+            model=self.settings.get("model", self.model),
             psf=cutout.psf,
             psf_kind=cutout.psf_kind,
             psf_oversample=cutout.psf_oversample,
