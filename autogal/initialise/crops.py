@@ -100,14 +100,11 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
     covered = rows @ use.float() @ columns.mT
     mean = torch.where(covered > 0.05, rows @ light @ columns.mT / covered.clamp(min=0.05), 0.0)
     channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
-    pixel = (2 * _REACH * radius / SIDE).float()
-    step = (torch.arange(SIDE, device=image.device) + 0.5) * (2 * _REACH / SIDE) - _REACH
-    measured, inside = photometry(mean, covered.clamp(max=1), step, (psf / radius[:, None] ** 2).float(), pixel)
-    # the noise under the window: less light than that is none
-    floor = 1.7725 * radius.float()
-    flux = torch.maximum(inside, floor) * noise.float()
+    measured, inside = photometry(light, use, x, y, radius, psf)
+    # the noise under a window as wide as the target: less light than that is none
+    flux = torch.maximum(inside, 1.7725 * radius.float()) * noise.float()
     # in FWHM^2, so that the bounds of a shape are bounds for stars of any seeing
-    own = shape(*(psf / psf_fwhm[:, None] ** 2).float().unbind(1))
+    own = shape(*(psf / psf_fwhm[:, None] ** 2).float().unbind(1), torch.full_like(psf_fwhm, 0.01).float())
     seeing = [radius.float().log(), psf_fwhm.float().log(), psf_fwhm.float().log() + own[0], *own[1:]]
     features = torch.cat([torch.stack(seeing, 1), measured], 1)
     return Crops(channels, features, x, y, radius, flux.double(), sky.double())

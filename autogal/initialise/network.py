@@ -16,19 +16,31 @@ __all__ = ["CARD", "StartNetwork", "gaussian_nll"]
 
 _SIZE = len(TARGETS)
 _HIDDEN = 512
+_SHAPES = (("e1", "e2"), ("outer e1", "outer e2"), ("true e1", "true e2"))  # measured ellipticities, the surest last
 _FARTHEST = 10.0  # of a scaled feature; a crop unlike all others must not blow the numbers up
 _WIDEST = 6.0  # |ln| of a diagonal element of the factor; keeps a wild crop from a wild covariance
 
 # What a checkpoint's card must say for its weights to fit this network.
-CARD = {"version": 2, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
+CARD = {"version": 3, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
         "targets": list(TARGETS), "side": SIDE}
+
+
+class _Residual(nn.Module):
+    """Two layers beside a path that leaves photometry as it is: much of what is asked is nearly linear in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(_HIDDEN), nn.Linear(_HIDDEN, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, _HIDDEN))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden + self.layers(hidden)
 
 
 class StartNetwork(nn.Module):
     """Mean and precision of the seven targets of `autogal.initialise.targets`.
 
     torchvision's ResNet-50 without its pooling and classifier, then two layers: pooling would throw away where the
-    light is. It corrects what three layers make of the crop's photometry alone. The second output is the Cholesky factor
+    light is. It corrects what a few layers make of the crop's photometry alone. The second output is the Cholesky factor
     of the inverse covariance, so that any output is a valid one.
 
     Attributes
@@ -47,15 +59,17 @@ class StartNetwork(nn.Module):
         places = (SIDE // 32) ** 2
         self.first = nn.Conv2d(width + len(FEATURES), _HIDDEN, 1)
         self.last = nn.Linear(_HIDDEN * places, _SIZE + _SIZE * (_SIZE + 1) // 2)
-        width = len(FEATURES)
-        self.direct = nn.Sequential(nn.Linear(width, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, _HIDDEN), nn.GELU(),
-                                    nn.Linear(_HIDDEN, self.last.out_features))
+        self.direct = nn.Sequential(nn.Linear(len(FEATURES), _HIDDEN), _Residual(), _Residual(),
+                                    nn.Linear(_HIDDEN, self.last.out_features + len(_SHAPES)))
         for layer in (self.last, self.direct[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.direct[-1].bias[-1] = 1.0
         for name, length in (("feature", len(FEATURES)), ("target", _SIZE)):
             self.register_buffer(f"{name}_mean", torch.zeros(length))
             self.register_buffer(f"{name}_spread", torch.ones(length))
+        self.register_buffer("_shapes", torch.tensor([[FEATURES.index(name) for name in shape] for shape in _SHAPES]), persistent=False)
         rows, columns = torch.tril_indices(_SIZE, _SIZE, -1)
         self.register_buffer("_rows", rows, persistent=False)
         self.register_buffer("_columns", columns, persistent=False)
@@ -72,10 +86,13 @@ class StartNetwork(nn.Module):
         """
         scaled = ((features - self.feature_mean) / self.feature_spread).clamp(-_FARTHEST, _FARTHEST)
         with torch.autocast(features.device.type, enabled=False):  # three digits are not enough for photometry
-            out = self.direct(scaled)
+            out, gains = self.direct(scaled).split([self.last.out_features, len(_SHAPES)], 1)
         if look:
             out = out + self._correction(channels, scaled).float()
         mean, diagonal, rest = out.split([_SIZE, _SIZE, _SIZE * (_SIZE - 1) // 2], 1)
+        # seen through a PSF a galaxy points where it did: how much it is stretched is all there is to learn
+        stretch = (gains[:, :, None] * features[:, self._shapes].view(-1, *self._shapes.shape)).sum(1)
+        mean = torch.cat([mean[:, :-2], mean[:, -2:] + stretch / self.target_spread[-2:]], 1)
         factor = torch.diag_embed(torch.exp(_WIDEST * torch.tanh(diagonal / _WIDEST)))
         factor[:, self._rows, self._columns] = rest
         return mean, factor

@@ -1,4 +1,4 @@
-"""Surface photometry of crops: the ellipse that fits the light best, and how bright it is ring by ring.
+"""Surface photometry of targets: the ellipse that fits the light best, and how bright it is ring by ring.
 
 A network learns position angles and profiles from pixels slowly; from these numbers it has them at once.
 """
@@ -12,59 +12,74 @@ from torch import Tensor
 
 __all__ = ["NAMES", "photometry", "psf_moments", "shape"]
 
-_RINGS = 12
-_INNERMOST, _OUTERMOST = 0.35, 6.0  # semi-major axes of the rings, in units of the ellipse's
-_ITERATIONS = 10
-_NARROWEST = 0.03  # radii^2; a Gaussian narrower than two pixels of a crop says nothing about shape
+_RINGS = 14
+_INNERMOST, _OUTERMOST = 0.03, 2.2  # circularised radii of the rings, in units of the target's radius
+_ITERATIONS = 14
+_NARROWEST = 0.2  # px^2; a Gaussian narrower than the pixels cannot be told from a point
 _WIDEST = 1.2  # radii^2
-_FAINTEST = 1e-3  # of the brightest ring
+_WINDOW = 0.6  # radii; standard deviation of the window in which the outer shape is measured
+_FAINTEST = 1e-4  # of the brightest ring
 
-NAMES = ("ln S/N", "ln size", "ln true size", "mean x", "mean y", "e1", "e2", "true e1", "true e2",
+NAMES = ("ln S/N", "mean x", "mean y", "ln size", "e1", "e2", "ln true size", "true e1", "true e2", "ln outer size", "outer e1", "outer e2",
          *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
 
 
-def photometry(light: Tensor, covered: Tensor, step: Tensor, psf: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
-    """Ellipse and profile of B crops.
+def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tensor, psf: Tensor) -> tuple[Tensor, Tensor]:
+    """Ellipses and profiles of the targets of B stamps, on their own pixels: a crop shows little of a bright cusp.
 
     Parameters
     ----------
-    light : Tensor, [B, S, S]
-        In units of the noise of a stamp's pixel; 0 where nothing is known.
-    covered : Tensor, [B, S, S]
-        Part of each of the crop's pixels that is known, 0 to 1.
-    step : Tensor, [S]
-        Places of the crop's pixels along either axis, in radii from its middle.
+    light : Tensor, [B, H, W] float32
+        In units of the noise of a pixel, neighbours and sky taken off; 0 where nothing is known.
+    known : Tensor, [B, H, W] bool
+    x, y, radius : Tensor, [B]
+        About where the target is, and about how far it reaches, px. The radius is the unit of length.
     psf : Tensor, [B, 3]
-        Second moments xx, yy, xy of the PSF, from `psf_moments`, in radii^2.
-    pixel : Tensor, [B]
-        Side of the crop's pixels in the stamp's.
+        Second moments xx, yy, xy of the PSF, px^2, from `psf_moments`.
 
     Returns
     -------
     features : Tensor, [B, len(NAMES)]
-        ``ln S/N`` under the ellipse; half its area's logarithm, as seen and with the PSF taken off; its centre and
-        ellipticities (as those of `autogal.initialise.targets`) in the same two ways; the logarithm of each ring's mean
-        against the brightest's; and asinh of its S/N.
+        S/N under the ellipse; its centre; half the logarithm of its area, and its ellipticities (as those of
+        `autogal.initialise.targets`), as seen and with the PSF taken off; the same of the light farther out; the
+        logarithm of each ring's mean against the brightest's; and asinh of its S/N.
     flux : Tensor, [B]
         Light under the ellipse's Gaussian, in units of the noise; not always positive.
 
     Notes
     -----
-    The ellipse's own weighted moments are those of the light (Bernstein & Jarvis 2002, section 3). What is not known is
-    taken from the opposite side of the crop: galaxies are nearly symmetric about their centre.
+    The ellipse's own weighted moments are those of the light (Bernstein & Jarvis 2002, section 3); further out a round
+    Gaussian window is used once, and taken off as if the galaxy were a Gaussian too. What is not known is taken from the
+    opposite side of the target: galaxies are nearly symmetric about their centre.
     """
-    opposite, seen = light.flip(1, 2), covered.flip(1, 2)
-    light = torch.where((covered < 0.5) & (seen > covered), opposite, light)
-    step = step.expand(len(light), -1)
-    x, y, xx, yy, xy = _adaptive_moments(light, step, step)
-    weight = _gaussian(step, step, x, y, xx, yy, xy)
-    flux = 2 * (light * weight).sum((1, 2)) * pixel**2
-    noise = (weight.square().sum((1, 2))).sqrt() * pixel * 2
-    observed, true = shape(xx, yy, xy), shape(*(whole - part for whole, part in zip((xx, yy, xy), psf.unbind(1))))
-    brightness, significance = _rings(light, torch.maximum(covered, seen), step, (x, y, xx, yy, xy), pixel)
-    significant = (flux / noise).clamp(min=1).log()
-    columns = [significant, observed[0], true[0], x, y, *observed[1:], *true[1:], *brightness.unbind(1), *significance.unbind(1)]
-    return torch.stack(columns, 1), flux
+    light, known = _mirrored(light, known, x, y)
+    radius = radius.float()
+    columns, rows = ((torch.arange(length, device=light.device) - centre[:, None]).float() / radius[:, None]
+                     for length, centre in ((light.shape[2], x), (light.shape[1], y)))
+    star = (psf.float() / radius[:, None].square()).unbind(1)
+    least = _NARROWEST / radius.square()
+    moments = _adaptive_moments(light, columns, rows, 0.5 * (0.5 * (star[0] + star[1])).sqrt(), least)
+    weight = _gaussian(columns, rows, *moments)
+    flux = 2 * (light * weight).sum((1, 2))
+    noise = 2 * weight.square().sum((1, 2)).sqrt().clamp(min=1e-9)
+    seen, true = shape(*moments[2:], least), shape(*(whole - part for whole, part in zip(moments[2:], star)), least)
+    outer = _windowed(light, columns, rows, moments[:2], least)
+    brightness, significance = _rings(light, known, columns, rows, (*moments[:2], *outer), radius)
+    values = [(flux / noise).clamp(min=1).log(), *moments[:2], *seen, *true, *shape(*outer, least)]
+    return torch.cat([torch.stack(values, 1), brightness, significance], 1), flux
+
+
+def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Light and what is known of it, with holes filled from the opposite side of the centre."""
+    height, width = light.shape[1:]
+    opposite, there = light, known
+    for axis, length, centre in ((2, width, x), (1, height, y)):
+        place = 2 * centre.round().long()[:, None] - torch.arange(length, device=light.device)
+        inside = (place >= 0) & (place < length)
+        place, inside = ((part[:, None, :] if axis == 2 else part[:, :, None]).expand(light.shape) for part in (place.clamp(0, length - 1), inside))
+        opposite, there = opposite.gather(axis, place), there.gather(axis, place) & inside
+    filled = ~known & there
+    return torch.where(filled, opposite, light), known | filled
 
 
 def psf_moments(psf: Tensor, fwhm: Tensor) -> Tensor:
@@ -78,52 +93,73 @@ def psf_moments(psf: Tensor, fwhm: Tensor) -> Tensor:
         px.
     """
     columns, rows = ((torch.arange(length, device=psf.device) - (length - 1) / 2) / fwhm[:, None] for length in reversed(psf.shape[1:]))
-    return torch.stack(_adaptive_moments(psf.float(), columns, rows)[2:], 1) * fwhm[:, None].square()
+    first = torch.full_like(fwhm, 0.4)
+    return torch.stack(_adaptive_moments(psf.float(), columns, rows, first, first * 0 + 0.03)[2:], 1) * fwhm[:, None].square()
 
 
-def _adaptive_moments(light: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-    """Centre and second moments x, y, xx, yy, xy [B] of the Gaussian that fits light best, whose columns and rows are at [B, W], [B, H]."""
+def _adaptive_moments(light: Tensor, columns: Tensor, rows: Tensor, first: Tensor, least: Tensor) -> tuple[Tensor, ...]:
+    """Centre and second moments x, y, xx, yy, xy [B] of the Gaussian that fits the light best.
+
+    Its pixels are at `columns` [B, W] and `rows` [B, H]; the iteration begins with standard deviations `first` [B], and
+    no eigenvalue becomes less than `least` [B].
+    """
     x = y = xy = light.new_zeros(len(light))
-    xx = yy = light.new_full((len(light),), 0.25)
+    xx = yy = first.square()
     for _ in range(_ITERATIONS):
-        weighted = light * _gaussian(columns, rows, x, y, xx, yy, xy)
-        along, down = weighted.sum(1), weighted.sum(2)
-        total = along.sum(1)
-        # without light there is nothing to follow
-        real = total > 0
-        total = torch.where(real, total, 1.0)
-        mx, my = (along * columns).sum(1) / total, (down * rows).sum(1) / total
-        mxx, myy = (along * columns**2).sum(1) / total - mx * mx, (down * rows**2).sum(1) / total - my * my
-        mxy = ((weighted @ columns[:, :, None])[:, :, 0] * rows).sum(1) / total - mx * my
+        mx, my, mxx, myy, mxy, real = _moments(light * _gaussian(columns, rows, x, y, xx, yy, xy), columns, rows)
         # the product of two equal Gaussians has half their moments
         x, y = (torch.where(real, (c + 2 * (m - c).clamp(-0.2, 0.2)).clamp(-0.5, 0.5), c) for c, m in ((x, mx), (y, my)))
         xx, yy, xy = (torch.where(real, 2 * m, c) for c, m in ((xx, mxx), (yy, myy), (xy, mxy)))
-        xx, yy, xy = _bounded(xx, yy, xy)
+        xx, yy, xy = _bounded(xx, yy, xy, least)
     return x, y, xx, yy, xy
 
 
-def _bounded(xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _windowed(light: Tensor, columns: Tensor, rows: Tensor, centre: tuple[Tensor, Tensor], least: Tensor) -> tuple[Tensor, ...]:
+    """Second moments xx, yy, xy [B] of the light under a wide round window, with the window taken off."""
+    wide = torch.full_like(centre[0], _WINDOW**2)
+    _, _, xx, yy, xy, real = _moments(light * _gaussian(columns, rows, *centre, wide, wide, 0 * wide), columns, rows)
+    xx, yy, xy = _bounded(*(torch.where(real, part, other) for part, other in ((xx, wide / 2), (yy, wide / 2), (xy, 0 * wide))), least)
+    # (M^-1 - W^-1)^-1, both in the axes of M
+    middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy).clamp(min=1e-12)
+    large, small = (1 / (1 / (middle + sign * half) - 1 / _WINDOW**2).clamp(min=1 / _WIDEST) for sign in (1, -1))
+    turn = (large - small) / 2 / half
+    return _bounded((large + small) / 2 + turn * (xx - yy) / 2, (large + small) / 2 - turn * (xx - yy) / 2, turn * xy, least)
+
+
+def _moments(weighted: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+    """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W], and where their sum is positive."""
+    along, down = weighted.sum(1), weighted.sum(2)
+    total = along.sum(1)
+    # without light there is nothing to follow
+    real = total > 0
+    total = torch.where(real, total, 1.0)
+    x, y = (along * columns).sum(1) / total, (down * rows).sum(1) / total
+    xx, yy = (along * columns**2).sum(1) / total - x * x, (down * rows**2).sum(1) / total - y * y
+    return x, y, xx, yy, ((weighted @ columns[:, :, None])[:, :, 0] * rows).sum(1) / total - x * y, real
+
+
+def _bounded(xx: Tensor, yy: Tensor, xy: Tensor, least: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Moments whose larger and smaller eigenvalues lie within the bounds."""
     middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
-    large, small = ((middle + sign * half).clamp(_NARROWEST, _WIDEST) for sign in (1, -1))
-    turn = (large - small) / 2 / half.clamp(min=1e-9)
+    large, small = (torch.maximum(middle + sign * half, least).clamp(max=_WIDEST) for sign in (1, -1))
+    turn = (large - small) / 2 / half.clamp(min=1e-12)
     along, cross = turn * (xx - yy) / 2, turn * xy
     return (large + small) / 2 + along, (large + small) / 2 - along, cross
 
 
-def shape(xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """ln size and the two ellipticities, of length -ln q, of second moments [B], [B] each."""
-    xx, yy, xy = _bounded(xx, yy, xy)
+def shape(xx: Tensor, yy: Tensor, xy: Tensor, least: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """ln size and the two ellipticities, of length -ln q, of second moments [B] with eigenvalues of at least `least` [B]."""
+    xx, yy, xy = _bounded(xx, yy, xy, least)
     middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
-    large, small = middle + half, middle - half
-    eta = 0.5 * torch.log(large / small)
-    return 0.25 * torch.log(large * small), eta * (xx - yy) / 2 / half.clamp(min=1e-9), eta * xy / half.clamp(min=1e-9)
+    large, small = middle + half, torch.maximum(middle - half, least)
+    eta = 0.5 * torch.log(large / small) / half.clamp(min=1e-12)
+    return 0.25 * torch.log(large * small), eta * (xx - yy) / 2, eta * xy
 
 
 def _squares(columns: Tensor, rows: Tensor, x: Tensor, y: Tensor, xx: Tensor, yy: Tensor, xy: Tensor) -> Tensor:
     """Square of the elliptical radius [B, H, W] in units of the ellipse."""
     dx, dy = columns - x[:, None], rows - y[:, None]
-    determinant = (xx * yy - xy * xy).clamp(min=1e-9)
+    determinant = (xx * yy - xy * xy).clamp(min=1e-12)
     a, b, c = (part[:, None, None] for part in (yy / determinant, -xy / determinant, xx / determinant))
     return a * dx[:, None, :].square() + 2 * b * dx[:, None, :] * dy[:, :, None] + c * dy[:, :, None].square()
 
@@ -132,20 +168,26 @@ def _gaussian(columns: Tensor, rows: Tensor, *moments: Tensor) -> Tensor:
     return torch.exp(-0.5 * _squares(columns, rows, *moments))
 
 
-def _rings(light: Tensor, covered: Tensor, step: Tensor, moments: tuple[Tensor, ...], pixel: Tensor) -> tuple[Tensor, Tensor]:
+def _rings(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], radius: Tensor) -> tuple[Tensor, Tensor]:
     """Means of elliptical rings [B, R]: their logarithms against the brightest's, and asinh of their S/N."""
-    place = 0.5 * torch.log(_squares(step, step, *moments).clamp(min=1e-6)) - math.log(_INNERMOST)
-    place = (place * ((_RINGS - 1) / math.log(_OUTERMOST / _INNERMOST))).clamp(min=0).flatten(1)
-    known = covered.flatten(1).clamp(max=1)
-    values = light.flatten(1)
-    sums, counts = [], []
-    for k in range(_RINGS):
-        weight = known * (1 - (place - k).abs()).clamp(min=0)
-        sums.append((weight * values).sum(1))
-        counts.append(weight.sum(1))
-    total, count = torch.stack(sums, 1), torch.stack(counts, 1)
+    x, y, xx, yy, xy = ellipse
+    # of area pi: the rings' radii are circularised
+    area = (xx * yy - xy * xy).clamp(min=1e-12).sqrt()
+    squares = _squares(columns, rows, x, y, xx / area, yy / area, xy / area)
+    place = (0.5 * torch.log(squares.clamp(min=1e-8)) - math.log(_INNERMOST)) * ((_RINGS - 1) / math.log(_OUTERMOST / _INNERMOST))
+    place = place.clamp(min=0).flatten(1)
+    known, values = known.flatten(1).float(), light.flatten(1)
+    # each pixel is shared between two rings; those beyond the last have no part
+    below = place.long()
+    share = place - below
+    total, count = (light.new_zeros(len(light), _RINGS + 2) for _ in range(2))
+    for index, part in ((below, (1 - share) * known), (below + 1, share * known)):
+        index = index.clamp(max=_RINGS + 1)
+        count.scatter_add_(1, index, part)
+        total.scatter_add_(1, index, part * values)
+    total, count = total[:, :_RINGS], count[:, :_RINGS]
     there = count > 0.5
     mean = torch.where(there, total / count.clamp(min=0.5), 0.0)
-    significance = torch.where(there, mean * count.clamp(min=0.5).sqrt() * pixel[:, None], 0.0)
     brightest = mean.amax(1, keepdim=True).clamp(min=1e-6)
-    return torch.log((mean / brightest).clamp(min=_FAINTEST)), torch.asinh(significance)
+    return (torch.where(there, torch.log((mean / brightest).clamp(min=_FAINTEST)), 0.0),
+            torch.asinh(mean * count.sqrt()) * there)
