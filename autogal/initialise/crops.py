@@ -41,7 +41,7 @@ class Crops:
     radius : Tensor, [B]
         Unit of length, px: the footprint's radius, or the PSF's where that is larger.
     flux : Tensor, [B]
-        Unit of flux, image units: the light under the Gaussian that fits best, or the noise; always positive.
+        Unit of flux, image units: the light inside the target, or the noise there; always positive.
     sky : Tensor, [B]
         What was taken off, image units per px.
     """

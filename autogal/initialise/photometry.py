@@ -18,9 +18,10 @@ _ITERATIONS = 14
 _NARROWEST = 0.2  # px^2; a Gaussian narrower than the pixels cannot be told from a point
 _WIDEST = 1.2  # radii^2
 _WINDOW = 0.6  # radii; standard deviation of the window in which the outer shape is measured
+_APERTURE = 1.3  # circularised radius of the ellipse that holds the whole target, in units of its radius
 _FAINTEST = 1e-4  # of the brightest ring
 
-NAMES = ("ln S/N", "mean x", "mean y", "ln size", "e1", "e2", "ln true size", "true e1", "true e2", "ln outer size", "outer e1", "outer e2",
+NAMES = ("ln S/N", "ln concentration", "mean x", "mean y", "ln size", "e1", "e2", "ln true size", "true e1", "true e2", "ln outer size", "outer e1", "outer e2",
          *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
 
 
@@ -40,11 +41,11 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     Returns
     -------
     features : Tensor, [B, len(NAMES)]
-        S/N under the ellipse; its centre; half the logarithm of its area, and its ellipticities (as those of
+        S/N under the ellipse, and its light as a part of the whole; its centre; half the logarithm of its area, and its ellipticities (as those of
         `autogal.initialise.targets`), as seen and with the PSF taken off; the same of the light farther out; the
         logarithm of each ring's mean against the brightest's; and asinh of its S/N.
     flux : Tensor, [B]
-        Light under the ellipse's Gaussian, in units of the noise; not always positive.
+        Light inside an ellipse as large as the target, in units of the noise; not always positive.
 
     Notes
     -----
@@ -60,13 +61,16 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     least = _NARROWEST / radius.square()
     moments = _adaptive_moments(light, columns, rows, 0.5 * (0.5 * (star[0] + star[1])).sqrt(), least)
     weight = _gaussian(columns, rows, *moments)
-    flux = 2 * (light * weight).sum((1, 2))
+    core = 2 * (light * weight).sum((1, 2))
     noise = 2 * weight.square().sum((1, 2)).sqrt().clamp(min=1e-9)
     seen, true = shape(*moments[2:], least), shape(*(whole - part for whole, part in zip(moments[2:], star)), least)
     outer = _windowed(light, columns, rows, moments[:2], least)
-    brightness, significance = _rings(light, known, columns, rows, (*moments[:2], *outer), radius)
-    values = [(flux / noise).clamp(min=1).log(), *moments[:2], *seen, *true, *shape(*outer, least)]
-    return torch.cat([torch.stack(values, 1), brightness, significance], 1), flux
+    squares = _round_squares(columns, rows, (*moments[:2], *outer))
+    brightness, significance = _rings(light, known, squares)
+    whole = (light * (squares < _APERTURE**2)).sum((1, 2))
+    concentration = (core / whole.clamp(min=1e-6)).clamp(0.01, 10).log()
+    values = [(core / noise).clamp(min=1).log(), concentration, *moments[:2], *seen, *true, *shape(*outer, least)]
+    return torch.cat([torch.stack(values, 1), brightness, significance], 1), whole
 
 
 def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,12 +172,15 @@ def _gaussian(columns: Tensor, rows: Tensor, *moments: Tensor) -> Tensor:
     return torch.exp(-0.5 * _squares(columns, rows, *moments))
 
 
-def _rings(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of elliptical rings [B, R]: their logarithms against the brightest's, and asinh of their S/N."""
+def _round_squares(columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...]) -> Tensor:
+    """Squares of the circularised radii [B, H, W] of ellipses of one shape."""
     x, y, xx, yy, xy = ellipse
-    # of area pi: the rings' radii are circularised
     area = (xx * yy - xy * xy).clamp(min=1e-12).sqrt()
-    squares = _squares(columns, rows, x, y, xx / area, yy / area, xy / area)
+    return _squares(columns, rows, x, y, xx / area, yy / area, xy / area)
+
+
+def _rings(light: Tensor, known: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of rings [B, R]: their logarithms against the brightest's, and asinh of their S/N."""
     place = (0.5 * torch.log(squares.clamp(min=1e-8)) - math.log(_INNERMOST)) * ((_RINGS - 1) / math.log(_OUTERMOST / _INNERMOST))
     place = place.clamp(min=0).flatten(1)
     known, values = known.flatten(1).float(), light.flatten(1)
