@@ -35,7 +35,8 @@ class Crops:
         `CHANNELS`. S/N is the light per pixel of the stamp in units of the noise of its sky, coverage the part of a
         crop's pixel that was usable; where there was nothing, the light is 0.
     features : Tensor, [B, len(FEATURES)] float32
-        `FEATURES`: radius, and FWHM, size and ellipticity of the PSF, in px; then the `autogal.initialise.photometry` of the crop, in radii.
+        `FEATURES`: radius, and FWHM, size and ellipticity of the PSF, in px; then the `autogal.initialise.photometry` of the
+        target, in radii.
     x, y : Tensor, [B]
         Centre of the crop in the stamp, 0-indexed px.
     radius : Tensor, [B]

@@ -21,8 +21,8 @@ _WINDOW = 0.6  # radii; standard deviation of the window in which the outer shap
 _APERTURE = 1.3  # circularised radius of the ellipse that holds the whole target, in units of its radius
 _FAINTEST = 1e-4  # of the brightest ring
 
-NAMES = ("ln S/N", "ln concentration", "mean x", "mean y", "ln size", "e1", "e2", "ln true size", "true e1", "true e2", "ln outer size", "outer e1", "outer e2",
-         *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
+NAMES = ("ln S/N", "ln concentration", "mean x", "mean y", "ln size", "e1", "e2", "ln true size", "true e1", "true e2",
+         "ln outer size", "outer e1", "outer e2", *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
 
 
 def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tensor, psf: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,9 +41,9 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     Returns
     -------
     features : Tensor, [B, len(NAMES)]
-        S/N under the ellipse, and its light as a part of the whole; its centre; half the logarithm of its area, and its ellipticities (as those of
-        `autogal.initialise.targets`), as seen and with the PSF taken off; the same of the light farther out; the
-        logarithm of each ring's mean against the brightest's; and asinh of its S/N.
+        S/N under the ellipse, and its light as a part of the whole; its centre; half the logarithm of its area, and its
+        ellipticities (as those of `autogal.initialise.targets`), as seen and with the PSF taken off; the same of the light
+        farther out; the logarithm of each ring's mean against the brightest's; and asinh of its S/N.
     flux : Tensor, [B]
         Light inside an ellipse as large as the target, in units of the noise; not always positive.
 
@@ -80,7 +80,7 @@ def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tenso
     for axis, length, centre in ((2, width, x), (1, height, y)):
         place = 2 * centre.round().long()[:, None] - torch.arange(length, device=light.device)
         inside = (place >= 0) & (place < length)
-        place, inside = ((part[:, None, :] if axis == 2 else part[:, :, None]).expand(light.shape) for part in (place.clamp(0, length - 1), inside))
+        place, inside = (part.unsqueeze(3 - axis).expand(light.shape) for part in (place.clamp(0, length - 1), inside))
         opposite, there = opposite.gather(axis, place), there.gather(axis, place) & inside
     filled = ~known & there
     return torch.where(filled, opposite, light), known | filled
