@@ -19,10 +19,13 @@ from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
 from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated, is_reference, own_profile, settle_reference
 from autogal.solvers import SOLVERS, Solver
+from autogal.uncertainty import Bootstrap
 
-__all__ = ["choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared", "is_whole_model",
-           "model_overrides", "settle_profiles"]
+__all__ = ["choose_bootstrap", "choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared",
+           "is_whole_model", "model_overrides", "settle_profiles"]
 
+# The kinds of uncertainty, and whether the bootstrap is part of them
+_UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
 # Lightning's words for the devices that a fit can use
 _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
 # What the trainer is where one process does all
@@ -143,6 +146,20 @@ def choose_solver(settings: DictConfig) -> Solver:
         return SOLVERS[settings.name](**given)
     except TypeError as error:
         raise AutogalError(f"The solver {settings.name} does not take these settings: {error}.", "See conf/solver/.") from None
+
+
+def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
+    """The bootstrap of a configuration's node ``uncertainty``, if it is part of that, with the run's seed."""
+    chosen = settings.uncertainty
+    if chosen.name not in _UNCERTAINTIES:
+        raise AutogalError(f"There is no uncertainty called {chosen.name!r}.", f"Choose one of: {', '.join(_UNCERTAINTIES)}.")
+    if not _UNCERTAINTIES[chosen.name]:
+        return None
+    given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key not in ("name", "scale_by_chi2")}
+    try:
+        return Bootstrap(**given, seed=settings.seed)
+    except TypeError as error:
+        raise AutogalError(f"The bootstrap does not take these settings: {error}.", "See conf/uncertainty/bootstrap.yaml.") from None
 
 
 def choose_device(name: str) -> torch.device:

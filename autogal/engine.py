@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from autogal.choices import choose_device, choose_model, choose_settings, choose_solver
+from autogal.choices import choose_bootstrap, choose_device, choose_model, choose_settings, choose_solver
 from autogal.flags import Flag
 from autogal.frame import leaves_frame
 from autogal.images import Cutout, sky_statistics
@@ -28,7 +28,7 @@ from autogal.model.starts import component_starts
 from autogal.restarts import other_starts
 from autogal.solvers import Outcome, Solver, Status
 from autogal.stopwatch import Stopwatch
-from autogal.uncertainty import covariance
+from autogal.uncertainty import Bootstrap, covariance, replicate_covariance
 
 __all__ = ["START", "fit_cutouts"]
 
@@ -41,6 +41,7 @@ _LOW_SN = 10.0
 _POOR_CHI2 = 1.5
 _POOR_SHARE = 0.1
 _SKY_ASTRAY = 0.2  # of the noise of a pixel
+_FEW_FAILED = 0.1  # of the replicates of a bootstrap
 # A uniform angle has this standard deviation: no position angle is known worse [deg]
 _WORST_ANGLE = 180 / math.sqrt(12)
 
@@ -57,9 +58,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         Starting values of one Sersic profile, in the order of `START`; a row with NaN is skipped. Several components
         start from its fit.
     settings : DictConfig
-        The nodes ``model``, ``solver``, ``uncertainty``, ``device``, ``dtype``, ``threads`` and ``restarts``.
+        The nodes ``model``, ``solver``, ``uncertainty``, ``seed``, ``device``, ``dtype``, ``threads`` and ``restarts``.
     watch : Stopwatch, optional
-        Gets the time spent to gather the stamps, to fit them, and to measure errors and raise flags.
+        Gets the time spent to gather the stamps, to fit them, to measure errors and raise flags, and to fit resamples.
     spread : ndarray, [N, 7, 7], optional
         Covariances of the starting values, as `autogal.restarts.other_starts` takes them; NaN where they are not known.
 
@@ -69,12 +70,17 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         One row a cutout, in order. No cutout's numbers depend on any other's presence.
     """
     model, solver, device = choose_model(settings.model), choose_solver(settings.solver), choose_device(settings.device)
+    bootstrap = choose_bootstrap(settings)
     fitted = Fitted.empty(len(cutouts), model.parameters)
+    if settings.uncertainty.name == "both":
+        fitted.bootstrap = np.full_like(fitted.covariance, np.nan)
+    if bootstrap is not None and bootstrap.keep:
+        fitted.replicates = np.full((len(cutouts), bootstrap.replicates, len(model.parameters)), np.nan)
     ready = [i for i, begun in enumerate(np.isfinite(start).all(axis=1).tolist()) if _ready(i, cutouts[i], begun, model.size, fitted)]
     with _one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
         watch = Stopwatch() if watch is None else watch
-        how = _How(model, solver, settings.uncertainty, device, getattr(torch, settings.dtype), threads, watch, settings.restarts,
+        how = _How(model, solver, settings.uncertainty, bootstrap, device, getattr(torch, settings.dtype), threads, watch, settings.restarts,
                    np.full((len(cutouts), 7, 7), np.nan) if spread is None else spread)
         for key, places in buckets([cutouts[i] for i in ready]).items():
             most = held_at_once(key, device, how.dtype)
@@ -119,6 +125,7 @@ class _How:
     model: Model
     solver: Solver
     uncertainty: DictConfig
+    bootstrap: Bootstrap | None
     device: torch.device
     dtype: torch.dtype
     threads: int
@@ -182,7 +189,13 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
     with how.watch.time("measure"):
         rows = np.array(places)
         _write(rows, cutouts, how, stamps, outcome, zeropoint, fitted)
-        return {} if hold_sky else _astray(rows, cutouts, endless, how.model.parameters, fitted)
+        again = {} if hold_sky else _astray(rows, cutouts, endless, how.model.parameters, fitted)
+    if how.bootstrap is not None:
+        with how.watch.time("bootstrap"):
+            measured = np.isfinite(fitted.values[rows]).all(1) & (fitted.snr[rows] >= LOST) & ~np.isin(rows, list(again))
+            keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
+            _bootstrap(rows[measured], cutouts, how, stamps.select(keep), outcome.theta[keep], zeropoint[keep], hold_sky, fitted)
+    return again
 
 
 def _astray(rows: np.ndarray, cutouts, endless: np.ndarray, parameters: tuple[str, ...], fitted: Fitted) -> dict[int, float]:
@@ -226,12 +239,7 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
     model = how.model
     values, jacobian = model.values(outcome.theta, zeropoint), model.values_jacobian(outcome.theta)
     matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
-    i_sky = model.parameters.index("sky")
-    unit = torch.ones_like(values)
-    for i in (i_sky, *(model.parameters.index(name) for name in SLOPES if name in model.parameters)):
-        unit[:, i] = stamps.scale
-        values[:, i] *= stamps.scale
-    values[:, i_sky] += stamps.pedestal
+    unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
     thinnest = torch.zeros_like(values, dtype=torch.bool)
     for component in filter(lambda c: isinstance(c, Component), model.components):
         names = [model.parameters.index(name) for name in component.parameters]
@@ -246,8 +254,7 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
 
     columns = (values, matrix, at_bound, singular, snr, outcome.chi2, outcome.status, outcome.n_iter)
     values, matrix, at_bound, singular, snr, chi2, status, n_iter = (column.cpu().numpy() for column in columns)
-    # from the centre of the bucket's stamp to that of the cutout itself
-    move_sky(model.parameters, values, matrix, (np.array([cutouts[i].shape for i in rows]).reshape(-1, 2) - stamps.shape)[:, ::-1] / 2)
+    move_sky(model.parameters, values, matrix, _to_own_centre(rows, cutouts, stamps))
     fitted.n_iter[rows] += n_iter
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
     for i in rows[~measured].tolist():
@@ -272,6 +279,50 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
     for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
                          (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
         fitted.flags[rows[raised]] |= flag
+
+
+def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
+    """Put the sky of `values` [B, V] from the stamps' units into the images', in place; gives the factors, [B, V]."""
+    unit = torch.ones_like(values)
+    for name in ("sky", *SLOPES):
+        if name in model.parameters:
+            unit[:, model.parameters.index(name)] = scale
+    values *= unit
+    values[:, model.parameters.index("sky")] += pedestal
+    return unit
+
+
+def _to_own_centre(rows: np.ndarray, cutouts, stamps: Stamps) -> np.ndarray:
+    """From the centre of the bucket's stamp to that of each cutout itself, x and y, [M, 2]."""
+    return (np.array([cutouts[i].shape for i in rows]).reshape(-1, 2) - stamps.shape)[:, ::-1] / 2
+
+
+def _bootstrap(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, best: Tensor, zeropoint: Tensor, hold_sky: bool, fitted: Fitted) -> None:
+    """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
+    if not len(rows):
+        return
+    model, count = how.model, how.bootstrap.replicates
+    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, hold_sky)
+    each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
+    values = model.values(theta.flatten(0, 1), zeropoint[each])
+    _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
+    values = values.cpu().numpy()
+    move_sky(model.parameters, values, None, _to_own_centre(rows, cutouts, stamps).repeat(count, axis=0))
+    values = values.reshape(len(rows), count, -1)
+    angles = [model.parameters.index(c.parameters[-1]) for c in model.components if isinstance(c, Component)]
+    matrix = replicate_covariance(torch.from_numpy(fitted.values[rows]), torch.from_numpy(values), angles).numpy()
+    # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
+    held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
+    matrix[held[:, :, None] | held[:, None, :]] = np.nan
+    (fitted.covariance if fitted.bootstrap is None else fitted.bootstrap)[rows] = matrix
+    if fitted.replicates is not None:
+        fitted.replicates[rows] = values
+    failed = np.isnan(values).any(-1).sum(-1)
+    for i, lost in zip(rows.tolist(), failed.tolist()):
+        if lost > _FEW_FAILED * count:
+            fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
+            cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
+                                    "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Flag(IntFlag):
     ZEROPOINT_DEFAULT = 1 << 16
     PIXEL_SCALE_DEFAULT = 1 << 17
     SKY_FIXED = 1 << 18
+    BOOTSTRAP_FAILED = 1 << 19
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -54,6 +55,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.ZEROPOINT_DEFAULT: "No zero point was given or found; the default was used, so magnitudes are relative.",
     Flag.PIXEL_SCALE_DEFAULT: "No pixel scale was given or found; 1 arcsec per pixel was used.",
     Flag.SKY_FIXED: "The fitted sky was not the image's own; it was held at the level measured there.",
+    Flag.BOOTSTRAP_FAILED: "More than a tenth of the bootstrap's fits failed and were left out, or the image has no room for its blocks.",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.choices import choose_device, choose_model, choose_solver, device_name, is_shared
+from autogal.choices import choose_bootstrap, choose_device, choose_model, choose_solver, device_name, is_shared
 from autogal.engine import START
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
@@ -21,7 +21,6 @@ from autogal.images import Cutout, Entry, Options, find_entries, load
 from autogal.initialise import initialise_all
 from autogal.logs import run_log
 from autogal.model.fitted import Fitted
-from autogal.model.plane import move_sky
 from autogal.results import (
     MEASURED,
     Catalogue,
@@ -64,10 +63,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     start, spread, flags = _prepare(cutouts, settings, watch)
     parts, origin = _windows(cutouts, start)
     fitted = fit_starts(parts, start - _moved(START, origin), settings, watch, spread)
-    fitted.values += _moved(fitted.parameters, origin)
     # the level of a tilted sky is that at the centre of the image, not of the part that was fitted
     shapes = np.array([[cutout.shape, part.shape] for cutout, part in zip(cutouts, parts)], float).reshape(-1, 2, 2)[:, :, ::-1]
-    move_sky(fitted.parameters, fitted.values, fitted.covariance, (shapes[:, 0] - shapes[:, 1]) / 2 - origin)
+    fitted.move(_moved(fitted.parameters, origin), (shapes[:, 0] - shapes[:, 1]) / 2 - origin)
     fitted.flags |= flags
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
     fitted.seconds = dict(watch)
@@ -170,7 +168,7 @@ class Blocks:
     @classmethod
     def of_run(cls, settings: DictConfig, paths: Sequence[str], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
-        choose_model(settings.model), choose_solver(settings.solver)
+        choose_model(settings.model), choose_solver(settings.solver), choose_bootstrap(settings)
         device = choose_device(device_name(settings))
         entries = find_entries(list(paths))
         options = Options.from_settings(settings)

@@ -16,7 +16,7 @@ from autogal.model.render import psf_fwhm
 from autogal.model.stamps import Stamps
 from autogal.solvers import Outcome, Solver, Status
 
-__all__ = ["LOST", "fit_bucket", "significance"]
+__all__ = ["LOST", "Bucket", "fit_bucket", "significance"]
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def fit_bucket(
         Galaxies whose size or index grew to its upper bound all the same: without sky of its own in the stamp, a
         galaxy can grow without end as the fitted sky sinks.
     """
-    bucket = _Bucket(model, stamps, solver, threads, hold_sky)
+    bucket = Bucket(model, stamps, solver, threads, hold_sky)
     everything = torch.arange(len(stamps), device=stamps.data.device)
     ranked = bucket.rank(starts, everything)
     best = bucket.fit(ranked[0], everything)
@@ -80,7 +80,7 @@ def fit_bucket(
     return best, (best.at_bound & (best.theta >= bucket.upper))[:, nonlinear].any(-1)
 
 
-class _Bucket:
+class Bucket:
     """Stamps with the problems made of them so far, one for each grid."""
 
     def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int, hold_sky: bool):
@@ -132,6 +132,24 @@ class _Bucket:
             grown = places[self.level(theta[places], items[places]) > current]
             level[grown] = current + 1
         out.n_iter = spent
+        return out
+
+    def refit(self, start: Tensor, level: Tensor, tolerance: float) -> Outcome:
+        """Full resolution only, on the grid of `level` [N]: for all stamps, from starts [N, P] that are nearly best."""
+        out = None
+        for current in level.unique().tolist():
+            items = (level == current).nonzero()[:, 0]
+            part = self.solve(self.problem(current, 1, items), start[items], items, tolerance)
+            out = part.blank(len(start)) if out is None else out
+            _put(out, items, part, slice(None))
+        return out
+
+    def residuals(self, theta: Tensor, items: Tensor, level: Tensor) -> Tensor:
+        """(data - model) / sigma, [M, H, W], 0 where a pixel is excluded, drawn on the grid of `level` [M]."""
+        out = torch.empty_like(self.stamps.data[items])
+        for current in level.unique().tolist():
+            some = (level == current).nonzero()[:, 0]
+            out[some] = self.problem(current, 1, items[some]).residuals(theta[some], items[some])
         return out
 
     def penalty(self, theta: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from autogal.model.plane import move_sky
+
 __all__ = ["Fitted"]
 
 
@@ -33,6 +35,10 @@ class Fitted:
         Bits of `autogal.flags.Flag`.
     seconds : dict of str to float
         Time by stage.
+    bootstrap : ndarray, [N, P, P], or None
+        Covariance of the bootstrap's replicates, where `covariance` is of another kind.
+    replicates : ndarray, [N, R, P], or None
+        Values of the bootstrap's replicates, where they are to be kept; NaN in those that failed.
     """
 
     parameters: tuple[str, ...]
@@ -45,6 +51,8 @@ class Fitted:
     status: list[str]
     flags: np.ndarray
     seconds: dict[str, float] = field(default_factory=dict)
+    bootstrap: np.ndarray | None = None
+    replicates: np.ndarray | None = None
 
     @classmethod
     def empty(cls, n: int, parameters: tuple[str, ...]) -> Fitted:
@@ -52,6 +60,25 @@ class Fitted:
         p = len(parameters)
         return cls(tuple(parameters), np.full((n, p), np.nan), np.full((n, p, p), np.nan), np.full(n, np.nan), np.zeros(n, int),
                    np.zeros(n, int), np.full(n, np.nan), ["skipped"] * n, np.zeros(n, int))
+
+    def move(self, origin: np.ndarray, sky: np.ndarray) -> None:
+        """State the values in the pixels of a larger image.
+
+        Parameters
+        ----------
+        origin : ndarray, [N, P]
+            What is to be added to the values.
+        sky : ndarray, [N, 2]
+            How far the place moves at which the level of a tilted sky is stated, x and y.
+        """
+        self.values += origin
+        move_sky(self.parameters, self.values, self.covariance, sky)
+        if self.bootstrap is not None:
+            move_sky(self.parameters, np.zeros_like(self.values), self.bootstrap, sky)
+        if self.replicates is not None:
+            self.replicates += origin[:, None]
+            count = self.replicates.shape[1]
+            move_sky(self.parameters, self.replicates.reshape(-1, len(self.parameters)), None, np.repeat(sky, count, axis=0))
 
     def __len__(self) -> int:
         return len(self.values)

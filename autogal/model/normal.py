@@ -76,15 +76,21 @@ class StampProblem:
             Its `theta` is `free` with the best flux and sky for the other parameters (variable projection,
             Golub & Pereyra 1973), which the same sums give at no further cost.
         """
-        outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self.model.native(free))]
-        linear = free[:, self.model.linear_places(free)]
-        pieces = self._pieces(outlines, linear, items)
+        pieces = self._pieces_at(free, items)
         if self.threads > 1 and len(pieces) > 1:
             parts = list(_pool(self.threads).map(lambda piece: self._sums(*piece), pieces))
         else:
             parts = [self._sums_or_halves(*piece) for piece in pieces]
         gram, chi2 = (torch.cat(p) for p in zip(*parts))
         return self._with_prior(Linearisation(*self._project(free, gram, chi2)))
+
+    def residuals(self, free: Tensor, items: Tensor) -> Tensor:
+        """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""
+        return torch.cat([self._rows(*piece)[:, -1].clone() for piece in self._pieces_at(free, items)])
+
+    def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
+        outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self.model.native(free))]
+        return self._pieces(outlines, free[:, self.model.linear_places(free)], items)
 
     def _pieces(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> list[tuple]:
         return list(zip(zip(*(o.split(self.chunk) for o in outlines)), linear.split(self.chunk), items.split(self.chunk)))
@@ -113,11 +119,15 @@ class StampProblem:
         return tuple(torch.cat(p) for p in zip(*halves))
 
     def _sums(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Inner products over all pixels of the drawn images, the sky and the residual, [B, R + 1, R + 1], and chi-square."""
+        """Inner products over all pixels of `_rows`, [B, R + 1, R + 1], and chi-square."""
+        rows = self._rows(outlines, linear, items).flatten(2)
+        return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
+
+    def _rows(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> Tensor:
+        """Every component's unit-flux image and derivatives, the sky and the residual, all over sigma, [B, R + 1, H, W]."""
         psf, weight = self.psf[self.psf_index[items]], self.weight[items]
         linear, linear_rows = linear.to(weight.dtype), self.model.linear_rows
         residual = (self.data[items] - linear[:, -1, None, None]).mul_(weight)
-        # rows: every component's unit-flux image and derivatives, the sky, the residual; all over sigma
         rows = weight.new_empty((len(items), sum(c.size for c in self.model.components) + 2, *weight.shape[1:]))
         first = 0
         for renderer, outline in zip(self.renderers, outlines):
@@ -128,8 +138,7 @@ class StampProblem:
         for i, row in enumerate(linear_rows[:-1]):
             residual.addcmul_(rows[:, row], linear[:, i, None, None], value=-1)
         rows[:, -2], rows[:, -1] = weight, residual
-        rows = rows.flatten(2)
-        return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
+        return rows
 
     def _project(self, free: Tensor, gram: Tensor, chi2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Move fluxes and sky to their optimum, and carry the sums over to the free vector."""

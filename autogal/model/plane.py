@@ -97,7 +97,7 @@ class PlaneRenderer:
         return torch.stack([x, y])
 
 
-def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray, move: np.ndarray) -> None:
+def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray | None, move: np.ndarray) -> None:
     """State the level of tilted skies at another place, in place.
 
     Parameters
@@ -105,7 +105,7 @@ def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarr
     parameters : sequence of str, length P
         Nothing is done where it has no slopes.
     values : ndarray, [N, P]
-    covariance : ndarray, [N, P, P]
+    covariance : ndarray, [N, P, P], or None
     move : ndarray, [N, 2]
         From the old place to the new one, x and y, pixels.
     """
@@ -113,6 +113,8 @@ def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarr
         return
     sky, *slopes = (list(parameters).index(name) for name in ("sky", *SLOPES))
     values[:, sky] += (values[:, slopes] * move).sum(-1)
+    if covariance is None:
+        return
     turn = np.broadcast_to(np.eye(len(parameters)), covariance.shape).copy()
     turn[:, sky, slopes] = move
     covariance[:] = turn @ covariance @ turn.swapaxes(-1, -2)

@@ -16,7 +16,7 @@ from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
 from autogal.rendering import render
 from autogal.results import writers
-from autogal.results.rows import MEASURED, build_table, join_tables, measured
+from autogal.results.rows import MEASURED, build_table, join_tables, measured, unmeasured_as_nan
 
 __all__ = ["Catalogue"]
 
@@ -42,6 +42,12 @@ class Catalogue:
         The configuration of the run; it is written with the catalogue.
     seconds : mapping, optional
         Time spent in each stage [s].
+    bootstrap : ndarray, shape (N, P, P), optional
+        Covariance of the bootstrap's replicates, where ``covariance`` is of
+        another kind.
+    replicates : ndarray, shape (N, R, P), optional
+        Parameters of the bootstrap's replicates, where they were asked for;
+        NaN in those that failed.
     """
 
     def __init__(
@@ -53,10 +59,16 @@ class Catalogue:
         model: str = "sersic",
         settings: Mapping[str, Any] | None = None,
         seconds: Mapping[str, float] | None = None,
+        bootstrap: np.ndarray | None = None,
+        replicates: np.ndarray | None = None,
     ):
         p = len(parameters)
         if np.shape(covariance) != (len(table), p, p):
             raise ValueError(f"covariance of shape {np.shape(covariance)} for {len(table)} rows of {p} parameters")
+        if bootstrap is not None and np.shape(bootstrap) != np.shape(covariance):
+            raise ValueError(f"a bootstrap covariance of shape {np.shape(bootstrap)} beside one of {np.shape(covariance)}")
+        if replicates is not None and np.shape(replicates) != (len(table), np.shape(replicates)[1], p):
+            raise ValueError(f"replicates of shape {np.shape(replicates)} for {len(table)} rows of {p} parameters")
         if cutouts is not None and len(cutouts) != len(table):
             raise ValueError(f"{len(cutouts)} cutouts for {len(table)} rows")
         self.table = table
@@ -66,6 +78,8 @@ class Catalogue:
         self.model = model
         self.settings = dict(settings or {})
         self.seconds = dict(seconds or {})
+        self.bootstrap = bootstrap
+        self.replicates = replicates
 
     @classmethod
     def from_fitted(
@@ -90,9 +104,10 @@ class Catalogue:
             False lets the images go; the catalogue then has no model images.
         """
         table = build_table(cutouts, fitted)
-        _, covariance, _ = measured(cutouts, fitted)
+        _, covariance, status = measured(cutouts, fitted)
+        others = (None if part is None else unmeasured_as_nan(part, status) for part in (fitted.bootstrap, fitted.replicates))
         kept = cutouts if keep_cutouts else None
-        return cls(table, covariance, fitted.parameters, kept, model, settings, fitted.seconds)
+        return cls(table, covariance, fitted.parameters, kept, model, settings, fitted.seconds, *others)
 
     @classmethod
     def read(cls, path: str | Path) -> Catalogue:
@@ -127,6 +142,7 @@ class Catalogue:
         for part in parts:
             seconds.update(part.seconds)
         kept = all(part.cutouts is not None for part in parts)
+        others = ([getattr(part, name) for part in parts] for name in ("bootstrap", "replicates"))
         return cls(
             join_tables([part.table for part in parts]),
             np.concatenate([part.covariance for part in parts]),
@@ -135,6 +151,7 @@ class Catalogue:
             first.model,
             first.settings,
             seconds,
+            *(None if any(part is None for part in other) else np.concatenate(other) for other in others),
         )
 
     def __len__(self) -> int:
@@ -153,6 +170,7 @@ class Catalogue:
                 f"  flags       {flagged or 'none'}",
                 f"  table       {len(self)} rows x {len(self.table.columns)} columns",
                 f"  covariance  {' x '.join(map(str, np.shape(self.covariance)))}",
+                *([f"  replicates  {' x '.join(map(str, np.shape(self.replicates)))}"] if self.replicates is not None else []),
                 f"  images      {'kept: .model_image(i), .residual(i)' if self.cutouts is not None else 'not kept'}>",
             ]
         )

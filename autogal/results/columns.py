@@ -103,7 +103,7 @@ _ROW = (
 )
 
 COLUMNS: dict[str, Column] = {c.name: c for c in (*_PARAMETERS, *_DERIVED, *_ROW)}
-"""Every declared column by its bare name; ``<name>_err`` follows from ``<name>``."""
+"""Every declared column by its bare name; ``<name>_err`` and ``<name>_err_boot`` follow from ``<name>``."""
 
 
 def component_of(name: str) -> tuple[str, str]:
@@ -138,6 +138,9 @@ def column(name: str) -> Column:
         A column's name. A parameter that only a user's own profile knows is
         taken as a number without a unit.
     """
+    if name.endswith("_err_boot"):
+        of = column(name.removesuffix("_err_boot"))
+        return replace(of, name=name, description=f"1-sigma error of {of.name} by the bootstrap; NaN where not measurable")
     if name.endswith("_err"):
         of = column(name.removesuffix("_err"))
         return replace(of, name=name, description=f"1-sigma error of {of.name}; NaN where not measurable")

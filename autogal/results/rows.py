@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from astropy.table import Table
@@ -12,7 +12,7 @@ from autogal.images.cutout import Cutout
 from autogal.results.celestial import local_sky, position_angle
 from autogal.results.columns import component_of, declared
 
-__all__ = ["MEASURED", "build_table", "join_tables", "measured"]
+__all__ = ["MEASURED", "build_table", "join_tables", "measured", "unmeasured_as_nan"]
 
 MEASURED = ("converged", "not_converged")
 """The words of ``status`` whose rows carry numbers; all others are NaN."""
@@ -36,15 +36,14 @@ def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
     -------
     astropy.table.Table
         N rows; a unit and a description on every column. What was not
-        measured is NaN.
+        measured is NaN. Where the fit has a bootstrap besides its covariance,
+        its errors are in ``<name>_err_boot``.
     """
     values, covariance, status = measured(cutouts, fitted)
-    errors = _errors(np.diagonal(covariance, axis1=1, axis2=2), values)
-    numbers: dict[str, np.ndarray] = {}
-    for p, name in enumerate(fitted.parameters):
-        numbers[name], numbers[f"{name}_err"] = values[:, p], errors[:, p]
-    for component in dict.fromkeys(component_of(name)[0] for name in fitted.parameters):
-        numbers |= _derive(component, cutouts, numbers, list(fitted.parameters), covariance)
+    numbers = _numbers(cutouts, fitted.parameters, values, covariance)
+    if fitted.bootstrap is not None:
+        other = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.bootstrap, status))
+        numbers = {key: column for name in numbers for key, column in _with_bootstrap(name, numbers, other)}
 
     gone = _unmeasured(status)
     dof = np.asarray(fitted.dof, dtype=float)
@@ -64,6 +63,24 @@ def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
             "message": _words([_message(c) for c in cutouts]),
         }
     )
+
+
+def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
+    """Parameters and what follows from them, each with its error."""
+    errors = _errors(np.diagonal(covariance, axis1=1, axis2=2), values)
+    numbers: dict[str, np.ndarray] = {}
+    for p, name in enumerate(parameters):
+        numbers[name], numbers[f"{name}_err"] = values[:, p], errors[:, p]
+    for component in dict.fromkeys(component_of(name)[0] for name in parameters):
+        numbers |= _derive(component, cutouts, numbers, list(parameters), covariance)
+    return numbers
+
+
+def _with_bootstrap(name: str, numbers: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """A column, and behind an error the bootstrap's."""
+    yield name, numbers[name]
+    if name.endswith("_err"):
+        yield f"{name}_boot", other[name]
 
 
 def measured(cutouts: Sequence[Cutout], fitted) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -93,11 +110,17 @@ def measured(cutouts: Sequence[Cutout], fitted) -> tuple[np.ndarray, np.ndarray,
     if not len(cutouts) == len(values) == len(covariance) == len(fitted.status):
         raise ValueError(f"{len(cutouts)} cutouts, but {len(values)} fits")
     status = ["failed" if c.error is not None else str(s) for c, s in zip(cutouts, fitted.status, strict=True)]
-    gone = _unmeasured(status)
-    values[gone] = np.nan
-    covariance[gone] = np.nan
+    values[_unmeasured(status)] = np.nan
+    covariance = unmeasured_as_nan(covariance, status)
     values[~np.isfinite(values)] = np.nan
     return values, covariance, status
+
+
+def unmeasured_as_nan(numbers: np.ndarray, status: Sequence[str]) -> np.ndarray:
+    """A copy of `numbers`, [N, ...], with NaN in the rows whose `status` says that nothing was measured."""
+    numbers = np.array(numbers, float)
+    numbers[_unmeasured(status)] = np.nan
+    return numbers
 
 
 def join_tables(parts: Sequence[Table]) -> Table:

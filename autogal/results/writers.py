@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "catalogue_path", "write_catalogue", "read_catalogue", "creator", "ascii_text"]
 
 
+_DESCRIPTIONS = {"covariance": "Covariance matrix of", "bootstrap_covariance": "Covariance matrix, by the bootstrap, of",
+                 "replicates": "The bootstrap's replicates of"}  # fmt: skip
+# Arrays of a catalogue beside its table: the attribute of each, by the name in the file
+_ARRAYS = {"covariance": "covariance", "bootstrap_covariance": "bootstrap", "replicates": "replicates"}
+
+
 def catalogue_path(path: str | Path, format: str | None = None) -> tuple[Path, str]:
     """The file and the format that a catalogue is written in.
 
@@ -57,7 +63,9 @@ def write_catalogue(catalogue: Catalogue, path: str | Path, format: str | None =
 
     FITS holds the covariance in the extension COVARIANCE, [N, P, P], and the
     configuration in the extension CONFIG; ECSV and Parquet hold the
-    covariance in the last column and the configuration in the metadata.
+    covariance in the last column and the configuration in the metadata. So
+    they do with what else the catalogue has: the covariance of the bootstrap,
+    BOOTSTRAP_COVARIANCE, and its REPLICATES, [N, R, P].
 
     Parameters
     ----------
@@ -86,13 +94,13 @@ def write_catalogue(catalogue: Catalogue, path: str | Path, format: str | None =
     return path
 
 
-def read_catalogue(path: str | Path) -> tuple[Table, np.ndarray, tuple[str, ...], None, str, dict]:
+def read_catalogue(path: str | Path) -> tuple:
     """Read what :func:`write_catalogue` wrote, in any format.
 
     Returns
     -------
-    table, covariance, parameters, cutouts, model, settings
-        The arguments of :class:`Catalogue`; the cutouts are None.
+    table, covariance, parameters, cutouts, model, settings, seconds, bootstrap, replicates
+        The arguments of :class:`Catalogue`; the cutouts and the times are None.
 
     Raises
     ------
@@ -101,10 +109,13 @@ def read_catalogue(path: str | Path) -> tuple[Table, np.ndarray, tuple[str, ...]
     """
     path, format = catalogue_path(path)
     try:
-        data, covariance, meta = FORMATS[format][1](path)
+        data, arrays, meta = FORMATS[format][1](path)
         parameters = tuple(meta["parameters"])
-        covariance = np.asarray(covariance, dtype=float).reshape(-1, len(parameters), len(parameters))
-        return declared(data), covariance, parameters, None, meta["model"], meta["config"]
+        shapes = dict.fromkeys(_ARRAYS, (len(data["id"]), len(parameters), len(parameters)))
+        shapes["replicates"] = (len(data["id"]), meta["replicates"], len(parameters))
+        known = {name: np.asarray(array, dtype=float).reshape(shapes[name]) for name, array in arrays.items()}
+        covariance, *others = known["covariance"], known.get("bootstrap_covariance"), known.get("replicates")
+        return declared(data), covariance, parameters, None, meta["model"], meta["config"], None, *others
     except FileNotFoundError as problem:
         raise AutogalError(f"There is no catalogue {path}.", "Give the file that `autogal fit` wrote.") from problem
     except (OSError, KeyError, ValueError) as problem:
@@ -132,8 +143,15 @@ def _meta(catalogue: Catalogue) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": catalogue.model,
         "parameters": list(catalogue.parameters),
+        "replicates": 0 if catalogue.replicates is None else catalogue.replicates.shape[1],
         "config": _plain(catalogue.settings),
     }
+
+
+def _arrays(catalogue: Catalogue) -> dict[str, np.ndarray]:
+    """What the catalogue has of `_ARRAYS`, by the name in the file."""
+    found = {name: getattr(catalogue, attribute) for name, attribute in _ARRAYS.items()}
+    return {name: np.asarray(array, dtype=float) for name, array in found.items() if array is not None}
 
 
 def _plain(settings: Any) -> Any:
@@ -164,63 +182,69 @@ def _write_fits(catalogue: Catalogue, path: Path) -> None:
     for number, name in enumerate(table.colnames, start=1):
         rows.header[f"TCOMM{number}"] = ascii_text(catalogue.table[name].description or "")
 
-    matrices = fits.ImageHDU(np.asarray(catalogue.covariance, dtype=float), name="COVARIANCE")
-    for number, name in enumerate(catalogue.parameters, start=1):
-        matrices.header[f"PAR{number}"] = (ascii_text(name), "parameter of this row and column")
+    arrays = [fits.ImageHDU(array, name=name.upper()) for name, array in _arrays(catalogue).items()]
+    for hdu in arrays:
+        what = "parameter of this column" if hdu.name == "REPLICATES" else "parameter of this row and column"
+        for number, name in enumerate(catalogue.parameters, start=1):
+            hdu.header[f"PAR{number}"] = (ascii_text(name), what)
+    primary.header["NREPLIC"] = (meta["replicates"], "replicates kept of the bootstrap")
 
     # As bytes and not as a table: with a second table, readers would ask which one is meant.
     text = np.frombuffer(json.dumps(meta["config"], indent=1).encode(), dtype=np.uint8)
     config = fits.ImageHDU(text, name="CONFIG")
     config.header["COMMENT"] = "The configuration of the run: JSON text, one byte a pixel."
-    fits.HDUList([primary, rows, matrices, config]).writeto(path)
+    fits.HDUList([primary, rows, *arrays, config]).writeto(path)
 
 
-def _read_fits(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, dict]:
+def _read_fits(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict]:
     with fits.open(path, memmap=False) as hdus:
         rows, header = hdus["CATALOGUE"].data, hdus["COVARIANCE"].header
         raw = rows.view(np.ndarray)
         data = {n: np.char.decode(raw[n], "utf-8") if raw[n].dtype.kind == "S" else _native(raw[n]) for n in rows.names}
         parameters = [header[f"PAR{k}"] for k in range(1, header["NAXIS1"] + 1)]
-        matrices = hdus["COVARIANCE"].data
-        covariance = np.empty(0) if matrices is None else _native(matrices)
+        images = {name: hdus[name.upper()].data for name in _ARRAYS if name.upper() in hdus}
+        arrays = {name: np.empty(0) if image is None else _native(image) for name, image in images.items()}
         config = json.loads(hdus["CONFIG"].data.tobytes())
-        return data, covariance, {"model": hdus[0].header["MODEL"], "parameters": parameters, "config": config}
+        primary = hdus[0].header
+        return data, arrays, {"model": primary["MODEL"], "parameters": parameters, "replicates": primary.get("NREPLIC", 0), "config": config}
 
 
 def _write_ecsv(catalogue: Catalogue, path: Path) -> None:
-    table = _with_covariance(catalogue)
+    table = _with_arrays(catalogue)
     if not len(table):
-        del table["covariance"]  # astropy does not read a column of no matrices
+        table.remove_columns(list(_arrays(catalogue)))  # astropy does not read a column of no matrices
     table.write(path, format="ascii.ecsv")
 
 
-def _read_ecsv(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, dict]:
+def _read_ecsv(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict]:
     table = Table.read(path, format="ascii.ecsv", fill_values=None)
     data = {name: np.asarray(col) for name, col in table.columns.items()}
-    return data, data.pop("covariance", np.empty(0)), table.meta["autogal"]
+    arrays = {"covariance": np.empty(0)} | {name: data.pop(name) for name in _ARRAYS if name in data}
+    return data, arrays, {"replicates": 0, **table.meta["autogal"]}
 
 
 def _write_parquet(catalogue: Catalogue, path: Path) -> None:
-    _with_covariance(catalogue).write(path, format="parquet")
+    _with_arrays(catalogue).write(path, format="parquet")
 
 
-def _read_parquet(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray, dict]:
+def _read_parquet(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict]:
     from astropy.table.meta import get_header_from_yaml
     from pyarrow import parquet  # astropy's own reader needs pandas
 
     table = parquet.read_table(path)
     meta = get_header_from_yaml(table.schema.metadata[b"table_meta_yaml"].decode().splitlines())["meta"]
-    covariance = table["covariance"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    columns = {name: table[name].to_numpy() for name in table.column_names if name != "covariance"}
+    arrays = {name: table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False) for name in _ARRAYS if name in table.column_names}
+    columns = {name: table[name].to_numpy() for name in table.column_names if name not in arrays}
     data = {name: values.astype(str) if values.dtype == object else values for name, values in columns.items()}
-    return data, covariance, meta["autogal"]
+    return data, arrays, {"replicates": 0, **meta["autogal"]}
 
 
-def _with_covariance(catalogue: Catalogue) -> Table:
-    """The table with the covariance as its last column, and all metadata."""
-    table = catalogue.table.copy(copy_data=False)
-    table["covariance"] = np.asarray(catalogue.covariance, dtype=float)
-    table["covariance"].description = f"Covariance matrix of {', '.join(catalogue.parameters)}, in their units"
+def _with_arrays(catalogue: Catalogue) -> Table:
+    """The table with the covariance, and what else there is, as its last columns, and all metadata."""
+    table, names = catalogue.table.copy(copy_data=False), ", ".join(catalogue.parameters)
+    for name, array in _arrays(catalogue).items():
+        table[name] = array
+        table[name].description = f"{_DESCRIPTIONS[name]} {names}, in their units"
     table.meta = {"autogal": _meta(catalogue)}
     return table
 

@@ -28,6 +28,8 @@ class Fit:
     n_iter: np.ndarray = None
     snr: np.ndarray = None
     seconds: dict[str, float] = field(default_factory=lambda: {"segment": 0.5, "fit": 2.0})
+    bootstrap: np.ndarray = None
+    replicates: np.ndarray = None
 
     def __post_init__(self):
         n = len(self.values)

@@ -1,0 +1,155 @@
+"""The bootstrap: the scatter of fits to resamples of the same image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autogal.errors import AutogalError
+from autogal.model.bucket import Bucket
+from autogal.model.model import Model
+from autogal.model.stamps import Stamps, held_at_once
+from autogal.solvers import Solver, Status
+from autogal.uncertainty.resample import Residuals, generator
+
+__all__ = ["KINDS", "Bootstrap", "replicate_covariance"]
+
+#: What is resampled; see `Bootstrap`
+KINDS = ("pixel", "block", "parametric")
+
+# Bytes of the resampled images held at a time
+_HELD = 128 << 20
+# A replicate has converged when its next step would gain less than this in chi-square; that step is still taken, so what
+# is left is far below the scatter that is asked for
+_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Resamples of images and the fits to them.
+
+    Attributes
+    ----------
+    replicates : int
+        Resamples of each galaxy.
+    kind : str
+        ``pixel``: pixels drawn with replacement, each time as many as there are; right for independent noise, whether
+        or not sigma is. ``block``: the model and its own residuals, moved about in blocks; right for noise correlated
+        over less than a block, where the residuals are noise. ``parametric``: the model and noise drawn from sigma;
+        right where sigma is and the noise is independent.
+    block : int
+        How far apart the blocks are, pixels; each is twice as wide and fades into its neighbours.
+    seed : int
+    keep : bool
+        Whether the catalogue is to hold the replicates themselves.
+    """
+
+    replicates: int = 100
+    kind: str = "pixel"
+    block: int = 5
+    seed: int = 0
+    keep: bool = False
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise AutogalError(f"uncertainty.kind={self.kind} is not possible.", f"Choose one of: {', '.join(KINDS)}.")
+        if self.replicates < 2:
+            raise AutogalError(f"uncertainty.replicates={self.replicates} is not possible: one fit has no scatter.",
+                               "Give at least 2; from 100, an error is known to 7 %.")
+        if self.block < 1:
+            raise AutogalError(f"uncertainty.block={self.block} is not possible.", "Give the blocks' distance in pixels, at least 1.")
+        if self.seed < 0:
+            raise AutogalError(f"seed={self.seed} is not possible with the bootstrap.", "Give a seed of zero or above.")
+
+    def fits(self, model: Model, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int, hold_sky: bool) -> Tensor:
+        """Best fits to the resamples of each stamp.
+
+        Every resample is drawn once and kept for the whole of its fit. It hangs on the object's name and the number of
+        the replicate alone, and so does the fit, whatever others are in the call.
+
+        Parameters
+        ----------
+        model : Model
+        stamps : Stamps
+            N of them.
+        best : Tensor, [N, P] float64
+            Free vectors of the best fits, from which those to the resamples start.
+        names : sequence of str, length N
+        solver : Solver
+        threads : int
+        hold_sky : bool
+            As in `autogal.model.bucket.fit_bucket`.
+
+        Returns
+        -------
+        Tensor, [N, R, P] float64
+            NaN where a fit did not converge, or where the image has no room for blocks.
+        """
+        count, device = self.replicates, best.device
+        everything = torch.arange(len(stamps), device=device)
+        original = Bucket(model, stamps, solver, threads, hold_sky)
+        level = original.level(best, everything)
+        residual = original.residuals(best, everything, level)
+        images = [Residuals(*pair) for pair in zip(residual.cpu().numpy(), (stamps.weight > 0).cpu().numpy())]
+        del original
+        out = torch.full((len(stamps) * count, best.shape[1]), torch.nan, dtype=torch.float64, device=device)
+        places = [image.places(self.block) if self.kind == "block" else np.empty(0) for image in images]
+        pairs = torch.tensor([i * count + r for i, where in enumerate(places) if where is not None for r in range(count)],
+                             dtype=torch.long, device=device)
+        most = max(1, min(_HELD // (2 * stamps.data[0].nbytes), held_at_once(stamps.shape, device, stamps.data.dtype)))
+        for some in pairs.split(most):
+            items = some // count
+            drawn = np.stack([self._draw(images[i], places[i], generator(self.seed, names[i], pair % count))
+                              for i, pair in zip(items.tolist(), some.tolist())])
+            resampled = self._resampled(stamps, items, residual, torch.from_numpy(drawn))
+            fitted = Bucket(model, resampled, solver, threads, hold_sky).refit(best[items], level[items], _TOLERANCE)
+            good = (fitted.status == Status.CONVERGED) & torch.isfinite(fitted.theta).all(-1)
+            out[some] = torch.where(good[:, None], fitted.theta, torch.nan)
+        return out.reshape(len(stamps), count, -1)
+
+    def _draw(self, image: Residuals, places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        match self.kind:
+            case "pixel":
+                return image.counts(rng)
+            case "block":
+                return image.blocks(places, self.block, rng)
+        return image.white(rng)
+
+    def _resampled(self, stamps: Stamps, items: Tensor, residual: Tensor, drawn: Tensor) -> Stamps:
+        """Stamps with their weights by the counts of pixels, or with their residuals exchanged."""
+        out, drawn = stamps.select(items), drawn.to(stamps.data)
+        if self.kind == "pixel":
+            out.weight *= drawn.sqrt()  # chi-square has the weight squared: each pixel counts as often as it was drawn
+        else:
+            out.data += torch.where(out.weight > 0, (drawn - residual[items]) / out.weight, 0.0)
+        return out
+
+
+def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[int]) -> Tensor:
+    """Covariance of the replicates about their mean.
+
+    Parameters
+    ----------
+    best : Tensor, [N, V] float64
+    replicates : Tensor, [N, R, V] float64
+        NaN in those that failed, which are left out.
+    angles : sequence of int
+        Columns of position angles [deg], which are the same after half a turn: the nearest turn to `best` counts.
+
+    Returns
+    -------
+    Tensor, [N, V, V] float64
+        NaN where fewer than two replicates are left.
+    """
+    moved = replicates - best[:, None]
+    moved[..., list(angles)] = torch.remainder(moved[..., list(angles)] + 90, 180) - 90
+    good = torch.isfinite(moved).all(-1)
+    count = good.sum(-1)[:, None]
+    moved = torch.where(good[..., None], moved, 0.0)
+    moved = torch.where(good[..., None], moved - (moved.sum(1) / count.clamp(min=1))[:, None], 0.0)
+    matrix = moved.mT @ moved / (count.clamp(min=2)[..., None] - 1)
+    return torch.where((count >= 2)[..., None], matrix, torch.nan)
