@@ -62,7 +62,7 @@ def fit(
         One an image; its number by default.
     **settings
         Any key of the configuration but ``trainer``, groups by name: ``solver="adam"``, ``survey="sdss"``, ``dtype="float64"``,
-        ``psf_kind="optical"``, ``psf_oversample=3``, ``uncertainty={"scale_by_chi2": True}``.
+        ``psf_kind="optical"``, ``psf_oversample=3``, ``uncertainty={"scale_by_chi2": True}``, ``uncertainty="both"``.
 
     Returns
     -------

@@ -26,6 +26,7 @@ _HELD = 128 << 20
 # A replicate has converged when its next step would gain less than this in chi-square; that step is still taken, so what
 # is left is far below the scatter that is asked for
 _TOLERANCE = 0.02
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Bootstrap:
         pairs = torch.tensor([i * count + r for i, where in enumerate(places) if where is not None for r in range(count)],
                              dtype=torch.long, device=device)
         most = max(1, min(_HELD // (2 * stamps.data[0].nbytes), held_at_once(stamps.shape, device, stamps.data.dtype)))
-        for some in pairs.split(most):
+        for some in pairs.split(most) if len(pairs) else ():
             items = some // count
             drawn = np.stack([self._draw(images[i], places[i], generator(self.seed, names[i], pair % count))
                               for i, pair in zip(items.tolist(), some.tolist())])
@@ -146,10 +147,11 @@ def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[int]
         NaN where fewer than two replicates are left.
     """
     moved = replicates - best[:, None]
-    moved[..., list(angles)] = torch.remainder(moved[..., list(angles)] + 90, 180) - 90
+    moved[..., list(angles)] -= 180 * torch.round(moved[..., list(angles)] / 180)
     good = torch.isfinite(moved).all(-1)
     count = good.sum(-1)[:, None]
-    moved = torch.where(good[..., None], moved, 0.0)
+    # what is fixed has no scatter, not that of rounding
+    moved = torch.where(good[..., None] & (moved.abs() > _ROUNDING * best.abs()[:, None]), moved, 0.0)
     moved = torch.where(good[..., None], moved - (moved.sum(1) / count.clamp(min=1))[:, None], 0.0)
     matrix = moved.mT @ moved / (count.clamp(min=2)[..., None] - 1)
     return torch.where((count >= 2)[..., None], matrix, torch.nan)
