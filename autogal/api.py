@@ -7,7 +7,7 @@ from pathlib import Path
 
 from astropy.table import Table
 
-from autogal.choices import choose_device, choose_settings, model_overrides
+from autogal.choices import check_model, choose_device, choose_settings, model_overrides
 from autogal.configuration import override
 from autogal.errors import AutogalError
 from autogal.images import from_arrays
@@ -26,7 +26,7 @@ def fit(
     psf=None,
     mask=None,
     start: Table | None = None,
-    model: str | Path | Mapping | type[RadialProfile] = "sersic",
+    model: str | Path | Mapping | type[RadialProfile] | Sequence[str] = "sersic",
     zeropoint: float | None = None,
     pixel_scale: float | None = None,
     *,
@@ -51,7 +51,8 @@ def fit(
         skipped for every row that is complete.
     model : str, Path, mapping or class
         Name of a model configuration, as ``"bulge_disk"``; a YAML file like those in ``conf/model/``, or a mapping like one;
-        the class of a profile.
+        the class of a profile. A list of names fits each model and chooses one a galaxy, by ``**{"model.choose": "aic"}``
+        or, by default, BIC.
     zeropoint : float or ndarray [N], optional
         AB magnitude of one image unit.
     pixel_scale : float or ndarray [N], optional
@@ -80,6 +81,7 @@ def fit(
     words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
     given = {words.get(key, key): value for key, value in settings.items()}
     chosen = choose_settings(*model_overrides(model), *(override(key, value) for key, value in given.items()))
+    check_model(chosen.model)
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
         cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,19 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration import compose, override
+from autogal.configuration import compose, override, several_models
 from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
 from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated, is_reference, own_profile, settle_reference
+from autogal.selection import CRITERIA
 from autogal.solvers import SOLVERS, Solver
 from autogal.uncertainty import Bootstrap
 
-__all__ = ["choose_bootstrap", "choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared",
-           "is_whole_model", "model_overrides", "settle_profiles"]
+__all__ = ["check_model", "choose_bootstrap", "choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared",
+           "is_whole_model", "model_overrides", "settle_profiles", "with_model"]
 
 # The kinds of uncertainty, and whether the bootstrap is part of them
 _UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
@@ -47,7 +48,7 @@ def is_whole_model(model: Any) -> bool:
     return isinstance(model, Mapping) and not {"profile", "components"}.isdisjoint(model)
 
 
-def model_overrides(model: str | Path | Mapping | type[RadialProfile]) -> list[str]:
+def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence[str]) -> list[str]:
     """The overrides of the configuration that choose a model.
 
     Parameters
@@ -55,12 +56,17 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile]) -> list[s
     model : str, Path, mapping or class
         The name of a configuration; a YAML file like those in ``conf/model/``; the same as a mapping, whose ``profile``
         may be a class; a profile's class, with the bounds that it has. A mapping without profiles changes keys of the default.
+        Of a list of names, each model is fitted.
 
     Raises
     ------
     AutogalError
         Where the file cannot be read.
     """
+    if isinstance(model, list | tuple):
+        if not all(isinstance(name, str) for name in model):
+            raise AutogalError("A list of models holds names of configurations alone.", "Put your own models into a folder for --config-dir.")
+        return several_models(model)
     folders = [Path.cwd()]
     if isinstance(model, str | Path) and str(model).endswith((".yaml", ".yml")):
         file = Path(model).resolve()
@@ -85,8 +91,10 @@ def _read_model(file: Path) -> dict:
     return model
 
 
-def settle_profiles(model: Mapping, folders: Iterable[Path]) -> None:
+def settle_profiles(model: Mapping, folders: Sequence[Path]) -> None:
     """Name the user's own profiles in a node ``model`` so that every process finds them; their files may lie in `folders`."""
+    for one in (model.get("models") or {}).values():
+        settle_profiles(one, folders)
     for node in (model, *(model.get("components") or {}).values()):
         profile = node.get("profile")
         if isinstance(profile, type):
@@ -109,6 +117,24 @@ def choose_model(settings: DictConfig) -> Model:
     if sky not in ("flat", "tilted"):
         raise AutogalError(f"model.sky={sky} is not possible.", "Choose one of: flat, tilted.")
     return Model((*components, *([PlaneComponent()] if sky == "tilted" else [])), dict(settings.get("shared") or {}))
+
+
+def check_model(settings: DictConfig) -> None:
+    """Refuse a configuration node ``model`` that cannot be fitted: one model, or several under ``models``."""
+    several = settings.get("models")
+    if several and settings.get("choose") not in CRITERIA:
+        raise AutogalError(f"model.choose={settings.get('choose')} is not possible.", f"Choose one of: {', '.join(CRITERIA)}.")
+    for node in several.values() if several else [settings]:
+        choose_model(node)
+
+
+def with_model(settings: DictConfig, model: DictConfig) -> DictConfig:
+    """The same settings with another node ``model``."""
+    out = settings.copy()
+    OmegaConf.set_readonly(out, False)
+    OmegaConf.set_struct(out, False)
+    out.model = model
+    return out
 
 
 def _component(name: str, settings: DictConfig) -> Component | PointComponent:

@@ -177,6 +177,7 @@ def _do(verb: str, words: list[str]) -> int:
                            f"Name them, as `autogal {verb} cutouts/*.fits`; `autogal {verb} --help` shows more.")
     if verb not in _TAKE_PATHS and line.paths:
         raise AutogalError(f"`autogal {verb}` takes no path, but {line.paths[0]} was given.", f"`autogal {verb} --help` shows its keys.")
+    line = _with_several_models(line)
     job = Job(verb, line.paths, _fixed(line, verb))
     _hand_to_hydra(job, line)
     if job.failure is not None:
@@ -195,6 +196,19 @@ def _second_word(verb: str, words: list[str]) -> list[str]:
         raise AutogalError(f"What to {verb} was not said." if not named else f"autogal {verb} takes one of {', '.join(named)} at a time.",
                            f"Write {', '.join(written[:-1])} or {written[-1]}; `autogal {verb} --help` shows more.")
     return [f"{key}={word}" if word in choices else word for word in words]
+
+
+def _with_several_models(line: CommandLine) -> CommandLine:
+    """``model=[a,b]`` in Hydra's words, for which it would be one model with the keys of both."""
+    from dataclasses import replace
+
+    from autogal.configuration import several_models
+
+    lists = [word for word in line.overrides if word.startswith("model=[") and word.endswith("]")]
+    if not lists:
+        return line
+    names = [name.strip() for name in lists[-1][len("model=[") : -1].split(",")]
+    return replace(line, overrides=(*several_models(names), *(word for word in line.overrides if word not in lists)))
 
 
 def _hand_to_hydra(job: Job, line: CommandLine) -> None:

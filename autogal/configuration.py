@@ -32,7 +32,7 @@ from autogal.configuration_errors import explain
 from autogal.configuration_schemas import SCHEMAS
 from autogal.errors import AutogalError
 
-__all__ = ["check", "compose", "known_keys", "override", "quoted"]
+__all__ = ["check", "compose", "known_keys", "override", "quoted", "several_models"]
 
 CONFIG_MODULE = "autogal.conf"
 HYDRA_VERSION = "1.3"
@@ -146,6 +146,14 @@ def override(key: str, value: Any) -> str:
 def quoted(text: str) -> str:
     """Text as Hydra's grammar takes it whatever is in it; interpolations stay alive."""
     return QuotedString(text, Quote.single).with_quotes()
+
+
+def several_models(names: Sequence[str]) -> list[str]:
+    """The overrides that have each galaxy fitted with each of several models, by their names."""
+    if len(set(names)) < len(names) or len(names) < 2:
+        raise AutogalError(f"model=[{','.join(names)}] is not possible.", "Name two models or more, each once, as model=[sersic,bulge_disk].")
+    each = [f"+model@model.models.{name}={name}" for name in names]
+    return ["~model", *each, override("++model.name", "+".join(names)), "++model.choose=bic"]
 
 
 def _element(key: str, value: Any) -> str:

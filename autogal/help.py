@@ -37,6 +37,7 @@ EXAMPLES
   autogal fit manifest.csv out=run2 solver=adam uncertainty=none device=cpu
   autogal fit @list.txt zeropoint=27 pixel_scale=0.168 gain=5300
   autogal fit "a b.fits" "mosaic.fits[SCI,1]" psf=psf.fits psf.kind=optical psf.oversample=2
+  autogal fit cutouts/ "model=[sersic,bulge_disk]"             (fit each, choose by BIC; model.choose=aic)
   autogal fit -m cutouts/*.fits solver=lm,adam out=compare     (one folder a job: compare/solver=lm, ...)
 
 PATHS

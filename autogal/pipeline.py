@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.choices import choose_bootstrap, choose_device, choose_model, choose_solver, device_name, is_shared
+from autogal.choices import check_model, choose_bootstrap, choose_device, choose_model, choose_solver, device_name, is_shared, with_model
 from autogal.engine import START
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
@@ -32,6 +32,7 @@ from autogal.results import (
     write_object_fits,
 )
 from autogal.segment import segment_all, wanted_position
+from autogal.selection import select
 from autogal.stopwatch import Stopwatch
 
 __all__ = ["BLOCK", "Block", "Blocks", "fit_cutouts", "run"]
@@ -62,13 +63,29 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     watch = Stopwatch()
     start, spread, flags = _prepare(cutouts, settings, watch)
     parts, origin = _windows(cutouts, start)
+    several = settings.model.get("models")
+    if several:
+        fits = {}
+        for name, node in several.items():
+            said = [len(cutout.notes) for cutout in cutouts]
+            fits[name] = _fit(cutouts, parts, start, spread, origin, with_model(settings, node), watch)
+            for cutout, before in zip(cutouts, said):
+                cutout.notes[before:] = [f"{name}: {note}" for note in cutout.notes[before:]]
+        fitted = select(fits, {name: choose_model(node).size for name, node in several.items()}, settings.model.choose)
+    else:
+        fitted = _fit(cutouts, parts, start, spread, origin, settings, watch)
+    fitted.flags |= flags
+    fitted.seconds = dict(watch)
+    return fitted
+
+
+def _fit(cutouts, parts, start: np.ndarray, spread: np.ndarray, origin: np.ndarray, settings: DictConfig, watch: Stopwatch) -> Fitted:
+    """Fit one model to `parts` of cutouts that begin at `origin`; positions are those in the cutouts."""
     fitted = fit_starts(parts, start - _moved(START, origin), settings, watch, spread)
     # the level of a tilted sky is that at the centre of the image, not of the part that was fitted
     shapes = np.array([[cutout.shape, part.shape] for cutout, part in zip(cutouts, parts)], float).reshape(-1, 2, 2)[:, :, ::-1]
     fitted.move(_moved(fitted.parameters, origin), (shapes[:, 0] - shapes[:, 1]) / 2 - origin)
-    fitted.flags |= flags
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
-    fitted.seconds = dict(watch)
     return fitted
 
 
@@ -168,7 +185,7 @@ class Blocks:
     @classmethod
     def of_run(cls, settings: DictConfig, paths: Sequence[str], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
-        choose_model(settings.model), choose_solver(settings.solver), choose_bootstrap(settings)
+        check_model(settings.model), choose_solver(settings.solver), choose_bootstrap(settings)
         device = choose_device(device_name(settings))
         entries = find_entries(list(paths))
         options = Options.from_settings(settings)

@@ -39,6 +39,8 @@ class Fitted:
         Covariance of the bootstrap's replicates, where `covariance` is of another kind.
     replicates : ndarray, [N, R, P], or None
         Values of the bootstrap's replicates, where they are to be kept; NaN in those that failed.
+    selection : dict of str to ndarray, [N] each
+        Where several models were fitted, further columns: the chosen one, and how each of them fared.
     """
 
     parameters: tuple[str, ...]
@@ -53,6 +55,7 @@ class Fitted:
     seconds: dict[str, float] = field(default_factory=dict)
     bootstrap: np.ndarray | None = None
     replicates: np.ndarray | None = None
+    selection: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, n: int, parameters: tuple[str, ...]) -> Fitted:

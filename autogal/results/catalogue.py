@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
+from omegaconf import OmegaConf
 
 from autogal import flags as quality
+from autogal.choices import choose_model
 from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
 from autogal.rendering import render
@@ -198,12 +200,16 @@ class Catalogue:
         """
         i, cutout = self._cutout(i)
         row = self.table[i]
-        values = [float(row[name]) for name in self.parameters]
+        model, prefix, parameters = self.settings.get("model", self.model), "", list(self.parameters)
+        if "models" in model and row["status"] in MEASURED:  # several were fitted: the chosen one
+            model, prefix = model["models"][str(row["model"])], f"{row['model']}_"
+            parameters = choose_model(OmegaConf.create(model)).parameters
+        values = [float(row[prefix + name]) for name in parameters]
         if row["status"] not in MEASURED or not np.isfinite(values).all():
             return np.full(cutout.shape, np.nan, dtype=np.float32)
         return render(
-            self.table[list(self.parameters)][i : i + 1],
-            model=self.settings.get("model", self.model),
+            Table({name: [value] for name, value in zip(parameters, values)}),
+            model=model,
             psf=cutout.psf,
             psf_kind=cutout.psf_kind,
             psf_oversample=cutout.psf_oversample,

@@ -54,6 +54,7 @@ def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
             "id": _words([c.id for c in cutouts]),
             "path": _words([c.path or "" for c in cutouts]),
             **numbers,
+            **fitted.selection,
             "snr": np.where(gone, np.nan, fitted.snr),
             "chi2_dof": np.where(gone, np.nan, chi2_dof),
             "n_iter": np.asarray(fitted.n_iter, dtype=np.int32),
