@@ -17,7 +17,7 @@ __all__ = ["CARD", "StartNetwork", "gaussian_nll"]
 _SIZE = len(TARGETS)
 _HIDDEN = 512
 _SHAPES = (("e1", "e2"), ("outer e1", "outer e2"), ("true e1", "true e2"))  # measured ellipticities, the surest last
-_FARTHEST = 10.0  # of a scaled feature; a crop unlike all others must not blow the numbers up
+_FARTHEST = 6.0  # of a scaled feature; a crop unlike all others must not blow the numbers up
 _WIDEST = 6.0  # |ln| of a diagonal element of the factor; keeps a wild crop from a wild covariance
 
 # What a checkpoint's card must say for its weights to fit this network.
@@ -59,7 +59,7 @@ class StartNetwork(nn.Module):
         places = (SIDE // 32) ** 2
         self.first = nn.Conv2d(width + len(FEATURES), _HIDDEN, 1)
         self.last = nn.Linear(_HIDDEN * places, _SIZE + _SIZE * (_SIZE + 1) // 2)
-        self.direct = nn.Sequential(nn.Linear(len(FEATURES), _HIDDEN), _Residual(), _Residual(),
+        self.direct = nn.Sequential(nn.Linear(len(FEATURES), _HIDDEN), _Residual(), _Residual(), nn.LayerNorm(_HIDDEN),
                                     nn.Linear(_HIDDEN, self.last.out_features + len(_SHAPES)))
         for layer in (self.last, self.direct[-1]):
             nn.init.zeros_(layer.weight)
