@@ -62,11 +62,7 @@ KEYS  (key=value; what is not given comes from the header, then the survey, then
 GROUPS  (group=choice; * is the default. Values inside: solver.max_iterations=100)
 {groups}
 
-OPTIONS
-  --cfg job            show the whole configuration, with what was given, and stop
-  -m, --multirun       run every combination of the values given with commas (hydra/launcher= works)
-  --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
-  --hydra-help         more options: --info, --config-name, --config-path, --package, --resolve
+{options}  --hydra-help         more options: --info, --config-name, --config-path, --package, --resolve
 """
 
 
@@ -103,11 +99,7 @@ KEYS
 GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
 {groups}
 
-OPTIONS
-  --cfg job            show the whole configuration, with what was given, and stop
-  -m, --multirun       run every combination of the values given with commas
-  --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
-"""
+{options}"""
 
 _TRAIN = """\
 autogal train: the networks that find the target and estimate its starting values
@@ -122,6 +114,7 @@ EXAMPLES
   autogal train segmenter survey=desi out=my_checkpoints trainer=ddp trainer.devices=4
   autogal train initialiser out=my_checkpoints resume=true               (go on where it was stopped)
   autogal train initialiser data=my_cutouts labels=run1/catalogue.fits   (from fits already made, the good ones)
+  autogal train segmenter data=my_cutouts labels=sep                     (sources as SExtractor sees them)
   autogal train initialiser -m network.lr=1e-4,3e-4 survey=sdss,desi     (one folder a job)
   autogal fit cutouts/*.fits initialise=resnet50 checkpoints=my_checkpoints
 
@@ -137,16 +130,12 @@ KEYS
   network.lr= network.batch= network.steps= network.validate_every=       save_every=5 (minutes)     patience=12
   trainer.devices= trainer.accelerator= trainer.strategy= trainer.precision= trainer.num_nodes=     and any other
                        argument of Lightning's Trainer, with a + before it: +trainer.accumulate_grad_batches=4
-  data=FOLDER labels=  your own images; labels: a catalogue of `autogal fit` (initialiser)
+  data=FOLDER labels=  your own images; labels: a catalogue of `autogal fit` (initialiser), sep or label images (segmenter)
 
 GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
 {groups}
 
-OPTIONS
-  --cfg job            show the whole configuration, with what was given, and stop
-  -m, --multirun       run every combination of the values given with commas
-  --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
-"""
+{options}"""
 
 _EVALUATE = """\
 autogal evaluate: how good masks, starting values and fits are where the truth is known
@@ -186,9 +175,12 @@ KEYS
 GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
 {groups}
 
+{options}"""
+
+_OPTIONS = """\
 OPTIONS
   --cfg job            show the whole configuration, with what was given, and stop
-  -m, --multirun       run every combination of the values given with commas
+  -m, --multirun       run every combination of the values given with commas (hydra/launcher= works)
   --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
 """
 
@@ -213,7 +205,7 @@ def page(verb: str, config_dirs: Sequence[str] = ()) -> str:
     for name, choices in groups(verb, config_dirs).items():
         lines += textwrap.wrap(f"{name:<21}" + "  ".join(choices), width=100, initial_indent="  ",
                                subsequent_indent=" " * 23, break_on_hyphens=False)
-    return _PAGES[verb].replace("{groups}", "\n".join(lines))
+    return _PAGES[verb].replace("{groups}", "\n".join(lines)).replace("{options}", _OPTIONS)
 
 
 def groups(verb: str, config_dirs: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from autogal.evaluate.methods import as_fit, methods
 from autogal.evaluate.parameters import CATALOGUE, accuracy, calibration, differences
 from autogal.evaluate.report import Report
 from autogal.evaluate.statistics import SIZE, SNR, Bins, bins_of_magnitude
-from autogal.evaluate.truth import DECIDABLE, true_segmentations, undecidable_note
+from autogal.evaluate.truth import comparable, true_segmentations, undecidable_note
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.initialise import Start, initialise_all
@@ -57,10 +57,8 @@ def evaluate_initialiser(blocks: Iterator[Simulation], settings: DictConfig, dev
         if not names:
             names, notes = methods(settings, "initialise", size, device)
         total += len(block.cutouts)
-        analytic = np.asarray(block.truth["analytic"], bool)
-        seen = np.asarray(block.truth["visible"]) >= DECIDABLE
-        hidden += np.count_nonzero(analytic & ~seen)
-        some = np.flatnonzero(analytic & seen)
+        some, undecidable = comparable(block.truth)
+        hidden += undecidable
         cutouts, truth = [block.cutouts[i] for i in some], block.truth[some]
         nodes = {name: as_fit(settings, initialise=name) for name in names}
         segmentation = nodes[names[0]].segment

@@ -18,7 +18,7 @@ from autogal.evaluate.parameters import CATALOGUE, MEASURES, accuracy, calibrati
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, share
-from autogal.evaluate.truth import DECIDABLE, true_segmentations, undecidable_note
+from autogal.evaluate.truth import comparable, true_segmentations, undecidable_note
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model.fitted import Fitted
@@ -64,9 +64,8 @@ def evaluate_pipeline(blocks: Iterator[Simulation], settings: DictConfig, device
         if not pairs:
             pairs, notes = _pairs(settings, min(min(cutout.shape) for cutout in block.cutouts), device)
         total += len(block.cutouts)
-        analytic, seen = np.asarray(block.truth["analytic"], bool), np.asarray(block.truth["visible"]) >= DECIDABLE
-        hidden += np.count_nonzero(analytic & ~seen)
-        some = np.flatnonzero(analytic & seen)
+        some, undecidable = comparable(block.truth)
+        hidden += undecidable
         if not len(some):
             continue
         truth = block.truth[some]

@@ -6,17 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from astropy.table import Table
 
 from autogal.images import Cutout
 from autogal.segment import Segmentation
 from autogal.segment.detections import Sources
 from autogal.segment.footprints import segment_footprints
 
-__all__ = ["DECIDABLE", "true_segmentations", "undecidable_note"]
+__all__ = ["DECIDABLE", "comparable", "true_segmentations", "undecidable_note"]
 
 #: Part of the target's own pixels, those above 1 sigma, that it must outshine all other sources in. Where it does in
 #: fewer, most of what is seen at its place is another source, and no image says which of them was meant.
 DECIDABLE = 0.5
+
+
+def comparable(truth: Table) -> tuple[np.ndarray, int]:
+    """Rows of the targets whose parameters can be compared, and how many others are only undecidable.
+
+    Those are one Sersic profile, and outshine all other sources in enough of their own pixels.
+    """
+    analytic, seen = np.asarray(truth["analytic"], bool), np.asarray(truth["visible"]) >= DECIDABLE
+    return np.flatnonzero(analytic & seen), int(np.count_nonzero(analytic & ~seen))
 
 
 def true_segmentations(cutouts: Sequence[Cutout], instances: Sequence[np.ndarray], settings) -> list[Segmentation]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from autogal.initialise.photometry import NAMES, photometry, shape
+from autogal.initialise.photometry import NAMES, moments, photometry, shape
 
 __all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
 
@@ -118,22 +118,13 @@ def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     plain = target.double()
     # a footprint without light, or with a saturated core, has its own centre
     weight = torch.where((weight.sum((1, 2)) > 0)[:, None, None], weight / weight.amax((1, 2), keepdim=True).clamp(min=1e-300), plain)
-    columns, rows = (torch.arange(length, dtype=plain.dtype, device=plain.device) for length in reversed(plain.shape[1:]))
-    x, y, _, _, _ = _moments(weight, columns, rows)
-    _, _, xx, yy, xy = _moments(plain, columns, rows)
-    longest = 2 * torch.sqrt((xx + yy) / 2 + torch.sqrt(((xx - yy) / 2) ** 2 + xy**2))
+    columns, rows = (torch.arange(length, dtype=plain.dtype, device=plain.device).expand(len(plain), -1)
+                     for length in reversed(plain.shape[1:]))
+    x, y, *_ = moments(weight, columns, rows)
+    _, _, xx, yy, xy, _ = moments(plain, columns, rows)
+    longest = 2 * torch.sqrt(((xx + yy) / 2 + torch.sqrt(((xx - yy) / 2) ** 2 + xy**2)).clamp(min=0))
     area = torch.sqrt(plain.sum((1, 2)) / torch.pi)
     return x, y, torch.sqrt(area * torch.maximum(longest, area))
-
-
-def _moments(weight: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W] at columns [W] and rows [H]."""
-    total = weight.sum((1, 2)).clamp(min=1e-30)
-    along, down = weight.sum(1), weight.sum(2)
-    x, y = along @ columns / total, down @ rows / total
-    xx, yy = along @ columns**2 / total - x * x, down @ rows**2 / total - y * y
-    xy = torch.einsum("bhw,h,w->b", weight, rows, columns) / total - x * y
-    return x, y, xx.clamp(min=0), yy.clamp(min=0), xy
 
 
 def _sky(image: Tensor, sigma: Tensor, use: Tensor, target: Tensor, x: Tensor, y: Tensor,

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["NAMES", "photometry", "psf_moments", "shape"]
+__all__ = ["NAMES", "moments", "photometry", "psf_moments", "shape"]
 
 _RINGS = 14
 _INNERMOST, _OUTERMOST = 0.03, 2.2  # circularised radii of the rings, in units of the target's radius
@@ -59,17 +59,17 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
                      for length, centre in ((light.shape[2], x), (light.shape[1], y)))
     star = (psf.float() / radius[:, None].square()).unbind(1)
     least = _NARROWEST / radius.square()
-    moments = _adaptive_moments(light, columns, rows, 0.5 * (0.5 * (star[0] + star[1])).sqrt(), least)
-    weight = _gaussian(columns, rows, *moments)
+    ellipse = _adaptive_moments(light, columns, rows, 0.5 * (0.5 * (star[0] + star[1])).sqrt(), least)
+    weight = _gaussian(columns, rows, *ellipse)
     core = 2 * (light * weight).sum((1, 2))
     noise = 2 * weight.square().sum((1, 2)).sqrt().clamp(min=1e-9)
-    seen, true = shape(*moments[2:], least), shape(*(whole - part for whole, part in zip(moments[2:], star)), least)
-    outer = _windowed(light, columns, rows, moments[:2], least)
-    squares = _round_squares(columns, rows, (*moments[:2], *outer))
+    seen, true = shape(*ellipse[2:], least), shape(*(whole - part for whole, part in zip(ellipse[2:], star)), least)
+    outer = _windowed(light, columns, rows, ellipse[:2], least)
+    squares = _round_squares(columns, rows, (*ellipse[:2], *outer))
     brightness, significance = _rings(light, known, squares)
     whole = (light * (squares < _APERTURE**2)).sum((1, 2))
     concentration = (core / whole.clamp(min=1e-6)).clamp(0.01, 10).log()
-    values = [(core / noise).clamp(min=1).log(), concentration, *moments[:2], *seen, *true, *shape(*outer, least)]
+    values = [(core / noise).clamp(min=1).log(), concentration, *ellipse[:2], *seen, *true, *shape(*outer, least)]
     return torch.cat([torch.stack(values, 1), brightness, significance], 1), whole
 
 
@@ -110,7 +110,7 @@ def _adaptive_moments(light: Tensor, columns: Tensor, rows: Tensor, first: Tenso
     x = y = xy = light.new_zeros(len(light))
     xx = yy = first.square()
     for _ in range(_ITERATIONS):
-        mx, my, mxx, myy, mxy, real = _moments(light * _gaussian(columns, rows, x, y, xx, yy, xy), columns, rows)
+        mx, my, mxx, myy, mxy, real = moments(light * _gaussian(columns, rows, x, y, xx, yy, xy), columns, rows)
         # the product of two equal Gaussians has half their moments
         x, y = (torch.where(real, (c + 2 * (m - c).clamp(-0.2, 0.2)).clamp(-0.5, 0.5), c) for c, m in ((x, mx), (y, my)))
         xx, yy, xy = (torch.where(real, 2 * m, c) for c, m in ((xx, mxx), (yy, myy), (xy, mxy)))
@@ -121,7 +121,7 @@ def _adaptive_moments(light: Tensor, columns: Tensor, rows: Tensor, first: Tenso
 def _windowed(light: Tensor, columns: Tensor, rows: Tensor, centre: tuple[Tensor, Tensor], least: Tensor) -> tuple[Tensor, ...]:
     """Second moments xx, yy, xy [B] of the light under a wide round window, with the window taken off."""
     wide = torch.full_like(centre[0], _WINDOW**2)
-    _, _, xx, yy, xy, real = _moments(light * _gaussian(columns, rows, *centre, wide, wide, 0 * wide), columns, rows)
+    _, _, xx, yy, xy, real = moments(light * _gaussian(columns, rows, *centre, wide, wide, 0 * wide), columns, rows)
     xx, yy, xy = _bounded(*(torch.where(real, part, other) for part, other in ((xx, wide / 2), (yy, wide / 2), (xy, 0 * wide))), least)
     # (M^-1 - W^-1)^-1, both in the axes of M
     middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy).clamp(min=1e-12)
@@ -130,8 +130,11 @@ def _windowed(light: Tensor, columns: Tensor, rows: Tensor, centre: tuple[Tensor
     return _bounded((large + small) / 2 + turn * (xx - yy) / 2, (large + small) / 2 - turn * (xx - yy) / 2, turn * xy, least)
 
 
-def _moments(weighted: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-    """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W], and where their sum is positive."""
+def moments(weighted: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+    """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W], and where their sum is positive.
+
+    The columns are at [B, W], the rows at [B, H].
+    """
     along, down = weighted.sum(1), weighted.sum(2)
     total = along.sum(1)
     # without light there is nothing to follow
