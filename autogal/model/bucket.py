@@ -76,8 +76,7 @@ def fit_bucket(
     best.chi2 -= bucket.penalty(best.theta)
     if hold_sky:
         best.at_bound[:, model.linear[-1]] = True
-    nonlinear = [i for i in range(model.size) if i not in model.linear]
-    return best, (best.at_bound & (best.theta >= bucket.upper))[:, nonlinear].any(-1)
+    return best, (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
 
 
 class Bucket:
@@ -188,7 +187,7 @@ class Bucket:
 def significance(model: Model, best: Outcome) -> Tensor:
     """Signal-to-noise ratio [N] of the light of all components together."""
     fluxes = list(model.fluxes)
-    light = best.theta[:, fluxes]
+    light = model.brightening(best.theta)
     return torch.einsum("bi,bij,bj->b", light, best.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
 
 

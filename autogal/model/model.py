@@ -114,6 +114,19 @@ class Model:
         """`fluxes` as an index of tensors on the device of `like`."""
         return self._tensor("fluxes", like, lambda: self.fluxes, torch.long)
 
+    @cached_property
+    def growing(self) -> tuple[int, ...]:
+        """Places in the free vector of what can grow without end: all but those of `linear`."""
+        return tuple(i for i in range(self.size) if i not in self.linear)
+
+    def multipliers(self, free: Tensor) -> Tensor:
+        """What multiplies each of the drawn images at `linear_rows`, [B, L]."""
+        return free[:, self.linear_places(free)]
+
+    def brightening(self, free: Tensor) -> Tensor:
+        """The direction, along `fluxes`, in which all light grows in proportion, [B, L]."""
+        return free[:, list(self.fluxes)]
+
     def amplitudes(self, free: Tensor) -> list[Tensor]:
         """What multiplies the image of each component, [B] each: its flux, or 1 where it has none."""
         return [block[:, c.flux] if c.flux is not None else torch.ones_like(block[:, 0]) for c, block in zip(self.components, self.blocks(free))]
@@ -138,28 +151,30 @@ class Model:
 
     def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
         """Catalogue values of free vectors, [B, V] float64."""
-        parts = [c.values(block, zeropoint) for c, block in zip(self.components, self.blocks(free))]
-        flux = free[:, self.flux_places(free)]
+        blocks = self.blocks(free)
+        parts = [c.values(block, zeropoint) for c, block in zip(self.components, blocks)]
+        flux = torch.stack([block[:, c.flux] for c, block in zip(self.components, blocks) if c.flux is not None], -1)
         total = flux.sum(-1)
         sums = {"mag": lambda: zeropoint + MAG * torch.log(total), "bt": lambda: flux[:, self._bulge] / total}
         return torch.cat([*parts, free[:, -1:], *(sums[name]()[:, None] for name in self._sums)], dim=1)
 
     def values_jacobian(self, free: Tensor) -> Tensor:
         """Derivatives of `values` by the free vector, [B, V, P] float64."""
-        own = self._assemble([c.values_jacobian(b) for c, b in zip(self.components, self.blocks(free))]) @ self._spread(free)
-        fluxes = list(self.fluxes)
-        flux = free[:, fluxes]
+        blocks = self.blocks(free)
+        own = self._assemble([c.values_jacobian(block) for c, block in zip(self.components, blocks)])
+        fluxes = [start + c.flux for start, c in zip(self._starts, self.components) if c.flux is not None]
+        flux = torch.cat(blocks, 1)[:, fluxes]
         total = flux.sum(-1, keepdim=True)
         rows = []
         for name in self._sums:
-            row = torch.zeros_like(free)
+            row = torch.zeros_like(own[:, 0])
             if name == "mag":
                 row[:, fluxes] = (MAG / total).expand_as(flux)
             else:
                 row[:, fluxes] = -(flux[:, self._bulge : self._bulge + 1] / total**2).expand_as(flux)
                 row[:, fluxes[self._bulge]] += 1 / total[:, 0]
             rows.append(row[:, None])
-        return torch.cat([own, *rows], dim=1)
+        return torch.cat([own, *rows], dim=1) @ self._spread(free)
 
     def blocks(self, free: Tensor) -> list[Tensor]:
         """Every component's free parameters, [B, size] each."""
@@ -182,13 +197,14 @@ class Model:
         pairs = [pair for c in self.components for pair in c.box(shape)] + [(-math.inf, math.inf)]
         return like.new_tensor([pairs[i] for i in self._kept]).unbind(1)
 
-    def prior(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and inverse variance of the Gaussian prior on the free vector, [P] each; 0 where there is none."""
+    def prior(self, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the Gaussian priors add to chi-square, [B], half its slope, [B, P], and half its curvature, [P, P] or [B, P, P]."""
         def kept() -> list:
             pairs = [pair for c in self.components for pair in c.prior()] + [(0.0, 0.0)]
             return [pairs[i] for i in self._kept]
 
-        return self._tensor("prior", like, kept).unbind(1)
+        mean, precision = self._tensor("prior", free, kept).unbind(1)
+        return ((free - mean).square() * precision).sum(-1), (free - mean) * precision, torch.diag(precision)
 
     def step_limit(self, like: Tensor) -> Tensor:
         """Largest move of each free parameter in one step, [P]."""

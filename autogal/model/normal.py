@@ -90,20 +90,18 @@ class StampProblem:
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self.model.native(free))]
-        return self._pieces(outlines, free[:, self.model.linear_places(free)], items)
+        return self._pieces(outlines, self.model.multipliers(free), items)
 
     def _pieces(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> list[tuple]:
         return list(zip(zip(*(o.split(self.chunk) for o in outlines)), linear.split(self.chunk), items.split(self.chunk)))
 
     def penalty(self, free: Tensor) -> Tensor:
         """What the prior adds to chi-square, [B]."""
-        mean, precision = self.model.prior(free)
-        return ((free - mean).square() * precision).sum(-1)
+        return self.model.prior(free)[0]
 
     def _with_prior(self, state: Linearisation) -> Linearisation:
-        mean, precision = self.model.prior(state.theta)
-        return Linearisation(state.theta, state.chi2 + self.penalty(state.theta),
-                             state.gradient - (state.theta - mean) * precision, state.hessian + torch.diag(precision))
+        penalty, slope, curvature = self.model.prior(state.theta)
+        return Linearisation(state.theta, state.chi2 + penalty, state.gradient - slope, state.hessian + curvature)
 
     def _sums_or_halves(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         try:
