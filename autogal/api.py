@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from astropy.table import Table
 
+from autogal.ahead import ahead, helpers
 from autogal.choices import check_model, choose_device, choose_settings, model_overrides
 from autogal.configuration import override
 from autogal.errors import AutogalError
-from autogal.images import from_arrays
-from autogal.pipeline import BLOCK, fit_cutouts
+from autogal.images import ArrayCutouts, Cutout, report
+from autogal.pipeline import fit_cutouts
 from autogal.profiles import RadialProfile
 from autogal.rendering import render
 from autogal.results import Catalogue
 from autogal.stopwatch import Stopwatch
 
 __all__ = ["fit", "render"]
+
+# Images fitted together, by kind of device. A block costs a GPU some 15,000 launches, however few it holds; but one can
+# be looked at only while another is fitted.
+_BLOCK = {"cpu": 512, "cuda": 16384}
+# Images looked at by one thread before the next piece: few enough to stop soon, enough to be checked together
+_PIECE = 32
 
 
 def fit(
@@ -84,16 +94,24 @@ def fit(
     check_model(chosen.model)
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
-        cutouts = from_arrays(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,
-                              gain=gain, settings=chosen)
-    # the images are in memory already; a GPU takes of them as many at a time as it holds
-    block = chosen.block or (BLOCK["cpu"] if device.type == "cpu" else len(cutouts))
-    parts = []
-    for first in range(0, len(cutouts), block):
-        some = cutouts[first : first + block]
-        fitted = fit_cutouts(some, chosen)
-        with watch.time("table"):
-            parts.append(Catalogue.from_fitted(some, fitted, chosen.model.name, chosen))
+        cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,
+                               gain=gain, settings=chosen)
+    size, parts = chosen.block or _BLOCK[device.type], []
+    pieces = [_pieces(cutouts, first, min(first + size, len(cutouts))) for first in range(0, len(cutouts), size)]
+    with closing(ahead(pieces, helpers(device, chosen.threads))) as blocks:
+        for _ in pieces:
+            with watch.time("read"):
+                some = list(chain.from_iterable(next(blocks)))
+            for cutout in some:
+                report(cutout)
+            fitted = fit_cutouts(some, chosen)
+            with watch.time("table"):
+                parts.append(Catalogue.from_fitted(some, fitted, chosen.model.name, chosen))
     catalogue = parts[0] if len(parts) == 1 else Catalogue.join(parts)
     catalogue.seconds = {"read": watch["read"], **catalogue.seconds, "table": watch["table"]}
     return catalogue
+
+
+def _pieces(cutouts: ArrayCutouts, first: int, last: int) -> list[Callable[[], list[Cutout]]]:
+    """Tasks that make the cutouts from `first` to before `last`."""
+    return [partial(cutouts.__getitem__, slice(some, min(some + _PIECE, last))) for some in range(first, last, _PIECE)]

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from autogal.choices import choose_device, device_name
 from autogal.errors import AutogalError
@@ -131,9 +131,8 @@ class _Share(lightning.LightningModule):
         return batch  # the engine takes the stamps there, bucket by bucket
 
     def predict_step(self, block, index: int) -> Catalogue | None:
-        if block is not None:
-            with self.handover.reporting():
-                return self.blocks.fit(block, str(self.trainer.strategy.root_device))
+        with self.handover.reporting():
+            return self.blocks.fit(block, str(self.trainer.strategy.root_device))
 
 
 class _RowWriter(BasePredictionWriter):
@@ -145,8 +144,8 @@ class _RowWriter(BasePredictionWriter):
                 module.handover.give(block.first, rows)
 
 
-class _Reading(Dataset):
-    """Every n-th block, read when it is asked for; None once something went wrong anywhere."""
+class _Reading(IterableDataset):
+    """Every n-th block, until something went wrong anywhere."""
 
     def __init__(self, blocks, handover: Handover, rank: int, world: int):
         self.blocks, self.handover = blocks, handover
@@ -155,10 +154,12 @@ class _Reading(Dataset):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, i: int):
-        if self.handover.failure() is None:
-            with self.handover.reporting():
-                return self.blocks[self.numbers[i]]
+    def __iter__(self):
+        with self.handover.reporting(), closing(self.blocks.read(self.numbers)) as read:
+            for block in read:
+                if self.handover.failure() is not None:
+                    return
+                yield block
 
 
 def _as_it_is(block):

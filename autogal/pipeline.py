@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from autogal.ahead import ahead, helpers
 from autogal.choices import check_model, choose_bootstrap, choose_device, choose_model, choose_solver, device_name, is_shared, with_model
 from autogal.engine import START
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
 from autogal.frame import is_field, leaves_frame, window
-from autogal.images import Cutout, Entry, Options, find_entries, load
+from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
 from autogal.initialise import initialise_all
 from autogal.logs import run_log
 from autogal.model.fitted import Fitted
@@ -148,7 +151,7 @@ def _row(values: dict[str, float], zeropoint: float) -> list[float]:
 
 @dataclass
 class Block:
-    """Cutouts that are read, fitted and written together; ``seconds``: what reading them took."""
+    """Cutouts that are read, fitted and written together; ``seconds``: how long the run waited for them."""
 
     first: int
     cutouts: list[Cutout]
@@ -157,7 +160,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Blocks:
-    """All that a run has to do, in blocks: ``blocks[number]`` reads one, `fit` turns it into rows.
+    """All that a run has to do, in blocks: `read` reads them, `fit` turns one into rows.
 
     Attributes
     ----------
@@ -172,6 +175,8 @@ class Blocks:
         Of the objects' files.
     wanted : dict of str to bool
         Which of them are written, ``fits`` and ``png``.
+    readers : int
+        Threads that read the next block while one is fitted.
     """
 
     settings: DictConfig
@@ -181,6 +186,7 @@ class Blocks:
     size: int
     folder: Path
     wanted: dict[str, bool]
+    readers: int = 0
 
     @classmethod
     def of_run(cls, settings: DictConfig, paths: Sequence[str], folder: Path, processes: int = 1) -> Blocks:
@@ -196,16 +202,23 @@ class Blocks:
         size = settings.block or min(BLOCK[device.type], math.ceil(len(entries) / processes))
         _log.info("fitting %d cutouts on %s%s", len(entries), device.type if processes > 1 else device,
                   f" in {processes} processes" if processes > 1 else "")
-        return cls(settings, options, entries, names, size, folder / "objects", wanted)
+        return cls(settings, options, entries, names, size, folder / "objects", wanted, helpers(device, settings.threads))
 
     def __len__(self) -> int:
         return math.ceil(len(self.entries) / self.size)
 
-    def __getitem__(self, number: int) -> Block:
-        first, watch = number * self.size, Stopwatch()
-        with watch.time("read"):
-            cutouts = [load(entry, self.options) for entry in self.entries[first : first + self.size]]
-        return Block(first, cutouts, watch["read"])
+    def read(self, numbers: Sequence[int]) -> Iterator[Block]:
+        """Read the blocks of these numbers, one ahead of the caller; to be used within `contextlib.closing`."""
+        firsts = [number * self.size for number in numbers]
+        tasks = ([partial(load_unreported, entry, self.options) for entry in self.entries[first : first + self.size]] for first in firsts)
+        with closing(ahead(tasks, self.readers)) as loaded:
+            for first in firsts:
+                watch = Stopwatch()
+                with watch.time("read"):
+                    cutouts = next(loaded)
+                for cutout in cutouts:
+                    report(cutout)
+                yield Block(first, cutouts, watch["read"])
 
     def fit(self, block: Block, device: str) -> Catalogue:
         """The rows of a block, without its images; the objects' files are written.
@@ -270,9 +283,9 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
             if trainer is not None:
                 parallel.share_out(blocks, trainer, folder, keep)
             else:
-                for number in range(len(blocks)):
-                    block = blocks[number]
-                    keep(blocks.fit(block, device_name(settings)), block.first)
+                with closing(blocks.read(range(len(blocks)))) as read:
+                    for block in read:
+                        keep(blocks.fit(block, device_name(settings)), block.first)
         catalogue = writer.catalogue
         catalogue.seconds["write"] += watch["write"]
         written = {"catalogue": writer.path, "configuration": folder / "config.yaml", "log": folder / "autogal.log"}

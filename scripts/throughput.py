@@ -1,8 +1,9 @@
 """Galaxies a second, and where the time goes: `autogal.fit` on stamps drawn here, each with a PSF of its own.
 
 Sky, priors and full covariance as by default; starting values and sigma maps are given, as in a survey's second pass.
-Stages: `read` (arrays checked, all on the host), `gather` (copied together; noise units on the device), `fit` (on the
-device), `measure` (covariance on the device, flags on the host), `table`, and `other` (all the rest of the host's work).
+Stages: `read` (arrays checked on the host; what the fit of the block before did not hide), `gather` (copied together;
+noise units on the device), `fit` (on the device), `measure` (covariance on the device, flags on the host), `table`, and
+`other` (all the rest of the host's work). Processor time counts what other threads do meanwhile in the stage of the moment.
 
     python scripts/throughput.py --n 65536 --device cuda
     OMP_NUM_THREADS=1 python scripts/throughput.py --n 512 --device cpu

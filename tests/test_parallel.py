@@ -141,8 +141,9 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.entries) // 2
 
-    def __getitem__(self, number: int) -> Block:
-        return Block(2 * number, [make_cutout(id) for id in self.entries[2 * number : 2 * number + 2]], 0.0)
+    def read(self, numbers):
+        for first in (2 * number for number in numbers):
+            yield Block(first, [make_cutout(id) for id in self.entries[first : first + 2]], 0.0)
 
     def fit(self, block: Block, device: str) -> Catalogue:
         if self.problem is not None and block.first == 2:

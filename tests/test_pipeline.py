@@ -180,7 +180,7 @@ def test_float64_gives_the_same_galaxies(folder, clean, tmp_path):
 
 def test_an_output_folder_that_cannot_be_is_found_before_any_work(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(pipeline, "load", lambda *_: pytest.fail("an image was read"))
+    monkeypatch.setattr(pipeline, "load_unreported", lambda *_: pytest.fail("an image was read"))
     with pytest.raises(AutogalError):
         run(tmp_path / "file" / "out", folder / "good.csv")
 

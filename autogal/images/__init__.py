@@ -4,10 +4,10 @@ Every input becomes one :class:`Cutout`; what is wrong with one of them is
 written in its ``error`` and never reaches another.
 """
 
-from autogal.images.arrays import from_arrays
+from autogal.images.arrays import ArrayCutouts, from_arrays
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
-from autogal.images.load import load
+from autogal.images.load import load, load_unreported, report
 from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma, sky_statistics
 from autogal.images.options import Options
@@ -16,6 +16,7 @@ from autogal.images.psf import fwhm, prepare_psf
 from autogal.images.survey import Survey
 
 __all__ = [
+    "ArrayCutouts",
     "Cutout",
     "Entry",
     "Options",
@@ -25,7 +26,9 @@ __all__ = [
     "from_arrays",
     "fwhm",
     "load",
+    "load_unreported",
     "moffat",
     "prepare_psf",
+    "report",
     "sky_statistics",
 ]

@@ -22,7 +22,8 @@ from autogal.images.psf import prepare_psf
 from autogal.images.psf_stack import normalise_sound
 from autogal.images.stack import Pixels, check_pixels, uniform
 
-__all__ = ["from_arrays"]
+__all__ = ["ArrayCutouts", "from_arrays"]
+
 
 def from_arrays(
     images,
@@ -67,41 +68,94 @@ def from_arrays(
     AutogalError
         Where numbers of items do not match, or what is shared by all cannot be used.
     """
-    options = Options.from_settings(settings)
-    items, ids = _items(images, ids)
-    number = len(items)
-    planes = {kind: getattr(options, kind) if value is None else value for kind, value in (("sigma", sigma), ("mask", mask), ("psf", psf))}
-    companions = {kind: _each(planes[kind], number, what) for kind, what in (("sigma", "sigma maps"), ("mask", "masks"), ("psf", "PSFs"))}
-    facts = {
-        name: _each(value, number, f"values of {name}")
-        for name, value in (("zeropoint", zeropoint), ("pixel_scale", pixel_scale), ("gain", gain), ("saturation", saturation))
-    }
-    starts = _starts(start, number)
-    stacks = {kind: uniform(planes[kind], values) for kind, values in companions.items()}
-    known = _sound_psfs(stacks["psf"], companions["psf"])  # what several objects share is read and prepared once
-    pixels, stack = [None] * number, uniform(images, items)
-    if stack is not None and stacks["sigma"] is not None and (planes["mask"] is None or stacks["mask"] is not None):
-        pixels = check_pixels(stack, stacks["sigma"], stacks["mask"], options.dtype)
-    chosen: dict[tuple, Options] = {}
+    cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale, gain=gain,
+                           saturation=saturation, settings=settings)[:]
+    for cutout in cutouts:
+        report(cutout)
+    return cutouts
 
-    cutouts = []
-    for i, (item, id) in enumerate(zip(items, unique_ids(ids))):
+
+class ArrayCutouts(Sequence):
+    """What :func:`from_arrays` makes, of any part of the images and when it is asked for; nothing is written in the log.
+
+    Numbers of items are looked at once, here; pixels and PSFs with their part. Parts may be asked for in several threads.
+
+    Parameters
+    ----------
+    images, sigma, psf, mask, start, ids, zeropoint, pixel_scale, gain, saturation, settings
+        As `from_arrays` takes them.
+
+    Raises
+    ------
+    AutogalError
+        Where numbers of items do not match. Where what is shared by all cannot be used, the first part raises it.
+    """
+
+    def __init__(self, images, sigma=None, psf=None, mask=None, *, start=None, ids: Sequence[str] | None = None, zeropoint=None,
+                 pixel_scale=None, gain=None, saturation=None, settings=None):
+        self._options = options = Options.from_settings(settings)
+        self._items, self._given_ids = _items(images, ids)
+        self._ids, number = unique_ids(self._given_ids), len(self._items)
+        planes = {kind: getattr(options, kind) if value is None else value for kind, value in (("sigma", sigma), ("mask", mask), ("psf", psf))}
+        what = {"sigma": "sigma maps", "mask": "masks", "psf": "PSFs"}
+        self._companions = {kind: _each(planes[kind], number, what[kind]) for kind in what}
+        self._facts = {
+            name: _each(value, number, f"values of {name}")
+            for name, value in (("zeropoint", zeropoint), ("pixel_scale", pixel_scale), ("gain", gain), ("saturation", saturation))
+        }
+        self._starts = _starts(start, number)
+        self._stacks = {kind: uniform(planes[kind], values) for kind, values in self._companions.items()}
+        self._stacks["image"] = uniform(images, self._items)
+        self._together = self._stacks["image"] is not None and self._stacks["sigma"] is not None and (
+            planes["mask"] is None or self._stacks["mask"] is not None)
+        self._alike = all(_all_same(values) for values in (*self._companions.values(), *self._facts.values()))
+        self._known: dict[tuple, object] = {}  # what several objects share is read and prepared once
+        self._chosen: dict[tuple, Options] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, part: slice) -> list[Cutout]:
+        some = range(len(self))[part]
+        stacks = {kind: stack[part] if stack is not None else None for kind, stack in self._stacks.items()}
+        pixels = [None] * len(some)
+        if self._together:
+            pixels = check_pixels(stacks["image"], stacks["sigma"], stacks["mask"], self._options.dtype)
+        sound = _sound_psfs(stacks["psf"], self._companions["psf"][part])
+        return [self._one(i, own, sound) for i, own in zip(some, pixels)]
+
+    def _one(self, i: int, pixels: Pixels | None, sound: dict) -> Cutout:
+        id, start = self._ids[i], self._starts[i]
         try:
-            own = tuple((name, float(values[i])) for name, values in facts.items() if values[i] is not None)
-            given = {kind: _companion(kind, values[i], known, options.psf_oversample) for kind, values in companions.items()}
+            own = tuple((name, float(values[i])) for name, values in self._facts.items() if values[i] is not None)
+            given = {kind: self._companion(kind, values[i], sound) for kind, values in self._companions.items()}
         except (AutogalError, TypeError, ValueError) as error:
-            cutout = Cutout.failed(id, error.what if isinstance(error, AutogalError) else f"{error}.", start=starts[i])
-            if number > 1 and all(_all_same(values) for values in (*companions.values(), *facts.values())):
+            cutout = Cutout.failed(id, error.what if isinstance(error, AutogalError) else f"{error}.", start=start)
+            if len(self) > 1 and self._alike:
                 raise  # every object would fail for the same reason
         else:
-            if own not in chosen:
-                chosen[own] = dataclasses.replace(options, sigma=None, mask=None, psf=None, **dict(own))
-            cutout = _cutout(id, item, given, starts[i], chosen[own], pixels[i])
-        if id != ids[i]:
-            cutout.notes.append(f"The id {ids[i]} came before; this row is {id}.")
-        report(cutout)
-        cutouts.append(cutout)
-    return cutouts
+            if own not in self._chosen:
+                self._chosen[own] = dataclasses.replace(self._options, sigma=None, mask=None, psf=None, **dict(own))
+            cutout = _cutout(id, self._items[i], given, start, self._chosen[own], pixels)
+        if id != self._given_ids[i]:
+            cutout.notes.append(f"The id {self._given_ids[i]} came before; this row is {id}.")
+        return cutout
+
+    def _companion(self, kind: str, value, sound: dict):
+        """A sigma map or mask as an array, a PSF as prepared."""
+        if value is None:
+            return None
+        key = (kind, id(value))
+        if key in sound:
+            return sound[key]
+        if key not in self._known:
+            oversample = self._options.psf_oversample
+            if isinstance(value, (str, os.PathLike)):
+                path = os.path.abspath(os.path.expanduser(os.fspath(value)))
+                self._known[key] = read_psf(path, oversample) if kind == "psf" else read(path).data
+            else:
+                self._known[key] = prepare_psf(value, oversample) if kind == "psf" else value
+        return self._known[key]
 
 
 def _cutout(id: str, item, given: dict, start: dict | None, options: Options, pixels: Pixels | None) -> Cutout:
@@ -158,20 +212,6 @@ def _each(value, number: int, what: str) -> list:
 
 def _all_same(values: list) -> bool:
     return all(value is values[0] for value in values)
-
-
-def _companion(kind: str, value, known: dict, oversample: int):
-    """A sigma map or mask as an array, a PSF as prepared."""
-    if value is None:
-        return None
-    key = (kind, id(value))
-    if key not in known:
-        if isinstance(value, (str, os.PathLike)):
-            path = os.path.abspath(os.path.expanduser(os.fspath(value)))
-            known[key] = read_psf(path, oversample) if kind == "psf" else read(path).data
-        else:
-            known[key] = prepare_psf(value, oversample) if kind == "psf" else value
-    return known[key]
 
 
 def _sound_psfs(stack, values: list) -> dict[tuple[str, int], object]:

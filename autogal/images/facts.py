@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from dataclasses import dataclass, field
 
 from astropy import units
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
+
+from autogal.images.silence import silenced
 
 __all__ = ["Facts", "header_facts"]
 
@@ -123,8 +124,7 @@ def _celestial(header: Header, notes: list[str]) -> WCS | None:
         return None
     try:
         # What astropy warns of (SIP without -SIP, CDELT beside CD) does not change the pixel's sky position.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silenced():
             wcs = WCS(header, fix=False)
         if not wcs.has_celestial:
             return None
@@ -170,8 +170,7 @@ def _of_unit(unit: str, look: _Look, pixel_scale: float | None) -> float | None:
     if maggies:
         return 22.5 if unit.lower().lstrip().startswith("n") else 0.0
     plain = re.sub(r"\s*(/\s*pix(el)?|pix(el)?\s*(\*\*|\^)?\s*-1)\s*$", "", unit, flags=re.IGNORECASE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # discouraged spellings
+    with silenced():  # discouraged spellings
         parsed = units.Unit(plain, parse_strict="silent") if plain else None
     if parsed is None or isinstance(parsed, units.UnrecognizedUnit):
         return None

@@ -7,7 +7,6 @@ import gzip
 import lzma
 import os
 import re
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from autogal.errors import AutogalError
+from autogal.images.silence import silenced
 
 __all__ = ["FitsImage", "read", "split_selection"]
 
@@ -91,11 +91,9 @@ def read(path: str, hdu: str | int | None = None) -> FitsImage:
         raise AutogalError(f"No such file: {file}.", "Check the path.")
     try:
         # astropy warns of what raises a moment later, and of header style, which is not ours to judge.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            with fits.open(file, memmap=False) as hdus:
-                chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
-                return FitsImage(_plane(chosen, file), chosen.header.copy(), hdus[0].header.copy())
+        with silenced(AstropyWarning), fits.open(file, memmap=False) as hdus:
+            chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
+            return FitsImage(_plane(chosen, file), chosen.header.copy(), hdus[0].header.copy())
     except AutogalError:
         raise
     except PermissionError:

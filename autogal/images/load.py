@@ -17,7 +17,7 @@ from autogal.images.options import Options
 from autogal.images.prepare import attach_psf, prepare
 from autogal.images.psf import prepare_psf
 
-__all__ = ["load", "load_entry", "read_psf", "report"]
+__all__ = ["load", "load_entry", "load_unreported", "read_psf", "report"]
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,19 @@ def load(entry: Entry, settings=None) -> Cutout:
     AutogalError
         Where a file that the settings give to all cutouts cannot be used.
     """
-    options = Options.from_settings(settings)
+    cutout = load_unreported(entry, Options.from_settings(settings))
+    report(cutout)
+    return cutout
+
+
+def load_unreported(entry: Entry, options: Options) -> Cutout:
+    """What `load` returns, with nothing written in the log: for those who read ahead, and :func:`report` in order."""
     shared = {
         "sigma": None if options.sigma is None else read(options.sigma).data,
         "mask": None if options.mask is None else read(options.mask).data,
         "psf": None if options.psf is None else read_psf(options.psf),
     }
-    cutout = load_entry(entry, options, shared)
-    report(cutout)
-    return cutout
+    return load_entry(entry, options, shared)
 
 
 def report(cutout: Cutout) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from matplotlib.patches import Ellipse
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
+from autogal.images.silence import silenced
 from autogal.results.atomic import atomic
 from autogal.results.columns import component_of
 from autogal.results.measurement import measurement
@@ -74,8 +74,7 @@ def object_png(
     """
     path = Path(path)
     figure = object_figure(cutout, model, row)
-    with atomic(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # ids may be of any script
+    with atomic(path) as temporary, silenced(message="Glyph .* missing from"):  # ids may be of any script
         figure.canvas.print_png(temporary, pil_kwargs={"compress_level": 3})
     return path
 
