@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from autogal.model.grid import Grid
 from autogal.model.levels import LEVELS, model_level, renderers_at
+from autogal.model.memory import fitting
 from autogal.model.model import Model
 from autogal.model.normal import StampProblem
 from autogal.model.render import psf_fwhm
@@ -195,8 +197,7 @@ def _chunk(grid: Grid, model: Model) -> int:
     images = sum(c.size for c in model.components)
     spectra = images * len(grid.ky) * len(grid.kx) * (16 if grid.dtype == torch.float64 else 8)
     if grid.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(grid.device)
-        return max(1, int(0.25 * free / (3 * spectra)))
+        return fitting(grid.device, 0.25, 3 * spectra, (images + 2) * math.prod(grid.period) * grid.oversample**2)
     return max(1, round(_CACHE / spectra))
 
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from autogal.ahead import ahead, helpers
 from autogal.images.cutout import Cutout
 from autogal.model.grid import Grid
+from autogal.model.memory import fitting
 
 # Cutouts put into noise units together: few enough for a CPU's cache, enough to fill a GPU
 _AT_ONCE = defaultdict(lambda: 1024, cpu=4)
 _PSFS_AT_ONCE = 256
+# and those that one thread copies before it looks for other work
+_BY_ONE_THREAD = 64
 
 # Of a GPU's free memory, what stamps may take: the rest is for drawing; and how many planes of its size a stamp takes
 # with its weight, their binned copies, and the transfer functions of its PSF
@@ -46,9 +52,8 @@ def held_at_once(key: tuple, device: torch.device, dtype: torch.dtype) -> int:
     """Stamps of a bucket that the memory of a device holds next to what it takes to draw them; on a CPU, all there are."""
     if device.type != "cuda":
         return sys.maxsize
-    free, _ = torch.cuda.mem_get_info(device)
     height, width, *_ = key
-    return max(1, int(_SHARE * free / (_COPIES * height * width * dtype.itemsize)))
+    return fitting(device, _SHARE, _COPIES * height * width * dtype.itemsize, height * width)
 
 
 def usable_pixels(cutout: Cutout) -> np.ndarray:
@@ -57,16 +62,20 @@ def usable_pixels(cutout: Cutout) -> np.ndarray:
         return ~cutout.mask & np.isfinite(cutout.image) & np.isfinite(cutout.sigma) & (cutout.sigma > 0)
 
 
-def _gather(cutouts: Sequence[Cutout], height: int, width: int, pinned: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, sigmas and masks side by side; what lies beyond a cutout's own edge is masked."""
+def _gather(cutouts: Sequence[Cutout], height: int, width: int, pinned: bool) -> list[Callable[[], tuple[Tensor, Tensor, Tensor]]]:
+    """Tasks that put images, sigmas and masks side by side, each its part; what lies beyond a cutout's own edge is masked."""
     kept = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
     size = len(cutouts), height, width
     types = (torch.from_numpy(np.empty(0, kept)).dtype,) * 2 + (torch.bool,)
     planes = tuple(torch.empty(size, dtype=dtype, pin_memory=pinned) for dtype in types)
-    image, sigma, mask = (plane.numpy() for plane in planes)
     if any(cutout.image.shape != (height, width) for cutout in cutouts):
-        mask[:] = True
-    for i, cutout in enumerate(cutouts):
+        planes[2].fill_(True)
+    return [partial(_copy, cutouts[first : first + _BY_ONE_THREAD], first, planes) for first in range(0, len(cutouts), _BY_ONE_THREAD)]
+
+
+def _copy(cutouts: Sequence[Cutout], first: int, planes: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    image, sigma, mask = (plane.numpy() for plane in planes)
+    for i, cutout in enumerate(cutouts, first):
         rows, columns = cutout.image.shape
         image[i, :rows, :columns], sigma[i, :rows, :columns], mask[i, :rows, :columns] = cutout.image, cutout.sigma, cutout.mask
     return planes
@@ -166,11 +175,13 @@ class Stamps:
         scale = torch.ones(n, dtype=torch.float64, device=device)
         usable = torch.zeros(n, dtype=torch.long, device=device)
         pedestal = torch.as_tensor(np.asarray(pedestal, np.float64), device=device)
-        for start in range(0, n, _AT_ONCE[device.type]):
-            some = slice(start, start + _AT_ONCE[device.type])
-            planes = _gather(cutouts[some], height, width, pinned=device.type == "cuda")
-            planes = (plane.to(device, non_blocking=True) for plane in planes)
-            data[some], weight[some], scale[some], usable[some] = _in_noise_units(*planes, pedestal[some])
+        at_once, pinned = _AT_ONCE[device.type], device.type == "cuda"
+        groups = [slice(first, first + at_once) for first in range(0, n, at_once)]
+        copies = (_gather(cutouts[some], height, width, pinned) for some in groups)
+        with closing(ahead(copies, helpers(device) if pinned else 0)) as gathered:
+            for some, (planes, *_) in zip(groups, gathered):
+                planes = (plane.to(device, non_blocking=True) for plane in planes)
+                data[some], weight[some], scale[some], usable[some] = _in_noise_units(*planes, pedestal[some])
         stacks, index = _different_psfs(cutouts)
         psfs = [torch.from_numpy(stack).to(device) for stack in stacks]
         return cls(data, weight, scale, pedestal, usable, psfs, torch.tensor(index, device=device), kind, oversample)

@@ -3,7 +3,9 @@
 import numpy as np
 import torch
 
+from autogal.ahead import ahead
 from autogal.images import Cutout, moffat
+from autogal.model import stamps as stamps_module
 from autogal.model.grid import Grid
 from autogal.model.stamps import Stamps
 
@@ -55,3 +57,16 @@ def test_psfs_that_differ_off_the_middle_row_are_two():
     given[2].psf[0, 0] += 1e-9
     stamps = Stamps.from_cutouts(given, np.zeros(3), torch.device("cpu"), torch.float32)
     assert stamps.psf_index.tolist() == [0, 0, 1]
+
+
+def test_stamps_that_several_threads_gather_are_the_same(monkeypatch):
+    given = cutouts() * 3
+    alone = Stamps.from_cutouts(given, np.full(15, 5.0), torch.device("cpu"), torch.float32)
+    monkeypatch.setitem(stamps_module._AT_ONCE, "cpu", 6)
+    monkeypatch.setattr(stamps_module, "_BY_ONE_THREAD", 2)
+    used = []
+    monkeypatch.setattr(stamps_module, "ahead", lambda tasks, threads: ahead(tasks, used.append(threads) or 3))
+    together = Stamps.from_cutouts(given, np.full(15, 5.0), torch.device("cpu"), torch.float32)
+    assert used == [0]  # a CPU is busy enough
+    for name in ("data", "weight", "scale", "usable", "psf_index"):
+        assert torch.equal(getattr(alone, name), getattr(together, name)), name
