@@ -64,7 +64,7 @@ class Crops:
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwhm: Tensor, psf: Tensor, shift: Tensor | None = None,
+def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf: Tensor, shift: Tensor | None = None,
          stretch: Tensor | None = None) -> Crops:
     """Cut the targets of stamps of one shape out.
 
@@ -76,10 +76,8 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
         Bad pixels and neighbours. Pixels that are not finite, or whose sigma is not positive, are excluded too.
     target : Tensor, [B, H, W] bool
         The target's footprint, at least one pixel each.
-    psf_fwhm : Tensor, [B]
-        px.
-    psf : Tensor, [B, 3]
-        Second moments of the PSF, px^2: `autogal.initialise.photometry.psf_moments`.
+    psf : Tensor, [B, len(PSF_NAMES)]
+        From `autogal.initialise.photometry.describe_psf`.
     shift : Tensor, [B, 2], optional
         Moves of the centre in radii. Training shakes the crops, because footprints come from more than one method.
     stretch : Tensor, [B], optional
@@ -88,6 +86,7 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
     height, width = image.shape[1:]
     use = ~excluded & torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
     x, y, radius = _extent(torch.where(use, image, 0).double(), target)
+    psf_fwhm, psf_moments = psf[:, 0], psf[:, 1:4]
     radius = torch.maximum(radius, psf_fwhm.double()).clamp(min=_SMALLEST)
     if stretch is not None:
         radius = radius * stretch
@@ -101,14 +100,12 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf_fwh
     covered = rows @ use.float() @ columns.mT
     mean = torch.where(covered > 0.05, rows @ light @ columns.mT / covered.clamp(min=0.05), 0.0)
     channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
-    measured, inside = photometry(light, use, x, y, radius, psf)
-    # the noise under a window as wide as the target: less light than that is none
-    flux = torch.maximum(inside, 1.7725 * radius.float()) * noise.float()
+    measured, flux = photometry(light, use, x, y, radius, psf)
     # in FWHM^2, so that the bounds of a shape are bounds for stars of any seeing
-    own = shape(*(psf / psf_fwhm[:, None] ** 2).float().unbind(1), torch.full_like(psf_fwhm, 0.01).float())
+    own = shape(*(psf_moments / psf_fwhm[:, None] ** 2).float().unbind(1), torch.full_like(psf_fwhm, 0.01).float())
     seeing = [radius.float().log(), psf_fwhm.float().log(), psf_fwhm.float().log() + own[0], *own[1:]]
     features = torch.cat([torch.stack(seeing, 1), measured], 1)
-    return Crops(channels, features, x, y, radius, flux.double(), sky.double())
+    return Crops(channels, features, x, y, radius, flux.double() * noise.double(), sky.double())
 
 
 def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:

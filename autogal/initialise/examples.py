@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,11 +12,11 @@ from torch.nn.functional import max_pool2d
 from torch.utils.data import IterableDataset, get_worker_info
 
 from autogal.initialise.crops import crop
-from autogal.initialise.photometry import psf_moments
+from autogal.initialise.photometry import describe_psf
 from autogal.initialise.targets import encode
 from autogal.simulate.batch import SceneBatch
 
-__all__ = ["Examples", "examples"]
+__all__ = ["Examples", "Replayed", "examples"]
 
 _VISIBLE = 0.3  # of the target's footprint; a galaxy behind its neighbours teaches nothing
 
@@ -46,15 +47,55 @@ class Examples(IterableDataset):
         self.sources, self.batch, self.first, self.steps = list(sources), batch, first, steps
         self.rank, self.world, self.shake = rank, world, shake
 
+    def seed(self, step: int) -> int:
+        """Of what varies the examples of a step."""
+        return self.sources[step % len(self.sources)].seed * 1_000_003 + step
+
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         step = self.first + self.rank * workers + number
         while self.steps is None or step < self.first + self.steps:
             source = self.sources[step % len(self.sources)]
-            generator = torch.Generator(source.device).manual_seed(source.seed * 1_000_003 + step)
+            generator = torch.Generator(source.device).manual_seed(self.seed(step))
             yield examples(source.draw(self.batch, step), generator if self.shake else None)
             step += workers * self.world
+
+
+class Replayed(IterableDataset):
+    """Batches of examples that were seen before, and of new ones: to draw a galaxy costs as much as to learn from it.
+
+    Training sees it mirrored and turned, so that it is not the same again.
+
+    Parameters
+    ----------
+    source : Examples
+        Of new ones, in batches of the size that is wanted.
+    times : int
+        Batches that are seen for each new one, once `pool` examples are kept; the oldest give way.
+    pool : int
+    """
+
+    def __init__(self, source: Examples, times: int, pool: int = 4096):
+        self.source, self.times, self.pool = source, times, pool
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        kept: deque[dict[str, Tensor]] = deque(maxlen=max(1, self.pool // self.source.batch))
+        for number, new in enumerate(self.source):
+            yield new
+            if len(new["snr"]):
+                kept.append(new)
+            full = len(kept) == kept.maxlen
+            generator = torch.Generator().manual_seed(self.source.seed(number))
+            for _ in range(self.times - 1 if full else 0):
+                yield self._mixed(kept, self.source.batch, generator)
+
+    @staticmethod
+    def _mixed(kept: deque[dict[str, Tensor]], count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Examples of any of the batches kept, a few of each of some of them."""
+        chosen = [(batch, torch.randint(len(batch["snr"]), (1,), generator=generator).item())
+                  for batch in (kept[i] for i in torch.randint(len(kept), (count,), generator=generator).tolist())]
+        return {name: torch.stack([batch[name][row] for batch, row in chosen]) for name in chosen[0][0]}
 
 
 def examples(scenes: SceneBatch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -71,7 +112,7 @@ def examples(scenes: SceneBatch, generator: torch.Generator | None = None) -> di
     Returns
     -------
     dict of str to Tensor
-        ``channels`` [B', 4, SIDE, SIDE], ``features`` [B', 8], ``targets`` [B', 7], and for the record ``snr``,
+        ``channels`` [B', 4, SIDE, SIDE], ``features`` [B', len(FEATURES)], ``targets`` [B', 7], and for the record ``snr``,
         ``radius`` [px], ``q``, [B'] each.
     """
     device, count = scenes.image.device, len(scenes)
@@ -85,7 +126,7 @@ def examples(scenes: SceneBatch, generator: torch.Generator | None = None) -> di
         stretch = torch.exp(0.45 * torch.rand(count, generator=generator, device=device) - 0.3)
     excluded = scenes.mask | _grown(neighbours, growth)
     visible = (target & ~excluded).sum((1, 2)) >= _VISIBLE * target.sum((1, 2))
-    crops = crop(scenes.image, scenes.sigma, excluded, target, scenes.psf_fwhm, psf_moments(scenes.psf, scenes.psf_fwhm), shift, stretch)
+    crops = crop(scenes.image, scenes.sigma, excluded, target, describe_psf(scenes.psf, scenes.psf_fwhm), shift, stretch)
     targets = encode(scenes.truth, crops)
     keep = visible & scenes.analytic & targets.isfinite().all(1)
     found = {"channels": crops.channels, "features": crops.features, "targets": targets, "snr": scenes.truth["snr"],

@@ -11,24 +11,28 @@ import numpy as np
 from scipy.optimize import lsq_linear, nnls
 from scipy.special import gamma, gammaincinv, i0e
 
-__all__ = ["psf_gaussians", "ring_profiles", "weighted_axis_ratio"]
+__all__ = ["psf_gaussians", "ring_profiles", "sersic_shares", "weighted_axis_ratio"]
 
 
 @lru_cache(maxsize=512)
 def sersic_gaussians(n: float) -> tuple[np.ndarray, np.ndarray]:
-    """Variances [r_eff^2] and fluxes of the Gaussians that make a round Sersic profile of unit total flux.
+    """Variances [r_eff^2] and fluxes of the Gaussians that make a round Sersic profile of unit total flux."""
+    # Cores and wings spread with n; a fixed range would waste Gaussians on light that is not there.
+    sigma = np.geomspace(np.clip(0.08 / n**1.2, 0.02, 0.3), np.clip(4 * n**0.8, 1.5, 12), 14)
+    flux = sersic_shares(n, sigma)
+    keep = flux > 1e-4
+    return sigma[keep]**2, flux[keep]
+
+
+def sersic_shares(n: float, sigma: np.ndarray) -> np.ndarray:
+    """Fluxes of Gaussians of dispersions `sigma` [r_eff] that make a round Sersic profile of unit total flux.
 
     The profile is Ciotti & Bertin (1999), with b_n from the incomplete gamma function.
     """
     b = gammaincinv(2 * n, 0.5)
     radius = np.geomspace(0.01, 20, 80)
     total = 2 * np.pi * n * b**(-2 * n) * gamma(2 * n)
-    profile = np.exp(-b * radius**(1 / n)) / total
-    # Cores and wings spread with n; a fixed range would waste Gaussians on light that is not there.
-    sigma = np.geomspace(np.clip(0.08 / n**1.2, 0.02, 0.3), np.clip(4 * n**0.8, 1.5, 12), 14)
-    flux = _fit(radius, profile, sigma)
-    keep = flux > 1e-4
-    return sigma[keep]**2, flux[keep]
+    return _fit(radius, np.exp(-b * radius**(1 / n)) / total, sigma)
 
 
 def psf_gaussians(psf: np.ndarray, kind: str = "effective", oversample: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -16,12 +16,14 @@ __all__ = ["CARD", "StartNetwork", "gaussian_nll"]
 
 _SIZE = len(TARGETS)
 _HIDDEN = 512
-_SHAPES = (("e1", "e2"), ("outer e1", "outer e2"), ("true e1", "true e2"))  # measured ellipticities, the surest last
+_SHAPES = (("e1", "e2"), ("outer e1", "outer e2"), ("true e1", "true e2"), ("fitted e1", "fitted e2"))  # ellipticities, the surest last
+_MEASURED = ("mean x", "mean y", "fitted ln flux", "fitted ln R", "fitted ln n")  # of the other targets
+_GAINS = len(_SHAPES) + len(_MEASURED)
 _FARTHEST = 6.0  # of a scaled feature; a crop unlike all others must not blow the numbers up
 _WIDEST = 6.0  # |ln| of a diagonal element of the factor; keeps a wild crop from a wild covariance
 
 # What a checkpoint's card must say for its weights to fit this network.
-CARD = {"version": 3, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
+CARD = {"version": 4, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
         "targets": list(TARGETS), "side": SIDE}
 
 
@@ -60,16 +62,17 @@ class StartNetwork(nn.Module):
         self.first = nn.Conv2d(width + len(FEATURES), _HIDDEN, 1)
         self.last = nn.Linear(_HIDDEN * places, _SIZE + _SIZE * (_SIZE + 1) // 2)
         self.direct = nn.Sequential(nn.Linear(len(FEATURES), _HIDDEN), _Residual(), _Residual(), nn.LayerNorm(_HIDDEN),
-                                    nn.Linear(_HIDDEN, self.last.out_features + len(_SHAPES)))
+                                    nn.Linear(_HIDDEN, self.last.out_features + _GAINS))
         for layer in (self.last, self.direct[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            self.direct[-1].bias[-1] = 1.0
+            self.direct[-1].bias[-1 - len(_MEASURED) :] = 1.0  # what was measured, until there is more to say
         for name, length in (("feature", len(FEATURES)), ("target", _SIZE)):
             self.register_buffer(f"{name}_mean", torch.zeros(length))
             self.register_buffer(f"{name}_spread", torch.ones(length))
         self.register_buffer("_shapes", torch.tensor([[FEATURES.index(name) for name in shape] for shape in _SHAPES]), persistent=False)
+        self.register_buffer("_measured", torch.tensor([FEATURES.index(name) for name in _MEASURED]), persistent=False)
         rows, columns = torch.tril_indices(_SIZE, _SIZE, -1)
         self.register_buffer("_rows", rows, persistent=False)
         self.register_buffer("_columns", columns, persistent=False)
@@ -86,13 +89,14 @@ class StartNetwork(nn.Module):
         """
         scaled = ((features - self.feature_mean) / self.feature_spread).clamp(-_FARTHEST, _FARTHEST)
         with torch.autocast(features.device.type, enabled=False):  # three digits are not enough for photometry
-            out, gains = self.direct(scaled).split([self.last.out_features, len(_SHAPES)], 1)
+            out, gains = self.direct(scaled).split([self.last.out_features, _GAINS], 1)
         if look:
             out = out + self._correction(channels, scaled).float()
         mean, diagonal, rest = out.split([_SIZE, _SIZE, _SIZE * (_SIZE - 1) // 2], 1)
-        # seen through a PSF a galaxy points where it did: how much it is stretched is all there is to learn
-        stretch = (gains[:, :, None] * features[:, self._shapes].view(-1, *self._shapes.shape)).sum(1)
-        mean = torch.cat([mean[:, :-2], mean[:, -2:] + stretch / self.target_spread[-2:]], 1)
+        # the rest is a correction of what was measured; seen through a PSF a galaxy points where it did
+        stretch = (gains[:, : len(_SHAPES), None] * features[:, self._shapes].view(-1, *self._shapes.shape)).sum(1)
+        measured = gains[:, len(_SHAPES) :] * (features[:, self._measured] - self.target_mean[:-2])
+        mean = mean + torch.cat([measured, stretch], 1) / self.target_spread
         factor = torch.diag_embed(torch.exp(_WIDEST * torch.tanh(diagonal / _WIDEST)))
         factor[:, self._rows, self._columns] = rest
         return mean, factor
@@ -111,11 +115,12 @@ class StartNetwork(nn.Module):
 
     @torch.no_grad()
     def fit_scalers(self, features: Tensor, targets: Tensor) -> None:
-        """Set the scalers from examples [N, 8] and [N, 7]: median, and half the span of the middle 68 %."""
+        """Set the scalers from examples [N, len(FEATURES)] and [N, 7]: median, and half the span of the middle 68 %."""
         for name, values in (("feature", features), ("target", targets)):
             low, middle, high = torch.quantile(values.float(), torch.tensor([0.16, 0.5, 0.84], device=values.device), dim=0)
             getattr(self, f"{name}_mean").copy_(middle)
             getattr(self, f"{name}_spread").copy_(((high - low) / 2).clamp(min=1e-3))
+        self.target_mean[-2:] = 0.0  # no direction is preferred
 
     def predict(self, channels: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Means [B, 7] and covariances [B, 7, 7] of the targets, float64."""

@@ -1,4 +1,4 @@
-"""Surface photometry of targets: the ellipse that fits the light best, and how bright it is ring by ring.
+"""Surface photometry of targets: the ellipse that fits the light best, how bright it is ring by ring, and what profile that is.
 
 A network learns position angles and profiles from pixels slowly; from these numbers it has them at once.
 """
@@ -10,7 +10,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["NAMES", "moments", "photometry", "psf_moments", "shape"]
+from autogal.initialise.ring_fit import PSF_WIDTHS, RingFit, Rings, fit_rings, psf_shares
+
+__all__ = ["NAMES", "PSF_NAMES", "describe_psf", "moments", "photometry", "shape"]
 
 _RINGS = 14
 _INNERMOST, _OUTERMOST = 0.03, 2.2  # circularised radii of the rings, in units of the target's radius
@@ -20,9 +22,13 @@ _WIDEST = 1.2  # radii^2
 _WINDOW = 0.6  # radii; standard deviation of the window in which the outer shape is measured
 _APERTURE = 1.3  # circularised radius of the ellipse that holds the whole target, in units of its radius
 _FAINTEST = 1e-4  # of the brightest ring
+_FITTED_RINGS, _PLAIN_RINGS, _GROWTH = 32, 5, 1.2  # rings to which a profile is fitted: a pixel wide at first, then wider by a factor
+_FITTED_REACH = 3.0  # radii
 
+PSF_NAMES = ("FWHM", "xx", "yy", "xy", *(f"share {k}" for k in range(len(PSF_WIDTHS))))
 NAMES = ("ln S/N", "ln concentration", "mean x", "mean y", "ln size", "e1", "e2", "ln true size", "true e1", "true e2",
-         "ln outer size", "outer e1", "outer e2", *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
+         "ln outer size", "outer e1", "outer e2", "fitted ln flux", "fitted ln R", "fitted ln n", "fitted e1", "fitted e2",
+         "ln error of ln R", "ln error of ln n", "ln misfit", *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
 
 
 def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tensor, psf: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,17 +41,18 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     known : Tensor, [B, H, W] bool
     x, y, radius : Tensor, [B]
         About where the target is, and about how far it reaches, px. The radius is the unit of length.
-    psf : Tensor, [B, 3]
-        Second moments xx, yy, xy of the PSF, px^2, from `psf_moments`.
+    psf : Tensor, [B, len(PSF_NAMES)]
+        From `describe_psf`.
 
     Returns
     -------
     features : Tensor, [B, len(NAMES)]
         S/N under the ellipse, and its light as a part of the whole; its centre; half the logarithm of its area, and its
         ellipticities (as those of `autogal.initialise.targets`), as seen and with the PSF taken off; the same of the light
-        farther out; the logarithm of each ring's mean against the brightest's; and asinh of its S/N.
+        farther out; the Sersic profile that fits best (flux in units of `flux`), how well it is known and fits; the logarithm
+        of each ring's mean against the brightest's; and asinh of its S/N.
     flux : Tensor, [B]
-        Light inside an ellipse as large as the target, in units of the noise; not always positive.
+        Light inside an ellipse as large as the target, in units of the noise, or the noise there: always positive.
 
     Notes
     -----
@@ -57,7 +64,8 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     radius = radius.float()
     columns, rows = ((torch.arange(length, device=light.device) - centre[:, None]).float() / radius[:, None]
                      for length, centre in ((light.shape[2], x), (light.shape[1], y)))
-    star = (psf.float() / radius[:, None].square()).unbind(1)
+    psf = psf.float()
+    star = (psf[:, 1:4] / radius[:, None].square()).unbind(1)
     least = _NARROWEST / radius.square()
     ellipse = _adaptive_moments(light, columns, rows, 0.5 * (0.5 * (star[0] + star[1])).sqrt(), least)
     weight = _gaussian(columns, rows, *ellipse)
@@ -69,8 +77,39 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     brightness, significance = _rings(light, known, squares)
     whole = (light * (squares < _APERTURE**2)).sum((1, 2))
     concentration = (core / whole.clamp(min=1e-6)).clamp(0.01, 10).log()
-    values = [(core / noise).clamp(min=1).log(), concentration, *ellipse[:2], *seen, *true, *shape(*outer, least)]
-    return torch.cat([torch.stack(values, 1), brightness, significance], 1), whole
+    # the noise under a window as wide as the target: less light than that is none
+    flux = torch.maximum(whole, 1.7725 * radius)
+    fitted = _fitted(light, known, columns, rows, ellipse, star, least, radius, psf, flux)
+    values = [(core / noise).clamp(min=1).log(), concentration, *ellipse[:2], *seen, *true, *shape(*outer, least), *fitted]
+    return torch.cat([torch.stack(values, 1), brightness, significance], 1), flux
+
+
+def _fitted(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], star: tuple[Tensor, ...], least: Tensor,
+            radius: Tensor, psf: Tensor, flux: Tensor) -> list[Tensor]:
+    """The features that say what Sersic profile fits best."""
+    # the ellipse as it were if the PSF were round
+    middle = (star[0] + star[1]) / 2
+    round_star = (middle - star[0], middle - star[1], -star[2])
+    xx, yy, xy = _bounded(*(whole + part for whole, part in zip(ellipse[2:], round_star)), 0.5 * least)
+    middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
+    squares = _round_squares(columns, rows, (*ellipse[:2], xx, yy, xy)).clamp(min=0)
+    rings = Rings(*_narrow_rings(light, known, squares, radius), torch.stack([middle + half, torch.maximum(middle - half, 0.5 * least)], 1),
+                  psf[:, 0] / radius, psf[:, 4:])
+    fit: RingFit = fit_rings(rings)
+    elongation = -fit.q.log() / half.clamp(min=1e-12)
+    return [(fit.ln_flux + 2 * radius.log() - flux.log()).clamp(-3, 3), fit.ln_r, fit.ln_n, elongation * (xx - yy) / 2, elongation * xy,
+            fit.error_r.log(), fit.error_n.log(), fit.misfit.clamp(1e-2, 1e4).log()]
+
+
+def _narrow_rings(light: Tensor, known: Tensor, squares: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squared radius, mean light and pixels [B, R] of rings at `squares` [B, H, W]."""
+    pixels = squares.sqrt() * radius[:, None, None]
+    place = torch.where(pixels < _PLAIN_RINGS, pixels, _PLAIN_RINGS + torch.log(pixels.clamp(min=1) / _PLAIN_RINGS) / math.log(_GROWTH))
+    place = place.long().clamp(max=_FITTED_RINGS - 1).flatten(1)
+    inside = (known & (squares < _FITTED_REACH**2)).flatten(1).float()
+    square, mean, count = (light.new_zeros(len(light), _FITTED_RINGS).scatter_add_(1, place, values)
+                           for values in (inside * squares.flatten(1), inside * light.flatten(1), inside))
+    return square / count.clamp(min=1), mean / count.clamp(min=1), count
 
 
 def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,8 +125,8 @@ def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tenso
     return torch.where(filled, opposite, light), known | filled
 
 
-def psf_moments(psf: Tensor, fwhm: Tensor) -> Tensor:
-    """Second moments xx, yy, xy [px^2] of the Gaussian that fits each PSF best, [B, 3].
+def describe_psf(psf: Tensor, fwhm: Tensor) -> Tensor:
+    """FWHM [px], second moments xx, yy, xy [px^2] of the Gaussian that fits best, and `psf_shares` of PSFs, [B, len(PSF_NAMES)].
 
     Parameters
     ----------
@@ -98,7 +137,8 @@ def psf_moments(psf: Tensor, fwhm: Tensor) -> Tensor:
     """
     columns, rows = ((torch.arange(length, device=psf.device) - (length - 1) / 2) / fwhm[:, None] for length in reversed(psf.shape[1:]))
     first = torch.full_like(fwhm, 0.4)
-    return torch.stack(_adaptive_moments(psf.float(), columns, rows, first, first * 0 + 0.03)[2:], 1) * fwhm[:, None].square()
+    matrix = torch.stack(_adaptive_moments(psf.float(), columns, rows, first, first * 0 + 0.03)[2:], 1) * fwhm[:, None].square()
+    return torch.cat([fwhm[:, None], matrix, psf_shares(psf, fwhm)], 1)
 
 
 def _adaptive_moments(light: Tensor, columns: Tensor, rows: Tensor, first: Tensor, least: Tensor) -> tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ from autogal.images.cutout import Cutout
 from autogal.initialise.crops import Crops, crop
 from autogal.initialise.moments import start_from_moments
 from autogal.initialise.network import CARD, StartNetwork
-from autogal.initialise.photometry import psf_moments
+from autogal.initialise.photometry import describe_psf
 from autogal.initialise.start import Start
 from autogal.initialise.targets import decode, native_covariance
 from autogal.networks.ready import trained
@@ -115,7 +115,7 @@ def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], known:
         excluded = _stack([cutout.mask | segmentation.neighbours for cutout, segmentation in some], bool, device)
         target = _stack([segmentation.target for _, segmentation in some], bool, device)
         psf = torch.stack([known[id(cutout.psf)] for cutout, _ in some])
-        parts.append(crop(image, sigma, excluded, target, psf[:, 0], psf[:, 1:]))
+        parts.append(crop(image, sigma, excluded, target, psf))
         order.extend(chunk)
     return order, Crops.cat(parts)
 
@@ -135,7 +135,7 @@ def _stack(arrays: Sequence[np.ndarray], kind: type, device: torch.device) -> Te
 
 
 def _measure_psfs(cutouts: Sequence[Cutout], known: dict[int, Tensor], device: torch.device) -> None:
-    """FWHM [px] and second moments [px^2] of the effective PSFs that are not known yet, as `known[id(psf)]`, [4]."""
+    """What `describe_psf` says of the effective PSFs that are not known yet, in px of the stamps, as `known[id(psf)]`."""
     new = {id(cutout.psf): cutout for cutout in cutouts if id(cutout.psf) not in known}
     groups: dict[tuple[int, ...], list[Cutout]] = defaultdict(list)
     for cutout in new.values():
@@ -144,10 +144,10 @@ def _measure_psfs(cutouts: Sequence[Cutout], known: dict[int, Tensor], device: t
         widths = torch.tensor([float(fwhm(cutout.psf)) for cutout in some], device=device)
         # a PSF without a half of its maximum
         widths = torch.where(widths > 0, widths, 2.5)
-        moments = psf_moments(_stack([cutout.psf for cutout in some], np.float32, device), widths)
-        for cutout, width, matrix in zip(some, widths, moments, strict=True):
-            measured = torch.cat([width[None], matrix])
-            measured /= measured.new_tensor([1, *[cutout.psf_oversample] * 3]) * cutout.psf_oversample
+        described = describe_psf(_stack([cutout.psf for cutout in some], np.float32, device), widths)
+        for cutout, measured in zip(some, described, strict=True):
+            measured[0] /= cutout.psf_oversample
+            measured[1:4] /= cutout.psf_oversample**2
             if cutout.psf_kind == "optical":
                 measured[0] = torch.sqrt(measured[0] ** 2 + _PIXEL_FWHM2)
                 measured[1:3] += 1 / 12

@@ -19,7 +19,7 @@ TARGETS = ("dx", "dy", "ln flux", "ln R", "ln n", "e1", "e2")
 # Where the x and y of vectors stand, and the pairs of ellipticities
 _DIRECTED_TARGETS = (("dx", "dy"),), (("e1", "e2"),)
 _DIRECTED_FEATURES = (("mean x", "mean y"),), (("PSF e1", "PSF e2"), ("e1", "e2"), ("true e1", "true e2"),
-                                              ("outer e1", "outer e2"))
+                                              ("outer e1", "outer e2"), ("fitted e1", "fitted e2"))
 
 
 def encode(truth: dict[str, Tensor], crops: Crops) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
-from autogal.initialise.examples import Examples
+from autogal.initialise.examples import Examples, Replayed
 from autogal.initialise.labelled import Labelled, labelled_examples
 from autogal.initialise.learning import InitialiserModule
 from autogal.initialise.network import CARD
@@ -45,8 +45,8 @@ def initialiser_task(settings: DictConfig) -> Task:
     def sources(seed: int) -> list[SceneSource]:
         return [SceneSource(population, (size, size), seed=seed) for size in sizes]
 
-    def examples(first: int, rank: int, world: int) -> Examples:
-        return Examples(sources(settings.seed), network.batch, first, rank=rank, world=world)
+    def examples(first: int, rank: int, world: int) -> Replayed:
+        return Replayed(Examples(sources(settings.seed), network.batch, first, rank=rank, world=world), network.replay)
 
     def validation(rank: int, world: int) -> Examples:
         # at least one batch for every process, or those without would be waited for

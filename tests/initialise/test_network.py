@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal
 from torchvision.models import resnet18
 
 from autogal.initialise.crops import FEATURES
-from autogal.initialise.examples import Examples, examples
+from autogal.initialise.examples import Examples, Replayed, examples
 from autogal.initialise.learning import InitialiserModule
 from autogal.initialise.network import StartNetwork, gaussian_nll
 from autogal.initialise.scoring import MEASURES, errors, score
@@ -122,3 +122,28 @@ def test_position_angles_wrap_and_need_a_thin_galaxy():
     pa = errors(predicted, truth, torch.ones(2))[:, MEASURES.index("pa")]
     assert abs(float(pa[0])) < 1
     assert math.isnan(float(pa[1]))
+
+
+def test_examples_are_seen_again_once_enough_are_kept():
+    source = Examples([SceneSource("general", (64, 64), seed=3)], 4, steps=6)
+    new = list(source)
+    seen = list(Replayed(source, times=3, pool=8))
+    # until two batches are kept each is seen once, then each brings two mixed ones
+    assert len(seen) == 1 + 5 * 3
+    assert torch.equal(seen[1]["features"], new[1]["features"]) and torch.equal(seen[4]["features"], new[2]["features"])
+    for position, last in ((2, 1), (3, 1), (14, 5)):
+        before = torch.cat([batch["features"] for batch in new[last - 1 : last + 1]])
+        assert len(seen[position]["snr"]) == 4
+        assert all((before == row).all(1).any() for row in seen[position]["features"])
+    again = list(Replayed(source, times=3, pool=8))
+    assert all(torch.equal(one["channels"], other["channels"]) for one, other in zip(seen, again, strict=True))
+
+
+def test_untrained_it_says_what_the_photometry_says(batch):
+    network = StartNetwork()
+    network.fit_scalers(batch["features"], batch["targets"])
+    mean, _ = network(batch["channels"], batch["features"])
+    found = mean * network.target_spread + network.target_mean
+    names = ("mean x", "mean y", "fitted ln flux", "fitted ln R", "fitted ln n", "fitted e1", "fitted e2")
+    measured = batch["features"][:, [FEATURES.index(name) for name in names]]
+    assert torch.allclose(found, measured, atol=1e-4)

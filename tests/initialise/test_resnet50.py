@@ -95,7 +95,7 @@ def test_moments_where_the_network_cannot_be_asked(settings, harm, reason):
 
 def test_moments_where_the_prediction_is_no_galaxy(tmp_path, settings):
     network = StartNetwork()
-    network.target_mean[0] = 1e3  # radii away
+    network.direct[-1].bias.data[0] = 1e3  # radii away
     save(tmp_path / "initialiser-general", network.state_dict(), {"task": "initialiser", **CARD})
     settings.checkpoints = str(tmp_path)
     start = initialise(*observed(64), settings)
