@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration import compose, override, several_models
 from autogal.errors import AutogalError
-from autogal.model.component import Component
-from autogal.model.model import Model
-from autogal.model.plane import PlaneComponent
-from autogal.model.point import PointComponent
-from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated, is_reference, own_profile, settle_reference
+from autogal.modelling import choose_model
+from autogal.profiles import RadialProfile, is_reference, settle_reference
 from autogal.selection import CRITERIA
 from autogal.solvers import SOLVERS, Solver
 from autogal.uncertainty import Bootstrap
@@ -31,8 +28,6 @@ _UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": 
 _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
 # What the trainer is where one process does all
 _ALONE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-# Bounds of an axis ratio that has none of its own
-_ROUNDNESS = (0.05, 1.0)
 
 
 @lru_cache(maxsize=64)
@@ -75,10 +70,14 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
         model = {"profile": model}
     if not is_whole_model(model):
         return [override("model", model)]
-    nodes = {key: dict(node) for key, node in (model.get("components") or {}).items()}
-    model = dict(model) | ({"components": nodes} if nodes else {})
+    model = _copied(model)
     settle_profiles(model, folders)
     return ["~model", override("++model", {"name": str(model.get("profile", "own")).rpartition(":")[2]} | model)]
+
+
+def _copied(node: Any) -> Any:
+    """Mappings inside one another, copied, so that what the user gave stays as it is."""
+    return {key: _copied(value) for key, value in node.items()} if isinstance(node, Mapping) else node
 
 
 def _read_model(file: Path) -> dict:
@@ -92,31 +91,26 @@ def _read_model(file: Path) -> dict:
 
 
 def settle_profiles(model: Mapping, folders: Sequence[Path]) -> None:
-    """Name the user's own profiles in a node ``model`` so that every process finds them; their files may lie in `folders`."""
+    """Name the user's own profiles and functions in a node ``model`` so that every process finds them; their files may lie in `folders`."""
     for one in (model.get("models") or {}).values():
         settle_profiles(one, folders)
-    for node in (model, *(model.get("components") or {}).values()):
-        profile = node.get("profile")
-        if isinstance(profile, type):
-            node["profile"] = f"{profile.__module__}:{profile.__qualname__}"
-        elif isinstance(profile, str) and is_reference(profile):
-            node["profile"] = settle_reference(profile, folders)
+    nodes = (model, *(model.get("components") or {}).values())
+    places = [(node, "profile") for node in nodes] + [(model["ties"], name) for name in model.get("ties") or ()]
+    places += [(node["start"], name) for node in nodes for name in node.get("start") or ()]
+    for node, key in places:
+        named = node.get(key)
+        if callable(named):
+            node[key] = _reference_to(named)
+        elif isinstance(named, str) and is_reference(named):
+            node[key] = settle_reference(named, folders)
 
 
-def choose_model(settings: DictConfig) -> Model:
-    """The model of a configuration node ``model``: one profile, or several under ``components``.
-
-    Raises
-    ------
-    AutogalError
-        Where it cannot be fitted; a user's own profile is tried out here.
-    """
-    several = settings.get("components") or {"": settings}
-    components = [_component(name, node) for name, node in several.items()]
-    sky = settings.get("sky", "flat")
-    if sky not in ("flat", "tilted"):
-        raise AutogalError(f"model.sky={sky} is not possible.", "Choose one of: flat, tilted.")
-    return Model((*components, *([PlaneComponent()] if sky == "tilted" else [])), dict(settings.get("shared") or {}))
+def _reference_to(thing: Callable) -> str:
+    """A class or function by the name under which every process finds it."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
+    if getattr(sys.modules.get(module), name, None) is not thing:
+        raise AutogalError(f"{name or thing} cannot be found by its name.", "Define it on the first level of a module, not as a lambda or inside a function.")
+    return f"{module}:{name}"
 
 
 def check_model(settings: DictConfig) -> None:
@@ -135,32 +129,6 @@ def with_model(settings: DictConfig, model: DictConfig) -> DictConfig:
     OmegaConf.set_struct(out, False)
     out.model = model
     return out
-
-
-def _component(name: str, settings: DictConfig) -> Component | PointComponent:
-    chosen = settings.get("profile")
-    own = is_reference(str(chosen))
-    if not own and chosen not in PROFILES:
-        raise AutogalError(f"There is no profile called {chosen!r}.", f"Choose one of: {', '.join(PROFILES)}; your own is MODULE:CLASS.")
-    if chosen == PointSource.name:
-        return PointComponent(name)
-    bounds = {"q": _ROUNDNESS} | {key: _bounds(key, pair) for key, pair in (settings.get("bounds") or {}).items()}
-    priors = {key: tuple(value) for key, value in (settings.get("priors") or {}).items() if value is not None}
-    fixed = {key: value for key, value in (settings.get("fixed") or {}).items() if value is not None}
-    profile = own_profile(chosen) if own else PROFILES[chosen]()
-    if settings.get("truncation"):
-        if not isinstance(profile, RadialProfile):
-            raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
-        profile = Truncated(profile)
-    return Component(profile, name, bounds, priors, fixed)
-
-
-def _bounds(key: str, pair: Any) -> tuple[float, float]:
-    try:
-        low, high = pair
-        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
-    except (TypeError, ValueError):
-        raise AutogalError(f"The bounds of {key} are {pair}.", "Give two, [lowest, highest]; null where there is none.") from None
 
 
 def choose_solver(settings: DictConfig) -> Solver:

@@ -118,7 +118,7 @@ def check(settings: DictConfig) -> None:
             if OmegaConf.select(settings, f"{group}.name") is None:
                 raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
         for key, default in _numbers(settings):
-            value = OmegaConf.select(settings, key)
+            value = OmegaConf.select(settings, key, default=default)  # a model written out in full need not have all keys
             kinds = (int, float) if isinstance(default, float) else (type(default),)
             if type(value) not in kinds:
                 raise AutogalError(f"{key}={value} is not possible.", f"Give {_KINDS[type(default)]}; the default is {default}.")

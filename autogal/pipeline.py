@@ -65,8 +65,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     """
     watch = Stopwatch()
     start, spread, flags = _prepare(cutouts, settings, watch)
-    parts, origin = _windows(cutouts, start)
     several = settings.model.get("models")
+    anchored = any(choose_model(node).is_anchored for node in (several.values() if several else [settings.model]))
+    parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
     if several:
         fits = {}
         for name, node in several.items():

@@ -54,7 +54,7 @@ class Component:
     def __post_init__(self):
         profile = self.profile
         own = {s.name for s in profile.shape if not s.length}
-        limits = {"q": (0.0, 1.0), profile.size.name: (0.0, math.inf)} | {s.name: (s.lower, s.upper) for s in profile.shape}
+        limits = self.limits
         for name, (low, high) in self.bounds.items():
             if name not in limits:
                 raise AutogalError(f"There are bounds on {name!r}, which the profile {profile.name} does not have.", f"It has {', '.join(limits)}.")
@@ -70,6 +70,12 @@ class Component:
         for name, value in self.fixed.items():
             if name not in own or not value > 0:
                 raise AutogalError(f"{name} cannot be fixed at {value}.", f"Positive values of {', '.join(sorted(own)) or 'nothing'} can be fixed.")
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """The widest bounds there can be, of all that can have any."""
+        profile = self.profile
+        return {"q": (0.0, 1.0), profile.size.name: (0.0, math.inf)} | {s.name: (s.lower, s.upper) for s in profile.shape}
 
     @property
     def parameters(self) -> tuple[str, ...]:

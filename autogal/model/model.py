@@ -73,6 +73,11 @@ class Model:
         return Model(tuple(replace(c, fixed={}) if isinstance(c, Component) else c for c in self.components), self.shared)
 
     @property
+    def is_anchored(self) -> bool:
+        """Whether it speaks of certain pixels of the image, so that positions cannot be counted from another one."""
+        return False
+
+    @property
     def like_sersic(self) -> bool:
         """Whether the values of a single Sersic profile are its own, but for an index that it lacks."""
         return len(self._lit) == 1 and isinstance(self._lit[0].profile, Sersic | FixedIndex)
@@ -131,6 +136,10 @@ class Model:
         """What multiplies the image of each component, [B] each: its flux, or 1 where it has none."""
         return [block[:, c.flux] if c.flux is not None else torch.ones_like(block[:, 0]) for c, block in zip(self.components, self.blocks(free))]
 
+    def begin(self, values: Tensor, single: Tensor) -> Tensor:
+        """Starting values that the components chose, [B, V], with those of the user's own; `single` is a Sersic fit, [B, 8]."""
+        return values
+
     def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         """Free vectors of catalogue values.
 
@@ -160,6 +169,10 @@ class Model:
 
     def values_jacobian(self, free: Tensor) -> Tensor:
         """Derivatives of `values` by the free vector, [B, V, P] float64."""
+        return self._values_by_blocks(free) @ self._spread(free)
+
+    def _values_by_blocks(self, free: Tensor) -> Tensor:
+        """Derivatives of `values` by the blocks, [B, V, F]."""
         blocks = self.blocks(free)
         own = self._assemble([c.values_jacobian(block) for c, block in zip(self.components, blocks)])
         fluxes = [start + c.flux for start, c in zip(self._starts, self.components) if c.flux is not None]
@@ -174,7 +187,7 @@ class Model:
                 row[:, fluxes] = -(flux[:, self._bulge : self._bulge + 1] / total**2).expand_as(flux)
                 row[:, fluxes[self._bulge]] += 1 / total[:, 0]
             rows.append(row[:, None])
-        return torch.cat([own, *rows], dim=1) @ self._spread(free)
+        return torch.cat([own, *rows], dim=1)
 
     def blocks(self, free: Tensor) -> list[Tensor]:
         """Every component's free parameters, [B, size] each."""

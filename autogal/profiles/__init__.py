@@ -9,7 +9,7 @@ from autogal.profiles.gaussian import Gaussian
 from autogal.profiles.king import King
 from autogal.profiles.moffat import Moffat
 from autogal.profiles.nuker import Nuker
-from autogal.profiles.own import is_reference, own_profile, settle_reference
+from autogal.profiles.own import is_reference, own_function, own_profile, settle_reference
 from autogal.profiles.point_source import PointSource
 from autogal.profiles.profile import Profile
 from autogal.profiles.radial import RadialProfile, ShapeParameter
@@ -18,8 +18,8 @@ from autogal.profiles.tilted_sky import TiltedSky
 from autogal.profiles.truncated import Truncated
 
 __all__ = ["PROFILES", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Exponential", "Ferrer", "Gaussian", "King", "Moffat",
-           "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic", "ShapeParameter", "TiltedSky", "Truncated", "is_reference", "own_profile",
-           "settle_reference"]
+           "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic", "ShapeParameter", "TiltedSky", "Truncated", "is_reference", "own_function",
+           "own_profile", "settle_reference"]
 
 #: Those that a component of a model can have, by their names in the configuration
 PROFILES: dict[str, type[RadialProfile | EdgeOn | PointSource]] = {profile.name: profile for profile in (

@@ -1,11 +1,11 @@
-"""Profiles in files of the user's own."""
+"""Profiles and functions in files of the user's own."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -15,13 +15,14 @@ from autogal.errors import AutogalError
 from autogal.profiles.radial import RadialProfile
 from autogal.profiles.trial import try_profile
 
-__all__ = ["is_reference", "own_profile", "settle_reference"]
+__all__ = ["is_reference", "own_function", "own_profile", "settle_reference"]
 
 _FORM = 'Write profile: MODULE:CLASS, as my_profiles:SechSquared for the class SechSquared in my_profiles.py.'
+_FUNCTION_FORM = "Write MODULE:FUNCTION, as my_ties:thickness for the function thickness in my_ties.py."
 
 
 def is_reference(profile: str) -> bool:
-    """Whether a profile of the configuration is a user's own, MODULE:CLASS or FILE.py:CLASS, rather than a name."""
+    """Whether something in the configuration is a user's own, MODULE:CLASS or FILE.py:CLASS, rather than a name."""
     return ":" in profile
 
 
@@ -63,10 +64,7 @@ def own_profile(reference: str) -> RadialProfile:
     AutogalError
         Where it cannot be imported, is no profile, or does not do what a profile must.
     """
-    module, _, name = settle_reference(reference, [Path.cwd()]).rpartition(":")
-    if not module or not name.isidentifier():
-        raise AutogalError(f"{reference!r} does not name a profile.", _FORM)
-    home = _load(module)
+    module, name, home = _found(reference, "a profile", _FORM)
     kind = getattr(home, name, None)
     if kind is None:
         there = [key for key, value in vars(home).items() if _is_profile(value) and value.__module__ == home.__name__]
@@ -75,6 +73,28 @@ def own_profile(reference: str) -> RadialProfile:
         raise AutogalError(f"{name} in {module} is not a profile.", "Make it a class derived from autogal.Profile.")
     _tried(kind)
     return kind()
+
+
+def own_function(reference: str) -> Callable:
+    """A user's function, named as a profile is in `own_profile`.
+
+    Raises
+    ------
+    AutogalError
+        Where it cannot be imported, or is no function.
+    """
+    module, name, home = _found(reference, "a function", _FUNCTION_FORM)
+    if not callable(getattr(home, name, None)):
+        raise AutogalError(f"There is no function {name} in {module}.", _FUNCTION_FORM)
+    return getattr(home, name)
+
+
+def _found(reference: str, what: str, form: str) -> tuple[str, str, ModuleType]:
+    """Module and name in a reference, and the module itself."""
+    module, _, name = settle_reference(reference, [Path.cwd()]).rpartition(":")
+    if not module or not name.isidentifier():
+        raise AutogalError(f"{reference!r} does not name {what}.", form)
+    return module, name, _load(module)
 
 
 def _is_profile(thing: object) -> bool:
@@ -93,7 +113,7 @@ def _load(module: str) -> ModuleType:
         return importlib.import_module(module)
     except Exception as error:
         if isinstance(error, FileNotFoundError) or (isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]):
-            raise AutogalError(f"There is no module {module}, in which the model's profile should be.",
+            raise AutogalError(f"There is no module {module}, to which the model refers.",
                                "Put its file beside the folder of --config-dir or into the working directory, or install it.") from None
         raise AutogalError(f"{module} cannot be imported: {type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}.",
                            "Import it in Python to see where it fails; it is your own code.") from error

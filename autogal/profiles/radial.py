@@ -121,7 +121,7 @@ def align(v: Tensor, like: Tensor) -> Tensor:
     return v.reshape(v.shape + (1,) * (like.ndim - v.ndim)).to(like.dtype)
 
 
-def value_and_slope(function: Callable, at: Tensor, column: int | None = None) -> tuple:
+def value_and_slope(function: Callable, at: Tensor, column: int | None = None, direction: Tensor | None = None) -> tuple:
     """A function's value and its derivative, by forward-mode differentiation.
 
     Parameters
@@ -131,15 +131,17 @@ def value_and_slope(function: Callable, at: Tensor, column: int | None = None) -
     at : Tensor
     column : int, optional
         Derive by the elements of this last index, all others kept; by default by every element.
+    direction : Tensor, shape of `at`, optional
+        Derive along it instead.
 
     Returns
     -------
     value, slope : Tensor or tuple of Tensor
     """
     at = at.contiguous()  # forward mode takes no expanded tensor
-    direction = torch.ones_like(at)
+    if direction is None:
+        direction = torch.ones_like(at) if column is None else torch.zeros_like(at)
     if column is not None:
-        direction = torch.zeros_like(at)
         direction[..., column] = 1.0
     with _FORWARD_MODE:
         return torch.func.jvp(function, (at,), (direction,))

@@ -1,0 +1,325 @@
+"""A model whose parameters are tied, limited, bounded or held by priors in ways that its components do not know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from autogal.errors import AutogalError
+from autogal.model.component import MAG, Component
+from autogal.model.constraints import SINGLE, Constraints, bare, in_order, try_out
+from autogal.model.coordinates import Coordinate, Kind, coordinates_of, from_value, reach, span, squashed, to_value, unsquashed
+from autogal.model.expression import Expression
+from autogal.model.model import Model
+from autogal.profiles.radial import value_and_slope
+
+__all__ = ["ConstrainedModel"]
+
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class ConstrainedModel(Model):
+    """A `Model` with `Constraints`.
+
+    The solver moves a vector of coordinates: of every parameter that follows no other, and of every limited one the
+    place that it has within its limits, from 0 to 1, or how far it is from its only one. A limit is thus a bound of one
+    coordinate, which the solver keeps to and freezes at as at any other, and what is fitted inside is not slowed down.
+    Values follow from coordinates, and blocks from values; the derivatives of all of it by forward-mode differentiation.
+
+    Auxiliary parameters, which ties read and no profile has, come last in the catalogue.
+    """
+
+    constraints: Constraints = field(default_factory=Constraints)
+
+    def __post_init__(self):
+        super().__post_init__()
+        said, known = self.constraints, set(self._bare)
+        for name, relation in said.relations():
+            for other in (name, *relation.names):
+                if other not in known:
+                    raise AutogalError(f"{name} follows {relation.text}, but there is no parameter {other}.",
+                                       f"There are {', '.join(self._bare)}; one more needs a start and bounds.")
+        for name, relation in said.starts.items():
+            if wrong := [other for other in relation.names if other not in SINGLE]:
+                raise AutogalError(f"The start of {name} takes {wrong[0]}.", f"It can take {', '.join(SINGLE)}, of a single Sersic fit.")
+        for name in {limit.name for limit in said.limits} & set(self._ties):
+            raise AutogalError(f"{name} is both limited and tied, shared or fixed.", "Choose one of them.")
+        for limit in said.limits:
+            if limit.name in self._auxiliaries:
+                raise AutogalError(f"{limit.name} has bounds of its own and cannot be limited.", "Limit the parameter that is tied to it.")
+            if self._bare[limit.name] == "pa":
+                raise AutogalError(f"{limit.name} cannot be limited: an angle has no upper and lower side.",
+                                   "Tie it to another angle plus a parameter of its own with bounds.")
+        in_order(self._followed)
+        for name, relation in said.relations():
+            try_out(name, relation, self._bare)
+        for name, relation in said.starts.items():
+            try_out(name, relation, {single: single for single in SINGLE} | {name: self._bare[name]})
+        if unknown := (set(said.priors) | set(said.starts) | set(said.bounds)) - known:
+            raise AutogalError(f"There is no parameter {min(unknown)}.", f"There are {', '.join(self._bare)}.")
+        if not any(c.kind in (Kind.FLUX, Kind.LN_FLUX) for c in self._coordinates):
+            raise AutogalError("No component of the model has a free magnitude.", "Leave one of them untied.")
+
+    # -- what there is ---------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return super().parameters + self._auxiliaries
+
+    @property
+    def unfixed(self) -> Model:
+        return Model(tuple(replace(c, fixed={}) if isinstance(c, Component) else c for c in self.components))
+
+    @property
+    def is_anchored(self) -> bool:
+        said = self.constraints
+        numbers = {name for name, relation in (*said.relations(), *said.starts.items()) if not relation.names}
+        return any(self._bare[name] in ("x", "y") for name in (*numbers, *said.bounds, *said.priors))
+
+    @cached_property
+    def _auxiliaries(self) -> tuple[str, ...]:
+        own = {name for c in self.components for name in c.parameters}
+        return tuple(name for name in self.constraints.bounds if name not in own)
+
+    @cached_property
+    def _bare(self) -> dict[str, str]:
+        """Names of all parameters that can be tied, and each without its component's."""
+        names = [name for c in self.components if c.flux is not None for name in c.parameters]
+        return {name: bare(name, [c.name for c in self.components]) for name in (*names, *self._auxiliaries)}
+
+    @cached_property
+    def _ties(self) -> dict[str, Expression]:
+        """Those of the user, what is shared, and what components hold fixed."""
+        shared = {one: Expression.parse(other) for one, other in self.shared.items()}
+        fixed = {f"{c.name}_{name}" if c.name else name: Expression.parse(value) for c in self.components
+                 if isinstance(c, Component) for name, value in c.fixed.items()}
+        return shared | fixed | self.constraints.ties
+
+    @cached_property
+    def _followed(self) -> dict[str, list[str]]:
+        out = {name: list(relation.names) for name, relation in self._ties.items()}
+        for limit in self.constraints.limits:
+            out.setdefault(limit.name, []).extend(limit.by.names)
+        return out
+
+    @cached_property
+    def _order(self) -> list[str]:
+        return in_order(self._followed)
+
+    @cached_property
+    def _coordinates(self) -> tuple[Coordinate, ...]:
+        read = {name for names in self._followed.values() for name in names}
+        out = [c for i, component in enumerate(self.components)
+               for c in coordinates_of(i, component, set(self._ties), self.constraints, read)]
+        low = self.constraints.bounds
+        out += [Coordinate(name, Kind.LOG if low[name][0] > 0 else Kind.LINEAR, -1, -1) for name in self._auxiliaries if name not in self._ties]
+        return (*out, Coordinate("sky", Kind.LINEAR, -1, -1))
+
+    # -- what the solver asks of a model ---------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        return len(self._coordinates)
+
+    def _where(self, *kinds: Kind) -> tuple[int, ...]:
+        return tuple(i for i, c in enumerate(self._coordinates) if c.kind in kinds)
+
+    @cached_property
+    def linear(self) -> tuple[int, ...]:
+        return (*self._where(Kind.FLUX, Kind.SLOPE), self.size - 1)
+
+    @cached_property
+    def fluxes(self) -> tuple[int, ...]:
+        return self._where(Kind.FLUX, Kind.LN_FLUX)
+
+    @cached_property
+    def growing(self) -> tuple[int, ...]:
+        own = ("x", "y", "q", "pa")
+        return tuple(i for i in self._where(Kind.LOG, Kind.ROUND) if (name := self._coordinates[i].name) not in self.constraints.bounds
+                     and self._bare[name] not in own)
+
+    def flux_places(self, like: Tensor) -> Tensor:
+        return self._tensor("fluxes", like, lambda: self._where(Kind.FLUX), torch.long)
+
+    def drawn_places(self, like: Tensor) -> Tensor:
+        rows = [self._starts[c.component] + self.components[c.component].linear[c.place]
+                for c in (self._coordinates[i] for i in self.linear[:-1])]
+        return self._tensor("drawn", like, lambda: [*rows, len(self._source) - 1], torch.long)
+
+    def multipliers(self, free: Tensor) -> Tensor:
+        places = [start + place for start, c in zip(self._starts, self.components) for place in c.linear]
+        return torch.cat([torch.cat(self.blocks(free), 1)[:, places], free[:, -1:]], 1)
+
+    def brightening(self, free: Tensor) -> Tensor:
+        linear = self._tensor("is linear", free, lambda: [self._coordinates[i].kind is Kind.FLUX for i in self.fluxes], torch.bool)
+        return torch.where(linear, free[:, list(self.fluxes)], 1.0)
+
+    def blocks(self, free: Tensor) -> list[Tensor]:
+        return self._split(self._followed_by(free)[:, : len(self._source)])
+
+    def box(self, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+        pairs = [reach(c, self.components[c.component] if c.component >= 0 else None, shape, self.constraints) for c in self._coordinates]
+        return like.new_tensor(pairs).unbind(1)
+
+    def step_limit(self, like: Tensor) -> Tensor:
+        return like.new_tensor([c.step for c in self._coordinates])
+
+    def prior(self, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        first = len(self._source) + len(self._auxiliaries)
+        off, slope = self._followed_by(free)[:, first:], self._slopes(free)[:, first:]
+        weight = self._tensor("precision", free, lambda: [pull[-1] for pull in self._pulls])
+        weighted = slope.mT * weight
+        return (off.square() * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope
+
+    def restarts(self, start: Tensor) -> list[Tensor]:
+        places = {(c.component, c.place): i for i, c in enumerate(self._coordinates) if c.kind in (Kind.LOG, Kind.ROUND)}
+        out = []
+        for number, (component, block) in enumerate(zip(self.components, self.blocks(start))):
+            for values in component.restarts(block):
+                moved = start.clone()
+                for place, value in values.items():
+                    if (number, place) in places:
+                        moved[:, places[number, place]] = value
+                out.append(moved)
+        return out
+
+    def _spread(self, like: Tensor) -> Tensor:
+        """Derivatives of the blocks by the coordinates, [B, F, P]."""
+        return self._slopes(like)[:, : len(self._source)]
+
+    # -- between values and coordinates ----------------------------------------------------------------------------
+
+    def begin(self, values: Tensor, single: Tensor) -> Tensor:
+        given = dict(zip(SINGLE, single.unbind(-1)))
+        own = [name for c in self.components for name in c.parameters]
+        columns = dict(zip((*own, "sky"), values.unbind(-1)))
+        columns |= {name: relation(given) for name, relation in self.constraints.starts.items()}
+        return torch.stack([columns.get(name, torch.full_like(values[:, 0], math.nan)) for name in self.parameters], 1)
+
+    def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
+        at = dict(zip(self.parameters, values.unbind(-1)))
+        for component in self.components:
+            if component.flux is not None:
+                at[component.parameters[component.flux]] = at[component.parameters[component.flux]] - zeropoint
+        limited = {c.name: c for c in self._coordinates if c.kind in (Kind.SHARE, Kind.OVER, Kind.UNDER)}
+        spans, places = {}, {}
+        for name in self._order:
+            if name in self._ties:
+                at[name] = self._ties[name](at)
+            else:
+                spans[name] = span(limited[name], at, self.constraints)
+                places[name] = from_value(limited[name], at, self.components, spans[name])
+                at[name] = to_value(limited[name], places[name], None, spans[name])
+        out = [places[c.name] if c.name in places else from_value(c, at, self.components, self.constraints.bounds.get(c.name)) for c in self._coordinates]
+        return torch.stack(out, 1)
+
+    def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
+        first = len(self._source)
+        return torch.cat([super().values(free, zeropoint), self._followed_by(free)[:, first : first + len(self._auxiliaries)]], 1)
+
+    def values_jacobian(self, free: Tensor) -> Tensor:
+        by_blocks, spread = self._values_by_blocks(free), self._spread(free)
+        slope = by_blocks @ spread
+        # what ties hold constant must not hang on its parameters by rounding
+        slope = torch.where(slope.abs() > _ROUNDING * (by_blocks.abs() @ spread.abs()), slope, 0.0)
+        first = len(self._source)
+        return torch.cat([slope, self._slopes(free)[:, first : first + len(self._auxiliaries)]], 1)
+
+    def _follow(self, free: Tensor) -> Tensor:
+        """All that follows from the coordinates, [B, F + A + R]: the blocks, auxiliary parameters, and how far priors are missed."""
+        z = dict(zip(self._coordinates, free.unbind(-1)))
+        at: dict[str, Tensor] = {}
+        vectors = {}
+        for i, component in enumerate(self.components):
+            pair = [v for c, v in z.items() if c.component == i and c.kind is Kind.VECTOR]
+            if pair:
+                vectors[i] = pair
+                eta, angle = squashed(*pair, component)
+                at[component.parameters[-2]], at[component.parameters[-1]] = torch.exp(-eta), angle
+        for c, v in z.items():
+            if c.kind not in (Kind.SHARE, Kind.OVER, Kind.UNDER, Kind.VECTOR):
+                at[c.name] = to_value(c, v, at, None, self.components)
+        limited = {c.name: (c, v) for c, v in z.items() if c.kind in (Kind.SHARE, Kind.OVER, Kind.UNDER)}
+        for name in self._order:
+            if name in self._ties:
+                at[name] = self._ties[name](at)
+            else:
+                c, v = limited[name]
+                at[name] = to_value(c, v, at, span(c, at, self.constraints), self.components)
+        blocks = [block for i, component in enumerate(self.components) for block in self._block(component, at, vectors.get(i), z)]
+        blocks.append(at["sky"])
+        own = torch.stack(blocks, 1)
+        pulls = [self._off(pull, at, own) for pull in self._pulls]
+        return torch.cat([own, *(v[:, None] for v in (*(at[name] for name in self._auxiliaries), *pulls))], 1)
+
+    def _block(self, component, at: Mapping[str, Tensor], vector, z) -> list[Tensor]:
+        names = component.parameters
+        values = [at[name] for name in names]
+        if component.flux is None:
+            return values
+        linear = next((v for c, v in z.items() if c.name == names[component.flux] and c.kind is Kind.FLUX), None)
+        values[component.flux] = torch.exp(values[component.flux] / MAG) if linear is None else linear
+        if not isinstance(component, Component):
+            return values
+        eta = -torch.log(values[-2])
+        lengths = {3, *(4 + i for i, s in enumerate(component.profile.shape) if s.length)}
+        values[3:-2] = [torch.log(v) - eta / 2 if place in lengths else torch.log(v) for place, v in enumerate(values[3:-2], 3)]
+        values[-2:] = vector or unsquashed(values[-2], values[-1], component)
+        return values
+
+    @cached_property
+    def _pulls(self) -> list[tuple]:
+        """Each prior: the parameter or the place in the blocks, its kind, its mean, its inverse variance."""
+        out = []
+        for component, start in zip(self.components, self._starts):
+            for place, (mean, precision) in enumerate(component.prior()):
+                name, is_vector = component.parameters[place], isinstance(component, Component) and place >= component.size - 2
+                name = component.parameters[-2] if is_vector else name
+                if precision > 0 and name not in self._ties:
+                    out.append((start + place, "block", mean, precision))
+        for name, prior in self.constraints.priors.items():
+            if prior.is_logarithmic:
+                out.append((name, "log", math.log(prior.mean), (prior.width * math.log(10)) ** -2))
+            else:
+                out.append((name, "angle" if self._bare[name] == "pa" else "linear", prior.mean, prior.width**-2))
+        return out
+
+    @staticmethod
+    def _off(pull: tuple, at: Mapping[str, Tensor], blocks: Tensor) -> Tensor:
+        which, kind, mean, _ = pull
+        if kind == "block":
+            return blocks[:, which] - mean
+        off = (torch.log(at[which]) if kind == "log" else at[which]) - mean
+        return torch.remainder(off + 90, 180) - 90 if kind == "angle" else off
+
+    def _followed_by(self, free: Tensor) -> Tensor:
+        return self._remembered(self._follow, free)
+
+    def _slopes(self, free: Tensor) -> Tensor:
+        """Derivatives of what `_follow` gives, [B, F + A + R, P]."""
+        return self._remembered(self._derive, free)
+
+    def _derive(self, free: Tensor) -> Tensor:
+        """One pass for every coordinate of every item at once."""
+        count = free.shape[1]
+        directions = torch.eye(count, dtype=free.dtype, device=free.device).repeat(len(free), 1)
+        slope = value_and_slope(self._follow, free.repeat_interleave(count, 0), direction=directions)[1]
+        return slope.reshape(len(free), count, -1).mT
+
+    @cached_property
+    def _memory(self) -> dict:
+        return {}
+
+    def _remembered(self, function: Callable[[Tensor], Tensor], free: Tensor) -> Tensor:
+        """What a function gave last, where it is asked for the same again: blocks, derivatives and priors of one point all follow from it."""
+        last, version, result = self._memory.get(function.__name__, (None, 0, None))
+        if last is not free or version != free._version:
+            result = function(free)
+            self._memory[function.__name__] = free, free._version, result
+        return result

@@ -1,0 +1,194 @@
+"""The model that a configuration node ``model`` describes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from omegaconf import DictConfig
+
+from autogal.errors import AutogalError
+from autogal.model.component import Component
+from autogal.model.constrained import ConstrainedModel
+from autogal.model.constraints import Constraints, Prior
+from autogal.model.expression import Expression, Limit
+from autogal.model.model import Model
+from autogal.model.plane import PlaneComponent
+from autogal.model.point import PointComponent
+from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated, is_reference, own_function, own_profile
+
+__all__ = ["choose_model"]
+
+# Bounds of an axis ratio that has none of its own
+_ROUNDNESS = (0.05, 1.0)
+_PRIOR_FORMS = "Write [median, dex], {lognormal: [median, dex]} or {normal: [mean, sigma]}, with a width above zero."
+
+
+def choose_model(settings: DictConfig) -> Model:
+    """The model of a configuration node ``model``: one profile, or several under ``components``.
+
+    Raises
+    ------
+    AutogalError
+        Where it cannot be fitted; a user's own profiles, ties and limits are tried out here.
+    """
+    several = settings.get("components") or {"": settings}
+    sky = settings.get("sky", "flat")
+    if sky not in ("flat", "tilted"):
+        raise AutogalError(f"model.sky={sky} is not possible.", "Choose one of: flat, tilted.")
+    ties = {_flat(name): _relation(name, value) for name, value in (settings.get("ties") or {}).items() if value is not None}
+    said = Constraints(ties, tuple(limit for text in settings.get("limits") or () for limit in Limit.parse(text)))
+    read = {name for _, relation in said.relations() for name in relation.names}
+    components = tuple(_component(name, node, said, read) for name, node in several.items())
+    components += (PlaneComponent(),) if sky == "tilted" else ()
+    shared = {_flat(one): _flat(other) for one, other in (settings.get("shared") or {}).items() if _flat(one) not in ties}
+    return ConstrainedModel(components, shared, said) if said else Model(components, shared)
+
+
+def _flat(name: str) -> str:
+    """``disk_x`` of ``disk.x``."""
+    return str(name).replace(".", "_")
+
+
+def _relation(name: str, value: Any) -> Expression:
+    if isinstance(value, str) and is_reference(value):
+        return Expression.of_function(own_function(value), value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise AutogalError(f"{name} is tied to {value}.", "Write an expression, as 1.678 * disk.h, or MODULE:FUNCTION.")
+    return Expression.parse(value)
+
+
+def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -> Component | PointComponent:
+    """One component; what it does not know how to keep to is added to what is `said` of the whole model."""
+    chosen = node.get("profile")
+    is_own = is_reference(str(chosen))
+    if not is_own and chosen not in PROFILES:
+        raise AutogalError(f"There is no profile called {chosen!r}.", f"Choose one of: {', '.join(PROFILES)}; your own is MODULE:CLASS.")
+    profile = own_profile(chosen) if is_own else PROFILES[chosen]()
+    if node.get("truncation"):
+        if not isinstance(profile, RadialProfile):
+            raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
+        profile = Truncated(profile)
+    blank = PointComponent(name) if isinstance(profile, PointSource) else Component(profile, name, {"q": _ROUNDNESS})
+    entries = _Entries(blank, node, said, read)
+    own = {"bounds": entries.bounds(), "fixed": entries.fixed(), "priors": entries.priors()}
+    entries.starts()
+    return blank if isinstance(blank, PointComponent) else replace(blank, **own)
+
+
+class _Entries:
+    """The entries of one component's node, each given to the component or to the whole model."""
+
+    def __init__(self, blank: Component | PointComponent, node: DictConfig, said: Constraints, read: set[str]):
+        self.node, self.said, self.read = node, said, read
+        self.prefix = f"{blank.name}_" if blank.name else ""
+        self.known = tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
+        self.widest = dict(getattr(blank, "limits", {}))  # of all that a component itself can bound
+        sizes = () if isinstance(blank, PointComponent) else (blank.profile.size, *blank.profile.shape)
+        self.natural = {s.name: (s.lower, s.upper) for s in sizes}
+        self.shape = {s.name for s in sizes if not s.length}
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        out = {"q": _ROUNDNESS} if "q" in self.widest else {}
+        for key, (low, high) in _items(self.node, "bounds", _bounds):
+            name = self.prefix + key
+            is_auxiliary = key not in self.known and name in self.read and key in (self.node.get("start") or {})
+            if key in self.widest:
+                out[key] = self.widest[key] = low, high
+            elif not is_auxiliary and key not in ("x", "y", "pa"):
+                remedy = "Limits relate magnitudes to one another, as bulge.mag > disk.mag." if key.startswith("mag") else ""
+                self._refuse(name, "There are bounds on", remedy)
+            if key in self.widest and not self._is_narrow(key, low, high):
+                continue
+            if not low < high or (is_auxiliary and not (math.isfinite(low) and math.isfinite(high))):
+                raise AutogalError(f"The bounds of {name} are [{low}, {high}].", "Give a lower and an upper one.")
+            self.said.bounds[name] = low, high
+        return out
+
+    def _is_narrow(self, key: str, low: float, high: float) -> bool:
+        """Whether bounds are more than a component keeps to: of sizes, those of a circle of the same area; of q, only the lower."""
+        if key in self.shape:
+            return False
+        return high < 1 if key == "q" else low > self.natural[key][0] or high < self.natural[key][1]
+
+    def fixed(self) -> dict[str, float]:
+        out = {}
+        for key, value in _items(self.node, "fixed", _number):
+            name = self.prefix + key
+            if key not in self.known or key.startswith("mag"):
+                raise AutogalError(f"{name} cannot be fixed at {value}.", f"These can: {', '.join(k for k in self.known if not k.startswith('mag'))}.")
+            if name in self.said.ties:
+                raise AutogalError(f"{name} is both fixed and tied.", "Choose one of them.")
+            self._within(key, value, "fixed at")
+            if key in self.shape:
+                out[key] = value
+            else:
+                self.said.ties[name] = Expression.parse(value)
+        return out
+
+    def priors(self) -> dict[str, tuple[float, float]]:
+        out = {}
+        for key, prior in _items(self.node, "priors", _prior):
+            name = self.prefix + key
+            if prior.is_logarithmic and (key in self.shape or (key == "q" and prior.mean == 1 and "q" in self.widest)):
+                out[key] = prior.mean, prior.width
+            elif (key in self.known and not key.startswith("mag")) or name in self.said.bounds:
+                self.said.priors[name] = prior
+            else:
+                self._refuse(name, "There is a prior on", "Its zero point is the image's; choose another parameter." if key in self.known else "")
+        return out
+
+    def starts(self) -> None:
+        for key, relation in _items(self.node, "start", _relation):
+            name = self.prefix + key
+            if name in self.said.ties or (self.node.get("fixed") or {}).get(key) is not None:
+                raise AutogalError(f"{name} has a start, but it is tied or fixed.", "Leave one of them out.")
+            if key not in self.known and name not in self.said.bounds:
+                self._refuse(name, "There is a start of")
+            self.said.starts[name] = relation
+            if not relation.names and not is_reference(relation.text):
+                self._within(key, float(relation.evaluate({})), "to start at")
+
+    def _within(self, key: str, value: float, what: str) -> None:
+        low, high = self.said.bounds.get(self.prefix + key) or self.widest.get(key, (-math.inf, math.inf))
+        if not low <= value <= high:
+            raise AutogalError(f"{self.prefix}{key} is {what} {value:g}, outside its bounds [{low:g}, {high:g}].", "Change one of them.")
+
+    def _refuse(self, name: str, what: str, remedy: str = "") -> None:
+        raise AutogalError(f"{what} {name}, which the model does not have or cannot take.",
+                           remedy or f"The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it.")
+
+
+def _items(node: DictConfig, what: str, read) -> Iterator[tuple[str, Any]]:
+    """The entries of ``bounds``, ``priors``, ``fixed`` or ``start`` that are not null, read."""
+    entries = node.get(what) or {}
+    if not isinstance(entries, Mapping):
+        raise AutogalError(f"{what} is {entries}.", f"Give it by parameter, as {what}: {{n: ...}}.")
+    yield from ((str(key), read(key, value)) for key, value in entries.items() if value is not None)
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise AutogalError(f"{key} cannot be fixed at {value}.", "Give a number.")
+    return float(value)
+
+
+def _bounds(key: str, pair: Any) -> tuple[float, float]:
+    try:
+        low, high = pair
+        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
+    except (TypeError, ValueError):
+        raise AutogalError(f"The bounds of {key} are {pair}.", "Give two, [lowest, highest]; null where there is none.") from None
+
+
+def _prior(key: str, value: Any) -> Prior:
+    kind, pair = next(iter(value.items())) if isinstance(value, Mapping) and len(value) == 1 else ("lognormal", value)
+    try:
+        mean, width = (float(v) for v in pair)
+    except (TypeError, ValueError):
+        raise AutogalError(f"The prior on {key} is {value}.", _PRIOR_FORMS) from None
+    if kind not in ("normal", "lognormal") or not (0 < width < math.inf and math.isfinite(mean)) or (kind == "lognormal" and not mean > 0):
+        raise AutogalError(f"The prior on {key} is {value}.", _PRIOR_FORMS)
+    return Prior(mean, width, kind == "lognormal")

@@ -1,0 +1,169 @@
+"""Models with ties, limits, bounds and priors: what the solver moves, and what it is told."""
+
+import math
+
+import pytest
+import torch
+
+from autogal.choices import choose_model, choose_settings, model_overrides
+from autogal.errors import AutogalError
+from autogal.model import Model
+from autogal.model.constrained import ConstrainedModel
+from autogal.model.starts import component_starts
+
+ZEROPOINT = torch.tensor([25.0, 26.0], dtype=torch.float64)
+SINGLE = torch.tensor([[30.0, 31.0, 18.0, 5.0, 2.0, 0.6, 30.0, 0.1], [20.0, 31.0, 17.0, 3.0, 1.0, 0.4, 130.0, 0.1]], dtype=torch.float64)
+CENTRE = {"disk.x": "bulge.x", "disk.y": "bulge.y"}
+EVERYTHING = {
+    "bulge": {"bounds": {"r_eff": [0.05, None]}, "priors": {"n": [2, 0.35], "q": [1, 0.43], "r_eff": {"normal": [2, 1]}}},
+    "disk": {"start": {"h": "r_eff / 1.7"}, "bounds": {"h": [0.1, 50]}, "priors": {"pa": {"normal": [50, 10]}, "h": [2, 0.5]}},
+    "ties": {"disk.r_eff": "1.678 * disk.h", "bulge.pa": "disk.pa + 10"}, "limits": ["bulge.r_eff < disk.r_eff", "bulge.mag > disk.mag"],
+}  # fmt: skip
+
+
+def model(bulge=None, disk=None, shared=CENTRE, **rest) -> Model:
+    node = {"components": {"bulge": {"profile": "sersic"} | (bulge or {}), "disk": {"profile": "exponential"} | (disk or {})}, "shared": shared} | rest
+    return choose_model(choose_settings(*model_overrides(node)).model)
+
+
+def named(of, free):
+    return dict(zip(of.parameters, of.values(free, ZEROPOINT).unbind(-1), strict=True))
+
+
+MODELS = {
+    "everything": EVERYTHING,
+    "magnitudes": {"ties": {"disk.mag": "bulge.mag - 0.5 * bulge.n"}, "sky": "tilted"},
+    "both sides": {"limits": ["0.1 * disk.r_eff < bulge.r_eff < disk.r_eff", "bulge.q > disk.q", "disk.x > bulge.x - 1"], "shared": {}},
+    "fixed": {"disk": {"fixed": {"q": 0.5, "pa": 30.0, "x": 31.0}}, "bulge": {"fixed": {"n": 4.0}, "bounds": {"q": [0.3, 0.9]}}, "shared": {}},
+    "own bounds": {"bulge": {"bounds": {"r_eff": [1.0, 4.0], "pa": [20.0, 170.0], "x": [19.0, 32.0]}}, "disk": {"truncation": True}},
+}
+
+
+@pytest.mark.parametrize("said", MODELS.values(), ids=MODELS)
+def test_derivatives_are_those_by_differences(said):
+    of = model(**said)
+    assert isinstance(of, ConstrainedModel)
+    for free in component_starts(of, SINGLE, ZEROPOINT)[:2]:
+        free = free + 0.01
+        values, slope, pull = of.values_jacobian(free), of._spread(free), of.prior(free)
+        assert values.shape == (2, len(of.parameters), of.size) and torch.isfinite(of.lift(free)).all()
+        for i in range(of.size):
+            step = torch.zeros_like(free)
+            step[:, i] = 1e-6 * free[:, i].abs().clamp(min=1.0)
+            by_steps = lambda f: (f(free + step) - f(free - step)) / (2 * step[0, i])  # noqa: B023, E731
+            step[1, i] = step[0, i]
+            for got, expected in ((values[:, :, i], by_steps(lambda v: of.values(v, ZEROPOINT))),
+                                  (slope[:, :, i], by_steps(lambda v: torch.cat([*of.blocks(v), v[:, -1:]], 1))),
+                                  (2 * pull[1][:, i], by_steps(lambda v: of.prior(v)[0]))):
+                torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("said", MODELS.values(), ids=MODELS)
+def test_values_survive_the_way_to_the_free_vector_and_back(said):
+    of = model(**said)
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    lower, upper = of.box((60, 60), free)
+    assert ((lower <= free) & (free <= upper)).all()
+    torch.testing.assert_close(of.free(of.values(free, ZEROPOINT), ZEROPOINT), free, rtol=1e-9, atol=1e-9)
+
+
+def test_what_is_said_holds_wherever_the_solver_goes():
+    of = model(**EVERYTHING)
+    assert of.parameters[-1] == "disk_h" and of.size == 11
+    low, high = (v.clamp(-3, 3) for v in of.box((60, 60), SINGLE))
+    free = low + (high - low) * torch.rand(2, of.size, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    at = named(of, free)
+    torch.testing.assert_close(at["disk_r_eff"], 1.678 * at["disk_h"])
+    torch.testing.assert_close(at["bulge_pa"], (at["disk_pa"] + 10) % 180)
+    assert (at["bulge_r_eff"] < at["disk_r_eff"]).all() and (at["bulge_r_eff"] >= 0.05).all() and (at["bulge_mag"] >= at["disk_mag"]).all()
+
+
+def test_at_its_limit_a_parameter_is_the_others_and_the_solver_is_at_a_bound():
+    of = model(limits=["bulge.r_eff < 0.5 * disk.r_eff"])
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    place = [c.name for c in of._coordinates].index("bulge_r_eff")
+    lower, upper = of.box((60, 60), free)
+    free[:, place] = upper[place]
+    at = named(of, free)
+    torch.testing.assert_close(at["bulge_r_eff"], 0.5 * at["disk_r_eff"])
+    free[:, place] = lower[place]
+    torch.testing.assert_close(named(of, free)["bulge_r_eff"], torch.full((2,), 0.05, dtype=torch.float64))
+    assert place not in of.growing, "a limit reached is no galaxy that grows without end"
+
+
+def test_a_start_of_the_users_own_follows_the_single_fit():
+    of = model(bulge={"start": {"r_eff": "0.2 * r_eff", "n": 3}})
+    for free in component_starts(of, SINGLE, ZEROPOINT):
+        at = named(of, free)
+        torch.testing.assert_close(at["bulge_r_eff"], 0.2 * SINGLE[:, 3])
+        assert at["bulge_n"].tolist() == pytest.approx([3.0, 3.0])
+
+
+def test_bounds_of_a_size_are_those_of_the_major_axis():
+    of = choose_model(choose_settings(*model_overrides({"profile": "sersic", "bounds": {"r_eff": [2.0, 10.0]}})).model)
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    place = [c.name for c in of._coordinates].index("r_eff")
+    free[:, place] = of.box((60, 60), free)[1][place]
+    assert named(of, free)["r_eff"].tolist() == pytest.approx([10.0, 10.0])
+
+
+def test_priors_pull_at_what_they_are_of():
+    of = model(bulge={"priors": {"r_eff": {"normal": [2.0, 0.5]}}}, disk={"priors": {"r_eff": {"lognormal": [5.0, 0.1]}, "pa": {"normal": [175.0, 10.0]}}})
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    at = named(of, free)
+    angle = (at["disk_pa"] - 175 + 90) % 180 - 90
+    expected = ((at["bulge_r_eff"] - 2) / 0.5) ** 2 + (torch.log10(at["disk_r_eff"] / 5) / 0.1) ** 2 + (angle / 10) ** 2
+    torch.testing.assert_close(of.prior(free)[0], expected)
+
+
+def test_positions_in_pixels_are_known_to_be_some():
+    assert model(disk={"fixed": {"x": 31.0}}, shared={}).is_anchored
+    assert not model(ties={"disk.x": "bulge.x + 2"}, shared={}).is_anchored
+
+
+def opaque(bulge_q):
+    return bulge_q.detach() * 0.5
+
+
+@pytest.mark.parametrize(("said", "words"), [
+    ({"ties": {"disk.r_eff": "2 * disk.hh"}}, "no parameter disk_hh"),
+    ({"ties": {"disk.nn": "2 * bulge.n"}}, "no parameter disk_nn"),
+    ({"ties": {"sky": "bulge.n"}}, "no parameter sky"),
+    ({"ties": {"disk.pa": "bulge.pa", "bulge.pa": "disk.pa + 1"}}, "circle: disk_pa -> bulge_pa -> disk_pa"),
+    ({"ties": {"disk.r_eff": "bulge.r_eff"}, "limits": ["bulge.r_eff < disk.r_eff"]}, "in a circle"),
+    ({"ties": {"disk.r_eff": "disk.r_eff"}}, "in a circle"),
+    ({"ties": {"disk.mag": "2 * bulge.mag"}}, "hang on the zero point"),
+    ({"ties": {"disk.r_eff": "bulge.mag"}}, "hang on the zero point"),
+    ({"ties": {"disk.r_eff": "log(-1)"}}, "never finite"),
+    ({"ties": {"disk.q": opaque}}, "other derivatives"),
+    ({"ties": {"disk.q": lambda bulge_q: bulge_q}}, "cannot be found by its name"),
+    ({"ties": {"disk.q": "nowhere_at_all:f"}}, "no module nowhere_at_all"),
+    ({"ties": {"disk.q": "math:pi"}}, "no function pi in math"),
+    ({"ties": {"disk.q": True}}, "tied to True"),
+    ({"limits": ["bulge.pa < disk.pa"]}, "an angle has no upper"),
+    ({"limits": ["disk.x < 30"]}, "both limited and tied"),
+    ({"disk": {"start": {"r_eff": 5}, "bounds": {"r_eff": [6, 20]}}}, "to start at 5, outside its bounds"),
+    ({"bulge": {"start": {"n": 15}}}, "to start at 15, outside its bounds"),
+    ({"disk": {"start": {"r_eff": "disk.h"}}}, "takes disk_h"),
+    ({"disk": {"start": {"hh": 3}}}, "a start of disk_hh"),
+    ({"disk": {"bounds": {"h": [1, 2]}}}, "bounds on disk_h"),
+    ({"disk": {"bounds": {"h": [1, None]}, "start": {"h": 2}}, "ties": {"disk.r_eff": "disk.h"}}, "The bounds of disk_h"),
+    ({"disk": {"bounds": {"mag": [1, 2]}}}, "bounds on disk_mag"),
+    ({"bulge": {"priors": {"n": [2, 0]}}}, "The prior on n"),
+    ({"bulge": {"priors": {"r_eff": {"normal": [2, 0]}}}}, "The prior on r_eff"),
+    ({"bulge": {"priors": {"r_eff": {"flat": [2, 1]}}}}, "The prior on r_eff"),
+    ({"bulge": {"priors": {"mag": {"normal": [20, 1]}}}}, "prior on bulge_mag"),
+    ({"disk": {"fixed": {"mag": 20}}}, "cannot be fixed"),
+    ({"disk": {"fixed": {"q": 1.5}}}, "outside its bounds"),
+    ({"disk": {"fixed": {"q": 0.5}, "start": {"q": 0.6}}}, "tied or fixed"),
+    ({"disk": {"fixed": {"q": 0.5}}, "ties": {"disk.q": "bulge.q"}}, "both fixed and tied"),
+])  # fmt: skip
+def test_what_makes_no_sense_is_refused_before_the_run(said, words):
+    with pytest.raises(AutogalError, match=words) as caught:
+        model(**said)
+    assert caught.value.remedy and "\n" not in caught.value.what + caught.value.remedy
+
+
+def test_nothing_said_is_the_plain_model():
+    assert type(model()) is Model and type(model(bulge={"bounds": {"n": [0.5, 6.0]}, "fixed": {"n": 4.0}})) is Model
+    assert math.isclose(model(bulge={"bounds": {"n": [0.5, 6.0]}}).box((60, 60), SINGLE)[1][4], math.log(6.0))
