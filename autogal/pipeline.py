@@ -24,16 +24,7 @@ from autogal.images import Cutout, Entry, Options, find_entries, load_unreported
 from autogal.initialise import initialise_all
 from autogal.logs import run_log
 from autogal.model.fitted import Fitted
-from autogal.results import (
-    MEASURED,
-    Catalogue,
-    CatalogueWriter,
-    FitProgress,
-    file_names,
-    object_png,
-    print_summary,
-    write_object_fits,
-)
+from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.segment import segment_all, wanted_position
 from autogal.selection import select
 from autogal.stopwatch import Stopwatch
@@ -234,7 +225,7 @@ class Blocks:
         part = Catalogue.from_fitted(block.cutouts, fitted, self.settings.model.name, self.settings)
         watch = Stopwatch()
         with watch.time("write"):
-            _write_objects(part, self.names[block.first : block.first + self.size], self.folder, self.wanted)
+            write_objects(part, self.names[block.first : block.first + self.size], self.folder, self.wanted)
         part.seconds = {"read": block.seconds, **part.seconds, **watch}
         part.cutouts = None  # a long run keeps its rows, not its images
         return part
@@ -298,16 +289,3 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
 
 def _wanted(setting: bool | str, count: int, limit: int) -> bool:
     return count <= limit if setting == "auto" else bool(setting)
-
-
-def _write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: dict[str, bool]) -> None:
-    """The FITS cube and the picture of every object."""
-    for i, (name, cutout) in enumerate(zip(names, part.cutouts)):
-        if not any(wanted.values()) or cutout.error is not None:
-            continue
-        row = part.table[i]
-        model = part.model_image(i) if row["status"] in MEASURED else None
-        if wanted["fits"]:
-            write_object_fits(folder / f"{name}.fits", cutout, model, row)
-        if wanted["png"]:
-            object_png(folder / f"{name}.png", cutout, model, row)

@@ -5,7 +5,7 @@ from autogal.results.blocks import CatalogueWriter
 from autogal.results.catalogue import Catalogue
 from autogal.results.columns import COLUMNS, Column, column
 from autogal.results.handover import Handover
-from autogal.results.objects import file_names, write_object_fits
+from autogal.results.objects import file_names, write_object_fits, write_objects
 from autogal.results.plots import object_figure, object_png
 from autogal.results.progress import FitProgress
 from autogal.results.rows import MEASURED, build_table
@@ -31,4 +31,5 @@ __all__ = [
     "summary",
     "write_catalogue",
     "write_object_fits",
+    "write_objects",
 ]

@@ -1,4 +1,4 @@
-"""One FITS file per object: what was fitted, and with what result."""
+"""The files of each object: what was fitted, and with what result."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from astropy.table import Row
 
 from autogal.images.cutout import Cutout
 from autogal.results.atomic import atomic
+from autogal.results.catalogue import Catalogue
 from autogal.results.columns import column
+from autogal.results.plots import object_png
+from autogal.results.rows import MEASURED
 from autogal.results.writers import ascii_text, creator
 
-__all__ = ["file_names", "write_object_fits"]
+__all__ = ["file_names", "write_object_fits", "write_objects"]
 
 _LONGEST = 120  # characters; file systems take 255 bytes, endings and temporary names included
 
@@ -156,3 +159,32 @@ def _number(value: float) -> float | int | None:
     """A number as FITS headers take it: they know no NaN, but an undefined value."""
     value = value.item() if isinstance(value, np.generic) else value
     return value if np.isfinite(value) else None
+
+
+def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: Mapping[str, bool]) -> None:
+    """Write the FITS cube and the picture of every object that could be read.
+
+    Parameters
+    ----------
+    part : Catalogue
+        With its cutouts.
+    names : sequence of str
+        Of the files, without ending, one a row.
+    folder : Path
+    wanted : mapping of str to bool
+        Which of them are written, ``fits`` and ``png``.
+
+    Raises
+    ------
+    AutogalError
+        Where a file cannot be written.
+    """
+    for i, (name, cutout) in enumerate(zip(names, part.cutouts)):
+        if not any(wanted.values()) or cutout.error is not None:
+            continue
+        row = part.table[i]
+        model = part.model_image(i) if row["status"] in MEASURED else None
+        if wanted["fits"]:
+            write_object_fits(folder / f"{name}.fits", cutout, model, row)
+        if wanted["png"]:
+            object_png(folder / f"{name}.png", cutout, model, row)
