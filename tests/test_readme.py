@@ -17,13 +17,19 @@ from autogal.results import Catalogue
 TRUTH = {"x": [23.4, 24.2], "y": [24.3, 23.1], "mag": [17.0, 17.5], "h": [4.0, 3.0], "c": [1.2, 0.9], "q": [0.5, 0.8], "pa": [20.0, 110.0]}
 
 
-@pytest.fixture
-def example(repository, tmp_path, monkeypatch) -> dict[str, str]:
-    """The section's blocks of code by language, its files written and its cutouts simulated where it runs."""
-    section = (repository / "README.md").read_text().partition("## A profile of your own")[2].partition("\n## ")[0]
+def blocks_of(repository, title: str) -> dict[str, list[str]]:
+    """A section's blocks of code by language."""
+    section = (repository / "README.md").read_text().partition(f"## {title}\n")[2].partition("\n## ")[0]
     blocks: dict[str, list[str]] = {}
     for language, code in re.findall(r"```(\w*)\n(.*?)```", section, re.DOTALL):
         blocks.setdefault(language, []).append(code)
+    return blocks
+
+
+@pytest.fixture
+def example(repository, tmp_path, monkeypatch) -> dict[str, str]:
+    """The section's blocks of code by language, its files written and its cutouts simulated where it runs."""
+    blocks = blocks_of(repository, "A profile of your own")
     (tmp_path / "my_conf" / "model").mkdir(parents=True)
     (tmp_path / "cutouts").mkdir()
     (tmp_path / "my_profiles.py").write_text(blocks["python"][0])
@@ -87,3 +93,72 @@ def test_a_bad_profile_ends_the_run_before_it_begins(example, autogal_command, t
     first, second = done.stderr.splitlines()
     assert first == "error: The profile SechSquared is NaN, infinite or negative at the radius 4.14e-08." and second.startswith("       ")
     assert not (tmp_path / "run3" / "catalogue.fits").exists()
+
+
+DISK = {"x": [27.4, 28.2], "y": [28.3, 27.1], "mag": [14.0, 14.2], "h": [4.0, 3.5], "q": [0.36, 0.49], "pa": [20.0, 110.0]}
+
+
+@pytest.fixture
+def tied(repository, tmp_path, monkeypatch):
+    """The blocks of the section on ties, its files, and galaxies as it describes them."""
+    blocks = blocks_of(repository, "Ties, limits and priors")
+    (tmp_path / "my_conf" / "model").mkdir(parents=True)
+    (tmp_path / "cutouts").mkdir()
+    (tmp_path / "my_ties.py").write_text(blocks["python"][0])
+    (tmp_path / "my_conf" / "model" / "spiral.yaml").write_text(blocks["yaml"][0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_ties", raising=False)
+    psf = moffat(2.5, 3.5, size=31)
+    disk = {name: np.array(v) for name, v in DISK.items()}
+    parts = [disk | {"n": np.ones(2), "r_eff": 1.678 * disk["h"]},
+             disk | {"n": np.full(2, 2.5), "r_eff": np.full(2, 2.0), "q": np.sqrt(disk["q"]), "pa": disk["pa"] + 10, "mag": disk["mag"] + 0.5}]
+    clean = sum(autogal.render(part, psf=psf, shape=(56, 56), zeropoint=25.0) for part in parts)
+    images = clean + np.random.default_rng(3).normal(0.0, 1.0, clean.shape).astype(np.float32)
+    fits.writeto(tmp_path / "psf.fits", psf)
+    for k, image in enumerate(images):
+        fits.writeto(tmp_path / "cutouts" / f"g{k}.fits", image)
+    return blocks, images, psf
+
+
+def assert_spiral(table):
+    assert list(table["status"]) == ["converged"] * 2
+    for name, truth in (("disk_h", DISK["h"]), ("disk_q", DISK["q"]), ("bulge_r_eff", [2.0, 2.0]), ("bulge_n", [2.5, 2.5])):
+        assert np.all(np.abs(table[name] - truth) < 4 * np.asarray(table[f"{name}_err"])), name
+    np.testing.assert_allclose(table["disk_r_eff"], 1.678 * table["disk_h"], rtol=1e-5)
+    np.testing.assert_allclose(table["bulge_q"], np.sqrt(table["disk_q"]), rtol=1e-5)
+    assert np.all(np.isfinite(table["bulge_q_err"])) and np.all(np.isfinite(table["bt_err"]))
+
+
+def test_ties_on_the_command_line(tied, autogal_command, tmp_path):
+    facts = ["psf=psf.fits", "zeropoint=25", "pixel_scale=0.4", "device=cpu", "objects.png=false"]
+    for line in tied[0][""][0].strip().splitlines():
+        done = autogal_command(*shlex.split(line)[1:], *facts, OMP_NUM_THREADS="1")
+        assert done.returncode == 0, done.stderr
+    assert_spiral(Catalogue.read(tmp_path / "run4" / "catalogue.fits").table)
+    assert np.isfinite(fits.getdata(tmp_path / "run4" / "objects" / "g0.fits")).all(), "the model image too"
+    limited = Catalogue.read(tmp_path / "run5" / "catalogue.fits").table
+    assert np.all(limited["bulge_r_eff"] <= 0.5 * limited["disk_r_eff"] * (1 + 1e-6))
+
+
+def test_ties_in_python(tied):
+    blocks, images, psf = tied
+    names = {"autogal": autogal, "images": images, "psf": psf}
+    found = []
+    for line in blocks["python"][1].strip().splitlines():
+        exec(line, names)
+        if line.startswith("catalogue"):
+            found.append(names["catalogue"])
+    assert_spiral(found[0].table)
+    assert np.std(found[0].residual(0)) == pytest.approx(1.0, abs=0.1)
+    np.testing.assert_allclose(found[1].table["disk_q"], 0.6, rtol=1e-6)
+    np.testing.assert_allclose(found[1].table["bulge_q"], np.sqrt(0.6), rtol=1e-6)
+    assert np.all(found[2].table["bulge_r_eff"] <= 0.5 * found[2].table["disk_r_eff"] * (1 + 1e-6))
+
+
+def test_a_tie_that_goes_nowhere_ends_the_run_before_it_begins(tied, autogal_command, tmp_path):
+    done = autogal_command("fit", "cutouts/", "--config-dir=my_conf", "model=spiral", "+model.ties={bulge.pa: disk.paa}", "out=none")
+    assert done.returncode == 2
+    first, second = done.stderr.splitlines()
+    assert first == "error: bulge_pa follows disk.paa, but there is no parameter disk_paa." and second.startswith("       There are bulge_x")
+    assert not (tmp_path / "none" / "catalogue.fits").exists()
