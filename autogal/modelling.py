@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,6 +58,13 @@ def _relation(name: str, value: Any) -> Expression:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise AutogalError(f"{name} is tied to {value}.", "Write an expression, as 1.678 * disk.h, or MODULE:FUNCTION.")
     return Expression.parse(value)
+
+
+def _starts(name: str, value: Any) -> tuple[Expression, ...]:
+    several = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+    if not len(several):
+        raise AutogalError(f"The start of {name} is empty.", "Give a number or an expression, or a list of some to choose from.")
+    return tuple(_relation(name, one) for one in several)
 
 
 def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -> Component | PointComponent:
@@ -141,15 +148,16 @@ class _Entries:
         return out
 
     def starts(self) -> None:
-        for key, relation in _items(self.node, "start", _relation):
+        for key, several in _items(self.node, "start", _starts):
             name = self.prefix + key
             if name in self.said.ties or (self.node.get("fixed") or {}).get(key) is not None:
                 raise AutogalError(f"{name} has a start, but it is tied or fixed.", "Leave one of them out.")
             if key not in self.known and name not in self.said.bounds:
                 self._refuse(name, "There is a start of")
-            self.said.starts[name] = relation
-            if not relation.names and not is_reference(relation.text):
-                self._within(key, float(relation.evaluate({})), "to start at")
+            self.said.starts[name] = several
+            for relation in several:
+                if not relation.names and not is_reference(relation.text):
+                    self._within(key, float(relation.evaluate({})), "to start at")
 
     def _within(self, key: str, value: float, what: str) -> None:
         low, high = self.said.bounds.get(self.prefix + key) or self.widest.get(key, (-math.inf, math.inf))

@@ -27,7 +27,17 @@ MODELS = {
     "point_source": dict(ROUND),
     "sersic_point": dict(host_mag=13.0, host_r_eff=[5.0, 7.0, 4.0], host_n=[1.0, 1.5, 2.0], host_q=PLACE["q"], host_pa=PLACE["pa"], sky=2.0,
                          point_mag=[14.5, 15.0, 14.0]),
+    "bulge_disk": dict(bulge_mag=13.0, bulge_r_eff=[2.0, 3.0, 2.5], bulge_q=[0.7, 0.9, 0.8], bulge_pa=PLACE["pa"], disk_mag=12.0,
+                       disk_r_eff=[7.0, 8.0, 6.0], disk_q=PLACE["q"], disk_pa=PLACE["pa"], sky=2.0),
+    "double_sersic": dict(inner_mag=12.5, inner_r_eff=[2.0, 2.5, 1.5], inner_n=[1.5, 2.0, 2.5], inner_q=[0.7, 0.9, 0.8], inner_pa=[80.0, 20.0, 120.0],
+                          outer_mag=11.5, outer_r_eff=[7.0, 8.0, 6.0], outer_n=[0.8, 1.0, 0.7], outer_q=PLACE["q"], outer_pa=PLACE["pa"], sky=2.0),
+    "bulge_disk_bar": dict(bulge_mag=11.7, bulge_r_eff=1.5, bulge_n=[1.5, 2.0, 1.5], bulge_q=0.9, bulge_pa=PLACE["pa"], disk_mag=10.5,
+                           disk_r_eff=[9.0, 10.0, 9.0], disk_q=[0.6, 0.7, 0.9], disk_pa=PLACE["pa"], bar_mag=11.7, bar_r_eff=[4.0, 4.5, 4.0], bar_n=0.5,
+                           bar_q=0.3, bar_pa=[100.0, 40.0, 160.0], sky=2.0),
 }  # fmt: skip
+
+COMPONENTS = {"sersic_point": ("host_", "point_"), "bulge_disk": ("bulge_", "disk_"), "double_sersic": ("inner_", "outer_"),
+              "bulge_disk_bar": ("bulge_", "disk_", "bar_")}  # fmt: skip
 
 
 def simulate(model, truth, **slopes):
@@ -35,11 +45,11 @@ def simulate(model, truth, **slopes):
     rng = np.random.default_rng(7)
     psf = moffat(2.8, 3.5, size=41)
     x, y = 27 + rng.uniform(-1, 1, N), 28 + rng.uniform(-1, 1, N)
-    prefixes = ("host_", "point_") if model == "sersic_point" else ("",)
+    prefixes = COMPONENTS.get(model, ("",))
     table = {f"{p}{axis}": v for p in prefixes for axis, v in (("x", x), ("y", y))}
     table |= {name: np.broadcast_to(value, N).astype(float) for name, value in (truth | slopes).items()}
-    if model == "sersic_point":
-        table["mag"] = np.zeros(N)  # follows from the others
+    if model in COMPONENTS:
+        table["mag"] = table["bt"] = np.zeros(N)  # follow from the others
     clean = autogal.render(table, model=model, psf=psf, shape=SHAPE, zeropoint=25.0)
     sigma = np.sqrt(np.maximum(clean, 0) + 20.0)
     return clean + sigma * rng.normal(size=clean.shape), sigma, psf, table
@@ -61,6 +71,10 @@ def test_recovered(model):
             off = (off + 90) % 180 - 90
         error = np.asarray(table[f"{name}_err"], float)
         assert np.all(np.isfinite(error)) and np.all(np.abs(off) < 4 * error), (name, off, error)
+    if model in COMPONENTS:
+        total = -2.5 * np.log10(sum(10 ** (-0.4 * np.asarray(table[f"{part}mag"])) for part in COMPONENTS[model]))
+        np.testing.assert_allclose(table["mag"], total)
+        assert np.all(table["mag_err"] < 0.1) and ("bt" not in table.colnames or np.all(table["bt_err"] < 0.2))
 
 
 def test_a_tilted_sky_is_recovered_at_the_centre_of_the_image():

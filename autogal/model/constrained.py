@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -45,7 +46,8 @@ class ConstrainedModel(Model):
                 if other not in known:
                     raise AutogalError(f"{name} follows {relation.text}, but there is no parameter {other}.",
                                        f"There are {', '.join(self._bare)}; one more needs a start and bounds.")
-        for name, relation in said.starts.items():
+        starts = [(name, relation) for name, several in said.starts.items() for relation in several]
+        for name, relation in starts:
             if wrong := [other for other in relation.names if other not in SINGLE]:
                 raise AutogalError(f"The start of {name} takes {wrong[0]}.", f"It can take {', '.join(SINGLE)}, of a single Sersic fit.")
         for name in {limit.name for limit in said.limits} & set(self._ties):
@@ -59,7 +61,7 @@ class ConstrainedModel(Model):
         in_order(self._followed)
         for name, relation in said.relations():
             try_out(name, relation, self._bare)
-        for name, relation in said.starts.items():
+        for name, relation in starts:
             try_out(name, relation, {single: single for single in SINGLE} | {name: self._bare[name]})
         if unknown := (set(said.priors) | set(said.starts) | set(said.bounds)) - known:
             raise AutogalError(f"There is no parameter {min(unknown)}.", f"There are {', '.join(self._bare)}.")
@@ -79,7 +81,8 @@ class ConstrainedModel(Model):
     @property
     def is_anchored(self) -> bool:
         said = self.constraints
-        numbers = {name for name, relation in (*said.relations(), *said.starts.items()) if not relation.names}
+        numbers = {name for name, relation in said.relations() if not relation.names}
+        numbers |= {name for name, several in said.starts.items() if not all(relation.names for relation in several)}
         return any(self._bare[name] in ("x", "y") for name in (*numbers, *said.bounds, *said.priors))
 
     @cached_property
@@ -195,12 +198,15 @@ class ConstrainedModel(Model):
 
     # -- between values and coordinates ----------------------------------------------------------------------------
 
-    def begin(self, values: Tensor, single: Tensor) -> Tensor:
+    def begin(self, values: Tensor, single: Tensor) -> list[Tensor]:
         given = dict(zip(SINGLE, single.unbind(-1)))
         own = [name for c in self.components for name in c.parameters]
         columns = dict(zip((*own, "sky"), values.unbind(-1)))
-        columns |= {name: relation(given) for name, relation in self.constraints.starts.items()}
-        return torch.stack([columns.get(name, torch.full_like(values[:, 0], math.nan)) for name in self.parameters], 1)
+        unknown, out = torch.full_like(values[:, 0], math.nan), []
+        for chosen in itertools.product(*self.constraints.starts.values()):
+            begun = columns | {name: relation(given) for name, relation in zip(self.constraints.starts, chosen)}
+            out.append(torch.stack([begun.get(name, unknown) for name in self.parameters], 1))
+        return out
 
     def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         at = dict(zip(self.parameters, values.unbind(-1)))

@@ -47,15 +47,15 @@ class Constraints:
         Beyond those that components keep to by themselves; also of auxiliary parameters, which no profile has.
     priors : dict of str to Prior
         Beyond those of the components.
-    starts : dict of str to Expression
-        Starting values, from numbers and those of a single Sersic fit (`SINGLE`).
+    starts : dict of str to tuple of Expression
+        Starting values, from numbers and those of a single Sersic fit (`SINGLE`); of several, the best is taken.
     """
 
     ties: dict[str, Expression] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     priors: dict[str, Prior] = field(default_factory=dict)
-    starts: dict[str, Expression] = field(default_factory=dict)
+    starts: dict[str, tuple[Expression, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any((self.ties, self.limits, self.bounds, self.priors, self.starts))

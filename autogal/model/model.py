@@ -136,9 +136,9 @@ class Model:
         """What multiplies the image of each component, [B] each: its flux, or 1 where it has none."""
         return [block[:, c.flux] if c.flux is not None else torch.ones_like(block[:, 0]) for c, block in zip(self.components, self.blocks(free))]
 
-    def begin(self, values: Tensor, single: Tensor) -> Tensor:
-        """Starting values that the components chose, [B, V], with those of the user's own; `single` is a Sersic fit, [B, 8]."""
-        return values
+    def begin(self, values: Tensor, single: Tensor) -> list[Tensor]:
+        """Starting values that the components chose, [B, V], with those of the user's own, of which there may be several; `single` is a Sersic fit, [B, 8]."""
+        return [values]
 
     def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         """Free vectors of catalogue values.

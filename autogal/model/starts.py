@@ -39,7 +39,7 @@ def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Te
     if model.like_sersic:
         columns = [single[:, [0, 1, 2, 3, *([4] if c.profile.shape else []), 5, 6]] if c in light else c.start(single, 1.0, 1.0, 0)
                    for c in model.components]  # fmt: skip
-        return [model.free(model.begin(torch.cat([*columns, sky], 1), single), zeropoint)]
+        return [model.free(begun, zeropoint) for begun in model.begin(torch.cat([*columns, sky], 1), single)]
     out = []
     if len(light) == 1:
         for kind in range(max(1, len(getattr(light[0].profile, "typical", ())))):
@@ -52,4 +52,4 @@ def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Te
             out.append([c.start(single, _SHARE, inner, -1, rounder=True) if c is light[0]
                         else c.start(single, (1 - _SHARE) * rest, outer * 1.5 ** (light.index(c) - 1 if c in light else 0), 0)
                         for c in model.components])  # fmt: skip
-    return [model.free(model.begin(torch.cat([*columns, sky], 1), single), zeropoint) for columns in out]
+    return [model.free(begun, zeropoint) for columns in out for begun in model.begin(torch.cat([*columns, sky], 1), single)]

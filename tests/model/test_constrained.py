@@ -97,6 +97,8 @@ def test_a_start_of_the_users_own_follows_the_single_fit():
         at = named(of, free)
         torch.testing.assert_close(at["bulge_r_eff"], 0.2 * SINGLE[:, 3])
         assert at["bulge_n"].tolist() == pytest.approx([3.0, 3.0])
+    several = component_starts(model(bulge={"start": {"n": [1, 4], "pa": ["pa", "pa + 90"]}}), SINGLE, ZEROPOINT)
+    assert len(several) == 4 * len(component_starts(model(), SINGLE, ZEROPOINT))
 
 
 def test_bounds_of_a_size_are_those_of_the_major_axis():
@@ -146,6 +148,8 @@ def opaque(bulge_q):
     ({"bulge": {"start": {"n": 15}}}, "to start at 15, outside its bounds"),
     ({"disk": {"start": {"r_eff": "disk.h"}}}, "takes disk_h"),
     ({"disk": {"start": {"hh": 3}}}, "a start of disk_hh"),
+    ({"bulge": {"start": {"n": [1, 15]}}}, "to start at 15"),
+    ({"bulge": {"start": {"n": []}}}, "start of n is empty"),
     ({"disk": {"bounds": {"h": [1, 2]}}}, "bounds on disk_h"),
     ({"disk": {"bounds": {"h": [1, None]}, "start": {"h": 2}}, "ties": {"disk.r_eff": "disk.h"}}, "The bounds of disk_h"),
     ({"disk": {"bounds": {"mag": [1, 2]}}}, "bounds on disk_mag"),
