@@ -11,7 +11,7 @@ from pathlib import Path
 from astropy.table import Table
 
 from autogal.ahead import ahead, helpers
-from autogal.choices import check_model, choose_device, choose_settings, model_overrides
+from autogal.choices import check_model, choose_device, choose_likelihood, choose_settings, model_overrides
 from autogal.configuration import override
 from autogal.errors import AutogalError
 from autogal.images import ArrayCutouts, Cutout, report
@@ -91,7 +91,7 @@ def fit(
     words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
     given = {words.get(key, key): value for key, value in settings.items()}
     chosen = choose_settings(*model_overrides(model), *(override(key, value) for key, value in given.items()))
-    check_model(chosen.model)
+    check_model(chosen.model), choose_likelihood(chosen)
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
         cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,

@@ -13,13 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration import compose, override, several_models
 from autogal.errors import AutogalError
+from autogal.likelihood import LIKELIHOODS, Likelihood
 from autogal.modelling import choose_model
 from autogal.profiles import RadialProfile, is_reference, settle_reference
 from autogal.selection import CRITERIA
 from autogal.solvers import SOLVERS, Solver
 from autogal.uncertainty import Bootstrap
 
-__all__ = ["check_model", "choose_bootstrap", "choose_device", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared",
+__all__ = ["check_model", "choose_bootstrap", "choose_device", "choose_likelihood", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared",
            "is_whole_model", "model_overrides", "settle_profiles", "with_model"]
 
 # The kinds of uncertainty, and whether the bootstrap is part of them
@@ -142,6 +143,24 @@ def choose_solver(settings: DictConfig) -> Solver:
         raise AutogalError(f"The solver {settings.name} does not take these settings: {error}.", "See conf/solver/.") from None
 
 
+def choose_likelihood(settings: DictConfig) -> Likelihood:
+    """The likelihood of a configuration's node ``likelihood``.
+
+    Raises
+    ------
+    AutogalError
+        Where there is none of that name, or it cannot have these numbers.
+    """
+    chosen = settings.likelihood
+    if chosen.name not in LIKELIHOODS:
+        raise AutogalError(f"There is no likelihood called {chosen.name!r}.", f"Choose one of: {', '.join(LIKELIHOODS)}.")
+    given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
+    try:
+        return LIKELIHOODS[chosen.name](**given)
+    except TypeError as error:
+        raise AutogalError(f"The likelihood {chosen.name} does not take these settings: {error}.", "See conf/likelihood/.") from None
+
+
 def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
     """The bootstrap of a configuration's node ``uncertainty``, if it is part of that, with the run's seed."""
     chosen = settings.uncertainty
@@ -150,6 +169,9 @@ def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
     if not _UNCERTAINTIES[chosen.name]:
         return None
     given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key not in ("name", "scale_by_chi2")}
+    if choose_likelihood(settings).counts and given.get("kind") == "block":
+        raise AutogalError("uncertainty.kind=block is not possible with likelihood=poisson: residuals that are moved about are no counts.",
+                           "Choose one of: pixel, parametric.")
     try:
         return Bootstrap(**given, seed=settings.seed)
     except TypeError as error:

@@ -50,7 +50,7 @@ _WORDS = {
 _POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "solver.max_iterations",
              "n", "size", "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
-_METHODS = ("model", "solver", "uncertainty", "segment", "initialise")
+_METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialise")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _lock = threading.Lock()
 

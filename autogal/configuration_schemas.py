@@ -78,6 +78,7 @@ class FitSettings:
     objects: ObjectSettings = field(default_factory=ObjectSettings)
     survey: SurveyFacts = field(default_factory=SurveyFacts)
     model: dict[str, Any] = field(default_factory=dict)
+    likelihood: dict[str, Any] = field(default_factory=dict)
     solver: dict[str, Any] = field(default_factory=dict)
     uncertainty: dict[str, Any] = field(default_factory=dict)
     segment: dict[str, Any] = field(default_factory=dict)

@@ -14,19 +14,20 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from autogal.choices import choose_bootstrap, choose_device, choose_model, choose_settings, choose_solver
+from autogal.choices import choose_bootstrap, choose_device, choose_likelihood, choose_model, choose_settings, choose_solver
 from autogal.flags import Flag
 from autogal.frame import leaves_frame
-from autogal.images import Cutout, sky_statistics
-from autogal.model.bucket import LOST, fit_bucket, significance
+from autogal.images import Cutout, sky_of
+from autogal.likelihood import Likelihood
+from autogal.model.bucket import LOST, BucketFit, fit_bucket, significance
 from autogal.model.component import Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES, move_sky
-from autogal.model.stamps import Stamps, buckets, held_at_once, usable_pixels
+from autogal.model.stamps import Stamps, buckets, held_at_once, in_counts, usable_pixels
 from autogal.model.starts import component_starts
 from autogal.restarts import other_starts
-from autogal.solvers import Outcome, Solver, Status
+from autogal.solvers import Solver, Status
 from autogal.stopwatch import Stopwatch
 from autogal.uncertainty import Bootstrap, covariance, replicate_covariance
 
@@ -58,7 +59,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         Starting values of one Sersic profile, in the order of `START`; a row with NaN is skipped. Several components
         start from its fit.
     settings : DictConfig
-        The nodes ``model``, ``solver``, ``uncertainty``, ``seed``, ``device``, ``dtype``, ``threads`` and ``restarts``.
+        The nodes ``model``, ``likelihood``, ``solver``, ``uncertainty``, ``seed``, ``device``, ``dtype``, ``threads`` and ``restarts``.
     watch : Stopwatch, optional
         Gets the time spent to gather the stamps, to fit them, to measure errors and raise flags, and to fit resamples.
     spread : ndarray, [N, 7, 7], optional
@@ -80,7 +81,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     with _one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
         watch = Stopwatch() if watch is None else watch
-        how = _How(model, solver, settings.uncertainty, bootstrap, device, getattr(torch, settings.dtype), threads, watch, settings.restarts,
+        how = _How(model, choose_likelihood(settings), solver, settings.uncertainty, bootstrap, device, getattr(torch, settings.dtype), threads, watch, settings.restarts,
                    np.full((len(cutouts), 7, 7), np.nan) if spread is None else spread)
         for key, places in buckets([cutouts[i] for i in ready]).items():
             most = held_at_once(key, device, how.dtype)
@@ -123,6 +124,7 @@ class _How:
     """What is the same for every bucket of a call."""
 
     model: Model
+    likelihood: Likelihood
     solver: Solver
     uncertainty: DictConfig
     bootstrap: Bootstrap | None
@@ -166,7 +168,9 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
     """Fit the cutouts of one bucket and write their rows; gives the places of those whose sky must be held, and at what."""
     i_sky = START.index("sky")
     with how.watch.time("gather"):
-        stamps = Stamps.from_cutouts([cutouts[i] for i in places], start[places][:, i_sky], how.device, how.dtype)
+        counts = how.likelihood.counts  # what is left of a count when a pedestal is taken off is none
+        stamps = Stamps.from_cutouts([in_counts(cutouts[i]) if counts else cutouts[i] for i in places],
+                                     start[places][:, i_sky] * (not counts), how.device, how.dtype)
         usable = stamps.usable.tolist()
         kept = [row for row, i in enumerate(places) if _enough(i, cutouts[i], usable[row], how.model.size, fitted)]
         if len(kept) < len(places):
@@ -175,7 +179,7 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
             return {}
     with how.watch.time("fit"):
         values = torch.from_numpy(start[places]).to(how.device)
-        values[:, i_sky] = 0.0  # the start's sky is the pedestal already taken off
+        values[:, i_sky] = (values[:, i_sky] - stamps.pedestal) / stamps.scale
         zeropoint = torch.tensor([cutouts[i].zeropoint for i in places], dtype=torch.float64, device=how.device)
         zeropoint = zeropoint - 2.5 * torch.log10(stamps.scale)
         others = partial(_others, values, how.spread[places], zeropoint, how.restarts)
@@ -184,27 +188,27 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
         else:
             single, others = _single_fit(values, others, stamps, zeropoint, how, hold_sky), None
         starts = component_starts(how.model, single, zeropoint)
-        outcome, endless = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky, others)
-        endless = endless.cpu().numpy()
+        fit = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky, others, how.likelihood)
     with how.watch.time("measure"):
         rows = np.array(places)
-        _write(rows, cutouts, how, stamps, outcome, zeropoint, fitted)
-        again = {} if hold_sky else _astray(rows, cutouts, endless, how.model.parameters, fitted)
+        _write(rows, cutouts, how, stamps, fit, zeropoint, fitted)
+        again = {} if hold_sky else _astray(rows, cutouts, how, fit, fitted)
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
             measured = np.isfinite(fitted.values[rows]).all(1) & (fitted.snr[rows] >= LOST) & ~np.isin(rows, list(again))
             keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
-            _bootstrap(rows[measured], cutouts, how, stamps.select(keep), outcome.theta[keep], zeropoint[keep], hold_sky, fitted)
+            _bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], zeropoint[keep], hold_sky, fitted)
     return again
 
 
-def _astray(rows: np.ndarray, cutouts, endless: np.ndarray, parameters: tuple[str, ...], fitted: Fitted) -> dict[int, float]:
+def _astray(rows: np.ndarray, cutouts, how: _How, fit: BucketFit, fitted: Fitted) -> dict[int, float]:
     """Places of the galaxies whose fitted sky is not the one around them, and the level measured there.
 
     A galaxy that grows without end sinks the sky. Where no Sersic profile fits, the centre's many sigmas outvote the
     outskirts, and the sky takes up the mismatch.
     """
-    poor = np.isfinite(fitted.chi2[rows]) & ~(fitted.chi2[rows] / fitted.dof[rows] < _POOR_CHI2)
+    parameters, endless, mean = how.model.parameters, fit.endless.cpu().numpy(), fit.mean.cpu().numpy()
+    poor = np.isfinite(fitted.chi2[rows]) & ~(fitted.chi2[rows] / mean < _POOR_CHI2)
     cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
     poor[poor] = ~cut  # no outskirts to see the sky in
     again = {}
@@ -212,7 +216,7 @@ def _astray(rows: np.ndarray, cutouts, endless: np.ndarray, parameters: tuple[st
         i = int(rows[row])
         if not endless[row] and np.count_nonzero(cutouts[i].mask) > 0.5 * cutouts[i].mask.size:
             continue
-        level, scatter = sky_statistics(cutouts[i].image, cutouts[i].mask)
+        level, scatter = sky_of(cutouts[i])
         if endless[row] or abs(fitted.values[i, parameters.index("sky")] - level) > _SKY_ASTRAY * scatter:
             again[i] = level
     return again
@@ -228,15 +232,16 @@ def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, m
 def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, zeropoint: Tensor, how: _How, hold_sky: bool) -> Tensor:
     """Values of a single Sersic fit; the start's own where it comes to nothing."""
     single = choose_model(choose_settings().model)
-    outcome, _ = fit_bucket(single, stamps, component_starts(single, values, zeropoint), how.solver, how.threads, hold_sky, partial(others, single))
-    fitted = single.values(outcome.theta, zeropoint)
+    fit = fit_bucket(single, stamps, component_starts(single, values, zeropoint), how.solver, how.threads, hold_sky, partial(others, single),
+                     how.likelihood)
+    fitted = single.values(fit.outcome.theta, zeropoint)
     usable = torch.isfinite(fitted).all(-1)
     return torch.where(usable[:, None], fitted, values)
 
 
-def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcome, zeropoint, fitted: Fitted) -> None:
+def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, fit: BucketFit, zeropoint, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
-    model = how.model
+    model, outcome = how.model, fit.outcome
     values, jacobian = model.values(outcome.theta, zeropoint), model.values_jacobian(outcome.theta)
     matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
@@ -252,8 +257,8 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
     at_bound = outcome.at_bound[:, :-1].any(-1) | thinnest.any(-1)
     snr = significance(model, outcome)
 
-    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, outcome.status, outcome.n_iter)
-    values, matrix, at_bound, singular, snr, chi2, status, n_iter = (column.cpu().numpy() for column in columns)
+    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, outcome.status, outcome.n_iter)
+    values, matrix, at_bound, singular, snr, chi2, mean, variance, status, n_iter = (column.cpu().numpy() for column in columns)
     move_sky(model.parameters, values, matrix, _to_own_centre(rows, cutouts, stamps))
     fitted.n_iter[rows] += n_iter
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
@@ -261,21 +266,21 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, outcome: Outcom
         fitted.status[i] = "failed"
         fitted.flags[i] |= Flag.NOT_CONVERGED
         cutouts[i].notes.append("The model could not be evaluated at the starting values.")
-    rows, values, matrix, at_bound, singular, snr, chi2 = (v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2))
+    rows, values, matrix, at_bound, singular, snr, chi2, mean, variance = (
+        v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2, mean, variance))
     converged = status[measured] == Status.CONVERGED
     for i, done in zip(rows.tolist(), converged.tolist()):
         fitted.status[i] = "converged" if done else "not_converged"
     fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr
-    dof = fitted.dof[rows]
-    reduced = chi2 / dof
+    reduced = chi2 / mean
     if how.uncertainty.name != "none":
         scaled = how.uncertainty.get("scale_by_chi2")
         fitted.covariance[rows] = matrix * np.fmax(1.0, reduced)[:, None, None] if scaled else matrix
     x, y, (height, width) = values[:, 0], values[:, 1], np.array([cutouts[i].shape for i in rows]).reshape(-1, 2).T
     inside = (-0.5 <= x) & (x <= width - 0.5) & (-0.5 <= y) & (y <= height - 0.5)
     # bright galaxies are never Sersic profiles to within the noise: poor is what misses a good part of the light
-    missed = np.sqrt(np.maximum(chi2 - dof, 0.0)) > _POOR_SHARE * snr
-    poor = missed & (reduced > np.maximum(_POOR_CHI2, 1 + 5 * np.sqrt(2 / dof)))
+    missed = np.sqrt(np.maximum(chi2 - mean, 0.0)) > _POOR_SHARE * snr
+    poor = missed & (reduced > np.maximum(_POOR_CHI2, 1 + 5 * np.sqrt(variance) / mean))
     for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
                          (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
         fitted.flags[rows[raised]] |= flag
@@ -302,7 +307,7 @@ def _bootstrap(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, best: Tenso
     if not len(rows):
         return
     model, count = how.model, how.bootstrap.replicates
-    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, hold_sky)
+    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, hold_sky, how.likelihood)
     each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
     values = model.values(theta.flatten(0, 1), zeropoint[each])
     _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])

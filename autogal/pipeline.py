@@ -15,7 +15,17 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from autogal.ahead import ahead, helpers
-from autogal.choices import check_model, choose_bootstrap, choose_device, choose_model, choose_solver, device_name, is_shared, with_model
+from autogal.choices import (
+    check_model,
+    choose_bootstrap,
+    choose_device,
+    choose_likelihood,
+    choose_model,
+    choose_solver,
+    device_name,
+    is_shared,
+    with_model,
+)
 from autogal.engine import START
 from autogal.engine import fit_cutouts as fit_starts
 from autogal.flags import Flag
@@ -183,7 +193,7 @@ class Blocks:
     @classmethod
     def of_run(cls, settings: DictConfig, paths: Sequence[str], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
-        check_model(settings.model), choose_solver(settings.solver), choose_bootstrap(settings)
+        check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
         device = choose_device(device_name(settings))
         entries = find_entries(list(paths))
         options = Options.from_settings(settings)

@@ -5,6 +5,7 @@ written in its ``error`` and never reaches another.
 """
 
 from autogal.images.arrays import ArrayCutouts, from_arrays
+from autogal.images.counts import sky_of
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
 from autogal.images.load import load, load_unreported, report
@@ -30,5 +31,6 @@ __all__ = [
     "moffat",
     "prepare_psf",
     "report",
+    "sky_of",
     "sky_statistics",
 ]

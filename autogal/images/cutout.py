@@ -60,6 +60,8 @@ class Cutout:
         Why this object cannot be fitted.
     path : str or None
         The image file, with its extension in brackets where one was chosen.
+    counts : bool
+        Whether the image, times the gain, is counts.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Cutout:
     notes: list[str] = field(default_factory=list)
     error: str | None = None
     path: str | None = None
+    counts: bool = False
 
     @classmethod
     def failed(cls, id: str, error: str, path: str | None = None, **facts) -> Cutout:

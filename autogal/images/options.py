@@ -29,6 +29,8 @@ class Options:
     psf_oversample : int
     zeropoint, pixel_scale, gain, saturation : float or None
     survey : Survey
+    counts : bool
+        Whether the images, times the gain, are counts, and fitted as such.
     """
 
     dtype: str = "float32"
@@ -43,6 +45,7 @@ class Options:
     gain: float | None = None
     saturation: float | None = None
     survey: Survey = field(default_factory=Survey)
+    counts: bool = False
 
     def __post_init__(self):
         if self.dtype not in ("float32", "float64"):
@@ -89,6 +92,7 @@ class Options:
                 given["psf_kind"] = str(psf.get("kind"))
             if psf.get("oversample") is not None:
                 given["psf_oversample"] = int(psf.get("oversample"))
+        given["counts"] = (settings.get("likelihood") or {}).get("name") == "poisson"
         return cls(survey=Survey.from_settings(settings.get("survey")), **given)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
+from autogal.images.counts import check_counts, count_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.facts import Facts
 from autogal.images.moffat import moffat
@@ -75,19 +76,21 @@ def prepare(
         id, np.zeros((0, 0), options.dtype), None, np.zeros((0, 0), bool), None,
         psf_kind=options.psf_kind, psf_oversample=options.psf_oversample,
         exposure_time=facts.exposure_time, wcs=facts.wcs, start=start, path=path,
-        notes=[*(notes or []), *facts.notes],
+        notes=[*(notes or []), *facts.notes], counts=options.counts,
     )  # fmt: skip
     try:
         _calibrate(cutout, facts, options)
         if pixels is not None and _sound(pixels, cutout.saturation):
             cutout.image, cutout.sigma, cutout.mask = pixels.image, pixels.sigma, pixels.mask
+            _counts(cutout)
             return cutout
         _pixels(cutout, image, mask, options)
         if sigma is not None:
             cutout.sigma = _sigma(sigma, cutout)
         _saturated(cutout, facts, options)
         _usable(cutout)
-        if sigma is None:
+        _counts(cutout)
+        if cutout.sigma is None:
             _estimate(cutout, options.survey)
     except AutogalError as error:
         cutout.fail(error.what)
@@ -261,6 +264,13 @@ def _usable(cutout: Cutout) -> None:
         raise AutogalError("Every pixel of the image is masked, saturated or without a positive sigma.")
     if values.min() == values.max():
         raise AutogalError(f"The image is constant: every usable pixel is {values[0]:g}.")
+
+
+def _counts(cutout: Cutout) -> None:
+    if cutout.counts:
+        cutout.notes += check_counts(cutout.image, cutout.mask, cutout.gain)
+        if cutout.sigma is None:
+            cutout.sigma = count_sigma(cutout.image, cutout.mask, cutout.gain).astype(cutout.image.dtype)
 
 
 def _estimate(cutout: Cutout, survey: Survey) -> None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from autogal.likelihood import Gaussian, Likelihood
 from autogal.model.grid import Grid
 from autogal.model.levels import LEVELS, model_level, renderers_at
 from autogal.model.memory import fitting
 from autogal.model.model import Model
 from autogal.model.normal import StampProblem
 from autogal.model.render import psf_fwhm
+from autogal.model.reweighted import ReweightedProblem
 from autogal.model.stamps import Stamps
 from autogal.solvers import Outcome, Solver, Status
 
-__all__ = ["LOST", "Bucket", "fit_bucket", "significance"]
+__all__ = ["LOST", "Bucket", "BucketFit", "fit_bucket", "significance"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +38,32 @@ _TRIES = 3
 _CACHE = 4 << 20
 
 
+class BucketFit(NamedTuple):
+    """What became of one bucket.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        One row a stamp; chi-square is that of the data alone, without the prior's part, and the Gauss-Newton matrix is
+        Fisher's. Fits that end at a bound or do not converge were started again from other Sersic indices, and the
+        lowest chi-square was kept. For a likelihood that is not Gaussian read deviance for chi-square.
+    endless : Tensor, [N] bool
+        Galaxies whose size or index grew to its upper bound all the same: without sky of its own in the stamp, a
+        galaxy can grow without end as the fitted sky sinks.
+    mean, variance : Tensor, [N]
+        Of chi-square where the model describes the data.
+    """
+
+    outcome: Outcome
+    endless: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
 def fit_bucket(
     model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False,
-    others: Callable[[Tensor], Tensor] | None = None,
-) -> tuple[Outcome, Tensor]:
+    others: Callable[[Tensor], Tensor] | None = None, likelihood: Likelihood = Gaussian(),
+) -> BucketFit:
     """Fit stamps from given free vectors.
 
     Parameters
@@ -54,17 +80,9 @@ def fit_bucket(
     others : callable, optional
         Gives more starts [K, M, P] of the galaxies at M places. They are tried where a fit has failed: it did not
         converge, or its light is lost in the noise.
-
-    Returns
-    -------
-    outcome : Outcome
-        One row a stamp; chi-square is that of the data alone, without the prior's part. Fits that end at a bound or
-        do not converge are started again from other Sersic indices, and the lowest chi-square is kept.
-    endless : Tensor, [N] bool
-        Galaxies whose size or index grew to its upper bound all the same: without sky of its own in the stamp, a
-        galaxy can grow without end as the fitted sky sinks.
+    likelihood : Likelihood
     """
-    bucket = Bucket(model, stamps, solver, threads, hold_sky)
+    bucket = Bucket(model, stamps, solver, threads, hold_sky, likelihood)
     everything = torch.arange(len(stamps), device=stamps.data.device)
     ranked = bucket.rank(starts, everything)
     best = bucket.fit(ranked[0], everything)
@@ -76,16 +94,19 @@ def fit_bucket(
         for again in others(failed):
             bucket.improve(best, again, failed)
     best.chi2 -= bucket.penalty(best.theta)
+    mean, variance = bucket.judge(best, everything)
     if hold_sky:
         best.at_bound[:, model.linear[-1]] = True
-    return best, (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
+    endless = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
+    return BucketFit(best, endless, mean - model.size, variance)
 
 
 class Bucket:
     """Stamps with the problems made of them so far, one for each grid."""
 
-    def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int, hold_sky: bool):
+    def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int, hold_sky: bool, likelihood: Likelihood = Gaussian()):
         self.model, self.stamps, self.solver, self.threads, self.hold_sky = model, stamps, solver, threads, hold_sky
+        self.likelihood = likelihood
         self.lower, self.upper = model.box(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device))
         self.fwhm = torch.cat([psf_fwhm(stack, stamps.oversample) for stack in stamps.psfs])
         self.problems: dict[tuple[int, int], StampProblem] = {}
@@ -98,8 +119,9 @@ class Bucket:
                                      stamps.data.device, stamps.data.dtype)
             grid = renderers[0].grid
             none = torch.empty((0, len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
-            self.problems[level, binning] = StampProblem(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
-                                                         self.hold_sky, _chunk(grid, self.model), self.threads)
+            kind = StampProblem if self.likelihood.quadratic else partial(ReweightedProblem, likelihood=self.likelihood, times=stamps.times)
+            self.problems[level, binning] = kind(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
+                                                 self.hold_sky, _chunk(grid, self.model), self.threads)
         problem = self.problems[level, binning]
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):
@@ -152,6 +174,20 @@ class Bucket:
             some = (level == current).nonzero()[:, 0]
             out[some] = self.problem(current, 1, items[some]).residuals(theta[some], items[some])
         return out
+
+    def judge(self, best: Outcome, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of chi-square where the model describes the data, [N]; Fisher's matrix goes into `best`."""
+        mean = self.stamps.usable.double()
+        variance = 2 * mean
+        if self.likelihood.quadratic:  # the Gauss-Newton matrix is Fisher's
+            return mean, variance
+        sound = torch.isfinite(best.theta).all(-1)
+        level = self.level(best.theta, items)
+        for current in range(LEVELS):
+            some = (sound & (level == current)).nonzero()[:, 0]
+            if len(some):
+                best.hessian[some], mean[some], variance[some] = self.problem(current, 1, some).judge(best.theta[some], some)
+        return mean, variance
 
     def penalty(self, theta: Tensor) -> Tensor:
         return next(iter(self.problems.values())).penalty(theta)

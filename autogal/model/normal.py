@@ -81,8 +81,7 @@ class StampProblem:
             parts = list(_pool(self.threads).map(lambda piece: self._sums(*piece), pieces))
         else:
             parts = [self._sums_or_halves(*piece) for piece in pieces]
-        gram, chi2 = (torch.cat(p) for p in zip(*parts))
-        return self._with_prior(Linearisation(*self._project(free, gram, chi2)))
+        return self._with_prior(Linearisation(*self._project(free, *(torch.cat(p) for p in zip(*parts)))))
 
     def residuals(self, free: Tensor, items: Tensor) -> Tensor:
         """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""

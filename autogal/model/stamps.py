@@ -7,7 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -29,7 +29,7 @@ _BY_ONE_THREAD = 64
 # with its weight, their binned copies, and the transfer functions of its PSF
 _SHARE, _COPIES = 0.3, 8
 
-__all__ = ["Stamps", "bucket_key", "buckets", "held_at_once", "usable_pixels"]
+__all__ = ["Stamps", "bucket_key", "buckets", "held_at_once", "in_counts", "usable_pixels"]
 
 
 def bucket_key(cutout: Cutout) -> tuple:
@@ -60,6 +60,15 @@ def usable_pixels(cutout: Cutout) -> np.ndarray:
     """Pixels that can be fitted, [H, W] bool."""
     with np.errstate(invalid="ignore"):
         return ~cutout.mask & np.isfinite(cutout.image) & np.isfinite(cutout.sigma) & (cutout.sigma > 0)
+
+
+def in_counts(cutout: Cutout) -> Cutout:
+    """The same cutout with a noise map of one count everywhere: its stamp is in counts, and every pixel weighs the same.
+
+    Counts are image units times the gain, or image units where no gain is known.
+    """
+    unit = np.asarray(1 / (cutout.gain or 1.0), cutout.image.dtype)
+    return replace(cutout, sigma=np.broadcast_to(unit, cutout.shape))
 
 
 def _gather(cutouts: Sequence[Cutout], height: int, width: int, pinned: bool) -> list[Callable[[], tuple[Tensor, Tensor, Tensor]]]:
@@ -144,6 +153,8 @@ class Stamps:
     kind : str
         ``"effective"`` or ``"optical"``.
     oversample : int
+    times : Tensor, [N, H, W], optional
+        How often each pixel counts, of resamples; once by default. Under a Gaussian likelihood the weight says that too.
     """
 
     data: Tensor
@@ -155,6 +166,7 @@ class Stamps:
     psf_index: Tensor
     kind: str
     oversample: int
+    times: Tensor | None = None
 
     @classmethod
     def from_cutouts(
@@ -197,7 +209,7 @@ class Stamps:
     def select(self, keep: Tensor) -> Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
         return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.usable[keep],
-                      self.psfs, self.psf_index[keep], self.kind, self.oversample)
+                      self.psfs, self.psf_index[keep], self.kind, self.oversample, None if self.times is None else self.times[keep])
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:
         """Data and weight averaged over `binning` x `binning` pixels, noise-weighted."""

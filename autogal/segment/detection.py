@@ -93,7 +93,8 @@ def prepare_field(cutout: Cutout, smoothing: float = 1.0) -> Field | None:
     covered = np.zeros(good.shape, bool)
     for _ in range(2):
         level, scatter = _lower_envelope((smooth - sky) / pixel_noise, good & ~covered)
-        ratio = float(np.clip(scatter, 0.1 * white, 6 * white))
+        # few counts hardly scatter in most of the image, and yet a single one is no source
+        ratio = float(np.clip(scatter, white if cutout.counts else 0.1 * white, 6 * white))
         sources = good & (smooth - sky - level > 3 * ratio * pixel_noise)
         sources = ndimage.binary_opening(sources)
         grown = ndimage.binary_dilation(sources, iterations=max(3, int(round(fwhm))))

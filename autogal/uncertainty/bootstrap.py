@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
+from autogal.likelihood import Gaussian, Likelihood
 from autogal.model.bucket import Bucket
 from autogal.model.model import Model
 from autogal.model.stamps import Stamps, held_at_once
@@ -66,7 +67,8 @@ class Bootstrap:
         if self.seed < 0:
             raise AutogalError(f"seed={self.seed} is not possible with the bootstrap.", "Give a seed of zero or above.")
 
-    def fits(self, model: Model, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int, hold_sky: bool) -> Tensor:
+    def fits(self, model: Model, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int, hold_sky: bool,
+             likelihood: Likelihood = Gaussian()) -> Tensor:
         """Best fits to the resamples of each stamp.
 
         Every resample is drawn once and kept for the whole of its fit. It hangs on the object's name and the number of
@@ -84,6 +86,7 @@ class Bootstrap:
         threads : int
         hold_sky : bool
             As in `autogal.model.bucket.fit_bucket`.
+        likelihood : Likelihood
 
         Returns
         -------
@@ -92,10 +95,11 @@ class Bootstrap:
         """
         count, device = self.replicates, best.device
         everything = torch.arange(len(stamps), device=device)
-        original = Bucket(model, stamps, solver, threads, hold_sky)
+        original = Bucket(model, stamps, solver, threads, hold_sky, likelihood)
         level = original.level(best, everything)
         residual = original.residuals(best, everything, level)
         images = [Residuals(*pair) for pair in zip(residual.cpu().numpy(), (stamps.weight > 0).cpu().numpy())]
+        models = (stamps.data - torch.where(stamps.weight > 0, residual / stamps.weight, 0.0)).cpu().numpy()
         del original
         out = torch.full((len(stamps) * count, best.shape[1]), torch.nan, dtype=torch.float64, device=device)
         places = [image.places(self.block) if self.kind == "block" else np.empty(0) for image in images]
@@ -104,26 +108,28 @@ class Bootstrap:
         most = max(1, min(_HELD // (2 * stamps.data[0].nbytes), held_at_once(stamps.shape, device, stamps.data.dtype)))
         for some in pairs.split(most) if len(pairs) else ():
             items = some // count
-            drawn = np.stack([self._draw(images[i], places[i], generator(self.seed, names[i], pair % count))
+            drawn = np.stack([self._draw(images[i], models[i], places[i], likelihood, generator(self.seed, names[i], pair % count))
                               for i, pair in zip(items.tolist(), some.tolist())])
-            resampled = self._resampled(stamps, items, residual, torch.from_numpy(drawn))
-            fitted = Bucket(model, resampled, solver, threads, hold_sky).refit(best[items], level[items], _TOLERANCE)
+            resampled = self._resampled(stamps, items, residual, torch.from_numpy(drawn), likelihood)
+            fitted = Bucket(model, resampled, solver, threads, hold_sky, likelihood).refit(best[items], level[items], _TOLERANCE)
             good = (fitted.status == Status.CONVERGED) & torch.isfinite(fitted.theta).all(-1)
             out[some] = torch.where(good[:, None], fitted.theta, torch.nan)
         return out.reshape(len(stamps), count, -1)
 
-    def _draw(self, image: Residuals, places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _draw(self, image: Residuals, model: np.ndarray, places: np.ndarray, likelihood: Likelihood, rng: np.random.Generator) -> np.ndarray:
         match self.kind:
             case "pixel":
                 return image.counts(rng)
             case "block":
                 return image.blocks(places, self.block, rng)
-        return image.white(rng)
+        return likelihood.draw(model, image.usable, rng)
 
-    def _resampled(self, stamps: Stamps, items: Tensor, residual: Tensor, drawn: Tensor) -> Stamps:
+    def _resampled(self, stamps: Stamps, items: Tensor, residual: Tensor, drawn: Tensor, likelihood: Likelihood) -> Stamps:
         """Stamps with their weights by the counts of pixels, or with their residuals exchanged."""
         out, drawn = stamps.select(items), drawn.to(stamps.data)
-        if self.kind == "pixel":
+        if self.kind == "pixel" and not likelihood.quadratic:
+            out.times = drawn
+        elif self.kind == "pixel":
             out.weight *= drawn.sqrt()  # chi-square has the weight squared: each pixel counts as often as it was drawn
         else:
             out.data += torch.where(out.weight > 0, (drawn - residual[items]) / out.weight, 0.0)

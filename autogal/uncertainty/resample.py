@@ -50,10 +50,6 @@ class Residuals:
         counts.flat[places] = np.bincount(rng.integers(len(places), size=len(places)), minlength=len(places))
         return counts
 
-    def white(self, rng: np.random.Generator) -> np.ndarray:
-        """Independent noise of unit variance, [H, W] float32."""
-        return rng.standard_normal(self.usable.shape, np.float32)
-
     def places(self, block: int) -> np.ndarray | None:
         """First row and column, [M, 2], of every square of 2 `block` pixels that holds no excluded one; None where they are too few."""
         side = 2 * block

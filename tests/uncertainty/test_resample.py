@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from autogal.likelihood import Gaussian
 from autogal.uncertainty.resample import Residuals, generator
 
 
@@ -34,7 +35,7 @@ def test_counts_are_a_multinomial_draw_of_the_usable_pixels():
 
 
 def test_noise_of_sigma_is_white_and_of_unit_variance():
-    noise = np.stack([image().white(generator(0, "a", r)) for r in range(200)])
+    noise = np.stack([Gaussian().draw(image().residual, image().usable, generator(0, "a", r)) for r in range(200)])
     assert noise.var() == pytest.approx(1, rel=0.01) and abs(noise.mean()) < 0.01
     assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < 0.01
 
