@@ -51,7 +51,8 @@ def fit(
     images : ndarray [N, H, W], list of ndarray [H, W], or list of file names
         Cutouts, of any mix of sizes. Never changed.
     sigma : array(s) like `images`, optional
-        One standard deviation per pixel, image units; estimated, and flagged, where it is left out.
+        One standard deviation per pixel, image units; estimated, and flagged, where it is left out. A fit of counts
+        (``likelihood="poisson"``) does without.
     psf : ndarray [K, K'] or one for each image, optional
         PSF images; the survey's Moffat, flagged, where left out.
     mask : bool array(s) like `images`, optional
@@ -68,12 +69,12 @@ def fit(
     pixel_scale : float or ndarray [N], optional
         arcsec.
     gain : float or ndarray [N], optional
-        Electrons per image unit.
+        Electrons per image unit: counts, where they are fitted as such.
     ids : sequence of str, optional
         One an image; its number by default.
     **settings
         Any key of the configuration but ``trainer``, groups by name: ``solver="adam"``, ``survey="sdss"``, ``dtype="float64"``,
-        ``psf_kind="optical"``, ``psf_oversample=3``, ``uncertainty={"scale_by_chi2": True}``, ``uncertainty="both"``.
+        ``likelihood="poisson"``, ``psf_kind="optical"``, ``psf_oversample=3``, ``uncertainty={"scale_by_chi2": True}``, ``uncertainty="both"``.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def test_overrides_change_values_and_groups():
     assert (settings.threads, settings.psf.path) == (2, "a.fits")
 
 
-@pytest.mark.parametrize("group", ["model", "solver", "uncertainty", "segment", "initialise"])
+@pytest.mark.parametrize("group", ["model", "likelihood", "solver", "uncertainty", "segment", "initialise"])
 def test_every_choice_of_every_group_composes(group, repository):
     choices = [path.stem for path in (repository / "conf" / group).glob("*.yaml")]
     assert choices

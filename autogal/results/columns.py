@@ -94,7 +94,7 @@ _ROW = (
     Column("id", None, "Identifier of the object"),
     Column("path", None, "Image file the object was read from"),
     Column("snr", _NONE, "Signal-to-noise ratio of the fitted model (matched filter)", ".2f"),
-    Column("chi2_dof", _NONE, "Chi-square per degree of freedom", ".4f"),
+    Column("chi2_dof", _NONE, "Chi-square, or another likelihood's deviance (Poisson: Cash), per degree of freedom", ".4f"),
     Column("model", None, "The model chosen of several; empty where none could be measured"),
     Column("delta_bic", _NONE, "Bayesian information criterion, less that of the chosen model", ".3f"),
     Column("delta_aic", _NONE, "Akaike information criterion, less that of the chosen model", ".3f"),
