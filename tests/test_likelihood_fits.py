@@ -242,8 +242,13 @@ def test_the_choice_of_a_model_is_by_the_likelihood(counts):
     assert (both["devaucouleurs_delta_bic"] > 20).all()
 
 
+TIED = {"components": {"bulge": {"profile": "devaucouleurs"}, "disk": {"profile": "exponential"}},
+        "shared": {"disk.x": "bulge.x", "disk.y": "bulge.y"}, "ties": {"disk.mag": "bulge.mag - 0.4"}}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["bulge_disk", TIED], ids=["free", "tied"])
 @pytest.mark.parametrize("likelihood", ["poisson", "student_t"])
-def test_several_components(likelihood):
+def test_several_components(likelihood, model):
     truth = {"bulge_x": [35.3], "bulge_y": [36.1], "bulge_mag": [13.2], "bulge_r_eff": [2.5], "bulge_q": [0.8], "bulge_pa": [20.0], "disk_x": [35.3], "disk_y": [36.1],
              "disk_mag": [12.8], "disk_r_eff": [9.0], "disk_q": [0.5], "disk_pa": [30.0], "sky": [20.0], "mag": [0.0], "bt": [0.0]}
     clean = autogal.render(truth, psf=PSF.star(25), shape=(80, 80), zeropoint=ZEROPOINT, model="bulge_disk")
@@ -253,7 +258,7 @@ def test_several_components(likelihood):
     else:
         sigma = np.sqrt(clean)
         images = (clean + sigma * normal_with_wild_pixels(rng, clean.shape)).astype(np.float32)
-    table = autogal.fit(images, sigma=sigma, psf=PSF.star(25), zeropoint=ZEROPOINT, model="bulge_disk", likelihood=likelihood).table
+    table = autogal.fit(images, sigma=sigma, psf=PSF.star(25), zeropoint=ZEROPOINT, model=model, likelihood=likelihood).table
     assert table["status"][0] == "converged"
     for name in ("bulge_mag", "disk_mag", "disk_r_eff", "disk_q", "sky"):
         assert abs(table[name][0] - truth[name][0]) < 5 * table[f"{name}_err"][0], name
