@@ -110,7 +110,8 @@ def _reference_to(thing: Callable) -> str:
     """A class or function by the name under which every process finds it."""
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
     if getattr(sys.modules.get(module), name, None) is not thing:
-        raise AutogalError(f"{name or thing} cannot be found by its name.", "Define it on the first level of a module, not as a lambda or inside a function.")
+        raise AutogalError(f"{name or thing} cannot be found by its name.",
+                           "Define it on the first level of a module, not as a lambda or inside a function.")
     return f"{module}:{name}"
 
 

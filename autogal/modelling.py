@@ -125,7 +125,8 @@ class _Entries:
         for key, value in _items(self.node, "fixed", _number):
             name = self.prefix + key
             if key not in self.known or key.startswith("mag"):
-                raise AutogalError(f"{name} cannot be fixed at {value}.", f"These can: {', '.join(k for k in self.known if not k.startswith('mag'))}.")
+                others = ", ".join(k for k in self.known if not k.startswith("mag"))
+                raise AutogalError(f"{name} cannot be fixed at {value}.", f"These can: {others}.")
             if name in self.said.ties:
                 raise AutogalError(f"{name} is both fixed and tied.", "Choose one of them.")
             self._within(key, value, "fixed at")
@@ -144,7 +145,8 @@ class _Entries:
             elif (key in self.known and not key.startswith("mag")) or name in self.said.bounds:
                 self.said.priors[name] = prior
             else:
-                self._refuse(name, "There is a prior on", "Its zero point is the image's; choose another parameter." if key in self.known else "")
+                remedy = "Its zero point is the image's; choose another parameter." if key in self.known else ""
+                self._refuse(name, "There is a prior on", remedy)
         return out
 
     def starts(self) -> None:
@@ -165,8 +167,8 @@ class _Entries:
             raise AutogalError(f"{self.prefix}{key} is {what} {value:g}, outside its bounds [{low:g}, {high:g}].", "Change one of them.")
 
     def _refuse(self, name: str, what: str, remedy: str = "") -> None:
-        raise AutogalError(f"{what} {name}, which the model does not have or cannot take.",
-                           remedy or f"The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it.")
+        usual = f"The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it."
+        raise AutogalError(f"{what} {name}, which the model does not have or cannot take.", remedy or usual)
 
 
 def _items(node: DictConfig, what: str, read) -> Iterator[tuple[str, Any]]:

@@ -120,8 +120,8 @@ class ConstrainedModel(Model):
         read = {name for names in self._followed.values() for name in names}
         out = [c for i, component in enumerate(self.components)
                for c in coordinates_of(i, component, set(self._ties), self.constraints, read)]
-        low = self.constraints.bounds
-        out += [Coordinate(name, Kind.LOG if low[name][0] > 0 else Kind.LINEAR, -1, -1) for name in self._auxiliaries if name not in self._ties]
+        kinds = {name: Kind.LOG if self.constraints.bounds[name][0] > 0 else Kind.LINEAR for name in self._auxiliaries}
+        out += [Coordinate(name, kind, -1, -1) for name, kind in kinds.items() if name not in self._ties]
         return (*out, Coordinate("sky", Kind.LINEAR, -1, -1))
 
     # -- what the solver asks of a model ---------------------------------------------------------------------------
@@ -222,8 +222,9 @@ class ConstrainedModel(Model):
                 spans[name] = span(limited[name], at, self.constraints)
                 places[name] = from_value(limited[name], at, self.components, spans[name])
                 at[name] = to_value(limited[name], places[name], None, spans[name])
-        out = [places[c.name] if c.name in places else from_value(c, at, self.components, self.constraints.bounds.get(c.name)) for c in self._coordinates]
-        return torch.stack(out, 1)
+        bounds = self.constraints.bounds
+        return torch.stack([places[c.name] if c.name in places else from_value(c, at, self.components, bounds.get(c.name))
+                            for c in self._coordinates], 1)
 
     def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
         first = len(self._source)
@@ -323,7 +324,7 @@ class ConstrainedModel(Model):
         return {}
 
     def _remembered(self, function: Callable[[Tensor], Tensor], free: Tensor) -> Tensor:
-        """What a function gave last, where it is asked for the same again: blocks, derivatives and priors of one point all follow from it."""
+        """What a function gave last, where it is asked for the same again, as blocks, derivatives and priors of one point are."""
         last, version, result = self._memory.get(function.__name__, (None, 0, None))
         if last is not free or version != free._version:
             result = function(free)

@@ -18,8 +18,8 @@ __all__ = ["SINGLE", "Constraints", "Prior", "bare", "in_order", "try_out"]
 SINGLE = ("x", "y", "mag", "r_eff", "n", "q", "pa")
 
 # Values in which relations are tried out, by the bare name; of all others, from 1 to 3
-_RANGES = {"x": (20.0, 40.0), "y": (20.0, 40.0), "mag": (-9.0, -6.0), "mag_break": (-9.0, -6.0), "n": (0.6, 4.0), "q": (0.3, 0.9), "pa": (5.0, 175.0),
-           "r_eff": (2.0, 8.0)}  # fmt: skip
+_RANGES = {"x": (20.0, 40.0), "y": (20.0, 40.0), "mag": (-9.0, -6.0), "mag_break": (-9.0, -6.0), "n": (0.6, 4.0), "q": (0.3, 0.9),
+           "pa": (5.0, 175.0), "r_eff": (2.0, 8.0)}  # fmt: skip
 _TRIED = 16
 _STEP = 1e-6
 
@@ -124,7 +124,8 @@ def try_out(name: str, relation: Expression, bare_names: Mapping[str, str]) -> N
     try:
         value = relation(values)
     except Exception as error:
-        raise AutogalError(f"{relation.text}, which {name} follows, cannot be evaluated: {type(error).__name__}: {' '.join(str(error).split())}.",
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise AutogalError(f"{relation.text}, which {name} follows, cannot be evaluated: {said}.",
                            "It takes tensors [B], and must give one in torch.") from error
     if not torch.isfinite(value).any():
         raise AutogalError(f"{relation.text}, which {name} follows, is never finite.", "Check it for usual values of the parameters.")

@@ -117,12 +117,14 @@ class Limit:
         for one, other, is_upper in ((left, right, is_below), (right, left, not is_below)):
             if name := _name(one):
                 return cls(name, is_upper, Expression._of(other, text))
-        raise AutogalError(f"No side of {text!r} is a parameter.", "Leave one parameter alone on one side, as bulge.r_eff < 0.5 * disk.r_eff.")
+        raise AutogalError(f"No side of {text!r} is a parameter.",
+                           "Leave one parameter alone on one side, as bulge.r_eff < 0.5 * disk.r_eff.")
 
 
 def _tree(text: str) -> ast.AST:
     if len(text) > _LONGEST:
-        raise AutogalError(f"An expression of the model has {len(text)} characters.", f"The longest has {_LONGEST}; name a function instead.")
+        raise AutogalError(f"An expression of the model has {len(text)} characters.",
+                           f"The longest has {_LONGEST}; name a function instead.")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):

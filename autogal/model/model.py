@@ -137,7 +137,10 @@ class Model:
         return [block[:, c.flux] if c.flux is not None else torch.ones_like(block[:, 0]) for c, block in zip(self.components, self.blocks(free))]
 
     def begin(self, values: Tensor, single: Tensor) -> list[Tensor]:
-        """Starting values that the components chose, [B, V], with those of the user's own, of which there may be several; `single` is a Sersic fit, [B, 8]."""
+        """Starting values that the components chose, [B, V], with those of the user, of which there may be several.
+
+        `single` is a Sersic fit, [B, 8].
+        """
         return [values]
 
     def free(self, values: Tensor, zeropoint: Tensor) -> Tensor:
