@@ -23,6 +23,9 @@ __all__ = ["SegmenterModule", "find_sources"]
 _FLAT_NOISE = 0.2  # part of the training stamps whose sigma map leaves out the sources' own noise
 _OFF = 0.1  # part of the training stamps whose target is expected somewhat off its place
 _ASTRAY = 2.0  # px; by this much
+_CROPPED = 0.6  # part of the training batches that are cut to a smaller stamp: users' come in all shapes, and full of galaxy
+_SMALLEST_CROP = 36  # px
+_ASIDE = 0.08  # of a side; by so much such a stamp's middle is off the place where the target is expected
 
 
 class SegmenterModule(lightning.LightningModule):
@@ -94,14 +97,17 @@ def find_sources(network: torch.nn.Module, batch: SceneBatch, **choice: float) -
 def _augmented(batch: SceneBatch) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
     """Input and truth, each stamp turned and mirrored at random, some with another kind of sigma map or expected place."""
     count, device = len(batch.image), batch.image.device
-    height, width = batch.image.shape[1:]
     # Users' sigma maps hold the sources' own Poisson noise or do not: the network learns to do with both.
     flat = batch.sigma.flatten(1).quantile(0.2, dim=1)[:, None, None]
     sigma = torch.where(torch.rand(count, 1, 1, device=device) < _FLAT_NOISE, flat.clamp(max=batch.sigma), batch.sigma)
     centre = batch.centre + _ASTRAY * torch.randn(count, 2, device=device) * (torch.rand(count, 1, device=device) < _OFF)
-    inputs = input_channels(batch.image, sigma, batch.mask, centre)
+    rows, columns = _window(batch.image.shape[1:])
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    inputs = input_channels(*(part[:, rows, columns] for part in (batch.image, sigma, batch.mask)),
+                            centre - centre.new_tensor([columns.start, rows.start]))
     stamps, truth = [], []
     for stamp, instances, classes in zip(inputs, batch.instances, batch.classes, strict=True):
+        instances = instances[:, rows, columns]
         # a batch has one shape: what is not square is turned upside down only
         turns = int(torch.randint(4, ())) if stamp.shape[1] == stamp.shape[2] else 2 * int(torch.randint(2, ()))
         mirrored = bool(torch.randint(2, ()))
@@ -113,3 +119,16 @@ def _augmented(batch: SceneBatch) -> tuple[list[Tensor], list[dict[str, Tensor]]
         stamps.append(stamp.contiguous())
         truth.append(detection_targets(grown, classes))
     return stamps, truth
+
+
+def _window(shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns that a batch keeps: often fewer than there are, around the middle."""
+    if float(torch.rand(())) > _CROPPED:
+        return tuple(slice(0, side) for side in shape)
+    kept = []
+    for side in shape:
+        length = int(torch.randint(min(_SMALLEST_CROP, side), side + 1, ()))
+        first = (side - length) / 2 + _ASIDE * length * float(torch.randn(()))
+        first = round(min(max(first, 0.0), float(side - length)))
+        kept.append(slice(first, first + length))
+    return tuple(kept)

@@ -17,7 +17,7 @@ __all__ = ["CARD", "segmenter_task"]
 
 CARD = {"version": VERSION, "channels": list(CHANNELS), "classes": list(CLASSES)}  # what weights must say to fit
 
-_SIZE = 128  # px
+_SIZES = (128, 96, 128, 224)  # px; stamps of a general network, in turn, before they are cropped
 _VALIDATION = 7_000_003  # seed far from any a user gives, so that no scene is ever seen twice
 _SHOWN = ("val/found", "val/iou", "val/neighbours", "val/covered", "val/false")
 
@@ -35,19 +35,21 @@ def segmenter_task(settings: DictConfig) -> Task:
     if settings.data is not None:
         return _labelled_task(settings, module)
     name = "general" if settings.survey.name == "none" else settings.survey.name
-    size = settings.size or _SIZE
+    sizes = [settings.size] if settings.size else _SIZES
+
+    def sources(seed: int) -> list[SceneSource]:
+        return [SceneSource(name, (size, size), seed=seed) for size in sizes]
 
     def examples(first: int, rank: int, world: int) -> IterableDataset:
-        source = SceneSource(name, (size, size), seed=settings.seed)
-        return SceneDataset(source, network.batch, first=first, rank=rank, world=world)
+        return SceneDataset(sources(settings.seed), network.batch, first=first, rank=rank, world=world)
 
     def validation(rank: int, world: int) -> IterableDataset:
         # at least one batch for every process, or those without would be waited for
         steps = max(world, -(-network.validate_on // network.batch))
-        return SceneDataset(SceneSource(name, (size, size), seed=_VALIDATION), network.batch, steps=steps, rank=rank, world=world)
+        return SceneDataset(sources(_VALIDATION), network.batch, steps=steps, rank=rank, world=world)
 
     return Task("segmenter", module, CARD, examples, validation, "val/quality", "max", _SHOWN,
-                {"simulator": name, "stamp sizes": [size]})
+                {"simulator": name, "stamp sizes": list(sizes)})
 
 
 def _labelled_task(settings: DictConfig, module: SegmenterModule) -> Task:

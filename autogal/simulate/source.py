@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
@@ -144,13 +147,14 @@ def _visible(signal: Tensor, total: Tensor) -> Tensor:
 
 
 class SceneDataset(IterableDataset):
-    """Batches of a `SceneSource`, each worker of each process with steps of its own.
+    """Batches of several `SceneSource` in turn, each worker of each process with steps of its own.
 
     Parameters
     ----------
-    source : SceneSource
+    sources : sequence of SceneSource
+        Step k comes from source ``k % len(sources)``. They may draw stamps of different sizes.
     batch : int
-        Scenes a batch; give the loader ``batch_size=None``.
+        Scenes a batch, fewer of those that are larger than the first source's; give the loader ``batch_size=None``.
     steps : int, optional
         Batches in all, over all processes and workers; endless by default.
     first : int
@@ -159,14 +163,16 @@ class SceneDataset(IterableDataset):
         Of the process, in distributed training.
     """
 
-    def __init__(self, source: SceneSource, batch: int = 32, steps: int | None = None, first: int = 0, rank: int = 0,
+    def __init__(self, sources: Sequence[SceneSource], batch: int = 32, steps: int | None = None, first: int = 0, rank: int = 0,
                  world: int = 1):
-        self.source, self.batch, self.steps, self.first, self.rank, self.world = source, batch, steps, first, rank, world
+        self.sources, self.batch, self.steps, self.first, self.rank, self.world = list(sources), batch, steps, first, rank, world
 
     def __iter__(self):
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         step = self.first + self.rank * workers + number
         while self.steps is None or step < self.first + self.steps:
-            yield self.source.draw(self.batch, step)
+            source = self.sources[step % len(self.sources)]
+            larger = math.prod(source.shape) / math.prod(self.sources[0].shape)
+            yield source.draw(max(1, round(self.batch / max(1.0, larger))), step)
             step += workers * self.world

@@ -22,15 +22,22 @@ def batch(shape=(64, 64), empty=False):
                            classes=[torch.tensor([2, 1]), torch.tensor([2, 1])[: len(kept)]])
 
 
+@pytest.mark.parametrize("cropped", [0.0, 1.0])
 @pytest.mark.parametrize("shape", [(64, 64), (64, 96), (50, 50)])
-def test_input_and_truth_turn_together(shape):
+def test_input_and_truth_turn_together(shape, cropped, monkeypatch):
+    monkeypatch.setattr("autogal.segment.learning._CROPPED", cropped)
     torch.manual_seed(0)
+    seen = set()
     for _ in range(6):
         for stamp, truth in zip(*_augmented(batch(shape))):
             inside = truth["masks"].bool().any(0)
             assert stamp.shape[1:] == inside.shape
             assert stamp[0][inside].min() > 1 and stamp[0][~inside].max() < 1.2
-            assert stamp[2][truth["masks"][0].bool()].mean() < stamp[2][truth["masks"][1].bool()].mean()
+            assert truth["labels"][0] == 2 and stamp[2][truth["masks"][0].bool()].min() == stamp[2].min()
+            if len(truth["masks"]) > 1:
+                assert stamp[2][truth["masks"][0].bool()].mean() < stamp[2][truth["masks"][1].bool()].mean()
+            seen.add(int((stamp[0] == 0).sum()))  # what was added to make the sides multiples
+    assert len(seen) > 1 or not cropped
 
 
 def test_losses_fall_and_reach_every_weight():

@@ -44,10 +44,13 @@ def test_workers_and_ranks_share_the_steps(batch):
     every = [source.draw(2, step).truth["x"].tolist() for step in range(8)]
     seen = []
     for rank in range(2):
-        data = SceneDataset(source, batch=2, steps=8, rank=rank, world=2)
+        data = SceneDataset([source], batch=2, steps=8, rank=rank, world=2)
         seen += [one.truth["x"].tolist() for one in DataLoader(data, batch_size=None, num_workers=2)]
     assert sorted(seen) == sorted(every)
-    resumed = SceneDataset(source, batch=2, steps=3, first=5)
+    larger = SceneSource(General(neighbours=0), (48, 96))
+    mixed = list(SceneDataset([source, larger], batch=4, steps=4))
+    assert [tuple(one.image.shape) for one in mixed] == 2 * [(4, 48, 48), (2, 48, 96)]
+    resumed = SceneDataset([source], batch=2, steps=3, first=5)
     assert [one.truth["x"].tolist() for one in resumed] == every[5:]
 
 
