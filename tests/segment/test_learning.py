@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from autogal.segment.learning import SegmenterModule, _augmented, find_sources
+from autogal.segment.network import _SMALLEST
 from autogal.segment.pictures import sample_picture
 from tests.segment.test_network import disk
 
@@ -32,7 +33,8 @@ def test_input_and_truth_turn_together(shape, cropped, monkeypatch):
         for stamp, truth in zip(*_augmented(batch(shape))):
             inside = truth["masks"].bool().any(0)
             assert stamp.shape[1:] == inside.shape
-            assert stamp[0][inside].min() > 1 and stamp[0][~inside].max() < 1.2
+            # of a source at the edge of a crop may be left what is too little to be found
+            assert stamp[0][inside].min() > 1 and (stamp[0][~inside] > 1.2).sum() < (_SMALLEST if cropped else 1)
             assert truth["labels"][0] == 2 and stamp[2][truth["masks"][0].bool()].min() == stamp[2].min()
             if len(truth["masks"]) > 1:
                 assert stamp[2][truth["masks"][0].bool()].mean() < stamp[2][truth["masks"][1].bool()].mean()
