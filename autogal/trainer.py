@@ -17,11 +17,11 @@ from autogal.errors import AutogalError
 __all__ = ["make_trainer", "one_device_a_job"]
 
 # What Lightning says to every user of it: advertisements, that a folder of ours is not empty, that two processes have begun,
-# and of a fit that its rows are handed over by numbers of our own.
+# and of a fit that its rows are handed over by numbers of our own, and that each process counts its own blocks.
 for _name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.distributed", "lightning_fabric.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 for _text in ("Checkpoint directory .* exists", r"`isinstance\(treespec", ".*does not have many workers",
-              "Couldn.t infer the batch indices", "predict returned None"):
+              "Couldn.t infer the batch indices", "predict returned None", "Your `IterableDataset` has `__len__`"):
     warnings.filterwarnings("ignore", message=_text)
 
 
