@@ -76,7 +76,7 @@ def leaves_frame(parameters: Sequence[str], values: np.ndarray, cutouts: Sequenc
         if not name.endswith("r_eff"):
             continue
         of = name.removesuffix("r_eff")
-        x, y, q, pa = (column.get(of + key, column.get(key)) for key in ("x", "y", "q", "pa"))
+        x, y, q, pa = (column.get(of + key, column.get(key, 1.0)) for key in ("x", "y", "q", "pa"))  # a body has no q: as if round
         angle = np.radians(pa)
         # Half of the box around an ellipse whose major axis lies along (-sin pa, cos pa)
         wide = _EXTENT * column[name] * np.hypot(np.sin(angle), q * np.cos(angle))

@@ -14,10 +14,11 @@ from autogal.model.component import Component
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.constraints import Constraints, Prior
 from autogal.model.expression import Expression, Limit
+from autogal.model.inclined import InclinedComponent
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
-from autogal.profiles import PROFILES, PointSource, RadialProfile, Truncated, is_reference, own_function, own_profile
+from autogal.profiles import PROFILES, Body, EdgeOn, PointSource, RadialProfile, Truncated, is_reference, own_function, own_profile
 
 __all__ = ["choose_model"]
 
@@ -78,11 +79,15 @@ def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -
         if not isinstance(profile, RadialProfile):
             raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
         profile = Truncated(profile)
-    blank = PointComponent(name) if isinstance(profile, PointSource) else Component(profile, name, {"q": _ROUNDNESS})
+    blank = PointComponent(name) if isinstance(profile, PointSource) else _blank(profile, name)
     entries = _Entries(blank, node, said, read)
     own = {"bounds": entries.bounds(), "fixed": entries.fixed(), "priors": entries.priors()}
     entries.starts()
     return blank if isinstance(blank, PointComponent) else replace(blank, **own)
+
+
+def _blank(profile: RadialProfile | EdgeOn | Body, name: str) -> Component:
+    return InclinedComponent(profile, name) if isinstance(profile, Body) else Component(profile, name, {"q": _ROUNDNESS})
 
 
 class _Entries:
@@ -94,7 +99,7 @@ class _Entries:
         self.known = tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
         self.widest = dict(getattr(blank, "limits", {}))  # of all that a component itself can bound
         sizes = () if isinstance(blank, PointComponent) else (blank.profile.size, *blank.profile.shape)
-        self.natural = {s.name: (s.lower, s.upper) for s in sizes}
+        self.natural = {s.name: (s.lower, s.upper) for s in sizes} | {"inclination": (0.0, 90.0)}
         self.shape = {s.name for s in sizes if not s.length}
 
     def bounds(self) -> dict[str, tuple[float, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -50,6 +51,8 @@ class Component:
     bounds: dict = field(default_factory=lambda: {"q": (0.05, 1.0)})
     priors: dict = field(default_factory=dict)
     fixed: dict = field(default_factory=dict)
+    #: Largest -ln q of a start, over that of its bound: on the bound itself the direction outward has no slope left
+    closest: ClassVar[float] = 0.995
 
     def __post_init__(self):
         profile = self.profile
@@ -118,8 +121,7 @@ class Component:
         """Free parameters of catalogue values, both [B, size] float64; `zeropoint` [B] is the magnitude of unit flux."""
         x, y, mag, size, *shape, q, pa = values.unbind(-1)
         eta = -torch.log(q.clamp(max=1.0))
-        # the start may not sit on the bound itself, where the direction outward has no slope left
-        length = self._eta_max * torch.atanh((eta / self._eta_max).clamp(max=0.995))
+        length = self._eta_max * torch.atanh((eta / self._eta_max).clamp(max=self.closest))
         angle = 2 * torch.deg2rad(pa + 90)
         out = torch.stack([x, y, torch.exp((mag - zeropoint) / MAG), torch.log(size) - eta / 2, *(s.log() for s in shape),
                            length * torch.cos(angle), length * torch.sin(angle)], dim=-1)
@@ -263,13 +265,26 @@ class Component:
         """ln of a typical galaxy's own parameters, [B] each, of ln size [B]."""
         return [math.log(v) + (log_size if s.length else torch.zeros_like(log_size)) for s, v in zip(self.profile.shape, kind)]
 
+    @property
+    def roundness(self) -> tuple[float, float]:
+        """Bounds of the axis ratio."""
+        return self.bounds["q"]
+
+    def axis_ratio(self, value: Tensor) -> Tensor:
+        """The axis ratio that the catalogue's value in its place stands for: that itself."""
+        return value
+
+    def of_axis_ratio(self, q: Tensor) -> Tensor:
+        """The inverse of `axis_ratio`."""
+        return q
+
     def at_thinnest(self, values: Tensor) -> Tensor:
         """Where the axis ratio has run into its bound, [B] bool, of catalogue values [B, size]."""
-        return values[:, -2] < 1.01 * self.bounds["q"][0]
+        return values[:, -2] < 1.01 * self.roundness[0]
 
     @property
     def _eta_max(self) -> float:
-        return -math.log(self.bounds["q"][0])
+        return -math.log(self.roundness[0])
 
     def _squash_slope(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Length and direction of w, and the derivative of -ln q by the length."""

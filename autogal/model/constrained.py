@@ -248,7 +248,7 @@ class ConstrainedModel(Model):
             if pair:
                 vectors[i] = pair
                 eta, angle = squashed(*pair, component)
-                at[component.parameters[-2]], at[component.parameters[-1]] = torch.exp(-eta), angle
+                at[component.parameters[-2]], at[component.parameters[-1]] = component.of_axis_ratio(torch.exp(-eta)), angle
         for c, v in z.items():
             if c.kind not in (Kind.SHARE, Kind.OVER, Kind.UNDER, Kind.VECTOR):
                 at[c.name] = to_value(c, v, at, None, self.components)
@@ -274,10 +274,11 @@ class ConstrainedModel(Model):
         values[component.flux] = torch.exp(values[component.flux] / MAG) if linear is None else linear
         if not isinstance(component, Component):
             return values
-        eta = -torch.log(values[-2])
+        q = component.axis_ratio(values[-2])
+        eta = -torch.log(q)
         lengths = {3, *(4 + i for i, s in enumerate(component.profile.shape) if s.length)}
         values[3:-2] = [torch.log(v) - eta / 2 if place in lengths else torch.log(v) for place, v in enumerate(values[3:-2], 3)]
-        values[-2:] = vector or unsquashed(values[-2], values[-1], component)
+        values[-2:] = vector or unsquashed(q, values[-1], component)
         return values
 
     @cached_property

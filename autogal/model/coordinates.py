@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autogal.model.component import MAG, Component
 from autogal.model.constraints import Constraints
+from autogal.model.inclined import InclinedComponent
 from autogal.model.plane import PlaneComponent
 
 __all__ = ["Coordinate", "Kind", "coordinates_of", "from_value", "reach", "span", "squashed", "to_value", "unsquashed"]
@@ -88,7 +89,7 @@ def coordinates_of(number: int, component, tied: Set[str], said: Constraints, re
         polar = not touched.isdisjoint(names[-2:])
         is_open = polar or not touched.isdisjoint(names[place] for place in lengths)
         kinds |= {place: Kind.LOG if is_open or place not in lengths else Kind.ROUND for place in range(3, component.size - 2)}
-        kinds |= {component.size - 2: Kind.LOG if polar else Kind.VECTOR, component.size - 1: Kind.ANGLE if polar else Kind.VECTOR}
+        kinds |= {component.size - 2: _ratio_kind(component) if polar else Kind.VECTOR, component.size - 1: Kind.ANGLE if polar else Kind.VECTOR}
     out = []
     for place, name in enumerate(names):
         if name in tied:
@@ -103,13 +104,25 @@ def coordinates_of(number: int, component, tied: Set[str], said: Constraints, re
     return out
 
 
+def _ratio_kind(component: Component) -> Kind:
+    """Of an axis ratio, or an inclination, whose angle is a coordinate of its own."""
+    return Kind.LINEAR if isinstance(component, InclinedComponent) else Kind.LOG
+
+
+def _axis_ratio(c: Coordinate, at: Mapping[str, Tensor], components: Sequence) -> Tensor:
+    component = components[c.component]
+    return component.axis_ratio(at[component.parameters[-2]])
+
+
 def _own_bounds(component, place: int, said: Constraints) -> tuple[float, float]:
     """Bounds of a parameter whatever the image, in catalogue units."""
     name = component.parameters[place]
     if name in said.bounds or place < 3:
         return said.bounds.get(name, (-math.inf, math.inf))
+    if place == component.size - 2 and isinstance(component, InclinedComponent):
+        return component.bounds.get("inclination", component.limits["inclination"])
     if place == component.size - 2:
-        low, high = component.bounds["q"]
+        low, high = component.roundness
         return low * math.exp(_THINNEST), high
     own = component.profile.size if place == 3 else component.profile.shape[place - 4]
     low, high = component.bounds.get(own.name, (own.lower, own.upper))
@@ -135,9 +148,12 @@ def reach(c: Coordinate, component, shape: tuple[int, int], said: Constraints) -
         case Kind.LINEAR if component is None:
             return low, high
         case Kind.LOG if isinstance(component, Component) and c.place == component.size - 2:
-            least, most = component.bounds["q"]
+            least, most = component.roundness
             return math.log(least) + _THINNEST, math.log(most)
-    least, most = component.box(shape)[c.place]
+    if isinstance(component, InclinedComponent) and c.kind is Kind.LINEAR and c.place == component.size - 2:
+        least, most = component.limits["inclination"]
+    else:
+        least, most = component.box(shape)[c.place]
     return max(least, low) if c.kind is Kind.LINEAR else least, min(most, high) if c.kind is Kind.LINEAR else most
 
 
@@ -164,7 +180,7 @@ def to_value(c: Coordinate, z: Tensor, at: Mapping[str, Tensor] | None, between=
         case Kind.LOG:
             return torch.exp(z)
         case Kind.ROUND:
-            return torch.exp(z) / at[components[c.component].parameters[-2]].sqrt()
+            return torch.exp(z) / _axis_ratio(c, at, components).sqrt()
         case Kind.FLUX:
             return MAG * torch.log(z)
         case Kind.LN_FLUX:
@@ -188,7 +204,7 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence, be
         case Kind.LOG:
             return torch.log(v)
         case Kind.ROUND:
-            return torch.log(v) + at[components[c.component].parameters[-2]].log() / 2
+            return torch.log(v) + _axis_ratio(c, at, components).log() / 2
         case Kind.FLUX:
             return torch.exp(v / MAG)
         case Kind.LN_FLUX:
@@ -198,7 +214,7 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence, be
             return 2 * torch.deg2rad(low + torch.remainder(v - low, 180.0) if math.isfinite(low) else v)
         case Kind.VECTOR:
             component = components[c.component]
-            pair = unsquashed(at[component.parameters[-2]], at[component.parameters[-1]], component, 0.995)
+            pair = unsquashed(_axis_ratio(c, at, components), at[component.parameters[-1]], component, component.closest)
             return pair[c.place - component.size + 2]
         case Kind.SHARE | Kind.OVER | Kind.UNDER:
             low, high = between
@@ -215,14 +231,14 @@ def _width(low, high) -> Tensor | float:
 
 def squashed(w1: Tensor, w2: Tensor, component: Component) -> tuple[Tensor, Tensor]:
     """-ln q and the position angle [deg] of a vector, as in `Component`, with derivatives at the origin too."""
-    most = -math.log(component.bounds["q"][0])
+    most = -math.log(component.roundness[0])
     length = torch.sqrt(w1 * w1 + w2 * w2 + _TINY**2)
     return most * torch.tanh(length / most), torch.remainder(torch.rad2deg(torch.atan2(w2, w1)) / 2 - 90, 180.0)
 
 
 def unsquashed(q: Tensor, pa: Tensor, component: Component, most: float = 1 - 1e-9) -> list[Tensor]:
     """The vector (w1, w2) of an axis ratio and a position angle [deg]; -ln q at most the fraction `most` of its bound."""
-    bound = -math.log(component.bounds["q"][0])
+    bound = -math.log(component.roundness[0])
     length = bound * torch.atanh((-torch.log(q.clamp(max=1.0)) / bound).clamp(max=most))
     angle = 2 * torch.deg2rad(pa + 90)
     return [length * torch.cos(angle), length * torch.sin(angle)]

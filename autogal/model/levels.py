@@ -15,7 +15,8 @@ from autogal.model.model import Model
 from autogal.model.plane import PlaneRenderer
 from autogal.model.point import PointRenderer
 from autogal.model.spectral import SpectralRenderer
-from autogal.profiles import EdgeOn, PointSource, RadialProfile, TiltedSky
+from autogal.model.tilted import DiskRenderer, EllipsoidRenderer
+from autogal.profiles import EdgeOn, Ellipsoid, PointSource, RadialProfile, ThickDisk, TiltedSky
 
 __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]
 
@@ -24,7 +25,8 @@ _SIZES = ((1.25, 32), (1.5625, 64), (2.5, 128), (4.0, 384))
 LEVELS = len(_SIZES)
 _LARGEST, _TOTAL = 3e-4, 1e-3
 # Of what is not a radial profile
-_RENDERERS = {EdgeOn: AxialRenderer, PointSource: PointRenderer, TiltedSky: PlaneRenderer}
+_RENDERERS = {EdgeOn: AxialRenderer, ThickDisk: DiskRenderer, Ellipsoid: EllipsoidRenderer,
+              PointSource: PointRenderer, TiltedSky: PlaneRenderer}
 
 
 @lru_cache(maxsize=64)

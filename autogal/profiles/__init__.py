@@ -1,8 +1,10 @@
 """What light looks like: one small file a profile."""
 
+from autogal.profiles.body import Body
 from autogal.profiles.broken_exponential import BrokenExponential
 from autogal.profiles.core_sersic import CoreSersic
 from autogal.profiles.edge_on import EdgeOn
+from autogal.profiles.ellipsoid import Ellipsoid
 from autogal.profiles.exponential import DeVaucouleurs, Exponential
 from autogal.profiles.ferrer import Ferrer
 from autogal.profiles.gaussian import Gaussian
@@ -14,13 +16,15 @@ from autogal.profiles.point_source import PointSource
 from autogal.profiles.profile import Profile
 from autogal.profiles.radial import RadialProfile, ShapeParameter
 from autogal.profiles.sersic import Sersic
+from autogal.profiles.thick_disk import ThickDisk
 from autogal.profiles.tilted_sky import TiltedSky
 from autogal.profiles.truncated import Truncated
 
-__all__ = ["PROFILES", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Exponential", "Ferrer", "Gaussian", "King", "Moffat",
-           "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic", "ShapeParameter", "TiltedSky", "Truncated", "is_reference", "own_function",
-           "own_profile", "settle_reference"]
+__all__ = ["PROFILES", "Body", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Ellipsoid", "Exponential", "Ferrer",
+           "Gaussian", "King", "Moffat", "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic", "ShapeParameter", "ThickDisk",
+           "TiltedSky", "Truncated", "is_reference", "own_function", "own_profile", "settle_reference"]
 
 #: Those that a component of a model can have, by their names in the configuration
-PROFILES: dict[str, type[RadialProfile | EdgeOn | PointSource]] = {profile.name: profile for profile in (
-    Sersic, Exponential, DeVaucouleurs, Gaussian, Moffat, King, Ferrer, BrokenExponential, CoreSersic, Nuker, EdgeOn, PointSource)}  # fmt: skip
+PROFILES: dict[str, type[RadialProfile | EdgeOn | Body | PointSource]] = {profile.name: profile for profile in (
+    Sersic, Exponential, DeVaucouleurs, Gaussian, Moffat, King, Ferrer, BrokenExponential, CoreSersic, Nuker, EdgeOn, ThickDisk, Ellipsoid,
+    PointSource)}  # fmt: skip

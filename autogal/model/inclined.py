@@ -1,0 +1,89 @@
+"""A component with an inclination in place of an axis ratio."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from autogal.model.component import Component
+from autogal.profiles import Body, ThickDisk
+
+__all__ = ["InclinedComponent", "cos2_of_log_ratio"]
+
+# Axis ratio that stands for edge-on, and that of a galaxy where its inclination may start
+_EDGE_ON = 0.05
+_STARTS = (0.12, 0.95)
+_LIMITS = (0.0, 90.0)
+_NEARLY = 1e-6  # cosine at 90 deg, and sine at 0, in derivatives
+_ROUNDEST = 1 - 1e-9  # face-on, where the vector must still know the position angle of a body that is not round
+
+
+@dataclass(frozen=True)
+class InclinedComponent(Component):
+    r"""A `Component` of a `Body`, with ``inclination`` [deg] in the place of ``q``.
+
+    Inside, the inclination i is an axis ratio q, as that of a thin spheroid (Hubble 1926, ApJ 64, 321):
+    :math:`\cos^2 i = (q^2 - q_0^2) / (1 - q_0^2)`, :math:`q_0 = 0.05`. With the position angle it makes the same vector as any
+    axis ratio, in which the image is smooth where the body is seen face-on and its position angle has no value.
+    """
+
+    profile: Body = field(default_factory=ThickDisk)
+    bounds: dict = field(default_factory=dict)
+    closest: ClassVar[float] = 1 - 1e-6  # nearer to edge-on than any image tells; starts from a Sersic fit keep away by themselves
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        return {"inclination": _LIMITS} | {name: pair for name, pair in super().limits.items() if name != "q"}
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        names = super().parameters
+        return (*names[:-2], f"{self.name}_inclination" if self.name else "inclination", names[-1])
+
+    @property
+    def roundness(self) -> tuple[float, float]:
+        return _EDGE_ON, 1.0
+
+    def axis_ratio(self, value: Tensor) -> Tensor:
+        return torch.sqrt(_EDGE_ON**2 + (1 - _EDGE_ON**2) * torch.cos(torch.deg2rad(value)) ** 2).clamp(max=_ROUNDEST)
+
+    def of_axis_ratio(self, q: Tensor) -> Tensor:
+        cos2 = cos2_of_log_ratio(-torch.log(q))[0].clamp(_NEARLY**2, 1 - _NEARLY**2)
+        return torch.rad2deg(torch.atan2(torch.sqrt(1 - cos2), torch.sqrt(cos2)))
+
+    def block(self, values: Tensor, zeropoint: Tensor) -> Tensor:
+        values = values.clone()
+        values[:, -2] = self.axis_ratio(values[:, -2])
+        return super().block(values, zeropoint)
+
+    def values(self, block: Tensor, zeropoint: Tensor) -> Tensor:
+        out = super().values(block, zeropoint)
+        out[:, -2] = self.of_axis_ratio(out[:, -2])
+        return out
+
+    def values_jacobian(self, block: Tensor) -> Tensor:
+        out = super().values_jacobian(block)
+        eta = self._eta_max * torch.tanh(block[:, -2:].norm(dim=-1) / self._eta_max)
+        cos2, by_eta = cos2_of_log_ratio(eta)
+        both = torch.sqrt(cos2 * (1 - cos2)).clamp(min=_NEARLY)
+        # by -exp(eta) from the axis ratio to eta, from there to the squared cosine, and to the angle
+        out[:, -2, -2:] *= (torch.exp(eta) * by_eta * math.degrees(0.5) / both)[:, None]
+        return out
+
+    def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
+        out = super().start(single, share, scale, kind, rounder)
+        out[:, -2] = self.of_axis_ratio(out[:, -2].clamp(*_STARTS))
+        return out
+
+    def at_thinnest(self, values: Tensor) -> Tensor:
+        return super().at_thinnest(torch.cat([values[:, :-2], self.axis_ratio(values[:, -2:-1]), values[:, -1:]], 1))
+
+
+def cos2_of_log_ratio(eta: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared cosine of the inclination of an axis ratio exp(-eta), and its derivative by eta."""
+    square = torch.exp(-2 * eta)
+    return ((square - _EDGE_ON**2) / (1 - _EDGE_ON**2)).clamp(0.0, 1.0), -2 * square / (1 - _EDGE_ON**2)
