@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["AutogalError", "Catalogue", "Flag", "Model", "Profile", "Sersic", "ShapeParameter", "fit", "render"]
+__all__ = ["AutogalError", "Catalogue", "Emissivity", "Flag", "Model", "Profile", "Sersic", "ShapeParameter", "fit", "render"]
 
 try:
     __version__ = version("autogal")
@@ -14,6 +14,7 @@ except PackageNotFoundError:  # a source tree that is not installed
 _HOMES = {
     "AutogalError": "autogal.errors",
     "Catalogue": "autogal.results",
+    "Emissivity": "autogal.profiles",
     "Flag": "autogal.flags",
     "Model": "autogal.model",
     "Profile": "autogal.profiles",

@@ -95,6 +95,31 @@ def test_a_bad_profile_ends_the_run_before_it_begins(example, autogal_command, t
     assert not (tmp_path / "run3" / "catalogue.fits").exists()
 
 
+FLARED = {"x": [19.4], "y": [20.3], "mag": [16.0], "h": [4.0], "thickness": [0.2], "inclination": [75.0], "pa": [20.0]}
+
+
+def test_a_body_of_your_own(repository, tmp_path, monkeypatch):
+    definition, session = blocks_of(repository, "A body of your own")["python"]
+    (tmp_path / "my_bodies.py").write_text(definition)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_bodies", raising=False)
+    psf = moffat(2.5, 3.5, size=21)
+    clean = autogal.render(FLARED, model={"profile": "my_bodies:Flared"}, psf=psf, shape=(40, 40), zeropoint=25.0)
+    names = {"images": clean + np.random.default_rng(3).normal(0.0, 0.5, clean.shape).astype(np.float32), "psf": psf}
+    found = []
+    for line in session.strip().splitlines():
+        exec(line, names)
+        if line.startswith("catalogue"):
+            found.append(names["catalogue"])
+    table = found[0].table
+    assert list(table["status"]) == ["converged"]
+    for name in ("mag", "h", "thickness", "inclination", "pa"):
+        assert abs(table[name][0] - FLARED[name][0]) < 4 * table[f"{name}_err"][0], name
+    assert np.std(found[0].residual(0)) == pytest.approx(0.5, abs=0.05)
+    assert found[1].table["inclination"][0] == pytest.approx(90.0, abs=0.1)
+
+
 DISK = {"x": [27.4, 28.2], "y": [28.3, 27.1], "mag": [14.0, 14.2], "h": [4.0, 3.5], "q": [0.36, 0.49], "pa": [20.0, 110.0]}
 
 

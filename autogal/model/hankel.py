@@ -1,4 +1,4 @@
-"""The Fourier transform of a radial profile, as one matrix product."""
+"""The Fourier transform of a radial profile, and of the multipoles of one that is not radial, as matrix products."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.special import loggamma
 
-__all__ = ["HankelTable", "hankel_table"]
+__all__ = ["HankelTable", "MultipoleTable", "hankel_table", "multipole_table"]
 
 
 class HankelTable:
@@ -70,3 +70,61 @@ class HankelTable:
 def hankel_table(device: torch.device, dtype: torch.dtype, fine: bool = False) -> HankelTable:
     """The one table of a device and precision, made at first use; `fine`: for profiles that end or turn sharply."""
     return HankelTable(device, dtype, fine)
+
+
+class MultipoleTable:
+    r"""Hankel transforms of several orders, :math:`2\pi\int f(\rho) J_m(k\rho)\,\rho\,d\rho`, as `HankelTable` has that of order 0.
+
+    Radii are in pixels and wave numbers in radians per pixel, so that those of one grid serve galaxies of all sizes.
+
+    Attributes
+    ----------
+    log_rho : Tensor, [T] float64
+        As far as there can be light.
+    matrix : Tensor, [M, T, Z]
+        One for each order.
+    log_k0, step : float
+        First ln k and spacing. The first column holds k = 0.
+    size : int
+        Z.
+    """
+
+    RADII = (1e-5, 1e4, 380)
+
+    def __init__(self, device: torch.device, dtype: torch.dtype, orders: tuple[int, ...], wave_numbers: tuple[float, float], reach: float,
+                 fine: bool):
+        first, last, count = self.RADII
+        refinement = HankelTable.REFINEMENT
+        if fine:
+            count, refinement = (count - 1) * refinement + 1, 1
+        log_rho = np.linspace(math.log(first), math.log(last), count)
+        spacing = log_rho[1] - log_rho[0]
+        self.step, self.log_k0 = spacing / refinement, math.log(wave_numbers[0])
+        self.size = int(math.ceil((math.log(wave_numbers[1]) - self.log_k0) / self.step)) + 1
+        log_k = self.log_k0 + self.step * np.arange(self.size)
+        eta = 2 * np.pi * np.arange(-(count // 2), count // 2 + 1) / (count * spacing)
+        bias = HankelTable.BIAS
+        power = bias + 1j * eta
+        weight = np.where(np.abs(eta) < np.abs(eta[0]), 1.0, 0.5) / count
+        # the kernel depends on ln k + ln rho alone: each of its values stands along a diagonal
+        place = np.arange(self.size)[None, :] + refinement * np.arange(count)[:, None]
+        waves = np.exp(-1j * np.outer(self.log_k0 + log_rho[0] + self.step * np.arange(place[-1, -1] + 1), eta))
+        around = 2 * np.pi * np.exp((2 - bias) * log_rho)[:, None] * np.exp(-bias * log_k)[None, :]
+        lit = int(np.searchsorted(log_rho, math.log(reach)))
+        self.matrix = torch.empty((len(orders), lit, self.size), device=device, dtype=dtype)
+        flux = 2 * np.pi * spacing * np.exp(2 * log_rho)
+        for i, m in enumerate(orders):
+            log_u = (power - 1) * math.log(2.0) + loggamma((m + power) / 2) - loggamma(1 + (m - power) / 2)
+            matrix = around * (waves @ (np.exp(log_u) * weight)).real[place]
+            if m == 0:  # as in `HankelTable`; those of higher orders have no plateau
+                matrix -= flux[:, None] * math.exp(-bias * count * spacing)
+            matrix[:, 0] = flux if m == 0 else 0.0
+            self.matrix[i] = torch.as_tensor(matrix[:lit], device=device, dtype=dtype)
+        self.log_rho = torch.as_tensor(log_rho[:lit], device=device)
+
+
+@lru_cache(maxsize=8)
+def multipole_table(device: torch.device, dtype: torch.dtype, orders: tuple[int, ...], wave_numbers: tuple[float, float],
+                    reach: float, fine: bool = False) -> MultipoleTable:
+    """The one table of a device, precision, set of orders, range of wave numbers and largest radius, made at first use."""
+    return MultipoleTable(device, dtype, orders, wave_numbers, reach, fine)

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from autogal.model.axial import AxialRenderer
 from autogal.model.grid import Grid, fast_length
+from autogal.model.line_of_sight import LineOfSightRenderer
 from autogal.model.model import Model
 from autogal.model.plane import PlaneRenderer
 from autogal.model.point import PointRenderer
 from autogal.model.spectral import SpectralRenderer
 from autogal.model.tilted import DiskRenderer, EllipsoidRenderer
-from autogal.profiles import EdgeOn, Ellipsoid, PointSource, RadialProfile, ThickDisk, TiltedSky
+from autogal.profiles import EdgeOn, Ellipsoid, Emissivity, PointSource, RadialProfile, ThickDisk, TiltedSky
 
 __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]
 
@@ -42,7 +43,8 @@ def renderer_at(
     """The renderer of one level (0 to `LEVELS` - 1, each on a larger grid) for stamps of `shape`."""
     factor, margin = _SIZES[level]
     period = tuple(fast_length(max(math.ceil(factor * n), n + margin)) for n in shape)
-    return _RENDERERS.get(type(profile), SpectralRenderer)(profile, Grid(tuple(shape), period, oversample, binning, device, dtype))
+    usual = LineOfSightRenderer if isinstance(profile, Emissivity) else SpectralRenderer
+    return _RENDERERS.get(type(profile), usual)(profile, Grid(tuple(shape), period, oversample, binning, device, dtype))
 
 
 def renderers_at(level: int, model: Model, *grid) -> tuple[SpectralRenderer, ...]:

@@ -5,6 +5,7 @@ from autogal.profiles.broken_exponential import BrokenExponential
 from autogal.profiles.core_sersic import CoreSersic
 from autogal.profiles.edge_on import EdgeOn
 from autogal.profiles.ellipsoid import Ellipsoid
+from autogal.profiles.emissivity import Emissivity
 from autogal.profiles.exponential import DeVaucouleurs, Exponential
 from autogal.profiles.ferrer import Ferrer
 from autogal.profiles.gaussian import Gaussian
@@ -20,7 +21,7 @@ from autogal.profiles.thick_disk import ThickDisk
 from autogal.profiles.tilted_sky import TiltedSky
 from autogal.profiles.truncated import Truncated
 
-__all__ = ["PROFILES", "Body", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Ellipsoid", "Exponential", "Ferrer",
+__all__ = ["PROFILES", "Body", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Ellipsoid", "Emissivity", "Exponential", "Ferrer",
            "Gaussian", "King", "Moffat", "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic", "ShapeParameter", "ThickDisk",
            "TiltedSky", "Truncated", "is_reference", "own_function", "own_profile", "settle_reference"]
 

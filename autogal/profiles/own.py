@@ -12,8 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 from autogal.errors import AutogalError
+from autogal.profiles.emissivity import Emissivity
 from autogal.profiles.radial import RadialProfile
 from autogal.profiles.trial import try_profile
+from autogal.profiles.trial_emissivity import try_emissivity
 
 __all__ = ["is_reference", "own_function", "own_profile", "settle_reference"]
 
@@ -51,8 +53,8 @@ def settle_reference(reference: str, folders: Iterable[Path]) -> str:
     return reference
 
 
-def own_profile(reference: str) -> RadialProfile:
-    """A user's profile, tried out.
+def own_profile(reference: str) -> RadialProfile | Emissivity:
+    """A user's profile or emissivity, tried out.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def own_profile(reference: str) -> RadialProfile:
         there = [key for key, value in vars(home).items() if _is_profile(value) and value.__module__ == home.__name__]
         raise AutogalError(f"There is no {name} in {module}.", f"It has {', '.join(there)}." if there else _FORM)
     if not _is_profile(kind):
-        raise AutogalError(f"{name} in {module} is not a profile.", "Make it a class derived from autogal.Profile.")
+        raise AutogalError(f"{name} in {module} is not a profile.", "Make it a class derived from autogal.Profile or autogal.Emissivity.")
     _tried(kind)
     return kind()
 
@@ -98,12 +100,12 @@ def _found(reference: str, what: str, form: str) -> tuple[str, str, ModuleType]:
 
 
 def _is_profile(thing: object) -> bool:
-    return isinstance(thing, type) and issubclass(thing, RadialProfile)
+    return isinstance(thing, type) and issubclass(thing, RadialProfile | Emissivity)
 
 
 @lru_cache(maxsize=64)
-def _tried(kind: type[RadialProfile]) -> None:
-    try_profile(kind)
+def _tried(kind: type[RadialProfile] | type[Emissivity]) -> None:
+    (try_emissivity if issubclass(kind, Emissivity) else try_profile)(kind)
 
 
 def _load(module: str) -> ModuleType:

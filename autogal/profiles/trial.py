@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
+from autogal.profiles.body import Body
 from autogal.profiles.radial import RadialProfile, ShapeParameter
 
-__all__ = ["try_profile"]
+__all__ = ["DERIVATIVES", "compare", "made", "said", "try_profile"]
 
 _RADII = (-8.0, 5.0, 261)  # ln, in units of the size: where derivatives are compared
 _PLANE = (-17.0, 17.0, 1361)  # of the total
 _STEP = 1e-5
-_TAKEN = ("x", "y", "mag", "flux", "q", "pa", "sky")
-_DERIVATIVES = "Write it in torch alone: no numpy, float(), detach() or torch.no_grad() between the parameters and the light."
+_TAKEN = ("x", "y", "mag", "flux", "q", "inclination", "pa", "sky")
+#: What makes a function differentiable
+DERIVATIVES = "Write it in torch alone: no numpy, float(), detach() or torch.no_grad() between the parameters and the light."
 
 
 def try_profile(kind: type[RadialProfile]) -> None:
@@ -30,13 +32,7 @@ def try_profile(kind: type[RadialProfile]) -> None:
         Where it lacks bounds or typical values, returns NaN or the wrong shape, has an infinite total, or cannot be
         differentiated.
     """
-    if inspect.isabstract(kind):
-        raise AutogalError(f"The profile {kind.__name__} has no {', '.join(sorted(kind.__abstractmethods__))}.", "Write that method.")
-    try:
-        profile = kind()
-    except Exception as error:
-        raise AutogalError(f"The profile {kind.__name__} cannot be made: {_said(error)}.", "Its class must need no arguments.") from error
-    _check_parameters(profile)
+    profile = made(kind)
     starts = torch.tensor(profile.typical or ((),), dtype=torch.float64).log()
     with torch.no_grad():
         for shape in starts.split(1):
@@ -48,7 +44,19 @@ def try_profile(kind: type[RadialProfile]) -> None:
                 _values(profile, _plane(), shape)
 
 
-def _check_parameters(profile: RadialProfile) -> None:
+def made(kind: type[RadialProfile] | type[Body]) -> RadialProfile | Body:
+    """The profile of a user's class, with names, bounds and typical values that are possible."""
+    if inspect.isabstract(kind):
+        raise AutogalError(f"The profile {kind.__name__} has no {', '.join(sorted(kind.__abstractmethods__))}.", "Write that method.")
+    try:
+        profile = kind()
+    except Exception as error:
+        raise AutogalError(f"The profile {kind.__name__} cannot be made: {said(error)}.", "Its class must need no arguments.") from error
+    _check_parameters(profile)
+    return profile
+
+
+def _check_parameters(profile: RadialProfile | Body) -> None:
     """Names, bounds and typical values."""
     name = getattr(profile, "name", None)
     if not isinstance(name, str) or name == "":
@@ -83,7 +91,7 @@ def _values(profile: RadialProfile, log_t: Tensor, shape: Tensor) -> tuple[Tenso
     try:
         light = _stated(profile, log_t, shape)
     except Exception as error:
-        raise AutogalError(f"The profile {profile.name} cannot be evaluated{where}: {_said(error)}.", _DERIVATIVES) from error
+        raise AutogalError(f"The profile {profile.name} cannot be evaluated{where}: {said(error)}.", DERIVATIVES) from error
     if not isinstance(light, Tensor) or light.shape != log_t.shape:
         given = f"an array of shape {list(light.shape)}" if isinstance(light, Tensor) else f"a {type(light).__name__}"
         raise AutogalError(f"The profile {profile.name} returns {given} for radii of shape {list(log_t.shape)}.", "Return one value a radius.")
@@ -95,7 +103,7 @@ def _values(profile: RadialProfile, log_t: Tensor, shape: Tensor) -> tuple[Tenso
     try:
         g, g_log_t, g_shape = profile.evaluate(log_t, shape)
     except Exception as error:
-        raise AutogalError(f"The profile {profile.name} is not differentiable: {_said(error)}.", _DERIVATIVES) from error
+        raise AutogalError(f"The profile {profile.name} is not differentiable: {said(error)}.", DERIVATIVES) from error
     for by, slope in zip(("the radius", *(own.name for own in profile.shape)), chain([g_log_t], g_shape)):
         if not bool(torch.isfinite(slope).all()):
             raise AutogalError(f"The derivative of the profile {profile.name} by {by} is NaN or infinite{where}.",
@@ -127,23 +135,23 @@ def _check_light(profile: RadialProfile, shape: Tensor) -> None:
     log_t = torch.linspace(*_RADII, dtype=torch.float64).expand(1, -1)
     _, by_log_t, by_shape = profile.evaluate(log_t, shape)
     difference = (profile.evaluate(log_t + _STEP, shape)[0] - profile.evaluate(log_t - _STEP, shape)[0]) / (2 * _STEP)
-    _compare(profile.name, "the radius", by_log_t, difference)
+    compare(f"profile {profile.name}", "the radius", by_log_t, difference)
     for i, own in enumerate(profile.shape):
         step = torch.zeros_like(shape)
         step[:, i] = _STEP
         difference = (profile.evaluate(log_t, shape + step)[0] - profile.evaluate(log_t, shape - step)[0]) / (2 * _STEP)
         if not bool((difference != 0).any()):
             raise AutogalError(f"The light of the profile {profile.name} does not depend on {own.name}.", "Use the parameter, or leave it out.")
-        _compare(profile.name, own.name, by_shape[i], difference)
+        compare(f"profile {profile.name}", own.name, by_shape[i], difference)
 
 
-def _compare(name: str, by: str, slope: Tensor, difference: Tensor) -> None:
+def compare(name: str, by: str, slope: Tensor, difference: Tensor) -> None:
     """Refuse a derivative that is not the one by differences at a good part of the radii; at a kink it need not be."""
     told = difference.abs() > 1e-6 * difference.abs().amax()
     wrong = ((slope - difference).abs() > 0.05 * difference.abs()) & told
     if float(wrong.sum()) > 0.2 * float(told.sum()):
-        raise AutogalError(f"The derivative of the profile {name} by {by} is not that of its light: it is not differentiable.", _DERIVATIVES)
+        raise AutogalError(f"The derivative of the {name} by {by} is not that of its light: it is not differentiable.", DERIVATIVES)
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"[:300]

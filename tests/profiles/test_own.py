@@ -13,7 +13,8 @@ from autogal.choices import choose_model, model_overrides
 from autogal.errors import AutogalError
 from autogal.profiles import PROFILES, Profile, ShapeParameter, Truncated, own_profile, settle_reference
 
-HEAD = "import numpy as np, torch\nfrom autogal.profiles import Profile, RadialProfile, ShapeParameter\n"
+HEAD = "import numpy as np, torch\nfrom autogal.profiles import Emissivity, Profile, RadialProfile, ShapeParameter\n"
+BODY = "class P(Emissivity):\n    def emissivity(self, x, y, z):\n        r = (x**2 + y**2 + z**2)**0.5\n        "
 ALPHA = "    shape = (ShapeParameter('alpha', 1.1, 8.0),)\n    typical = ((2.5,),)\n"
 
 
@@ -93,6 +94,15 @@ def test_light_that_underflows_leaves_no_nan(dtype):
     ("class P(Profile):\n    shape = (ShapeParameter('alpha', 1.0, 3.0),)\n    surface_brightness = None", "has no typical parameters"),
     ("class P(Profile):\n    shape = (ShapeParameter('alpha', 1.0, 3.0),)\n    typical = ((4.0,),)\n    surface_brightness = None", "has typical parameters"),
     ("class P(Profile):\n    def __init__(self, n):\n        pass\n    surface_brightness = None", "cannot be made: TypeError"),
+    (f"{BODY}return torch.exp(-r) * float('nan')", "emissivity P is NaN, infinite or negative at "),
+    (f"{BODY}return torch.exp(-r).sum(-1)", r"returns an array of shape \[1\] for places of shape \[1, "),
+    (f"{BODY}return np.exp(-np.asarray(r))", "returns a ndarray"),
+    (f"{BODY}return torch.exp(-r.detach())", "it is not differentiable"),
+    (f"{BODY}return 1 / (1 + r)**3", "does not add up to a finite total"),
+    (f"{BODY}return torch.exp(-r) * torch.sigmoid(z)", "is another one below its plane"),
+    (f"{BODY}return torch.exp(-r) * torch.sigmoid(x)", "is another one after half a turn about its pole"),
+    ("class P(Emissivity):\n    pass", "P has no emissivity"),
+    ("class P(Emissivity):\n    shape = (ShapeParameter('inclination', 1.0, 9.0),)\n    emissivity = None", "a name already taken"),
     ("class P:\n    pass", "P in .* is not a profile"),
     ("class Other(Profile):\n    pass", "There is no P in"),
     ("import a_module_that_is_not_there", "cannot be imported: ModuleNotFoundError"),

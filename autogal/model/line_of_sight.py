@@ -1,0 +1,183 @@
+"""Drawing bodies of any emissivity, summed along the line of sight, with their derivatives."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from autogal.model.grid import Grid
+from autogal.model.hankel import MultipoleTable, multipole_table
+from autogal.model.inclined import cos2_of_log_ratio
+from autogal.model.tilted import view_of
+from autogal.profiles import Emissivity
+from autogal.profiles.radial import value_and_slope
+
+__all__ = ["LineOfSightRenderer"]
+
+_ORDERS = tuple(range(0, 30, 2))  # multipoles: an image that is the same after half a turn has no odd ones
+_SAMPLES = 32  # angles in half a turn at which light is sampled
+_ANGLES = 192  # angles in half a turn of the transform, between which it is interpolated
+_RINGS = (5e-3, 200.0)  # radii, in units of the size, between which light is sampled; it is even inside
+_REACH = 1e4  # px, of the table of multipoles
+_STRETCH = math.exp(1.5)  # of wave numbers, in the frame in which the thinnest body is round
+_AT_ONCE = {"cpu": 2, "cuda": 32}  # bodies
+_ROUND = 1e-2  # as in `autogal.model.tilted`
+
+
+class _Bodies(NamedTuple):
+    """Parameters and shifts of bodies to be drawn, as in `autogal.model.spectral.Outline`."""
+
+    native: Tensor
+    px: Tensor
+    px_slope: Tensor
+    py: Tensor
+    py_slope: Tensor
+
+    def split(self, size: int) -> list[_Bodies]:
+        return [_Bodies(*piece) for piece in zip(*(v.split(size) for v in self))]
+
+
+@dataclass(frozen=True)
+class LineOfSightRenderer:
+    r"""Draws the image of an `Emissivity` and its derivatives. Methods as `SpectralRenderer` has them.
+
+    The light is summed along lines of sight on rings, in a frame in which the body looks about round, and expanded in
+    multipoles, :math:`\sum_m c_m(\rho) \cos m\theta + s_m(\rho) \sin m\theta`, whose transforms are Hankel's of order m. Their sum is
+    tabulated over (ln k, :math:`\theta_k`) and looked up at every wave number. The frame is no function of what is derived by.
+
+    There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees to.
+    """
+
+    profile: Emissivity
+    grid: Grid
+
+    def draw(self, native: Tensor, psf: Tensor) -> Tensor:
+        """Unit-flux images and their derivatives by x, y, ln R, ln of the own parameters, e1 and e2, [B, 6 + S, H, W]."""
+        return self.fill(self.outline(native), psf)
+
+    def image(self, native: Tensor, psf: Tensor) -> Tensor:
+        bodies = self.outline(native)
+        return self.grid.to_images(psf * bodies.px[:, :, None] * bodies.py[:, None, :] * self._transform(native, derivatives=False)[0])
+
+    def outline(self, native: Tensor) -> _Bodies:
+        return _Bodies(native, *self.grid.phase(native[:, 0], "x"), *self.grid.phase(native[:, 1], "y"))
+
+    def fill(self, outline: _Bodies, psf: Tensor) -> Tensor:
+        native, px, px_slope, py, py_slope = outline
+        px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
+        transform, by_size, *own, by_eta, by_psi = self._transform(native)
+        view = view_of(native)
+        col = lambda v: v.to(self.grid.dtype)[:, None, None]  # noqa: E731
+        by_eta, by_turn = by_eta + by_size / 2, by_psi * col(0.5 / view.eta.clamp(min=_ROUND))
+        cos, sin = col(torch.cos(2 * view.psi)), col(torch.sin(2 * view.psi))
+        base = psf * px * py
+        slopes = (by_size, *own, by_eta * cos - by_turn * sin, by_eta * sin + by_turn * cos)
+        spectra = [base * transform, psf * px_slope * py * transform, psf * px * py_slope * transform, *(base * slope for slope in slopes)]
+        return self.grid.to_images(torch.stack(spectra, dim=1))
+
+    def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
+        """The light that comes round the periodic grid, over that of the centre: `largest` and `total`, [B] each."""
+        (height, width), (rows, columns) = self.grid.shape, self.grid.period
+        x, y = native[:, 0], native[:, 1]
+        far_x, far_y = torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y)
+        reach = torch.minimum(rows - far_y, columns - far_x).clamp(min=1.0)
+        view, shape = view_of(native), native[:, 3:-2]
+        at = torch.stack([reach, fwhm.to(reach) / 2], 1) / torch.exp(native[:, 2] + view.eta / 2)[:, None]
+        none, flattening = torch.zeros_like(at), self.profile.flattening(shape)
+        along, across = (self.profile.project(*place, view.cos2, shape, flattening) for place in ((at, none), (none, at)))
+        there = (torch.maximum(along[:, 0], across[:, 0]) / torch.minimum(along[:, 1], across[:, 1])).nan_to_num(0.0)
+        return there, there
+
+    # -- the transform ---------------------------------------------------------------------------------------------
+
+    @property
+    def _table(self) -> MultipoleTable:
+        grid = self.grid
+        lowest = 2 * math.pi / max(grid.period) / _STRETCH
+        highest = math.sqrt(2) * math.pi * grid.oversample / grid.binning * _STRETCH
+        return multipole_table(grid.device, grid.dtype, _ORDERS, (lowest / 1.02, highest), _REACH)
+
+    @cached_property
+    def _waves(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Angles of the samples [J], from samples to multipoles [J, 2 M], and from transformed ones to angles [2 M, A + 1]."""
+        orders = torch.tensor(_ORDERS, device=self.grid.device, dtype=torch.float64)
+
+        def waves(theta: Tensor) -> Tensor:
+            turns = theta[:, None] * orders
+            return torch.stack([turns.cos(), turns.sin()], -1).flatten(1)
+
+        sampled = torch.arange(_SAMPLES, device=self.grid.device, dtype=torch.float64) * (math.pi / _SAMPLES)
+        analysis = waves(sampled) * (2 / _SAMPLES)
+        analysis[:, :2] /= 2
+        angles = torch.linspace(0, math.pi, _ANGLES + 1, device=self.grid.device, dtype=torch.float64)
+        synthesis = waves(angles).mT * torch.cos(orders * (math.pi / 2)).repeat_interleave(2)[:, None]
+        return sampled, analysis, synthesis
+
+    def _transform(self, native: Tensor, derivatives: bool = True) -> list[Tensor]:
+        """The transform, and its derivatives by ln of the size, the own parameters, eta and psi, [B, Kx, Ky] each."""
+        parts = [self._looked_up(some, derivatives) for some in native.split(_AT_ONCE[self.grid.device.type])]
+        return list(torch.cat(parts).unbind(1))
+
+    def _looked_up(self, native: Tensor, derivatives: bool) -> Tensor:
+        grid, table, view = self.grid, self._table, view_of(native)
+        flattening = self.profile.flattening(native[:, 3:-2])
+        frame = torch.sqrt(view.cos2 + flattening**2 * (1 - view.cos2)).clamp(_STRETCH**-2, _STRETCH**2).sqrt()
+        samples = self._samples(native, flattening, frame, derivatives)
+        _, analysis, synthesis = self._waves
+        poles = (samples @ analysis).to(grid.dtype).unflatten(-1, (-1, 2)).permute(3, 4, 0, 1, 2).flatten(1, 3)
+        transforms = torch.bmm(poles, table.matrix).unflatten(1, (2, *samples.shape[:2])).permute(2, 3, 4, 0, 1).flatten(3)
+        col = lambda v: v.to(grid.dtype)[:, None, None]  # noqa: E731
+        kx, ky = grid.kx.to(grid.dtype)[None, :, None], grid.ky.to(grid.dtype)[None, None, :]
+        cos, sin = col(view.psi.cos()), col(view.psi.sin())
+        u, v = (kx * cos + ky * sin) / col(frame), (ky * cos - kx * sin) * col(frame)
+        log_k = (u * u + v * v).clamp(min=1e-12).log() / 2
+        row = (log_k - table.log_k0) * (2 / (table.step * (table.size - 1))) - 1
+        column = torch.remainder(torch.atan2(v, u), math.pi) * (2 / math.pi) - 1
+        places = torch.stack([column, row], -1)
+        return torch.nn.functional.grid_sample(transforms @ synthesis.to(grid.dtype), places, align_corners=True, padding_mode="border")
+
+    def _samples(self, native: Tensor, flattening: Tensor, frame: Tensor, derivatives: bool) -> Tensor:
+        """Light on all rings of the table, of a total of 1, and its derivatives, [B, D, T, J] float64."""
+        log_rho = self._table.log_rho
+        view, shape = view_of(native), native[:, 3:-2]
+        log_size = native[:, 2] + view.eta / 2
+        spacing = log_rho[1] - log_rho[0]
+        count = min(len(log_rho), math.ceil(math.log(_RINGS[1] / _RINGS[0]) / float(spacing)))
+        first = ((log_size + math.log(_RINGS[0]) - log_rho[0]) / spacing).long().clamp(0, len(log_rho) - count)
+        rings = first[:, None] + torch.arange(count, device=first.device)
+        rho, theta = log_rho[rings].exp()[:, :, None], self._waves[0]
+        x = (rho * (theta.cos() / frame[:, None, None])).flatten(1)
+        y = (rho * (theta.sin() * frame[:, None, None])).flatten(1)
+
+        def light(p: Tensor) -> Tensor:
+            """Of ln of the size, the own parameters, eta, and a turn of the body."""
+            cos, sin, unit = p[:, -1:].cos(), p[:, -1:].sin(), torch.exp(-p[:, :1])
+            seen = self.profile.project((x * cos + y * sin) * unit, (y * cos - x * sin) * unit, cos2_of_log_ratio(p[:, -2])[0],
+                                        p[:, 1:-2], flattening)  # fmt: skip
+            return (seen * unit * unit).unflatten(1, (count, -1))
+
+        p = torch.cat([log_size[:, None], shape, view.eta[:, None], torch.zeros_like(log_size)[:, None]], 1)
+        area = torch.exp(2 * log_rho[rings]) * (2 * math.pi * spacing / _SAMPLES)
+        # the inner rings, all alike, are a disk of the radius of the first
+        area[:, 0] += math.pi * torch.exp(2 * log_rho[first] - spacing) / _SAMPLES
+        value = light(p)
+        total = (value.sum(-1) * area).sum(-1)[:, None, None]
+        parts = [value / total]
+        if derivatives:
+            for i in range(p.shape[1]):
+                slope = value_and_slope(light, p, i)[1]
+                parts.append((slope - parts[0] * (slope.sum(-1) * area).sum(-1)[:, None, None]) / total)
+        return self._on_table(torch.stack(parts, 1), first, len(log_rho))
+
+    @staticmethod
+    def _on_table(parts: Tensor, first: Tensor, size: int) -> Tensor:
+        """Rings [B, D, N, J] where they stand among all; the first inside of it, nothing outside."""
+        place = torch.arange(size, device=first.device) - first[:, None]
+        outside = place >= parts.shape[2]
+        place = place.clamp(0, parts.shape[2] - 1)[:, None, :, None].expand(-1, parts.shape[1], -1, parts.shape[3])
+        return parts.gather(2, place).masked_fill(outside[:, None, :, None], 0.0)
