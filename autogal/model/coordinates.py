@@ -98,7 +98,8 @@ def coordinates_of(number: int, component, tied: Set[str], said: Constraints, re
             least, most = _own_bounds(component, place, said)
             above, below = True in limits[name] or math.isfinite(most), False in limits[name] or math.isfinite(least)
             kind = Kind.SHARE if above and below else Kind.UNDER if above else Kind.OVER
-            out.append(Coordinate(name, kind, number, place, least, most, place > 2))
+            is_positive = place > 2 and not (isinstance(component, InclinedComponent) and place == component.size - 2)  # face-on is 0
+            out.append(Coordinate(name, kind, number, place, least, most, is_positive))
         else:
             out.append(Coordinate(name, kinds[place], number, place))
     return out

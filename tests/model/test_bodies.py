@@ -145,9 +145,9 @@ def test_numbers_and_flux_at_every_size(h, z0):
 
 
 @pytest.mark.parametrize("held", [
-    {"bounds": {"inclination": [60, 85]}}, {"fixed": {"inclination": 75}}, {"ties": {"z0": "0.2 * h"}}, {"limits": ["z0 < h"]},
+    {"bounds": {"inclination": [60, 85]}}, {"fixed": {"inclination": 75}}, {"ties": {"z0": "0.2 * h"}}, {"limits": ["z0 < h"]}, {"limits": ["inclination < 80", "inclination > 20"]},
     {"priors": {"inclination": {"normal": [75, 5]}}},
-], ids=lambda held: next(iter(held)))  # fmt: skip
+], ids=lambda held: str(*held.values())[:24])  # fmt: skip
 def test_an_inclination_is_bounded_fixed_tied_and_held_by_priors(held):
     rng = np.random.default_rng(4)
     truth = dict(x=27.2, y=28.4, mag=12.0, h=5.0, z0=1.0, inclination=75.0, pa=35.0)
@@ -163,6 +163,24 @@ def test_an_inclination_is_bounded_fixed_tied_and_held_by_priors(held):
         assert row["z0"] == pytest.approx(0.2 * row["h"], rel=1e-6)
     if "fixed" in held:
         assert row["inclination"] == pytest.approx(75.0)
+
+
+def test_a_bulge_and_a_disk_seen_at_one_inclination():
+    rng = np.random.default_rng(4)
+    place = {f"{part}_{name}": [v] for part in ("bulge", "disk") for name, v in dict(x=27.2, y=28.4, inclination=72.0, pa=35.0).items()}
+    truth = dict(bulge_mag=12.5, bulge_r_eff=2.5, bulge_n=2.0, disk_mag=12.0, disk_h=6.0, disk_z0=1.0, disk_inclination=72.0)
+    bulge = {"profile": "ellipsoid", "fixed": {"b_a": 1.0, "c_a": 0.6, "azimuth": 45.0}}
+    components = {"bulge": bulge, "disk": {"profile": "thick_disk"}}
+    ties = {f"bulge.{name}": f"disk.{name}" for name in ("x", "y", "inclination", "pa")}
+    table = place | {name: [v] for name, v in truth.items()} | dict(bulge_b_a=[1.0], bulge_c_a=[0.6], bulge_azimuth=[45.0], mag=[0.0], bt=[0.0])
+    clean = autogal.render(table, model={"components": components}, psf=PSF, shape=(56, 56), zeropoint=25.0)
+    image = clean + rng.normal(0.0, 2.0, clean.shape)
+    settings = dict(sigma=np.full(image.shape, 2.0), psf=PSF, zeropoint=25.0, segment="none")
+    row = autogal.fit(image, model={"components": components, "ties": ties}, **settings).table[0]
+    assert row["status"] == "converged"
+    for name, value in truth.items():
+        assert abs(row[name] - value) < 4 * row[f"{name}_err"], name
+    assert row["bulge_inclination"] == pytest.approx(row["disk_inclination"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("node", "what"), [
