@@ -43,8 +43,6 @@ _POOR_CHI2 = 1.5
 _POOR_SHARE = 0.1
 _SKY_ASTRAY = 0.2  # of the noise of a pixel
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
-# A uniform angle has this standard deviation: no position angle is known worse [deg]
-_WORST_ANGLE = 180 / math.sqrt(12)
 
 
 def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig, watch: Stopwatch | None = None,
@@ -248,8 +246,9 @@ def _write(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, fit: BucketFit,
     thinnest = torch.zeros_like(values, dtype=torch.bool)
     for component in filter(lambda c: isinstance(c, Component), model.components):
         names = [model.parameters.index(name) for name in component.parameters]
-        # an angle cannot be known worse than not at all
-        unit[:, names[-1]] = (_WORST_ANGLE / matrix[:, names[-1], names[-1]].sqrt()).clamp(max=1.0).nan_to_num(1.0)
+        for place, turn in component.turns.items():  # no angle can be known worse than not at all, a uniform one
+            name = names[place]
+            unit[:, name] = (turn / math.sqrt(12) / matrix[:, name, name].sqrt()).clamp(max=1.0).nan_to_num(1.0)
         thinnest[:, names[-2]] = component.at_thinnest(values[:, names])
     matrix = matrix * unit[:, :, None] * unit[:, None, :]
     matrix = torch.where(thinnest[:, :, None] | thinnest[:, None, :], torch.nan, matrix)
@@ -314,8 +313,7 @@ def _bootstrap(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, best: Tenso
     values = values.cpu().numpy()
     move_sky(model.parameters, values, None, _to_own_centre(rows, cutouts, stamps).repeat(count, axis=0))
     values = values.reshape(len(rows), count, -1)
-    angles = [model.parameters.index(c.parameters[-1]) for c in model.components if isinstance(c, Component)]
-    matrix = replicate_covariance(torch.from_numpy(fitted.values[rows]), torch.from_numpy(values), angles).numpy()
+    matrix = replicate_covariance(torch.from_numpy(fitted.values[rows]), torch.from_numpy(values), _angles(model)).numpy()
     # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
     held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
     matrix[held[:, :, None] | held[:, None, :]] = np.nan
@@ -328,6 +326,15 @@ def _bootstrap(rows: np.ndarray, cutouts, how: _How, stamps: Stamps, best: Tenso
             fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
             cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
                                     "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
+
+
+def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
+    """The columns of angles as `replicate_covariance` takes them: every position angle, then the phases that are counted from it."""
+    out = []
+    for component in filter(lambda c: isinstance(c, Component), model.components):
+        pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
+        out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
+    return out
 
 
 @contextmanager

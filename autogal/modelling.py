@@ -13,12 +13,14 @@ from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.constraints import Constraints, Prior
+from autogal.model.deformed import DeformedComponent
 from autogal.model.expression import Expression, Limit
 from autogal.model.inclined import InclinedComponent
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
-from autogal.profiles import PROFILES, Body, EdgeOn, PointSource, RadialProfile, Truncated, is_reference, own_function, own_profile
+from autogal.profiles import (HIGHEST_MODE, PROFILES, Body, Deformed, EdgeOn, PointSource, RadialProfile, Truncated, is_reference,
+                              own_function, own_profile)  # fmt: skip
 
 __all__ = ["choose_model"]
 
@@ -79,6 +81,7 @@ def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -
         if not isinstance(profile, RadialProfile):
             raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
         profile = Truncated(profile)
+    profile = _deformed(profile, node)
     blank = PointComponent(name) if isinstance(profile, PointSource) else _blank(profile, name)
     entries = _Entries(blank, node, said, read)
     own = {"bounds": entries.bounds(), "fixed": entries.fixed(), "priors": entries.priors()}
@@ -86,8 +89,31 @@ def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -
     return blank if isinstance(blank, PointComponent) else replace(blank, **own)
 
 
-def _blank(profile: RadialProfile | EdgeOn | Body, name: str) -> Component:
-    return InclinedComponent(profile, name) if isinstance(profile, Body) else Component(profile, name, {"q": _ROUNDNESS})
+def _blank(profile: RadialProfile | EdgeOn | Body | Deformed, name: str) -> Component:
+    if isinstance(profile, Body):
+        return InclinedComponent(profile, name)
+    return (DeformedComponent if isinstance(profile, Deformed) else Component)(profile, name, {"q": _ROUNDNESS})
+
+
+def _deformed(profile: RadialProfile | EdgeOn | Body | PointSource,
+              node: DictConfig) -> RadialProfile | EdgeOn | Body | PointSource | Deformed:
+    """A profile with the boxiness and the Fourier modes that its node asks for."""
+    boxiness, modes = node.get("boxiness") or False, node.get("fourier") or []
+    if boxiness is not False and boxiness is not True:
+        raise AutogalError(f"boxiness is {boxiness}.", "Write true or false; fixed: {c0: ...} holds it at a value.")
+    modes = [modes] if isinstance(modes, int) and not isinstance(modes, bool) else modes
+    is_list = isinstance(modes, Sequence) and not isinstance(modes, str)
+    if not is_list or any(type(m) is not int or not 1 <= m <= HIGHEST_MODE or m == 2 for m in modes):
+        raise AutogalError(f"fourier is {modes}.",
+                           f"Give a list of modes, whole numbers from 1 to {HIGHEST_MODE} without 2, which is an ellipse.")
+    if len(set(modes)) < len(modes):
+        raise AutogalError(f"fourier is {modes}.", "Give each mode once.")
+    if not boxiness and not modes:
+        return profile
+    if not isinstance(profile, RadialProfile):
+        raise AutogalError(f"The profile {profile.name} can have no boxiness and no Fourier modes.",
+                           "Only one of elliptical isophotes can.")
+    return Deformed(profile, boxiness, tuple(sorted(modes)))
 
 
 class _Entries:
@@ -101,6 +127,7 @@ class _Entries:
         sizes = () if isinstance(blank, PointComponent) else (blank.profile.size, *blank.profile.shape)
         self.natural = {s.name: (s.lower, s.upper) for s in sizes} | {"inclination": (0.0, 90.0)}
         self.shape = {s.name for s in sizes if not s.length}
+        self.contour = {self.known[place] for place in getattr(blank, "contour", ())}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         out = {"q": _ROUNDNESS} if "q" in self.widest else {}
@@ -109,7 +136,7 @@ class _Entries:
             is_auxiliary = key not in self.known and name in self.read and key in (self.node.get("start") or {})
             if key in self.widest:
                 out[key] = self.widest[key] = low, high
-            elif not is_auxiliary and key not in ("x", "y", "pa"):
+            elif not is_auxiliary and (key not in self.known or key.startswith("mag")):
                 remedy = "Limits relate magnitudes to one another, as bulge.mag > disk.mag." if key.startswith("mag") else ""
                 self._refuse(name, "There are bounds on", remedy)
             if key in self.widest and not self._is_narrow(key, low, high):
@@ -121,7 +148,7 @@ class _Entries:
 
     def _is_narrow(self, key: str, low: float, high: float) -> bool:
         """Whether bounds are more than a component keeps to: of sizes, those of a circle of the same area; of q, only the lower."""
-        if key in self.shape:
+        if key in self.shape or key in self.contour:
             return False
         return high < 1 if key == "q" else low > self.natural[key][0] or high < self.natural[key][1]
 
@@ -145,6 +172,8 @@ class _Entries:
         out = {}
         for key, prior in _items(self.node, "priors", _prior):
             name = self.prefix + key
+            if prior.is_logarithmic and key in self.contour:
+                self._refuse(name, "There is a log-normal prior on", "It need not be positive: write {normal: [mean, sigma]}.")
             if prior.is_logarithmic and (key in self.shape or (key == "q" and prior.mean == 1 and "q" in self.widest)):
                 out[key] = prior.mean, prior.width
             elif (key in self.known and not key.startswith("mag")) or name in self.said.bounds:

@@ -17,7 +17,7 @@ from autogal.images import prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
 from autogal.model.render import render_images
-from autogal.profiles import RadialProfile
+from autogal.profiles import HIGHEST_MODE, RadialProfile
 
 __all__ = ["render", "table_values"]
 
@@ -85,6 +85,9 @@ def _model_of(model, names: set[str]) -> Model:
     # options of a model that the table itself tells of
     options = [override("++model.sky", "tilted")] if set(SLOPES) <= names else []
     options += [override("++model.truncation", True)] if "r_trunc" in names else []
+    options += [override("++model.boxiness", True)] if "c0" in names else []
+    modes = [m for m in range(1, HIGHEST_MODE + 1) if f"am{m}" in names]
+    options += [override("++model.fourier", modes)] if modes else []
     return choose_model(choose_settings(*model_overrides(model), *options).model)
 
 

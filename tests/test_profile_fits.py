@@ -90,6 +90,34 @@ def test_a_tilted_sky_is_recovered_at_the_centre_of_the_image():
     assert np.std(tilted.residual(0) / sigma[0]) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize(("model", "options", "contour"), [
+    ("sersic", {"model.boxiness": True}, dict(n=[1.0, 2.0, 1.5], c0=[-0.4, 0.5, 0.2])),
+    ("exponential", {"model.fourier": [1, 3]},
+     dict(am1=[0.2, 0.1, 0.15], pm1=[-100.0, 20.0, 170.0], am3=[0.08, 0.05, 0.1], pm3=[-50.0, 0.0, 40.0])),
+])  # fmt: skip
+def test_boxy_and_lopsided_galaxies_are_recovered(model, options, contour):
+    images, sigma, psf, truth = simulate(model, dict(ROUND, r_eff=[6.0, 8.0, 5.0], **PLACE, **contour))
+    settings = dict(sigma=sigma, psf=psf, model=model, zeropoint=25.0, segment="none")
+    fitted = autogal.fit(images, **settings, **options)
+    assert list(fitted.table["status"]) == ["converged"] * N
+    for name in ("mag", "r_eff", "q", "sky", *contour):
+        off = np.asarray(fitted.table[name] - truth[name], float)
+        if name.startswith("pm"):
+            off -= 360 / int(name[2:]) * np.round(off * int(name[2:]) / 360)
+        error = np.asarray(fitted.table[f"{name}_err"], float)
+        assert np.all(np.isfinite(error)) and np.all(np.abs(off) < 4 * error), (name, off, error)
+    assert "mu_e_mean" not in fitted.table.colnames and np.std(fitted.residual(0) / sigma[0]) == pytest.approx(1, abs=0.05)
+    plain = autogal.fit(images, **settings)
+    assert np.all(plain.table["chi2_dof"] > fitted.table["chi2_dof"])
+
+
+def test_an_ellipse_has_no_amplitude_and_a_phase_known_no_better_than_not_at_all():
+    images, sigma, psf, _ = simulate("exponential", dict(ROUND, r_eff=[6.0, 8.0, 5.0], **PLACE))
+    table = autogal.fit(images, sigma=sigma, psf=psf, model="exponential", zeropoint=25.0, segment="none", **{"model.fourier": [3]}).table
+    assert list(table["status"]) == ["converged"] * N
+    assert np.all(table["am3"] < 4 * table["am3_err"]) and np.all(table["pm3_err"] <= 120 / np.sqrt(12) + 1e-9)
+
+
 def test_a_truncated_disk_is_recovered():
     truth = dict(ROUND, r_eff=[6.0, 8.0, 5.0], r_trunc=[10.0, 13.0, 9.0], softness=[0.2, 0.2, 0.3], **PLACE)
     images, sigma, psf, table = simulate("exponential", truth)

@@ -112,6 +112,11 @@ class Component:
         """Places in its block of what is fixed, and the values there."""
         return {4 + i: math.log(self.fixed[s.name]) for i, s in enumerate(self.profile.shape) if s.name in self.fixed}
 
+    @property
+    def turns(self) -> dict[int, float]:
+        """Places of its angles, and the degrees after which each is the same; the others are counted from the first."""
+        return {self.size - 1: 180.0}
+
     @cached_property
     def _lengths(self) -> list[int]:
         """Places in its block of lengths among the shape."""

@@ -15,6 +15,7 @@ from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
 from autogal.model.constraints import SINGLE, Constraints, bare, in_order, try_out
 from autogal.model.coordinates import Coordinate, Kind, coordinates_of, from_value, reach, span, squashed, to_value, unsquashed
+from autogal.model.deformed import mode_coefficients
 from autogal.model.expression import Expression
 from autogal.model.model import Model
 from autogal.profiles.radial import value_and_slope
@@ -250,7 +251,7 @@ class ConstrainedModel(Model):
                 eta, angle = squashed(*pair, component)
                 at[component.parameters[-2]], at[component.parameters[-1]] = component.of_axis_ratio(torch.exp(-eta)), angle
         for c, v in z.items():
-            if c.kind not in (Kind.SHARE, Kind.OVER, Kind.UNDER, Kind.VECTOR):
+            if c.kind not in (Kind.SHARE, Kind.OVER, Kind.UNDER, Kind.VECTOR, Kind.MODE):
                 at[c.name] = to_value(c, v, at, None, self.components)
         limited = {c.name: (c, v) for c, v in z.items() if c.kind in (Kind.SHARE, Kind.OVER, Kind.UNDER)}
         for name in self._order:
@@ -267,7 +268,7 @@ class ConstrainedModel(Model):
 
     def _block(self, component, at: Mapping[str, Tensor], vector, z) -> list[Tensor]:
         names = component.parameters
-        values = [at[name] for name in names]
+        values = [at.get(name) for name in names]  # free modes have no values of their own here
         if component.flux is None:
             return values
         linear = next((v for c, v in z.items() if c.name == names[component.flux] and c.kind is Kind.FLUX), None)
@@ -276,8 +277,13 @@ class ConstrainedModel(Model):
             return values
         q = component.axis_ratio(values[-2])
         eta = -torch.log(q)
-        lengths = {3, *(4 + i for i, s in enumerate(component.profile.shape) if s.length)}
-        values[3:-2] = [torch.log(v) - eta / 2 if place in lengths else torch.log(v) for place, v in enumerate(values[3:-2], 3)]
+        shapes = component.profile.shape
+        lengths = {3, *(4 + i for i, s in enumerate(shapes) if s.length)}
+        values[3 : 4 + len(shapes)] = [torch.log(v) - eta / 2 if place in lengths else torch.log(v)
+                                       for place, v in enumerate(values[3 : 4 + len(shapes)], 3)]
+        for place, m in getattr(component, "modes", {}).items():
+            free = [v for c, v in z.items() if c.kind is Kind.MODE and c.name in names[place : place + 2]]
+            values[place : place + 2] = free or mode_coefficients(m, values[place], values[place + 1], values[-1])
         values[-2:] = vector or unsquashed(q, values[-1], component)
         return values
 

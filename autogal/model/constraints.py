@@ -19,7 +19,7 @@ SINGLE = ("x", "y", "mag", "r_eff", "n", "q", "pa")
 
 # Values in which relations are tried out, by the bare name; of all others, from 1 to 3
 _RANGES = {"x": (20.0, 40.0), "y": (20.0, 40.0), "mag": (-9.0, -6.0), "mag_break": (-9.0, -6.0), "n": (0.6, 4.0), "q": (0.3, 0.9),
-           "pa": (5.0, 175.0), "r_eff": (2.0, 8.0)}  # fmt: skip
+           "pa": (5.0, 175.0), "r_eff": (2.0, 8.0), "c0": (-0.5, 0.5)}  # fmt: skip
 _TRIED = 16
 _STEP = 1e-6
 

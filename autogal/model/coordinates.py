@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autogal.model.component import MAG, Component
 from autogal.model.constraints import Constraints
+from autogal.model.deformed import DeformedComponent, mode_coefficients
 from autogal.model.inclined import InclinedComponent
 from autogal.model.plane import PlaneComponent
 
@@ -20,6 +21,7 @@ __all__ = ["Coordinate", "Kind", "coordinates_of", "from_value", "reach", "span"
 # Where a start may be between two limits, and how far from a single one: not on the limit, from where it might not leave
 _INSIDE, _OFF = (0.05, 0.95), 0.05
 _THINNEST = 1e-4  # in ln q, from the bound beyond which the vector of a component has no length
+_FAINTEST = 0.01  # amplitude of a mode from which its phase can start
 _NARROWEST = 1e-6  # between limits, relative
 _TINY = 1e-12
 
@@ -35,13 +37,14 @@ class Kind(Enum):
     LN_FLUX = auto()  # of a magnitude that others follow: the logarithm of the flux
     ANGLE = auto()  # twice the angle, in radians
     VECTOR = auto()  # of axis ratio and angle together: one component of (w1, w2), as in `Component`
+    MODE = auto()  # of amplitude and phase of a Fourier mode together: a coefficient, as in `DeformedComponent`
     SHARE = auto()  # of what lies between two limits: the place between them, from 0 to 1
     OVER = auto()  # how far above its lower limit, in its logarithm where it is positive
     UNDER = auto()  # how far below its upper limit
 
 
 _STEPS = {Kind.LINEAR: 4.0, Kind.SLOPE: math.inf, Kind.LOG: 0.7, Kind.ROUND: 0.7, Kind.FLUX: math.inf, Kind.LN_FLUX: 1.0, Kind.ANGLE: 0.7,
-          Kind.VECTOR: 0.7, Kind.SHARE: 0.25, Kind.OVER: 0.7, Kind.UNDER: 0.7}  # fmt: skip
+          Kind.VECTOR: 0.7, Kind.MODE: 0.2, Kind.SHARE: 0.25, Kind.OVER: 0.7, Kind.UNDER: 0.7}  # fmt: skip
 
 
 class Coordinate(NamedTuple):
@@ -89,6 +92,11 @@ def coordinates_of(number: int, component, tied: Set[str], said: Constraints, re
         polar = not touched.isdisjoint(names[-2:])
         is_open = polar or not touched.isdisjoint(names[place] for place in lengths)
         kinds |= {place: Kind.LOG if is_open or place not in lengths else Kind.ROUND for place in range(3, component.size - 2)}
+        if isinstance(component, DeformedComponent):
+            kinds |= {place: Kind.LINEAR for place in component.contour}
+            for place in component.modes:
+                is_free = (touched | read | set(said.priors)).isdisjoint(names[place : place + 2])
+                kinds |= {place: Kind.MODE, place + 1: Kind.MODE} if is_free else {place + 1: Kind.ANGLE}
         kinds |= {component.size - 2: _ratio_kind(component) if polar else Kind.VECTOR, component.size - 1: Kind.ANGLE if polar else Kind.VECTOR}
     out = []
     for place, name in enumerate(names):
@@ -98,7 +106,9 @@ def coordinates_of(number: int, component, tied: Set[str], said: Constraints, re
             least, most = _own_bounds(component, place, said)
             above, below = True in limits[name] or math.isfinite(most), False in limits[name] or math.isfinite(least)
             kind = Kind.SHARE if above and below else Kind.UNDER if above else Kind.OVER
-            is_positive = place > 2 and not (isinstance(component, InclinedComponent) and place == component.size - 2)  # face-on is 0
+            # face-on is 0, and contours have either sign
+            is_signed = isinstance(component, InclinedComponent) and place == component.size - 2 or place in getattr(component, "contour", ())
+            is_positive = place > 2 and not is_signed
             out.append(Coordinate(name, kind, number, place, least, most, is_positive))
         else:
             out.append(Coordinate(name, kinds[place], number, place))
@@ -125,6 +135,8 @@ def _own_bounds(component, place: int, said: Constraints) -> tuple[float, float]
     if place == component.size - 2:
         low, high = component.roundness
         return low * math.exp(_THINNEST), high
+    if isinstance(component, DeformedComponent) and place in component.contour:
+        return component.box((1, 1))[place]
     own = component.profile.size if place == 3 else component.profile.shape[place - 4]
     low, high = component.bounds.get(own.name, (own.lower, own.upper))
     return max(low, own.lower), min(high, own.upper)
@@ -202,6 +214,8 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence, be
     """The coordinate [B] of a parameter's value: the inverse of `to_value`, kept inside what limits it."""
     v = at[c.name]
     match c.kind:
+        case Kind.LINEAR if c.component >= 0 and c.place in getattr(components[c.component], "modes", ()):
+            return torch.where(v == 0, _FAINTEST, v)  # without an amplitude a phase has no slope
         case Kind.LOG:
             return torch.log(v)
         case Kind.ROUND:
@@ -211,8 +225,13 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence, be
         case Kind.LN_FLUX:
             return v / MAG
         case Kind.ANGLE:
-            low = between[0] if between else 0.0
-            return 2 * torch.deg2rad(low + torch.remainder(v - low, 180.0) if math.isfinite(low) else v)
+            low, turn = between[0] if between else -math.inf, components[c.component].turns[c.place]
+            return 2 * torch.deg2rad(low + torch.remainder(v - low, turn) if math.isfinite(low) else v)
+        case Kind.MODE:
+            component = components[c.component]
+            place = c.place if c.place in component.modes else c.place - 1
+            amplitude, phase, pa = (at[component.parameters[i]] for i in (place, place + 1, -1))
+            return mode_coefficients(component.modes[place], amplitude, phase, pa)[c.place - place]
         case Kind.VECTOR:
             component = components[c.component]
             pair = unsquashed(_axis_ratio(c, at, components), at[component.parameters[-1]], component, component.closest)

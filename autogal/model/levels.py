@@ -13,11 +13,12 @@ from autogal.model.axial import AxialRenderer
 from autogal.model.grid import Grid, fast_length
 from autogal.model.line_of_sight import LineOfSightRenderer
 from autogal.model.model import Model
+from autogal.model.multipole import MultipoleRenderer
 from autogal.model.plane import PlaneRenderer
 from autogal.model.point import PointRenderer
 from autogal.model.spectral import SpectralRenderer
 from autogal.model.tilted import DiskRenderer, EllipsoidRenderer
-from autogal.profiles import EdgeOn, Ellipsoid, Emissivity, PointSource, RadialProfile, ThickDisk, TiltedSky
+from autogal.profiles import Deformed, EdgeOn, Ellipsoid, Emissivity, PointSource, RadialProfile, ThickDisk, TiltedSky
 
 __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]
 
@@ -26,7 +27,7 @@ _SIZES = ((1.25, 32), (1.5625, 64), (2.5, 128), (4.0, 384))
 LEVELS = len(_SIZES)
 _LARGEST, _TOTAL = 3e-4, 1e-3
 # Of what is not a radial profile
-_RENDERERS = {EdgeOn: AxialRenderer, ThickDisk: DiskRenderer, Ellipsoid: EllipsoidRenderer,
+_RENDERERS = {Deformed: MultipoleRenderer, EdgeOn: AxialRenderer, ThickDisk: DiskRenderer, Ellipsoid: EllipsoidRenderer,
               PointSource: PointRenderer, TiltedSky: PlaneRenderer}
 
 

@@ -12,7 +12,7 @@ from autogal.model.grid import Grid
 from autogal.model.hankel import hankel_table
 from autogal.profiles import RadialProfile
 
-__all__ = ["TAPER_SPAN", "add_wing", "taper", "wing_error"]
+__all__ = ["TAPER_SPAN", "add_wing", "is_lit_beyond", "taper", "wing_error"]
 
 # The taper falls from 1 to 0 between 1/1.6 of its end radius and that radius: 2.2 widths on either side of the middle
 TAPER_SPAN = math.log(1.6)
@@ -42,9 +42,7 @@ def add_wing(images: Tensor, grid: Grid, profile: RadialProfile, native: Tensor,
         ln of the circularised radius where the taper is 1/2. The transform has the same taper, so that its place
         does not move the sum of the two, and no derivative is taken by it.
     """
-    start = (log_mid - TAPER_SPAN / 2 - native[:, 2])[:, None]
-    brightness = profile.evaluate(start, native[:, 3:-2])[0][:, 0] * (-2 * native[:, 2]).exp()
-    keep = (brightness > _DARK).nonzero()[:, 0]
+    keep = is_lit_beyond(profile, native, log_mid)
     if not len(keep):
         return
     native, log_mid = native[keep], log_mid[keep]
@@ -75,6 +73,13 @@ def add_wing(images: Tensor, grid: Grid, profile: RadialProfile, native: Tensor,
     ]
     for i, part in enumerate(parts):
         images[:, i].index_add_(0, keep, part)
+
+
+def is_lit_beyond(profile: RadialProfile, native: Tensor, log_mid: Tensor) -> Tensor:
+    """Places of the galaxies that have light where the taper begins; arguments as for `add_wing`."""
+    start = (log_mid - TAPER_SPAN / 2 - native[:, 2])[:, None]
+    brightness = profile.evaluate(start, native[:, 3:-2])[0][:, 0] * (-2 * native[:, 2]).exp()
+    return (brightness > _DARK).nonzero()[:, 0]
 
 
 def wing_error(grid: Grid, profile: RadialProfile, native: Tensor, log_mid: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from autogal.profiles.body import Body
 from autogal.profiles.broken_exponential import BrokenExponential
 from autogal.profiles.core_sersic import CoreSersic
+from autogal.profiles.deformed import HIGHEST_MODE, Deformed
 from autogal.profiles.edge_on import EdgeOn
 from autogal.profiles.ellipsoid import Ellipsoid
 from autogal.profiles.emissivity import Emissivity
@@ -21,9 +22,9 @@ from autogal.profiles.thick_disk import ThickDisk
 from autogal.profiles.tilted_sky import TiltedSky
 from autogal.profiles.truncated import Truncated
 
-__all__ = ["PROFILES", "Body", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "EdgeOn", "Ellipsoid", "Emissivity", "Exponential", "Ferrer",
-           "Gaussian", "King", "Moffat", "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic", "ShapeParameter", "ThickDisk",
-           "TiltedSky", "Truncated", "is_reference", "own_function", "own_profile", "settle_reference"]
+__all__ = ["HIGHEST_MODE", "PROFILES", "Body", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "Deformed", "EdgeOn", "Ellipsoid",
+           "Emissivity", "Exponential", "Ferrer", "Gaussian", "King", "Moffat", "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic",
+           "ShapeParameter", "ThickDisk", "TiltedSky", "Truncated", "is_reference", "own_function", "own_profile", "settle_reference"]
 
 #: Those that a component of a model can have, by their names in the configuration
 PROFILES: dict[str, type[RadialProfile | EdgeOn | Body | PointSource]] = {profile.name: profile for profile in (

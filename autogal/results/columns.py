@@ -8,6 +8,8 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
+from autogal.profiles import HIGHEST_MODE
+
 __all__ = ["COLUMNS", "Column", "column", "component_of", "declared"]
 
 _NONE = u.dimensionless_unscaled
@@ -57,6 +59,11 @@ _PARAMETERS = (
     Column("gamma", _NONE, "Inner slope of the profile", ".4f"),
     Column("softness", _NONE, "Width of the truncation, in units of its radius", ".4f"),
     Column("sharpness", _NONE, "Sharpness of the break, times the inner scale length", ".4f"),
+    Column("c0", _NONE, "Boxiness of the isophotes: above 0 boxy, below disky, 0 ellipses", ".4f"),
+    *(column for m in range(1, HIGHEST_MODE + 1) for column in (
+        Column(f"am{m}", _NONE, f"Amplitude of the Fourier mode {m} of the isophotes, in units of the radius", ".4f"),
+        Column(f"pm{m}", u.deg, f"Phase of the Fourier mode {m} of the isophotes, from the major axis, in [-180 / {m}, 180 / {m})", ".3f"),
+    )),
     Column("q", _NONE, "Axis ratio b/a, in (0, 1]; of an edge-on disk, scale height over scale length", ".4f"),
     Column("z0", u.pix, "Scale height, of light that falls as sech^2(z / z0)", ".4f"),
     Column("b_a", _NONE, "Second axis of the ellipsoid over the first", ".4f"),

@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from autogal import flags as quality
 from autogal.images.cutout import Cutout
+from autogal.profiles import HIGHEST_MODE
 from autogal.results.celestial import local_sky, position_angle
 from autogal.results.columns import component_of, declared
 
@@ -172,8 +173,9 @@ def _derive(
     if has("r_eff"):
         r_eff = numbers[prefix + "r_eff"]
         add("r_eff_arcsec", r_eff * scale, numbers[f"{prefix}r_eff_err"] * scale)
+    bent = any(has(name) for name in ("c0", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1))))
     for name, mag_of, radius_of, share in _BRIGHTNESS:
-        if has(mag_of, radius_of, "q"):
+        if has(mag_of, radius_of, "q") and not (bent and share < 1):  # half of the light is not on the ellipse of r_eff then
             mag, radius, q = (numbers[prefix + key] for key in (mag_of, radius_of, "q"))
             mu = mag + 2.5 * np.log10(np.pi / share * q * (radius * scale) ** 2)
             of = [parameters.index(prefix + key) for key in (mag_of, radius_of, "q")]

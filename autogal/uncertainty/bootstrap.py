@@ -136,7 +136,7 @@ class Bootstrap:
         return out
 
 
-def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[int]) -> Tensor:
+def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tuple[int, float, Sequence[int]]]) -> Tensor:
     """Covariance of the replicates about their mean.
 
     Parameters
@@ -144,8 +144,9 @@ def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[int]
     best : Tensor, [N, V] float64
     replicates : Tensor, [N, R, V] float64
         NaN in those that failed, which are left out.
-    angles : sequence of int
-        Columns of position angles [deg], which are the same after half a turn: the nearest turn to `best` counts.
+    angles : sequence of (int, float, sequence of int)
+        Columns of angles, the degrees after which each is the same, so that the nearest to `best` counts, and the columns of
+        angles that are counted from it.
 
     Returns
     -------
@@ -153,7 +154,10 @@ def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[int]
         NaN where fewer than two replicates are left.
     """
     moved = replicates - best[:, None]
-    moved[..., list(angles)] -= 180 * torch.round(moved[..., list(angles)] / 180)
+    for column, turn, followers in angles:
+        turned = turn * torch.round(moved[..., column] / turn)
+        for other in (column, *followers):
+            moved[..., other] -= turned
     good = torch.isfinite(moved).all(-1)
     count = good.sum(-1)[:, None]
     # what is fixed has no scatter, not that of rounding

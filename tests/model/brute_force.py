@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, gammaincinv, gammaln
 
-__all__ = ["Gaussian", "profile_image", "sersic_image"]
+__all__ = ["Contour", "Gaussian", "profile_image", "sersic_image"]
 
 _NODES = 8
 
@@ -37,8 +37,22 @@ class Gaussian:
         return np.outer(line, line) / line.sum() ** 2
 
 
+@dataclass(frozen=True)
+class Contour:
+    """Isophotes with GALFIT's boxiness and Fourier modes (m, amplitude, phase in degrees)."""
+
+    c0: float = 0.0
+    modes: tuple[tuple[int, float, float], ...] = ()
+
+    def stretch(self, theta: np.ndarray) -> np.ndarray:
+        """The profile's radius over the elliptical one, in directions from the major axis."""
+        p = self.c0 + 2
+        box = (np.abs(np.cos(theta)) ** p + np.abs(np.sin(theta)) ** p) ** (1 / p)
+        return box * (1 + sum(a * np.cos(m * (theta + np.radians(phase))) for m, a, phase in self.modes))
+
+
 def sersic_image(psf: Gaussian, shape: tuple[int, int], *, x: float, y: float, r_eff: float, n: float, q: float, pa: float,
-                 panels: int = 80) -> np.ndarray:
+                 panels: int = 80, contour: Contour | None = None) -> np.ndarray:
     """Unit-flux image, [H, W] float64; conventions as autogal's.
 
     Rings of Gauss-Legendre `panels` in ln p, p = b t^(1/n), and along each ring points closer than a third of the
@@ -53,7 +67,7 @@ def sersic_image(psf: Gaussian, shape: tuple[int, int], *, x: float, y: float, r
     log_p = ((edges[:-1] + half)[:, None] + half[:, None] * nodes).ravel()
     light = np.exp(2 * n * log_p - np.exp(log_p) - gammaln(2 * n)) * (half[:, None] * weights).ravel()
     radius = r_eff * np.exp(n * (log_p - np.log(b)))
-    return _rings(psf, shape, radius, light, x, y, q, pa)
+    return _rings(psf, shape, radius, light, x, y, q, pa, contour)
 
 
 def profile_image(psf: Gaussian, shape: tuple[int, int], brightness, corners, *, x: float, y: float, q: float, pa: float,
@@ -72,8 +86,9 @@ def profile_image(psf: Gaussian, shape: tuple[int, int], brightness, corners, *,
     return _rings(psf, shape, radius, light, x, y, q, pa)
 
 
-def _rings(psf: Gaussian, shape: tuple[int, int], radius, light, x: float, y: float, q: float, pa: float) -> np.ndarray:
-    """Elliptical rings of given radii and fluxes through the PSF."""
+def _rings(psf: Gaussian, shape: tuple[int, int], radius, light, x: float, y: float, q: float, pa: float,
+           contour: Contour | None = None) -> np.ndarray:
+    """Elliptical rings of given radii and fluxes through the PSF; or rings along a contour, each as bright all along."""
     height, width = shape
     reach = np.hypot(max(x, width - x), max(y, height - y)) + 10 * psf.sigma + 1
     columns, rows = np.arange(width), np.arange(height)
@@ -82,11 +97,15 @@ def _rings(psf: Gaussian, shape: tuple[int, int], radius, light, x: float, y: fl
     for r, flux in zip(radius, light, strict=True):
         if q * r > reach:  # the whole ring lies beyond the stamp
             continue
-        count = 16 * int(np.ceil(max(64, 2 * np.pi * r / (psf.sigma / 3)) / 16))
+        count = 16 * int(np.ceil(max(64 if contour is None else 512, 2 * np.pi * r / (psf.sigma / 3)) / 16))
         theta = np.arange(count) * (2 * np.pi / count)
+        share = np.full(count, 1 / count)
+        if contour is not None:
+            s = contour.stretch(theta)
+            share, r = s**-2 / np.sum(s**-2), r / s
         major, minor = r * np.cos(theta), q * r * np.sin(theta)
         px, py = x - major * np.sin(angle) - minor * np.cos(angle), y + major * np.cos(angle) - minor * np.sin(angle)
         near = (np.abs(px - (width - 1) / 2) < width / 2 + 10 * psf.sigma) & (np.abs(py - (height - 1) / 2) < height / 2 + 10 * psf.sigma)
         px, py = px[near], py[near]
-        image += (flux / count) * psf.blob(rows[:, None] - py) @ psf.blob(columns - px[:, None])
+        image += (flux * share[near] * psf.blob(rows[:, None] - py)) @ psf.blob(columns - px[:, None])
     return image

@@ -36,6 +36,9 @@ MODELS = {
     "both sides": {"limits": ["0.1 * disk.r_eff < bulge.r_eff < disk.r_eff", "bulge.q > disk.q", "disk.x > bulge.x - 1"], "shared": {}},
     "fixed": {"disk": {"fixed": {"q": 0.5, "pa": 30.0, "x": 31.0}}, "bulge": {"fixed": {"n": 4.0}, "bounds": {"q": [0.3, 0.9]}}, "shared": {}},
     "own bounds": {"bulge": {"bounds": {"r_eff": [1.0, 4.0], "pa": [20.0, 170.0], "x": [19.0, 32.0]}}, "disk": {"truncation": True}},
+    "contours": {"bulge": {"boxiness": True, "fourier": [1], "priors": {"c0": {"normal": [0, 0.2]}}},
+                 "disk": {"boxiness": True, "fourier": [1, 3], "bounds": {"c0": [-0.5, 0.5], "am1": [0.0, 0.3]}},
+                 "ties": {"bulge.pm1": "disk.pm1 + 20"}, "limits": ["bulge.c0 < disk.c0"]},
 }
 
 

@@ -30,7 +30,18 @@ def test_angles_are_the_same_after_half_a_turn():
     replicates = best[:, None] + scatter
     replicates[..., 2] %= 180
     assert replicates[0, :, 2].std() > 50
-    torch.testing.assert_close(replicate_covariance(best, replicates, [2]), replicate_covariance(best, best[:, None] + scatter, []))
+    got = replicate_covariance(best, replicates, [(2, 180.0, [])])
+    torch.testing.assert_close(got, replicate_covariance(best, best[:, None] + scatter, []))
+
+
+def test_phases_turn_with_the_angle_that_they_are_counted_from():
+    best, scatter, _ = draws(500)
+    replicates = best[:, None] + scatter
+    over = torch.div(replicates[..., 2], 180, rounding_mode="floor")
+    replicates[..., 2] -= 180 * over
+    replicates[..., 1] = torch.remainder(replicates[..., 1] - 180 * over + 60, 120) - 60
+    got = replicate_covariance(best, replicates, [(2, 180.0, [1]), (1, 120.0, [])])
+    torch.testing.assert_close(got, replicate_covariance(best, best[:, None] + scatter, []))
 
 
 def test_what_is_fixed_has_no_scatter():
