@@ -24,7 +24,7 @@ SURVEYS = ("none", "sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst", "kids
 def test_the_defaults():
     settings = compose()
     assert settings.out == "autogal_run"
-    assert (settings.solver.name, settings.segment.name, settings.survey.name) == ("lm", "sep", "none")
+    assert (settings.solver.name, settings.segment.name, settings.initialise.name, settings.survey.name) == ("lm", "maskrcnn", "resnet50", "none")
     assert settings.psf == {"path": None, "kind": "effective", "oversample": 1}
     with pytest.raises(ConfigAttributeError):
         _ = settings.solvr

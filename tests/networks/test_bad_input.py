@@ -19,6 +19,7 @@ from autogal.segment.task import CARD as SEGMENTER
 
 CARDS = {"segmenter": SEGMENTER, "initialiser": INITIALISER}
 CHOICES = {"segmenter": "segment=maskrcnn", "initialiser": "initialise=resnet50"}
+CLASSICAL = {"segmenter": "initialise=moments", "initialiser": "segment=sep"}  # in place of the other network
 
 
 def galaxy(side: int, seed: int = 0) -> np.ndarray:
@@ -79,7 +80,7 @@ HARMS = [(_truncated, "cut short, altered or exchanged"), (_another_sum, "cut sh
 @pytest.mark.parametrize(("harm", "what"), HARMS)
 def test_a_fit_refuses_a_checkpoint_that_cannot_be_used(task, harm, what, image, folder, tmp_path, capsys):
     harm(folder / f"{task}-general")
-    text = said(["fit", image, CHOICES[task], f"checkpoints={folder}", f"out={tmp_path / 'out'}"], capsys)
+    text = said(["fit", image, CHOICES[task], CLASSICAL[task], f"checkpoints={folder}", f"out={tmp_path / 'out'}"], capsys)
     assert what in text and "general" in text
 
 
@@ -94,13 +95,13 @@ def test_training_does_not_start_from_one(task, harm, what, folder, tmp_path, ca
 @pytest.mark.parametrize("task", CARDS)
 def test_a_fit_without_a_checkpoint_says_how_to_get_one(task, image, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("autogal.networks.ready.find", lambda *_: None)  # whatever is shipped
-    text = said(["fit", image, CHOICES[task], f"out={tmp_path / 'out'}"], capsys)
+    text = said(["fit", image, CHOICES[task], CLASSICAL[task], f"out={tmp_path / 'out'}"], capsys)
     assert f"no checkpoint for {CHOICES[task]}" in text and f"autogal train {task}" in text
 
 
 @pytest.mark.parametrize("task", CARDS)
 def test_a_folder_of_checkpoints_that_is_not_there(task, image, tmp_path, capsys):
-    text = said(["fit", image, CHOICES[task], f"checkpoints={tmp_path / 'nowhere'}", f"out={tmp_path / 'out'}"], capsys)
+    text = said(["fit", image, CHOICES[task], CLASSICAL[task], f"checkpoints={tmp_path / 'nowhere'}", f"out={tmp_path / 'out'}"], capsys)
     assert "nowhere" in text and "checkpoints=" in text
 
 
