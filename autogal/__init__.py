@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["AutogalError", "Catalogue", "Emissivity", "Flag", "Model", "Profile", "Sersic", "ShapeParameter", "fit", "render"]
+__all__ = ["AutogalError", "Catalogue", "Emissivity", "Flag", "Model", "Profile", "Sersic", "ShapeParameter", "fit", "free_form", "render"]
 
 try:
     __version__ = version("autogal")
@@ -21,6 +21,7 @@ _HOMES = {
     "Sersic": "autogal.profiles",
     "ShapeParameter": "autogal.profiles",
     "fit": "autogal.api",
+    "free_form": "autogal.deprojection",
     "render": "autogal.api",
 }
 

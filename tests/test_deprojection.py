@@ -1,0 +1,81 @@
+"""An emissivity free at many nodes: recovered from the image of a disk, with errors, and refused where it cannot be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import autogal
+from autogal.images import moffat
+
+PSF = moffat(2.5, 3.5, size=25)
+DISK = dict(x=27.3, y=26.8, flux=30000.0, h=5.0, z0=3.0, inclination=80.0, pa=60.0)
+VIEW = {name: DISK[name] for name in ("x", "y", "inclination", "pa")}
+
+
+def simulated(shape=(56, 56), **changes):
+    table = {name: [v] for name, v in (DISK | changes).items()}
+    clean = autogal.render(table, model="thick_disk", psf=PSF, shape=shape, dtype="float64")[0]
+    return clean + 2.0 + np.random.default_rng(1).normal(0.0, 1.0, shape), np.ones(shape)
+
+
+def true_emissivity(radii, heights):
+    h, z0 = DISK["h"], DISK["z0"]
+    return DISK["flux"] * np.exp(-radii / h)[:, None] / np.cosh(heights / z0) ** 2 / (4 * np.pi * h**2 * z0)
+
+
+def volumes(radii, heights):
+    """Of the shells around the nodes, about."""
+    return 4 * np.pi * radii[:, None] * np.gradient(radii)[:, None] * np.gradient(heights) * np.where(heights > 0, 1.0, 0.5)
+
+
+def test_a_thousand_values_of_a_disk_are_recovered(repository):
+    section = (repository / "README.md").read_text().partition("## An emissivity that is free\n")[2]
+    example = section.partition("```python\n")[2].partition("```")[0]
+    image, sigma = simulated()
+    names = {"image": image, "sigma": sigma, "psf": PSF}
+    exec(example, names)
+    found, radii, heights = names["found"], names["radii"], names["heights"]
+    assert found.emissivity.size > 1000 and found.converged and (found.emissivity > 0).all()
+    assert found.chi2 / image.size == pytest.approx(1.0, abs=0.06) and found.sky == pytest.approx(2.0, abs=0.1)
+    true, light = true_emissivity(radii, heights), true_emissivity(radii, heights) * volumes(radii, heights)
+    off = np.abs(found.emissivity / true - 1)
+    print(f"mean error, weighted by light: {(off * light).sum() / light.sum():.3f}, chi2 / N {found.chi2 / image.size:.3f}")
+    assert (off * light).sum() / light.sum() < 0.1
+    assert (found.emissivity * light / true).sum() / light.sum() == pytest.approx(1.0, abs=0.03)
+
+
+def test_errors_are_those_of_the_noise():
+    image, sigma = simulated()
+    image[20:23, 30:33] = np.nan
+    radii, heights = np.linspace(0.0, 36.0, 19), np.linspace(0.0, 16.0, 9)
+    settings = dict(sigma=sigma, psf=PSF, **VIEW, radii=radii, heights=heights)
+    first = autogal.free_form(image, **settings)
+    # of a body that nodes this far apart can be, with a prior too weak to pull
+    again = first.model + np.random.default_rng(2).normal(0.0, 1.0, image.shape)
+    again[20:23, 30:33] = np.nan
+    found, true = autogal.free_form(again, **settings, smoothness=0.5, replicates=16), first.emissivity
+    bright = true > 0.05 * true.max()
+    pulls = ((found.emissivity - true) / found.error)[bright]
+    print(f"rms pull {np.sqrt(np.mean(pulls**2)):.2f}")
+    assert 0.6 < np.sqrt(np.mean(pulls**2)) < 1.5
+    assert np.isfinite(found.error).all() and (found.error > 0).all()
+
+
+@pytest.mark.parametrize("inclination", [0.0, 90.0])
+def test_numbers_face_on_and_edge_on(inclination):
+    image, sigma = simulated((40, 40), x=19.0, y=20.0, h=3.0, z0=1.5, inclination=inclination)
+    view = VIEW | {"x": 19.0, "y": 20.0, "inclination": inclination}
+    found = autogal.free_form(image, sigma, PSF, **view, radii=np.linspace(0, 20, 11), heights=np.linspace(0, 8, 5))
+    assert np.isfinite(found.emissivity).all() and found.chi2 / image.size < 1.3
+
+
+@pytest.mark.parametrize(("changes", "what"), [
+    ({"inclination": 95.0}, "inclination 95"), ({"radii": [1.0, 2.0, 3.0]}, "radii are no nodes"),
+    ({"heights": [0.0, 2.0, 1.0]}, "heights are no nodes"), ({"smoothness": 0.0}, "smoothness is 0"),
+    ({"sigma": np.ones((3, 3))}, "sigma \\(3, 3\\)"), ({"mask": np.ones((40, 40), bool)}, "No pixel"),
+])  # fmt: skip
+def test_bad_input(changes, what):
+    given = {"image": np.ones((40, 40)), "sigma": np.ones((40, 40)), "psf": PSF, **VIEW, "radii": np.arange(4.0), "heights": np.arange(4.0)}
+    with pytest.raises(autogal.AutogalError, match=what):
+        autogal.free_form(**given | changes)
