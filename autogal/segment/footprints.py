@@ -6,7 +6,7 @@ import numpy as np
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.segment.detection import prepare_field
+from autogal.segment.detection import Field, prepare_field
 from autogal.segment.neighbours import grow_neighbours
 from autogal.segment.segmentation import Segmentation
 from autogal.segment.target import target_flags, target_profile
@@ -16,7 +16,7 @@ __all__ = ["segment_footprints"]
 _LEVEL = 1.0  # light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns them
 
 
-def segment_footprints(cutout: Cutout, labels: np.ndarray, settings) -> Segmentation:
+def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Field | None = None) -> Segmentation:
     """Complete footprints to a segmentation.
 
     Parameters
@@ -28,13 +28,15 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings) -> Segmenta
         as the noise of a pixel.
     settings
         Node with ``grow``.
+    field : Field, optional
+        The cutout made ready, where that is done already.
 
     Returns
     -------
     Segmentation
         An empty one where the cutout has too few usable pixels.
     """
-    field = prepare_field(cutout)
+    field = prepare_field(cutout) if field is None else field
     if field is None:
         return Segmentation.empty(cutout, "too few usable pixels to look for a source")
     labels = _in_one_run(labels)

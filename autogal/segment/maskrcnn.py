@@ -17,11 +17,13 @@ from autogal.images import estimate_sigma
 from autogal.images.cutout import Cutout
 from autogal.networks.ready import trained
 from autogal.segment.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
+from autogal.segment.detection import Field, prepare_field
 from autogal.segment.detections import Sources, choose_sources
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.network import CLASSES, VERSION, build_network
 from autogal.segment.segmentation import Segmentation, wanted_position
 from autogal.segment.sep import segment_with_sep
+from autogal.segment.target import is_significant
 
 __all__ = ["TASK", "load_network", "segment_with_maskrcnn"]
 
@@ -29,14 +31,15 @@ log = logging.getLogger(__name__)
 
 TASK = "segmenter"
 
+_WIDER = 3.0  # PSF widths; the smoothing that brings out faint extended targets
 _PIXELS = {"cpu": 2**18, "cuda": 2**23}  # at a time
 
 
 def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.device | str = "cpu") -> list[Segmentation]:
     """Find the targets and mask their neighbours with the network.
 
-    Where the network finds no target, or the stamp is smaller than 32 px, SExtractor's way is taken and the flag
-    MASK_FALLBACK set. What is found on one cutout does not depend on the others.
+    Where the network finds no target, or one that may be noise, or the stamp is smaller than 32 px, SExtractor's way is
+    taken and the flag MASK_FALLBACK set. What is found on one cutout does not depend on the others.
 
     Parameters
     ----------
@@ -118,11 +121,25 @@ def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
 
 
 def _finish(cutout: Cutout, sources: Sources, settings) -> Segmentation:
-    """The segmentation of what was found; by sep where no pixel is the target's."""
+    """The segmentation of what was found; by sep where no pixel is the target's, or they show nothing that noise would not."""
     labels = sources.labels().numpy()
     if not (labels == 1).any():
         return _fall_back(cutout, settings, "the network found no target")
-    return segment_footprints(cutout, labels, settings)
+    field = prepare_field(cutout)
+    if field is not None and not _stands_out(cutout, labels, field):
+        return _fall_back(cutout, settings, "what the network took for the target may be noise")
+    return segment_footprints(cutout, labels, settings, field)
+
+
+def _stands_out(cutout: Cutout, labels: np.ndarray, field: Field) -> bool:
+    """Whether the target is one by the classical measure too, as a point or as something wider."""
+    x, y = wanted_position(cutout)
+    exact = all(np.isfinite(float((cutout.start or {}).get(name, np.nan))) for name in ("x", "y"))
+
+    def significant(one: Field | None) -> bool:
+        return one is not None and is_significant(one, labels, 0, x, y, exact, field.fwhm)
+
+    return significant(field) or significant(prepare_field(cutout, _WIDER))
 
 
 def _fall_back(cutout: Cutout, settings, reason: str) -> Segmentation:
