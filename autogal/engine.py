@@ -25,7 +25,7 @@ from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES, move_sky
 from autogal.model.stamps import Stamps, buckets, held_at_once, in_counts, usable_pixels
-from autogal.model.starts import component_starts
+from autogal.model.starts import component_starts, given_start
 from autogal.restarts import other_starts
 from autogal.solvers import Solver, Status
 from autogal.stopwatch import Stopwatch
@@ -46,7 +46,7 @@ _FEW_FAILED = 0.1  # of the replicates of a bootstrap
 
 
 def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig, watch: Stopwatch | None = None,
-                spread: np.ndarray | None = None) -> Fitted:
+                spread: np.ndarray | None = None, begin: np.ndarray | None = None) -> Fitted:
     """Fit every cutout that can be fitted.
 
     Parameters
@@ -62,6 +62,8 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         Gets the time spent to gather the stamps, to fit them, to measure errors and raise flags, and to fit resamples.
     spread : ndarray, [N, 7, 7], optional
         Covariances of the starting values, as `autogal.restarts.other_starts` takes them; NaN where they are not known.
+    begin : ndarray, [N, V], optional
+        Values of the model's own parameters to start from, in place of what follows from a Sersic profile; the sky is that of `start`.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         threads = (settings.threads or available) if device.type == "cpu" else 1
         watch = Stopwatch() if watch is None else watch
         how = _How(model, choose_likelihood(settings), solver, settings.uncertainty, bootstrap, device, getattr(torch, settings.dtype), threads, watch, settings.restarts,
-                   np.full((len(cutouts), 7, 7), np.nan) if spread is None else spread)
+                   np.full((len(cutouts), 7, 7), np.nan) if spread is None else spread, begin)
         for key, places in buckets([cutouts[i] for i in ready]).items():
             most = held_at_once(key, device, how.dtype)
             for first in range(0, len(places), most):
@@ -132,6 +134,7 @@ class _How:
     watch: Stopwatch
     restarts: int
     spread: np.ndarray
+    begin: np.ndarray | None
 
 
 def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: _How, fitted: Fitted, hold_sky: bool = False) -> None:
@@ -181,11 +184,13 @@ def _fit_stamps(places, cutouts, start, how: _How, fitted: Fitted, hold_sky: boo
         zeropoint = torch.tensor([cutouts[i].zeropoint for i in places], dtype=torch.float64, device=how.device)
         zeropoint = zeropoint - 2.5 * torch.log10(stamps.scale)
         others = partial(_others, values, how.spread[places], zeropoint, how.restarts)
-        if how.model.like_sersic:
-            single, others = values, partial(others, how.model)
+        if how.begin is not None:
+            begin = torch.from_numpy(how.begin[places]).to(how.device)
+            starts, others = [given_start(how.model, begin, values[:, i_sky], stamps.scale, zeropoint)], None
+        elif how.model.like_sersic:
+            starts, others = component_starts(how.model, values, zeropoint), partial(others, how.model)
         else:
-            single, others = _single_fit(values, others, stamps, zeropoint, how, hold_sky), None
-        starts = component_starts(how.model, single, zeropoint)
+            starts, others = component_starts(how.model, _single_fit(values, others, stamps, zeropoint, how, hold_sky), zeropoint), None
         fit = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky, others, how.likelihood)
     with how.watch.time("measure"):
         rows = np.array(places)

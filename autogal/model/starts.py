@@ -1,4 +1,4 @@
-"""Where a model starts: from a single Sersic profile."""
+"""Where a model starts: from a single Sersic profile, or from values of its own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from autogal.model.model import Model
+from autogal.model.plane import SLOPES
 
-__all__ = ["component_starts"]
+__all__ = ["component_starts", "given_start"]
 
 # Sizes of an inner and of an outer component, in units of the single profile's; the best of the pairs is taken
 _INNER = (0.1, 0.25, 0.5)
@@ -53,3 +54,29 @@ def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Te
                         else c.start(single, (1 - _SHARE) * rest, outer * 1.5 ** (light.index(c) - 1 if c in light else 0), 0)
                         for c in model.components])  # fmt: skip
     return [model.free(begun, zeropoint) for columns in out for begun in model.begin(torch.cat([*columns, sky], 1), single)]
+
+
+def given_start(model: Model, values: Tensor, sky: Tensor, scale: Tensor, zeropoint: Tensor) -> Tensor:
+    """Free vectors of values of the model's own parameters.
+
+    Parameters
+    ----------
+    model : Model
+    values : Tensor, [B, V] float64
+        In image units.
+    sky : Tensor, [B]
+        In units of the stamps, which takes the place of that among the values.
+    scale : Tensor, [B]
+        Image units in one unit of the stamps.
+    zeropoint : Tensor, [B]
+        Magnitude of one unit of the stamps.
+
+    Returns
+    -------
+    Tensor, [B, P]
+    """
+    values = values.clone()
+    values[:, model.parameters.index("sky")] = sky
+    for name in filter(model.parameters.__contains__, SLOPES):
+        values[:, model.parameters.index(name)] /= scale
+    return model.free(values, zeropoint)
