@@ -157,7 +157,10 @@ class EvaluateSettings:
     threads: int | None = None
     population: PopulationSettings = field(default_factory=PopulationSettings)
     survey: SurveyFacts = field(default_factory=SurveyFacts)
+    model: dict[str, Any] = field(default_factory=dict)
+    likelihood: dict[str, Any] = field(default_factory=dict)
     solver: dict[str, Any] = field(default_factory=dict)
+    uncertainty: dict[str, Any] = field(default_factory=dict)
     segment: dict[str, Any] = field(default_factory=dict)
     initialise: dict[str, Any] = field(default_factory=dict)
 

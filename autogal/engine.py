@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,6 +28,7 @@ from autogal.model.starts import component_starts, given_start
 from autogal.restarts import other_starts
 from autogal.solvers import Solver, Status
 from autogal.stopwatch import Stopwatch
+from autogal.threads import one_thread_an_operation
 from autogal.uncertainty import Bootstrap, covariance, replicate_covariance
 
 __all__ = ["START", "fit_cutouts"]
@@ -78,7 +78,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     if bootstrap is not None and bootstrap.keep:
         fitted.replicates = np.full((len(cutouts), bootstrap.replicates, len(model.parameters)), np.nan)
     ready = [i for i, begun in enumerate(np.isfinite(start).all(axis=1).tolist()) if _ready(i, cutouts[i], begun, model.size, fitted)]
-    with _one_thread_an_operation(device) as available:
+    with one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
         watch = Stopwatch() if watch is None else watch
         how = _How(model, choose_likelihood(settings), solver, settings.uncertainty, bootstrap, device, getattr(torch, settings.dtype), threads, watch, settings.restarts,
@@ -340,16 +340,3 @@ def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
         pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
         out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
     return out
-
-
-@contextmanager
-def _one_thread_an_operation(device: torch.device) -> Iterator[int]:
-    """On a CPU, chunks run side by side, so each operation keeps to one core; gives the number of cores."""
-    before = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        with torch.no_grad():
-            yield before
-    finally:
-        torch.set_num_threads(before)

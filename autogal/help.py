@@ -16,7 +16,7 @@ autogal: galaxy structure from survey images, without a person in the loop
   autogal fit PATH [PATH ...] [key=value ...]    fit galaxies, write a catalogue
   autogal simulate survey=NAME [key=value ...]   draw cutouts with known truth, to test fits with
   autogal train segmenter|initialiser ...        train the networks of masks and starting values
-  autogal evaluate segmenter|initialiser|pipeline    how good they are where the truth is known
+  autogal evaluate segmenter|initialiser|pipeline|calibration    how good they are where the truth is known
   autogal VERB --help                            all about it, with examples: autogal fit --help
   autogal --version
 
@@ -141,7 +141,7 @@ GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
 _EVALUATE = """\
 autogal evaluate: how good masks, starting values and fits are where the truth is known
 
-  autogal evaluate segmenter|initialiser|pipeline [key=value ...] [options]
+  autogal evaluate segmenter|initialiser|pipeline|calibration [key=value ...] [options]
 
 On fresh scenes of the simulator, or on scenes of yours; the chosen methods beside those to compare them with, in
 tables by signal-to-noise ratio, size and magnitude, with what is required of the networks.
@@ -149,11 +149,15 @@ tables by signal-to-noise ratio, size and magnitude, with what is required of th
   segmenter      targets found, overlap of the masks, neighbours found, false sources
   initialiser    scatter and bias of the starting values, truths within 1 sigma
   pipeline       fits from the pipeline's masks and starting values against fits from the true ones; time
+  calibration    whether errors are honest: truths inside 1 and 2 sigma of fits of model= to lone galaxies, by
+                 uncertainty= and likelihood= as in `autogal fit`; the fits start at the true parameters
 
 EXAMPLES
   autogal evaluate segmenter survey=sdss n=1000
   autogal evaluate initialiser checkpoints=my_checkpoints out=my_evaluation
   autogal evaluate pipeline survey=hsc segment=sep initialise=moments compare=false
+  autogal evaluate calibration model=bulge_disk uncertainty=both n=1000
+  autogal evaluate calibration survey=sdss population.correlation=0.5 uncertainty=bootstrap uncertainty.kind=block
   autogal evaluate segmenter data=scenes              (a folder of `autogal simulate`)
   autogal evaluate -m segmenter segment.grow=0.8,1,1.2 compare=false      (one folder a job)
 
@@ -166,7 +170,7 @@ KEYS
   n=512 size=128 seed=0    how many stamps, their side in pixels, and which sky
   data=FOLDER          a folder of `autogal simulate`; or data=NAME: NAME.npz with images, sigma, psf_eff and seg
                        (1 the target, 2, 3, ... neighbours), and NAME_truth.csv with id, x0, y0, flux, mag, zp, re, n,
-                       q, pa (from +x), sky, snr, fwhm
+                       q, pa (from +x), sky, snr, fwhm; of bulge and disk bt, mag_b, re_b, n_b, q_b, pa_b, mag_d, ...
   compare=true|false   beside the chosen methods, the others
   true_masks=true|false    initialiser: inside the true masks, or those of segment=
   checkpoints=FOLDER   networks in place of the shipped ones

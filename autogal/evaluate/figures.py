@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,11 +15,12 @@ from matplotlib.ticker import NullFormatter
 from autogal.evaluate.parameters import MEASURES
 from autogal.evaluate.statistics import share_interval
 
-__all__ = ["parameter_figure", "pipeline_figure", "segmenter_figure"]
+__all__ = ["calibration_figure", "parameter_figure", "pipeline_figure", "segmenter_figure"]
 
 _WIDTH = 7.1  # inches, two columns of a journal
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555")  # told apart by the colour-blind too (Okabe & Ito 2008)
 _MARKERS = "osD^v"
+_PULLS = np.linspace(-4, 4, 17)
 _LEAST = 5  # measurements in a bin that is drawn
 _LABELS = {"mag": "Δ mag", "r_eff": r"Δ$r_\mathrm{eff}$ / $r_\mathrm{eff}$", "n": "Δ log$_{10}$ n", "q": "Δ q", "pa": "Δ PA [deg]", "centre": "Δ x, Δ y [px]"}
 
@@ -173,6 +175,54 @@ def pipeline_figure(rows: Table, names: Sequence[str], times: Mapping[str, Mappi
     clock.set_xlim(-0.75, len(names) - 0.25)
     clock.set_ylim(0, 1.6 * max(bottom.max(), 1e-3))
     clock.legend(fontsize=7, frameon=False, loc="upper right")
+    return figure
+
+
+def calibration_figure(rows: Table, parameters: Sequence[str], kinds: Sequence[str], title: str) -> Figure:
+    """For every parameter the observed against the nominal coverage of the intervals, and the pulls.
+
+    Parameters
+    ----------
+    rows : Table
+        With the pulls, columns ``KIND_pull_PARAMETER``; NaN where there is none.
+    parameters, kinds : sequence of str
+    title : str
+        Which galaxies these are.
+    """
+    abreast = 4 if len(parameters) <= 8 else 5
+    figure, axes = _framed(2 * math.ceil(len(parameters) / abreast), abreast, 1.6)
+    figure.suptitle(title, fontsize=9)
+    panels = [axes[2 * (k // abreast) : 2 * (k // abreast) + 2, k % abreast] for k in range(axes.size // 2)]
+    curve = np.linspace(-4, 4, 161)
+    for k, name in enumerate(parameters):
+        coverage, histogram = panels[k]
+        nominal = np.linspace(0, 1, 101)
+        for kind, colour in _colours(kinds).items():
+            pulls = np.asarray(rows[f"{kind}_pull_{name}"], float)
+            pulls = pulls[np.isfinite(pulls)]
+            if not pulls.size:
+                continue
+            if kind == kinds[0]:
+                for sigma in (1, 2):
+                    half = sigma * np.sqrt(nominal * (1 - nominal) / pulls.size)
+                    coverage.fill_between(nominal, nominal - half, nominal + half, color="0.5", alpha=0.2, linewidth=0)
+            # the interval that just reaches the truth
+            levels = np.sort([math.erf(abs(pull) / math.sqrt(2)) for pull in pulls])
+            inside = np.arange(levels.size + 2).clip(max=levels.size) / levels.size
+            coverage.step([0, *levels, 1], inside, where="post", color=colour, linewidth=1.2, label=kind)
+            histogram.hist(pulls, _PULLS, density=True, histtype="step", color=colour, linewidth=1.2)
+        coverage.plot([0, 1], [0, 1], color="0.3", linewidth=0.6)
+        coverage.set(xlim=(0, 1), ylim=(0, 1))
+        coverage.set_title(name, fontsize=9)
+        histogram.plot(curve, np.exp(-(curve**2) / 2) / math.sqrt(2 * math.pi), color="0.3", linewidth=0.8)
+        coverage.set_xlabel("nominal coverage", fontsize=7)
+        histogram.set_xlabel("(fit - truth) / error", fontsize=7)
+        if k % abreast == 0:
+            coverage.set_ylabel("truths inside", fontsize=8)
+            histogram.set_ylabel("density", fontsize=8)
+    for axis in (axis for pair in panels[len(parameters) :] for axis in pair):
+        axis.remove()
+    axes[0, 0].legend(fontsize=7, frameon=False, loc="upper left")
     return figure
 
 

@@ -11,6 +11,8 @@ from omegaconf import DictConfig
 
 from autogal.choices import choose_device
 from autogal.errors import AutogalError
+from autogal.evaluate.calibration import evaluate_calibration
+from autogal.evaluate.galaxies import galaxies
 from autogal.evaluate.initialiser import evaluate_initialiser
 from autogal.evaluate.pipeline import evaluate_pipeline
 from autogal.evaluate.report import Report
@@ -46,7 +48,7 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     begin = time.perf_counter()
-    blocks = samples(settings)
+    blocks = galaxies(settings) if settings.part == "calibration" else samples(settings)
     with run_log(settings) as folder:
         match settings.part:
             case "segmenter":
@@ -55,8 +57,10 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
                 report = evaluate_initialiser(blocks, settings, device)
             case "pipeline":
                 report = evaluate_pipeline(blocks, settings, device)
+            case "calibration":
+                report = evaluate_calibration(blocks, settings)
             case other:
-                raise AutogalError(f"There is nothing called {other!r} to evaluate.", "Choose segmenter, initialiser or pipeline.")
+                raise AutogalError(f"There is nothing called {other!r} to evaluate.", "Choose segmenter, initialiser, pipeline or calibration.")
         report.print()
         written = [path.name for path in report.write(folder)] + report.facts.get("pictures", [])
         _log.info("%s", report.heading)

@@ -15,20 +15,23 @@ from autogal.configuration_schemas import PopulationSettings
 from autogal.errors import AutogalError
 from autogal.images import Cutout, find_entries, load, prepare_psf
 from autogal.rendering import render
-from autogal.simulate import General, Simulation, simulate
+from autogal.simulate import General, Population, Simulation, simulate
 from autogal.simulate.run import population_of
 
-__all__ = ["AT_ONCE", "draw", "prepare", "read_folder", "read_suite", "samples"]
+__all__ = ["AT_ONCE", "FRESH", "chosen_population", "draw", "prepare", "read_folder", "read_suite", "samples"]
 
 #: Stamps that are drawn or read, and measured, together
 AT_ONCE = 256
 
-_FRESH = 90_000_017  # added to the seed: no training, whose seeds are small or near 7,000,000, has seen these scenes
+#: Added to the seed: no training, whose seeds are small or near 7,000,000, has seen these scenes
+FRESH = 90_000_017
+
 _FEWEST = 5  # px; as in the simulator, a neighbour of fewer cannot be found by anyone
 _SMALLEST = 32  # px
 _WANTED = ("x", "y", "flux", "r_eff", "n", "q", "pa", "sky")
 _SUITE = {"x": "x0", "y": "y0", "mag": "mag", "flux": "flux", "r_eff": "re", "n": "n", "q": "q", "sky": "sky", "snr": "snr",
           "psf_fwhm": "fwhm"}
+_COMPONENTS = {"bulge": "b", "disk": "d"}  # and how their columns end
 
 
 def samples(settings: DictConfig) -> Iterator[Simulation]:
@@ -58,21 +61,31 @@ def samples(settings: DictConfig) -> Iterator[Simulation]:
 
 def draw(settings: DictConfig) -> Iterator[Simulation]:
     """Fresh scenes of the survey, or of the general mix where there is none."""
+    population = chosen_population(settings)
+    shape = (settings.size, settings.size)
+
+    def blocks():
+        for first in range(0, settings.n, AT_ONCE):
+            yield simulate(min(AT_ONCE, settings.n - first), population, FRESH + settings.seed, shape, first)
+
+    return blocks()
+
+
+def chosen_population(settings: DictConfig) -> General | Population:
+    """What ``survey`` and ``population`` say of fresh scenes.
+
+    Raises
+    ------
+    AutogalError
+        For stamps that are too small, or a population that cannot be.
+    """
     if settings.size < _SMALLEST:
         raise AutogalError(f"size={settings.size} is not possible.", f"Give {_SMALLEST} or more pixels.")
     if settings.survey.name == "none":
         if OmegaConf.to_container(settings.population) != asdict(PopulationSettings()):
             raise AutogalError("population.KEY= is for a survey; the general mix has a population of its own.", "Choose one with survey=NAME.")
-        population = General()
-    else:
-        population = population_of(settings)
-    shape = (settings.size, settings.size)
-
-    def blocks():
-        for first in range(0, settings.n, AT_ONCE):
-            yield simulate(min(AT_ONCE, settings.n - first), population, _FRESH + settings.seed, shape, first)
-
-    return blocks()
+        return General()
+    return population_of(settings)
 
 
 def read_folder(folder: Path, count: int) -> Iterator[Simulation]:
@@ -112,7 +125,8 @@ def read_suite(stem: Path, count: int) -> Iterator[Simulation]:
     A suite is ``NAME.npz`` with ``images``, ``sigma`` [N, H, W], ``psf_eff`` [N, K, K] (effective PSFs) and ``seg`` [N, H, W]
     (1 the target, 2, 3, ... the neighbours), and ``NAME_truth.csv`` with ``id, x0, y0, flux, mag, zp, re, n, q, pa, sky,
     snr, fwhm``: positions 0-indexed, ``pa`` in degrees from +x, ``fwhm`` in px. Targets without ``re``, ``n`` or ``q`` count
-    as no Sersic profiles.
+    as no Sersic profiles. Of galaxies with bulge and disk it may say ``bt``, and ``mag_b, re_b, n_b, q_b, pa_b`` and
+    ``mag_d``, ... about their common centre.
     """
     files = stem.with_name(stem.name + ".npz"), stem.with_name(stem.name + "_truth.csv")
     try:
@@ -162,6 +176,12 @@ def _suite_truth(name: str, rows: Table, cutouts: Sequence[Cutout], seg: np.ndar
     given = lambda column: np.asarray(rows[column], float) if column in rows.colnames else np.full(len(rows), np.nan)  # noqa: E731
     truth = Table({"id": [cutout.id for cutout in cutouts], **{ours: given(theirs) for ours, theirs in _SUITE.items()}})
     truth["pa"] = (given("pa") - 90) % 180  # from +x to from +y
+    for component, end in _COMPONENTS.items():
+        if f"re_{end}" in rows.colnames:
+            own = {"x": given("x0"), "y": given("y0"), "mag": given(f"mag_{end}"), "r_eff": given(f"re_{end}"), "n": given(f"n_{end}"),
+                   "q": given(f"q_{end}"), "pa": (given(f"pa_{end}") - 90) % 180}
+            truth.update({f"{component}_{name}": values for name, values in own.items()})
+            truth["bt"] = given("bt")
     truth["analytic"] = np.all([np.isfinite(truth[name]) for name in _WANTED], axis=0)
     truth["n_neighbours"] = [len(masks) - 1 for masks in instances]
     # without neighbours a target is all visible; with them its own light says where it would be above the noise

@@ -1,0 +1,188 @@
+"""Whether the errors of fits are honest: as many truths inside them as they promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from astropy.table import Table, vstack
+from omegaconf import DictConfig, OmegaConf
+
+from autogal.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
+from autogal.engine import START, fit_cutouts
+from autogal.errors import AutogalError
+from autogal.evaluate.figures import calibration_figure
+from autogal.evaluate.galaxies import known_values
+from autogal.evaluate.methods import as_fit
+from autogal.evaluate.report import Grid, Report
+from autogal.evaluate.samples import prepare
+from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
+from autogal.model.fitted import Fitted
+from autogal.model.model import Model
+from autogal.simulate import Simulation
+
+__all__ = ["coverage", "evaluate_calibration"]
+
+_GOOD = Bins("snr", "S/N", (50, np.inf))
+_GROUPS = ("model", "likelihood", "uncertainty")
+_SHORT = {"covariance": "cov.", "bootstrap": "boot."}
+_NORMAL = {"one": 1.0, "two": 2.0}  # sigma
+_EXPECTED = 0.6827  # of a normal distribution, inside 1 sigma
+_MEDIAN = np.sqrt(np.pi / 2)  # error of a median in units of that of a mean
+
+
+def evaluate_calibration(blocks: Iterator[Simulation], settings: DictConfig) -> Report:
+    """Fit lone galaxies, from their true parameters so that starting values play no part, and count the truths inside the errors.
+
+    Parameters
+    ----------
+    blocks : iterator of Simulation
+        As `autogal.evaluate.galaxies.galaxies` gives them; targets with neighbours, or of which not all is known, do not count.
+    settings : DictConfig
+        Of ``conf/evaluate.yaml``.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    AutogalError
+        For fits without errors, a truth that does not know the model's parameters, or where no galaxy is left.
+    """
+    fit = _as_fit(settings)
+    model = choose_model(fit.model)
+    choose_likelihood(fit), choose_solver(fit.solver), choose_bootstrap(fit)
+    if fit.uncertainty.name == "none":
+        raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap or both.")
+    kinds = ["covariance", "bootstrap"] if fit.uncertainty.name == "both" else [fit.uncertainty.name]
+    judged = [name for name in model.parameters if name not in model.shared]
+    places = [model.parameters.index(name) for name in judged]
+    parts, total, why = [], 0, ""
+    for block in blocks:
+        total += len(block.cutouts)
+        truth = known_values(model, block.truth)
+        some = np.flatnonzero(np.isfinite(truth).all(1) & (np.asarray(block.truth["n_neighbours"]) == 0))
+        if not len(some):
+            continue
+        cutouts = prepare([block.cutouts[i] for i in some])
+        fitted = fit_cutouts(cutouts, _start(model, truth[some]), fit, begin=truth[some])
+        parts.append(_rows(block.truth[some], judged, places, truth[some], fitted, kinds))
+        failed = [one for one, status in zip(cutouts, fitted.status) if status != "converged"]
+        reasons = [one.error or one.notes[-1] for one in failed if one.error or one.notes]
+        why = why or "".join(reasons[:1])
+    if not parts:
+        raise AutogalError(f"None of the {total} targets is a {fit.model.name} without neighbours.",
+                           "Evaluate on more stamps (n=), or on others.")
+    rows = vstack(parts, metadata_conflicts="silent")
+    if not np.any(rows["status"] == "converged"):
+        raise AutogalError(f"None of the {len(rows)} fits converged. {why}".rstrip(),
+                           "Choose another likelihood= or solver=, or other data.")
+    return _report(rows, judged, kinds, fit, total)
+
+
+def coverage(pulls: np.ndarray) -> dict[str, float]:
+    """What pulls say of errors; NaN among them is left out.
+
+    Parameters
+    ----------
+    pulls : ndarray, [N]
+        (estimate - truth) / error.
+
+    Returns
+    -------
+    dict of str to float
+        ``errors``: how many are finite. ``one`` and ``two``: shares inside 1 and 2 sigma, with ``one_error`` and ``two_error``,
+        half the 68 % interval of such a share (Wilson 1927). ``median`` with ``median_error``, and ``scatter``.
+    """
+    known = pulls[np.isfinite(pulls)]
+    count = len(known)
+    found = {"errors": count, "median": median(known), "scatter": scatter(known)}
+    found["median_error"] = _MEDIAN * found["scatter"] / np.sqrt(count) if count else np.nan
+    for name, sigma in _NORMAL.items():
+        inside = np.count_nonzero(np.abs(known) <= sigma)
+        low, high = share_interval(inside, count)
+        found |= {name: share(inside, count), f"{name}_error": float(high - low) / 2 if count else np.nan}
+    return found
+
+
+def _as_fit(settings: DictConfig) -> DictConfig:
+    fit = as_fit(settings)
+    for group in _GROUPS:
+        OmegaConf.update(fit, group, OmegaConf.to_container(settings[group]), merge=False)
+    fit.seed = settings.seed
+    return fit
+
+
+def _start(model: Model, truth: np.ndarray) -> np.ndarray:
+    """Values [N, 8] of one Sersic profile with the sky of `truth`, for whoever needs more than the model's own."""
+    at = dict(zip(model.parameters, truth.T))
+    outer = f"{model.components[-1].name}_" if model.components[-1].name else ""
+    own = {name: at.get(name, at.get(outer + name)) for name in START}
+    return np.stack([np.ones(len(truth)) if values is None else values for values in own.values()], 1)
+
+
+def _rows(known: Table, names: Sequence[str], places: Sequence[int], truth: np.ndarray, fitted: Fitted, kinds: Sequence[str]) -> Table:
+    """The truth with what was found, the errors and the pulls of every kind; fits that did not converge have none."""
+    rows = known.copy()
+    rows["status"], rows["flags"] = np.array(fitted.status, dtype="U16"), fitted.flags
+    converged = rows["status"] == "converged"
+    for name, k in zip(names, places):
+        off = fitted.values[:, k] - truth[:, k]
+        if name.endswith("pa"):
+            off = (off + 90) % 180 - 90
+        rows[f"true_{name}"], rows[f"found_{name}"] = truth[:, k], fitted.values[:, k]
+        for kind in kinds:
+            matrix = fitted.bootstrap if kind == "bootstrap" and fitted.bootstrap is not None else fitted.covariance
+            with np.errstate(invalid="ignore"):
+                error = np.sqrt(matrix[:, k, k])
+                usable = converged & (error > 0)
+            rows[f"{kind}_e_{name}"] = error
+            rows[f"{kind}_pull_{name}"] = np.where(usable, off / np.where(usable, error, 1.0), np.nan)
+    return rows
+
+
+def _grid(name: str, title: str, rows: Table, names: Sequence[str], kinds: Sequence[str], bins: Bins, required: bool = False) -> Grid:
+    found = []
+    for group, members in bins.split(np.asarray(rows["snr"], float)):
+        some = rows[members & (rows["status"] == "converged")]
+        for parameter in names:
+            row: dict[str, Any] = {"group": group, "parameter": parameter, "galaxies": len(some)}
+            for kind in kinds:
+                row |= {f"{kind}_{key}": value for key, value in coverage(np.asarray(some[f"{kind}_pull_{parameter}"], float)).items()}
+            row["without"] = share(len(some) - min(row[f"{kind}_errors"] for kind in kinds), len(some))
+            found.append(row)
+    columns = {bins.title: "{group}", "": "{parameter}", "galaxies": "{galaxies}", "no error": "{without:.1%}"}
+    limits = {}
+    for kind in kinds:
+        suffix = f", {_SHORT[kind]}" if len(kinds) > 1 else ""
+        for key, heading, limit in (("one", "1 sigma", "68 +-3%"), ("two", "2 sigma", "95 +-2%")):
+            columns[heading + suffix] = f"{{{kind}_{key}:.1%}} +-{{{kind}_{key}_error:.1%}}"
+            limits |= {heading + suffix: limit} if required else {}
+        columns[f"median pull{suffix}"] = f"{{{kind}_median:+.2f}} +-{{{kind}_median_error:.2f}}"
+        columns[f"scatter{suffix}"] = f"{{{kind}_scatter:.2f}}"
+    title = f"{title}: truths inside 1 and 2 sigma (68.27 and 95.45 % expected), and pulls"
+    return Grid(name, title, columns, found, limits)
+
+
+def _report(rows: Table, names: Sequence[str], kinds: Sequence[str], fit: DictConfig, total: int) -> Report:
+    good = rows[(rows["snr"] >= _GOOD.edges[0]) & (rows["status"] == "converged")]
+    what = f"{len(rows)} fits of model={fit.model.name} to lone galaxies of {rows.meta.get('survey')}"
+    report = Report(f"Errors by {' and '.join(kinds)} of {what}")
+    report.grids = [_grid("good", "S/N above 50", rows, names, kinds, _GOOD, True),
+                    _grid("snr", "By signal-to-noise ratio", rows, names, kinds, SNR)]
+    report.grids = [grid for grid in report.grids if grid.rows]
+    lost = int(np.count_nonzero(rows["status"] != "converged"))
+    report.notes = ["Fits start at the true parameters. Pulls are (fit - truth) / error, their scatter 1.4826 MAD. "
+                    "No error: a parameter at a bound or without curvature.",
+                    f"{total - len(rows)} of {total} targets do not count: they have neighbours, or not all of their parameters are known.",
+                    f"{lost} of {len(rows)} fits did not converge and are left out."]
+    if len(good):
+        chance = np.sqrt(_EXPECTED * (1 - _EXPECTED) / len(good))
+        report.notes.append(f"Of {len(good)} galaxies, the share inside 1 sigma scatters by {chance:.1%} however honest their errors are.")
+    report.facts = {"not_converged": lost, "stamps": total}
+    report.tables = {"evaluation": rows}
+    shown, title = (good, f"{len(good)} galaxies, S/N above {_GOOD.edges[0]}") if len(good) else (rows, f"{len(rows)} galaxies")
+    report.figures = {"calibration": calibration_figure(shown, names, kinds, title)}
+    return report
