@@ -88,6 +88,16 @@ class Model:
         return tuple(c for c in self.components if c.flux is not None)
 
     @property
+    def measured(self) -> tuple[Component | PointComponent | PlaneComponent, ...]:
+        """The components whose values the catalogue holds: all of them."""
+        return self.components
+
+    @property
+    def own(self) -> slice:
+        """Places in the free vector of what the catalogue's values hang on, without the sky."""
+        return slice(0, self.size - 1)
+
+    @property
     def size(self) -> int:
         """Length of the free vector."""
         return len(self._kept)

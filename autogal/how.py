@@ -1,0 +1,77 @@
+"""How a call fits: what is the same for every bucket of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from autogal.choices import choose_bootstrap, choose_device, choose_likelihood, choose_model, choose_solver
+from autogal.images import Cutout
+from autogal.likelihood import Likelihood
+from autogal.model.fitted import Fitted
+from autogal.model.model import Model
+from autogal.model.stamps import Stamps, in_counts
+from autogal.solvers import Solver
+from autogal.stopwatch import Stopwatch
+from autogal.threads import one_thread_an_operation
+from autogal.uncertainty import Bootstrap
+
+__all__ = ["How", "how_to_fit"]
+
+
+@dataclass(frozen=True)
+class How:
+    """What is the same for every bucket of a call."""
+
+    model: Model
+    likelihood: Likelihood
+    solver: Solver
+    uncertainty: DictConfig
+    bootstrap: Bootstrap | None
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+    watch: Stopwatch
+    restarts: int
+    spread: np.ndarray
+    begin: np.ndarray | None = None
+
+    def blank(self, count: int) -> Fitted:
+        """`count` rows in which nothing has been measured yet, with room for all that is to be."""
+        fitted = Fitted.empty(count, self.model.parameters)
+        if self.uncertainty.name == "both":
+            fitted.bootstrap = np.full_like(fitted.covariance, np.nan)
+        if self.bootstrap is not None and self.bootstrap.keep:
+            fitted.replicates = np.full((count, self.bootstrap.replicates, len(self.model.parameters)), np.nan)
+        return fitted
+
+    def gather(self, cutouts: Sequence[Cutout], sky: np.ndarray) -> Stamps:
+        """The stamps of one bucket; `sky` [N] is about its level."""
+        counts = self.likelihood.counts  # what is left of a count when a pedestal is taken off is none
+        return Stamps.from_cutouts([in_counts(cutout) if counts else cutout for cutout in cutouts], sky * (not counts), self.device, self.dtype)
+
+    def zeropoint(self, cutouts: Sequence[Cutout], stamps: Stamps) -> Tensor:
+        """Magnitudes of unit flux in the units of the stamps, [N] float64."""
+        given = torch.tensor([cutout.zeropoint for cutout in cutouts], dtype=torch.float64, device=self.device)
+        return given - 2.5 * torch.log10(stamps.scale)
+
+
+@contextmanager
+def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None, spread: np.ndarray | None = None,
+               begin: np.ndarray | None = None) -> Iterator[How]:
+    """How `settings` would have `count` cutouts fitted, for a with-block in which each operation of a CPU keeps to one core.
+
+    Parameters as `autogal.engine.fit_cutouts` takes them.
+    """
+    device = choose_device(settings.device)
+    with one_thread_an_operation(device) as available:
+        threads = (settings.threads or available) if device.type == "cpu" else 1
+        yield How(choose_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), settings.uncertainty,
+                  choose_bootstrap(settings), device, getattr(torch, settings.dtype), threads, Stopwatch() if watch is None else watch,
+                  settings.restarts, np.full((count, 7, 7), np.nan) if spread is None else spread, begin)

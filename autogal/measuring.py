@@ -1,0 +1,129 @@
+"""From the outcomes of a bucket to rows: values in the units of the images, errors, flags."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autogal.flags import Flag
+from autogal.how import How
+from autogal.model.bucket import BucketFit, significance
+from autogal.model.component import Component
+from autogal.model.fitted import Fitted
+from autogal.model.model import Model
+from autogal.model.plane import SLOPES, move_sky
+from autogal.model.stamps import Stamps
+from autogal.solvers import Status
+from autogal.uncertainty import covariance, replicate_covariance
+
+__all__ = ["POOR_CHI2", "write", "write_bootstrap"]
+
+#: Reduced chi-square from which a fit may be poor
+POOR_CHI2 = 1.5
+
+_LOW_SN = 10.0
+_POOR_SHARE = 0.1
+_FEW_FAILED = 0.1  # of the replicates of a bootstrap
+
+
+def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, zeropoint, fitted: Fitted) -> None:
+    """Outcomes of one bucket in catalogue units, with their flags."""
+    model, outcome = how.model, fit.outcome
+    values, jacobian = model.values(outcome.theta, zeropoint), model.values_jacobian(outcome.theta)
+    matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
+    unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
+    thinnest = torch.zeros_like(values, dtype=torch.bool)
+    for component in filter(lambda c: isinstance(c, Component), model.measured):
+        names = [model.parameters.index(name) for name in component.parameters]
+        for place, turn in component.turns.items():  # no angle can be known worse than not at all, a uniform one
+            name = names[place]
+            unit[:, name] = (turn / math.sqrt(12) / matrix[:, name, name].sqrt()).clamp(max=1.0).nan_to_num(1.0)
+        thinnest[:, names[-2]] = component.at_thinnest(values[:, names])
+    matrix = matrix * unit[:, :, None] * unit[:, None, :]
+    matrix = torch.where(thinnest[:, :, None] | thinnest[:, None, :], torch.nan, matrix)
+    # the sky has no bound; where it is held, its own flag says so
+    at_bound = outcome.at_bound[:, model.own].any(-1) | thinnest.any(-1)
+    snr = significance(model, outcome)
+
+    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, outcome.status, outcome.n_iter)
+    values, matrix, at_bound, singular, snr, chi2, mean, variance, status, n_iter = (column.cpu().numpy() for column in columns)
+    move_sky(model.parameters, values, matrix, _to_own_centre(rows, cutouts, stamps))
+    fitted.n_iter[rows] += n_iter
+    measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
+    for i in rows[~measured].tolist():
+        fitted.status[i] = "failed"
+        fitted.flags[i] |= Flag.NOT_CONVERGED
+        cutouts[i].notes.append("The model could not be evaluated at the starting values.")
+    rows, values, matrix, at_bound, singular, snr, chi2, mean, variance = (
+        v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2, mean, variance))
+    converged = status[measured] == Status.CONVERGED
+    for i, done in zip(rows.tolist(), converged.tolist()):
+        fitted.status[i] = "converged" if done else "not_converged"
+    fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr
+    reduced = chi2 / mean
+    if how.uncertainty.name != "none":
+        scaled = how.uncertainty.get("scale_by_chi2")
+        fitted.covariance[rows] = matrix * np.fmax(1.0, reduced)[:, None, None] if scaled else matrix
+    x, y, (height, width) = values[:, 0], values[:, 1], np.array([cutouts[i].shape for i in rows]).reshape(-1, 2).T
+    inside = (-0.5 <= x) & (x <= width - 0.5) & (-0.5 <= y) & (y <= height - 0.5)
+    # bright galaxies are never Sersic profiles to within the noise: poor is what misses a good part of the light
+    missed = np.sqrt(np.maximum(chi2 - mean, 0.0)) > _POOR_SHARE * snr
+    poor = missed & (reduced > np.maximum(POOR_CHI2, 1 + 5 * np.sqrt(variance) / mean))
+    for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
+                         (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
+        fitted.flags[rows[raised]] |= flag
+
+
+def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
+    """Put the sky of `values` [B, V] from the stamps' units into the images', in place; gives the factors, [B, V]."""
+    unit = torch.ones_like(values)
+    for name in ("sky", *SLOPES):
+        if name in model.parameters:
+            unit[:, model.parameters.index(name)] = scale
+    values *= unit
+    values[:, model.parameters.index("sky")] += pedestal
+    return unit
+
+
+def _to_own_centre(rows: np.ndarray, cutouts, stamps: Stamps) -> np.ndarray:
+    """From the centre of the bucket's stamp to that of each cutout itself, x and y, [M, 2]."""
+    return (np.array([cutouts[i].shape for i in rows]).reshape(-1, 2) - stamps.shape)[:, ::-1] / 2
+
+
+def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, zeropoint: Tensor, hold_sky: bool, fitted: Fitted) -> None:
+    """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
+    if not len(rows):
+        return
+    model, count = how.model, how.bootstrap.replicates
+    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, hold_sky, how.likelihood)
+    each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
+    values = model.values(theta.flatten(0, 1), zeropoint[each])
+    _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
+    values = values.cpu().numpy()
+    move_sky(model.parameters, values, None, _to_own_centre(rows, cutouts, stamps).repeat(count, axis=0))
+    values = values.reshape(len(rows), count, -1)
+    matrix = replicate_covariance(torch.from_numpy(fitted.values[rows]), torch.from_numpy(values), _angles(model)).numpy()
+    # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
+    held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
+    matrix[held[:, :, None] | held[:, None, :]] = np.nan
+    (fitted.covariance if fitted.bootstrap is None else fitted.bootstrap)[rows] = matrix
+    if fitted.replicates is not None:
+        fitted.replicates[rows] = values
+    failed = np.isnan(values).any(-1).sum(-1)
+    for i, lost in zip(rows.tolist(), failed.tolist()):
+        if lost > _FEW_FAILED * count:
+            fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
+            cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
+                                    "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
+
+
+def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
+    """The columns of angles as `replicate_covariance` takes them: every position angle, then the phases that are counted from it."""
+    out = []
+    for component in filter(lambda c: isinstance(c, Component), model.measured):
+        pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
+        out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
+    return out
