@@ -7,7 +7,7 @@ import numpy as np
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.segment.detection import Field, prepare_field
-from autogal.segment.neighbours import grow_neighbours
+from autogal.segment.neighbours import grow_neighbours, union_of
 from autogal.segment.segmentation import Segmentation
 from autogal.segment.target import target_flags, target_profile
 
@@ -43,9 +43,10 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     x, y = _centre(field.data, labels == 1)
     expected = target_profile(field, labels == 1, labels > 1, x, y)
     threshold = _LEVEL * float(np.median(field.pixel_noise / field.noise))
-    neighbours = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
+    reaches = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
+    neighbours = union_of(reaches, labels.shape)
     flags = target_flags(field, cutout, labels, neighbours)
-    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, [])
+    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, [], reaches)
 
 
 def _in_one_run(labels: np.ndarray) -> np.ndarray:

@@ -7,7 +7,10 @@ from scipy import ndimage
 
 from autogal.segment.detection import Field
 
-__all__ = ["grow_neighbours"]
+__all__ = ["Reach", "grow_neighbours", "union_of"]
+
+#: Where a neighbour's light reaches: a box, rows and columns, and the pixels in it, bool
+Reach = tuple[tuple[slice, slice], np.ndarray]
 
 _FAINTEST = 0.05  # light below this part of the pixel noise is left in
 _OF_TARGET = 0.03  # and light below this part of the target's own light
@@ -16,8 +19,8 @@ _LONGEST = 60  # px
 
 
 def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, centre: tuple[float, float] | None,
-                    threshold: float, grow: float = 1.0) -> np.ndarray:
-    """Mask of the neighbours, each grown as far as its own light reaches.
+                    threshold: float, grow: float = 1.0) -> dict[int, Reach]:
+    """Masks of the neighbours, each grown as far as its own light reaches.
 
     The light around each footprint is measured in rings of equal distance to it, after the target's
     expected light is taken off; where other sources or noise cover a ring, a power law
@@ -40,21 +43,22 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
 
     Returns
     -------
-    ndarray of bool, shape (H, W)
+    dict of int to Reach
+        By label, the footprints included.
     """
-    mask = labels > 1
-    if grow <= 0 or not mask.any():
-        return mask
+    found = {}
     residual = field.data - expected
     occupied = labels > 0
-    grown = np.zeros_like(mask)
     smoothing = float(np.median(field.noise / field.pixel_noise))
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if number == 1 or box is None:
             continue
+        if grow <= 0:
+            found[number] = box, labels[box] == number
+            continue
         footprint_radius = np.sqrt(np.count_nonzero(labels[box] == number) / np.pi)
         reach = int(np.clip(1.5 * footprint_radius, 10, _LONGEST))
-        box = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in box)
+        box = tuple(slice(max(0, side.start - reach), min(side.stop + reach, length)) for side, length in zip(box, labels.shape))
         own = labels[box] == number
         distance = ndimage.distance_transform_edt(~own)
         free = field.good[box] & ~occupied[box]
@@ -62,13 +66,20 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
         light = _ring_profile(residual[box], noise, own, distance, free, footprint_radius, reach, threshold, smoothing,
                               field.fwhm)
         at_pixel = np.interp(distance / grow, np.arange(light.size), light, right=0.0)
-        grown[box] |= (at_pixel > 0) & (at_pixel > _OF_TARGET * expected[box])
-    if centre is not None:
-        height, width = mask.shape
-        grid_y, grid_x = np.ogrid[:height, :width]
-        core = np.hypot(grid_x - centre[0], grid_y - centre[1]) <= max(1.5, field.fwhm / 2)
-        grown &= ~core
-    return mask | grown
+        grown = (at_pixel > 0) & (at_pixel > _OF_TARGET * expected[box])
+        if centre is not None:
+            grid_y, grid_x = np.ogrid[box]
+            grown &= np.hypot(grid_x - centre[0], grid_y - centre[1]) > max(1.5, field.fwhm / 2)
+        found[number] = box, own | grown
+    return found
+
+
+def union_of(reaches: dict[int, Reach], shape: tuple[int, int]) -> np.ndarray:
+    """All pixels that any of the neighbours reaches, bool of `shape`."""
+    mask = np.zeros(shape, bool)
+    for box, own in reaches.values():
+        mask[box] |= own
+    return mask
 
 
 def _ring_profile(residual, noise, own, distance, free, footprint_radius, reach, threshold, smoothing, fwhm) -> np.ndarray:

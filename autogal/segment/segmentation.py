@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
+from autogal.segment.neighbours import Reach
 
 __all__ = ["Segmentation", "wanted_position"]
 
@@ -34,6 +35,8 @@ class Segmentation:
         Any of NO_TARGET, MASK_FALLBACK, LOW_SN, BLENDED, EDGE.
     notes : list of str
         One sentence for each thing that went another way than asked.
+    reaches : dict of int to Reach
+        What `neighbours` is made of: the part of each, by its label.
     """
 
     labels: np.ndarray
@@ -44,6 +47,7 @@ class Segmentation:
     blended: bool
     flags: Flag
     notes: list[str]
+    reaches: dict[int, Reach] = field(default_factory=dict)
 
     @property
     def target(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.segment.detection import extract, prepare_field
-from autogal.segment.neighbours import grow_neighbours
+from autogal.segment.neighbours import grow_neighbours, union_of
 from autogal.segment.segmentation import Segmentation, wanted_position
 from autogal.segment.target import choose_target, is_significant, judge_pieces, target_flags, target_profile
 
@@ -86,9 +86,10 @@ def _segment(cutout: Cutout, settings, deblend_contrast: float, mask_neighbours:
         expected, centre = target_profile(field, labels == 1, labels > 1, x, y), (x, y)
     if not mask_neighbours:
         labels = np.where(labels == 1, 1, 0).astype(np.int32)
-    neighbours = grow_neighbours(field, labels, expected, centre, threshold, float(settings.grow))
+    reaches = grow_neighbours(field, labels, expected, centre, threshold, float(settings.grow))
+    neighbours = union_of(reaches, labels.shape)
     if k is not None:
         flags |= target_flags(field, cutout, labels, neighbours)
     n_sources = int(labels.max()) if k is not None else max(int(labels.max()) - 1, 0)
     log.debug("%s: %d sources, threshold %.2f", cutout.id, n_sources, threshold)
-    return Segmentation(labels, neighbours, x, y, n_sources, bool(flags & Flag.BLENDED), flags, notes)
+    return Segmentation(labels, neighbours, x, y, n_sources, bool(flags & Flag.BLENDED), flags, notes, reaches)
