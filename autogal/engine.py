@@ -62,7 +62,8 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     """
     with how_to_fit(settings, len(cutouts), watch, spread, begin) as how:
         fitted = how.blank(len(cutouts))
-        ready = [i for i, begun in enumerate(np.isfinite(start).all(axis=1).tolist()) if _ready(i, cutouts[i], begun, how.model.size, fitted)]
+        begun = np.isfinite(start).all(axis=1).tolist()
+        ready = [i for i, cutout in enumerate(cutouts) if _ready(i, cutout, begun[i], how.model.size, fitted)]
         for key, places in buckets([cutouts[i] for i in ready]).items():
             most = held_at_once(key, how.device, how.dtype)
             for first in range(0, len(places), most):

@@ -33,6 +33,7 @@ class Flag(IntFlag):
     PIXEL_SCALE_DEFAULT = 1 << 17
     SKY_FIXED = 1 << 18
     BOOTSTRAP_FAILED = 1 << 19
+    NEIGHBOUR_FALLBACK = 1 << 20
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -56,6 +57,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PIXEL_SCALE_DEFAULT: "No pixel scale was given or found; 1 arcsec per pixel was used.",
     Flag.SKY_FIXED: "The fitted sky was not the image's own; it was held at the level measured there.",
     Flag.BOOTSTRAP_FAILED: "More than a tenth of the bootstrap's fits failed and were left out, or the image has no room for its blocks.",
+    Flag.NEIGHBOUR_FALLBACK: "Neighbours could not be fitted together with the target and were masked; the message says why.",
 }
 
 

@@ -54,7 +54,8 @@ class How:
     def gather(self, cutouts: Sequence[Cutout], sky: np.ndarray) -> Stamps:
         """The stamps of one bucket; `sky` [N] is about its level."""
         counts = self.likelihood.counts  # what is left of a count when a pedestal is taken off is none
-        return Stamps.from_cutouts([in_counts(cutout) if counts else cutout for cutout in cutouts], sky * (not counts), self.device, self.dtype)
+        gathered = [in_counts(cutout) if counts else cutout for cutout in cutouts]
+        return Stamps.from_cutouts(gathered, sky * (not counts), self.device, self.dtype)
 
     def zeropoint(self, cutouts: Sequence[Cutout], stamps: Stamps) -> Tensor:
         """Magnitudes of unit flux in the units of the stamps, [N] float64."""

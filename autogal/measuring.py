@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from autogal.flags import Flag
 from autogal.how import How
+from autogal.images import Cutout
 from autogal.model.bucket import BucketFit, significance
 from autogal.model.component import Component
 from autogal.model.fitted import Fitted
@@ -19,7 +21,7 @@ from autogal.model.stamps import Stamps
 from autogal.solvers import Status
 from autogal.uncertainty import covariance, replicate_covariance
 
-__all__ = ["POOR_CHI2", "write", "write_bootstrap"]
+__all__ = ["POOR_CHI2", "in_stamp_units", "write", "write_bootstrap"]
 
 #: Reduced chi-square from which a fit may be poor
 POOR_CHI2 = 1.5
@@ -88,12 +90,25 @@ def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tenso
     return unit
 
 
+def in_stamp_units(model: Model, values: np.ndarray, cutouts: Sequence[Cutout], stamps: Stamps) -> Tensor:
+    """Catalogue values [B, V] as the stamps of these cutouts have them: what `write` gives, turned back."""
+    values = values.copy()
+    move_sky(model.parameters, values, None, -_to_own_centre(np.arange(len(cutouts)), cutouts, stamps))
+    out = torch.from_numpy(values).to(stamps.scale.device)
+    out[:, model.parameters.index("sky")] -= stamps.pedestal
+    for name in ("sky", *SLOPES):
+        if name in model.parameters:
+            out[:, model.parameters.index(name)] /= stamps.scale
+    return out
+
+
 def _to_own_centre(rows: np.ndarray, cutouts, stamps: Stamps) -> np.ndarray:
     """From the centre of the bucket's stamp to that of each cutout itself, x and y, [M, 2]."""
     return (np.array([cutouts[i].shape for i in rows]).reshape(-1, 2) - stamps.shape)[:, ::-1] / 2
 
 
-def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, zeropoint: Tensor, hold_sky: bool, fitted: Fitted) -> None:
+def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, zeropoint: Tensor, hold_sky: bool,
+                    fitted: Fitted) -> None:
     """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
     if not len(rows):
         return

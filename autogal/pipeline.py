@@ -33,7 +33,8 @@ from autogal.frame import is_field, leaves_frame, window
 from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
 from autogal.initialise import initialise_all
 from autogal.logs import run_log
-from autogal.model.fitted import Fitted
+from autogal.model.fitted import NEIGHBOUR, Fitted
+from autogal.neighbours import Surroundings, fit_neighbours
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.segment import segment_all, wanted_position
 from autogal.selection import select
@@ -65,38 +66,45 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         One row a cutout, in order.
     """
     watch = Stopwatch()
-    start, spread, flags = _prepare(cutouts, settings, watch)
+    start, spread, flags, around = _prepare(cutouts, settings, watch)
     several = settings.model.get("models")
-    anchored = any(choose_model(node).is_anchored for node in (several.values() if several else [settings.model]))
+    each = {name: with_model(settings, node) for name, node in several.items()} if several else {"": settings}
+    models = {name: choose_model(one.model) for name, one in each.items()}
+    anchored = any(model.is_anchored for model in models.values())
     parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
-    if several:
-        fits = {}
-        for name, node in several.items():
-            said = [len(cutout.notes) for cutout in cutouts]
-            fits[name] = _fit(cutouts, parts, start, spread, origin, with_model(settings, node), watch)
-            for cutout, before in zip(cutouts, said):
-                cutout.notes[before:] = [f"{name}: {note}" for note in cutout.notes[before:]]
-        fitted = select(fits, {name: choose_model(node).size for name, node in several.items()}, settings.model.choose)
-    else:
-        fitted = _fit(cutouts, parts, start, spread, origin, settings, watch)
+    fits = {}
+    for name, one in each.items():
+        said = [len(cutout.notes) for cutout in cutouts]
+        fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread)
+        for cutout, before in zip(cutouts, said):
+            cutout.notes[before:] = [f"{name}: {note}" if name else note for note in cutout.notes[before:]]
+    if settings.neighbours != "mask":
+        fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in around.items()}, fits, each, watch)
+    for fitted in fits.values():
+        _put_back(fitted, cutouts, parts, origin)
+    fitted = select(fits, {name: model.size for name, model in models.items()}, settings.model.choose) if several else fits[""]
     fitted.flags |= flags
     fitted.seconds = dict(watch)
     return fitted
 
 
-def _fit(cutouts, parts, start: np.ndarray, spread: np.ndarray, origin: np.ndarray, settings: DictConfig, watch: Stopwatch) -> Fitted:
-    """Fit one model to `parts` of cutouts that begin at `origin`; positions are those in the cutouts."""
-    fitted = fit_starts(parts, start - _moved(START, origin), settings, watch, spread)
+def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], parts: Sequence[Cutout], origin: np.ndarray) -> None:
+    """From positions in the `parts` of cutouts that were fitted, which begin at `origin`, to those in the cutouts."""
     # the level of a tilted sky is that at the centre of the image, not of the part that was fitted
     shapes = np.array([[cutout.shape, part.shape] for cutout, part in zip(cutouts, parts)], float).reshape(-1, 2, 2)[:, :, ::-1]
     fitted.move(_moved(fitted.parameters, origin), (shapes[:, 0] - shapes[:, 1]) / 2 - origin)
+    if fitted.neighbours is not None:
+        fitted.neighbours += _moved(NEIGHBOUR, origin)[:, None]
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
-    return fitted
 
 
-def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Starting values [N, 8], their covariances [N, 7, 7] (NaN where there are none) and flags [N]; masks are completed."""
-    flags = np.zeros(len(cutouts), int)
+def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
+             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings]]:
+    """Starting values [N, 8], their covariances [N, 7, 7] (NaN where there are none), flags [N]; masks are completed.
+
+    Last, what lies around each target, where neighbours are to be fitted.
+    """
+    flags, around = np.zeros(len(cutouts), int), {}
     start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
@@ -104,7 +112,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) 
     wanting = np.flatnonzero(good & ~complete).tolist()
     spread = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
-        return start, spread, flags
+        return start, spread, flags, around
     device = choose_device(settings.device)
     with watch.time("segment"):
         segmentations = dict(zip(wanting, segment_all([cutouts[i] for i in wanting], settings.segment, device), strict=True))
@@ -119,13 +127,15 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) 
         starts = initialise_all([cutouts[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)
     for i, first in zip(seen, starts, strict=True):
         cutout = cutouts[i]
+        if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
+            around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
         cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend([*segmentations[i].notes, *first.notes])
         start[i] = _row(first.values, cutout.zeropoint)
         if first.covariance is not None:
             spread[i] = first.covariance
         flags[i] |= first.flags
-    return start, spread, flags
+    return start, spread, flags, around
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
@@ -135,6 +145,12 @@ def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout]
         if begun and is_field(cutout := cutouts[i]):
             parts[i], *origin[i] = window(cutout, dict(zip(START, start[i])))
     return parts, origin
+
+
+def _box(part: Cutout, origin: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the image that a part of it takes."""
+    x, y = origin.astype(int).tolist()
+    return slice(y, y + part.shape[0]), slice(x, x + part.shape[1])
 
 
 def _moved(parameters: Sequence[str], origin: np.ndarray) -> np.ndarray:

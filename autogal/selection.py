@@ -64,6 +64,8 @@ def select(fits: Mapping[str, Fitted], sizes: Mapping[str, int], criterion: str)
     if all(fitted.replicates is not None for fitted in every):
         out.replicates = np.concatenate([fitted.replicates for fitted in every], axis=2)
     chosen = lambda key: np.stack([np.asarray(getattr(fitted, key)) for fitted in every])[best, rows]  # noqa: E731
+    if all(fitted.neighbours is not None for fitted in every):
+        out.neighbours = chosen("neighbours")
     out.chi2, out.dof, out.snr, out.flags = chosen("chi2"), chosen("dof"), chosen("snr"), chosen("flags")
     out.status = chosen("status").tolist()
     out.n_iter = np.sum([fitted.n_iter for fitted in every], axis=0)

@@ -62,7 +62,7 @@ class BucketFit(NamedTuple):
 
 def fit_bucket(
     model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False,
-    others: Callable[[Tensor], Tensor] | None = None, likelihood: Likelihood = Gaussian(),
+    others: Callable[[Tensor], Tensor] | None = None, likelihood: Likelihood = Gaussian(), box: tuple[Tensor, Tensor] | None = None,
 ) -> BucketFit:
     """Fit stamps from given free vectors.
 
@@ -81,8 +81,12 @@ def fit_bucket(
         Gives more starts [K, M, P] of the galaxies at M places. They are tried where a fit has failed: it did not
         converge, or its light is lost in the noise.
     likelihood : Likelihood
+    box : (Tensor, Tensor), [N, P] each, optional
+        Bounds of each galaxy's own, within those of the model.
     """
     bucket = Bucket(model, stamps, solver, threads, hold_sky, likelihood)
+    if box is not None:
+        bucket.lower, bucket.upper = torch.maximum(bucket.lower, box[0]), torch.minimum(bucket.upper, box[1])
     everything = torch.arange(len(stamps), device=stamps.data.device)
     ranked = bucket.rank(starts, everything)
     best = bucket.fit(ranked[0], everything)
@@ -218,8 +222,8 @@ class Bucket:
 
     def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float) -> Outcome:
         noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12
-        return self.solver(lambda t, i: problem.linearise(t, items[i]), theta, self.lower, self.upper,
-                           self.model.step_limit(theta), tolerance, noise)
+        lower, upper = (bound if bound.ndim == 1 else bound[items] for bound in (self.lower, self.upper))
+        return self.solver(lambda t, i: problem.linearise(t, items[i]), theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
 
 
 def significance(model: Model, best: Outcome) -> Tensor:

@@ -8,7 +8,10 @@ import numpy as np
 
 from autogal.model.plane import move_sky
 
-__all__ = ["Fitted"]
+__all__ = ["NEIGHBOUR", "Fitted"]
+
+#: What is told of a neighbour that was fitted together with the target; of a point source only the first three
+NEIGHBOUR = ("x", "y", "mag", "r_eff", "n", "q", "pa")
 
 
 @dataclass
@@ -41,6 +44,9 @@ class Fitted:
         Values of the bootstrap's replicates, where they are to be kept; NaN in those that failed.
     selection : dict of str to ndarray, [N] each
         Where several models were fitted, further columns: the chosen one, and how each of them fared.
+    neighbours : ndarray, [N, K, 7], or None
+        `NEIGHBOUR` of the neighbours that were fitted together with each target, NaN where there is none; None where
+        none were to be fitted.
     """
 
     parameters: tuple[str, ...]
@@ -56,6 +62,7 @@ class Fitted:
     bootstrap: np.ndarray | None = None
     replicates: np.ndarray | None = None
     selection: dict[str, np.ndarray] = field(default_factory=dict)
+    neighbours: np.ndarray | None = None
 
     @classmethod
     def empty(cls, n: int, parameters: tuple[str, ...]) -> Fitted:
@@ -82,6 +89,17 @@ class Fitted:
             self.replicates += origin[:, None]
             count = self.replicates.shape[1]
             move_sky(self.parameters, self.replicates.reshape(-1, len(self.parameters)), None, np.repeat(sky, count, axis=0))
+
+    def centre(self, row: int) -> np.ndarray:
+        """x and y of one row: of several components, the first one's."""
+        return np.array([next(self.values[row, i] for i, name in enumerate(self.parameters) if name.split("_")[-1] == axis) for axis in "xy"])
+
+    def take(self, row: int, other: Fitted) -> None:
+        """Put another fit of the same galaxy in place of this one; the evaluations of both count."""
+        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "bootstrap", "replicates"):
+            if (mine := getattr(self, name)) is not None:
+                mine[row] = getattr(other, name)[row]
+        self.n_iter[row] += other.n_iter[row]
 
     def __len__(self) -> int:
         return len(self.values)

@@ -16,6 +16,7 @@ from autogal import flags as quality
 from autogal.choices import choose_model
 from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
+from autogal.model.fitted import NEIGHBOUR
 from autogal.rendering import render
 from autogal.results import writers
 from autogal.results.rows import MEASURED, build_table, join_tables, measured, unmeasured_as_nan
@@ -50,6 +51,10 @@ class Catalogue:
     replicates : ndarray, shape (N, R, P), optional
         Parameters of the bootstrap's replicates, where they were asked for;
         NaN in those that failed.
+    neighbours : ndarray, shape (N, K, 7), optional
+        x, y, mag, r_eff, n, q, pa of the neighbours fitted together with each
+        target; NaN where there is none, and in all but the first three of a
+        point source.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Catalogue:
         seconds: Mapping[str, float] | None = None,
         bootstrap: np.ndarray | None = None,
         replicates: np.ndarray | None = None,
+        neighbours: np.ndarray | None = None,
     ):
         p = len(parameters)
         if np.shape(covariance) != (len(table), p, p):
@@ -71,6 +77,8 @@ class Catalogue:
             raise ValueError(f"a bootstrap covariance of shape {np.shape(bootstrap)} beside one of {np.shape(covariance)}")
         if replicates is not None and np.shape(replicates) != (len(table), np.shape(replicates)[1], p):
             raise ValueError(f"replicates of shape {np.shape(replicates)} for {len(table)} rows of {p} parameters")
+        if neighbours is not None and np.shape(neighbours) != (len(table), np.shape(neighbours)[1], len(NEIGHBOUR)):
+            raise ValueError(f"neighbours of shape {np.shape(neighbours)} for {len(table)} rows")
         if cutouts is not None and len(cutouts) != len(table):
             raise ValueError(f"{len(cutouts)} cutouts for {len(table)} rows")
         self.table = table
@@ -82,6 +90,7 @@ class Catalogue:
         self.seconds = dict(seconds or {})
         self.bootstrap = bootstrap
         self.replicates = replicates
+        self.neighbours = neighbours
 
     @classmethod
     def from_fitted(
@@ -107,7 +116,8 @@ class Catalogue:
         """
         table = build_table(cutouts, fitted)
         _, covariance, status = measured(cutouts, fitted)
-        others = (None if part is None else unmeasured_as_nan(part, status) for part in (fitted.bootstrap, fitted.replicates))
+        parts = (fitted.bootstrap, fitted.replicates, fitted.neighbours)
+        others = (None if part is None else unmeasured_as_nan(part, status) for part in parts)
         kept = cutouts if keep_cutouts else None
         return cls(table, covariance, fitted.parameters, kept, model, settings, fitted.seconds, *others)
 
@@ -144,7 +154,7 @@ class Catalogue:
         for part in parts:
             seconds.update(part.seconds)
         kept = all(part.cutouts is not None for part in parts)
-        others = ([getattr(part, name) for part in parts] for name in ("bootstrap", "replicates"))
+        others = ([getattr(part, name) for part in parts] for name in ("bootstrap", "replicates", "neighbours"))
         return cls(
             join_tables([part.table for part in parts]),
             np.concatenate([part.covariance for part in parts]),
@@ -173,12 +183,14 @@ class Catalogue:
                 f"  table       {len(self)} rows x {len(self.table.columns)} columns",
                 f"  covariance  {' x '.join(map(str, np.shape(self.covariance)))}",
                 *([f"  replicates  {' x '.join(map(str, np.shape(self.replicates)))}"] if self.replicates is not None else []),
+                *([f"  neighbours  {np.isfinite(self.neighbours[:, :, 0]).sum()} fitted together with their targets"]
+                  if self.neighbours is not None else []),
                 f"  images      {'kept: .model_image(i), .residual(i)' if self.cutouts is not None else 'not kept'}>",
             ]
         )
 
     def model_image(self, i: int) -> np.ndarray:
-        """The fitted model of one object, PSF-convolved, sky included.
+        """The fitted model of one object, PSF-convolved, sky and fitted neighbours included.
 
         Parameters
         ----------
@@ -207,16 +219,35 @@ class Catalogue:
         values = [float(row[prefix + name]) for name in parameters]
         if row["status"] not in MEASURED or not np.isfinite(values).all():
             return np.full(cutout.shape, np.nan, dtype=np.float32)
-        return render(
-            Table({name: [value] for name, value in zip(parameters, values)}),
-            model=model,
-            psf=cutout.psf,
-            psf_kind=cutout.psf_kind,
-            psf_oversample=cutout.psf_oversample,
-            shape=cutout.shape,
-            zeropoint=cutout.zeropoint,
-            dtype=str(cutout.image.dtype),
-        )[0]
+        target = Table({name: [value] for name, value in zip(parameters, values)})
+        return self._render(target, cutout, model)[0] + self.neighbours_image(i)
+
+    def neighbours_image(self, i: int) -> np.ndarray:
+        """The neighbours that were fitted together with one object, PSF-convolved, without sky.
+
+        Parameters
+        ----------
+        i : int
+            Row; negative ones count from the end.
+
+        Returns
+        -------
+        ndarray, shape (H, W)
+            In image units; zero where no neighbour was fitted.
+
+        Raises
+        ------
+        IndexError, AutogalError
+            As :meth:`model_image`.
+        """
+        i, cutout = self._cutout(i)
+        out = np.zeros(cutout.shape, cutout.image.dtype)
+        found = np.empty((0, len(NEIGHBOUR))) if self.neighbours is None else self.neighbours[i]
+        is_lit, is_point = np.isfinite(found[:, 0]), ~np.isfinite(found[:, -1])
+        for model, some in (("sersic", found[is_lit & ~is_point]), ("point_source", found[is_lit & is_point])):
+            if len(some):
+                out += self._render(Table(dict(zip(NEIGHBOUR, some.T))), cutout, model).sum(0)
+        return out
 
     def residual(self, i: int) -> np.ndarray:
         """Image minus model of one object.
@@ -261,6 +292,20 @@ class Catalogue:
             For a format that does not exist, a folder that cannot be written, a full disk.
         """
         return writers.write_catalogue(self, path, format)
+
+    @staticmethod
+    def _render(table: Table, cutout: Cutout, model: str | Mapping) -> np.ndarray:
+        """Images of the rows of a table as a cutout shows them."""
+        return render(
+            table,
+            model=model,
+            psf=cutout.psf,
+            psf_kind=cutout.psf_kind,
+            psf_oversample=cutout.psf_oversample,
+            shape=cutout.shape,
+            zeropoint=cutout.zeropoint,
+            dtype=str(cutout.image.dtype),
+        )
 
     def _cutout(self, i: int) -> tuple[int, Cutout]:
         i = operator.index(i)

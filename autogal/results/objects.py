@@ -185,6 +185,7 @@ def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: M
         row = part.table[i]
         model = part.model_image(i) if row["status"] in MEASURED else None
         if wanted["fits"]:
-            write_object_fits(folder / f"{name}.fits", cutout, model, row)
+            light = part.neighbours_image(i)
+            write_object_fits(folder / f"{name}.fits", cutout, model, row, {"neighbours": light} if light.any() else None)
         if wanted["png"]:
             object_png(folder / f"{name}.png", cutout, model, row)

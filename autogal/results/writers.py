@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from autogal.errors import AutogalError
+from autogal.model.fitted import NEIGHBOUR
 from autogal.results.atomic import atomic, ensure_writable
 from autogal.results.columns import declared
 
@@ -24,9 +25,9 @@ __all__ = ["FORMATS", "catalogue_path", "write_catalogue", "read_catalogue", "cr
 
 
 _DESCRIPTIONS = {"covariance": "Covariance matrix of", "bootstrap_covariance": "Covariance matrix, by the bootstrap, of",
-                 "replicates": "The bootstrap's replicates of"}  # fmt: skip
+                 "replicates": "The bootstrap's replicates of", "neighbours": "Of the neighbours fitted with each object,"}  # fmt: skip
 # Arrays of a catalogue beside its table: the attribute of each, by the name in the file
-_ARRAYS = {"covariance": "covariance", "bootstrap_covariance": "bootstrap", "replicates": "replicates"}
+_ARRAYS = {"covariance": "covariance", "bootstrap_covariance": "bootstrap", "replicates": "replicates", "neighbours": "neighbours"}
 
 
 def catalogue_path(path: str | Path, format: str | None = None) -> tuple[Path, str]:
@@ -65,7 +66,8 @@ def write_catalogue(catalogue: Catalogue, path: str | Path, format: str | None =
     configuration in the extension CONFIG; ECSV and Parquet hold the
     covariance in the last column and the configuration in the metadata. So
     they do with what else the catalogue has: the covariance of the bootstrap,
-    BOOTSTRAP_COVARIANCE, and its REPLICATES, [N, R, P].
+    BOOTSTRAP_COVARIANCE, its REPLICATES, [N, R, P], and the NEIGHBOURS fitted
+    together with each object, [N, K, 7].
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def read_catalogue(path: str | Path) -> tuple:
 
     Returns
     -------
-    table, covariance, parameters, cutouts, model, settings, seconds, bootstrap, replicates
+    table, covariance, parameters, cutouts, model, settings, seconds, bootstrap, replicates, neighbours
         The arguments of :class:`Catalogue`; the cutouts and the times are None.
 
     Raises
@@ -113,8 +115,9 @@ def read_catalogue(path: str | Path) -> tuple:
         parameters = tuple(meta["parameters"])
         shapes = dict.fromkeys(_ARRAYS, (len(data["id"]), len(parameters), len(parameters)))
         shapes["replicates"] = (len(data["id"]), meta["replicates"], len(parameters))
+        shapes["neighbours"] = (len(data["id"]), -1 if len(data["id"]) else 0, len(NEIGHBOUR))
         known = {name: np.asarray(array, dtype=float).reshape(shapes[name]) for name, array in arrays.items()}
-        covariance, *others = known["covariance"], known.get("bootstrap_covariance"), known.get("replicates")
+        covariance, *others = known["covariance"], *(known.get(name) for name in list(_ARRAYS)[1:])
         return declared(data), covariance, parameters, None, meta["model"], meta["config"], None, *others
     except FileNotFoundError as problem:
         raise AutogalError(f"There is no catalogue {path}.", "Give the file that `autogal fit` wrote.") from problem
@@ -184,8 +187,8 @@ def _write_fits(catalogue: Catalogue, path: Path) -> None:
 
     arrays = [fits.ImageHDU(array, name=name.upper()) for name, array in _arrays(catalogue).items()]
     for hdu in arrays:
-        what = "parameter of this column" if hdu.name == "REPLICATES" else "parameter of this row and column"
-        for number, name in enumerate(catalogue.parameters, start=1):
+        what = "parameter of this row and column" if hdu.name.endswith("COVARIANCE") else "parameter of this column"
+        for number, name in enumerate(NEIGHBOUR if hdu.name == "NEIGHBOURS" else catalogue.parameters, start=1):
             hdu.header[f"PAR{number}"] = (ascii_text(name), what)
     primary.header["NREPLIC"] = (meta["replicates"], "replicates kept of the bootstrap")
 
@@ -241,10 +244,11 @@ def _read_parquet(path: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarr
 
 def _with_arrays(catalogue: Catalogue) -> Table:
     """The table with the covariance, and what else there is, as its last columns, and all metadata."""
-    table, names = catalogue.table.copy(copy_data=False), ", ".join(catalogue.parameters)
+    table = catalogue.table.copy(copy_data=False)
     for name, array in _arrays(catalogue).items():
         table[name] = array
-        table[name].description = f"{_DESCRIPTIONS[name]} {names}, in their units"
+        of = ", ".join(NEIGHBOUR if name == "neighbours" else catalogue.parameters)
+        table[name].description = f"{_DESCRIPTIONS[name]} {of}, in their units"
     table.meta = {"autogal": _meta(catalogue)}
     return table
 

@@ -30,6 +30,7 @@ class Fit:
     seconds: dict[str, float] = field(default_factory=lambda: {"segment": 0.5, "fit": 2.0})
     bootstrap: np.ndarray = None
     replicates: np.ndarray = None
+    neighbours: np.ndarray = None
     selection: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):

@@ -1,0 +1,158 @@
+"""A target and its neighbours, drawn and fitted together; the catalogue's parameters are the target's alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from autogal.model.component import Component
+from autogal.model.model import Model
+from autogal.model.point import PointComponent
+
+__all__ = ["Blend"]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A model with neighbours beside it, on one sky. Attributes and methods as `Model` has them.
+
+    Its free vector is the target's without the sky, the neighbours', and the sky. Values and their derivatives are the
+    target's: a covariance made with them is marginalised over the neighbours.
+
+    Attributes
+    ----------
+    target : Model
+    neighbours : tuple of Component and PointComponent
+        Each with a name of its own.
+    """
+
+    target: Model
+    neighbours: tuple[Component | PointComponent, ...]
+
+    @cached_property
+    def beside(self) -> Model:
+        """The neighbours and the sky as a model of their own."""
+        return Model(self.neighbours)
+
+    @cached_property
+    def components(self) -> tuple:
+        return self.target.components + self.neighbours
+
+    @property
+    def measured(self) -> tuple:
+        return self.target.components
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return self.target.parameters
+
+    @property
+    def size(self) -> int:
+        return self._own + self.beside.size
+
+    @property
+    def own(self) -> slice:
+        return slice(0, self._own)
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """First place of each neighbour in the free vector."""
+        return tuple(self._own + sum(c.size for c in self.neighbours[:k]) for k in range(len(self.neighbours)))
+
+    @property
+    def _own(self) -> int:
+        """Free parameters of the target without the sky."""
+        return self.target.size - 1
+
+    @property
+    def _drawn(self) -> int:
+        """Images drawn of the target without the sky."""
+        return sum(c.size for c in self.target.components)
+
+    @cached_property
+    def linear(self) -> tuple[int, ...]:
+        return self.target.linear[:-1] + tuple(self._own + place for place in self.beside.linear)
+
+    @cached_property
+    def linear_rows(self) -> tuple[int, ...]:
+        return self.target.linear_rows[:-1] + tuple(self._drawn + row for row in self.beside.linear_rows)
+
+    @property
+    def fluxes(self) -> tuple[int, ...]:
+        return self.target.fluxes
+
+    @property
+    def growing(self) -> tuple[int, ...]:
+        return self.target.growing
+
+    def linear_places(self, like: Tensor) -> Tensor:
+        return torch.cat([self.target.linear_places(like)[:-1], self._own + self.beside.linear_places(like)])
+
+    def drawn_places(self, like: Tensor) -> Tensor:
+        return torch.cat([self.target.drawn_places(like)[:-1], self._drawn + self.beside.drawn_places(like)])
+
+    def flux_places(self, like: Tensor) -> Tensor:
+        return torch.cat([self.target.flux_places(like), self._own + self.beside.flux_places(like)])
+
+    def multipliers(self, free: Tensor) -> Tensor:
+        target, beside = self.split(free)
+        return torch.cat([self.target.multipliers(target)[:, :-1], self.beside.multipliers(beside)], 1)
+
+    def brightening(self, free: Tensor) -> Tensor:
+        return self.target.brightening(self.split(free)[0])
+
+    def amplitudes(self, free: Tensor) -> list[Tensor]:
+        target, beside = self.split(free)
+        return self.target.amplitudes(target) + self.beside.amplitudes(beside)
+
+    def split(self, free: Tensor) -> tuple[Tensor, Tensor]:
+        """Free vectors of the target and of the neighbours, each with the sky."""
+        return torch.cat([free[:, : self._own], free[:, -1:]], 1), free[:, self._own :]
+
+    def join(self, target: Tensor, beside: Tensor) -> Tensor:
+        """Free vectors of both together; the sky is the target's."""
+        return torch.cat([target[:, :-1], beside[:, :-1], target[:, -1:]], 1)
+
+    def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
+        return self.target.values(self.split(free)[0], zeropoint)
+
+    def values_jacobian(self, free: Tensor) -> Tensor:
+        """Derivatives of `values` by the free vector, [B, V, P]; nothing hangs on the neighbours."""
+        own = self.target.values_jacobian(self.split(free)[0])
+        none = own.new_zeros(*own.shape[:2], self.beside.size - 1)
+        return torch.cat([own[..., :-1], none, own[..., -1:]], -1)
+
+    def native(self, free: Tensor) -> list[Tensor]:
+        target, beside = self.split(free)
+        return self.target.native(target) + self.beside.native(beside)
+
+    def lift(self, free: Tensor) -> Tensor:
+        parts = [model.lift(part) for model, part in zip((self.target, self.beside), self.split(free))]
+        out = free.new_zeros(len(free), self._drawn + parts[1].shape[1], self.size)
+        out[:, : self._drawn, : self._own] = parts[0][:, :-1, :-1]
+        out[:, self._drawn :, self._own :] = parts[1]
+        return out
+
+    def box(self, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+        pairs = zip(self.target.box(shape, like), self.beside.box(shape, like))
+        return tuple(torch.cat([own[:-1], other]) for own, other in pairs)
+
+    def prior(self, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        priors = [model.prior(part) for model, part in zip((self.target, self.beside), self.split(free))]
+        (penalty, slope, own), (more, steeper, other) = priors
+        curvature = free.new_zeros(len(free), self.size, self.size)
+        curvature[:, self._own :, self._own :] = other
+        places = torch.arange(self.target.size, device=free.device)
+        places[-1] = self.size - 1
+        curvature[:, places[:, None], places] += own
+        return penalty + more, self.join(slope, steeper), curvature
+
+    def step_limit(self, like: Tensor) -> Tensor:
+        return torch.cat([self.target.step_limit(like)[:-1], self.beside.step_limit(like)])
+
+    def restarts(self, start: Tensor) -> list[Tensor]:
+        """None: it starts from a fit in which all that were tried already."""
+        return []

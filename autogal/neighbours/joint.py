@@ -1,0 +1,245 @@
+"""Fits of targets and their neighbours together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from autogal.choices import choose_model
+from autogal.flags import Flag
+from autogal.how import How, how_to_fit
+from autogal.images import Cutout
+from autogal.measuring import in_stamp_units, write, write_bootstrap
+from autogal.model.blend import Blend
+from autogal.model.bucket import LOST, BucketFit, fit_bucket
+from autogal.model.fitted import NEIGHBOUR, Fitted
+from autogal.model.point import PointComponent
+from autogal.model.stamps import Stamps, bucket_key, held_at_once, usable_pixels
+from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
+from autogal.neighbours.missed import Missed, find_missed
+from autogal.neighbours.surroundings import Neighbour, Surroundings
+from autogal.stopwatch import Stopwatch
+
+__all__ = ["fit_neighbours"]
+
+_log = logging.getLogger(__name__)
+
+_UNLIKE = "the neighbours are not like Sersic profiles"
+
+_UNKNOWN = 0.05  # of a neighbour's light: what its profile is taken to miss
+_ASTRAY = 3.0  # px, or the half-light radius: a target that moves by more has become another source
+
+
+@dataclass
+class _Joint:
+    """Fits of some cutouts with their neighbours: rows of `fitted`, their neighbours' values, and what went wrong."""
+
+    fitted: Fitted
+    neighbours: np.ndarray
+    failure: dict[int, str]
+
+
+def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], fits: Mapping[str, Fitted],
+                   settings: Mapping[str, DictConfig], watch: Stopwatch) -> None:
+    """Fit targets again, together with the neighbours that matter to them.
+
+    A joint fit takes the place of the one inside the masks, and the cutout's mask that of what is still masked. Where it
+    fails, for any of the models, the fits inside the masks stay, with the flag NEIGHBOUR_FALLBACK and a note.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        With the masks of the fits.
+    around : mapping of int to Surroundings
+        Of the cutouts at these places that have neighbours.
+    fits : mapping of str to Fitted
+        The fits inside the masks, by model. Their rows are replaced, and they get the fitted `neighbours`.
+    settings : mapping of str to DictConfig
+        Of each model; all have the same node ``neighbours``: of ``fit`` all neighbours are fitted that there is room for, of
+        ``auto`` those that matter.
+    watch : Stopwatch
+    """
+    for fitted in fits.values():
+        fitted.neighbours = np.full((len(cutouts), MOST, len(NEIGHBOUR)), np.nan)
+    first = next(iter(fits))
+    ready = {i: one for i, one in around.items() if all(np.isfinite(f.values[i]).all() and f.snr[i] >= LOST for f in fits.values())}
+    with how_to_fit(settings[first], len(cutouts), watch) as how:
+        with watch.time("neighbours"):
+            chosen = choose_neighbours(cutouts, ready, how, fits[first], settings[first].neighbours == "fit")
+        together = {i: _unmasked(cutouts[i], ready[i], some) for i, some in chosen.items()}
+        # the first model says what is missed, so that all are fitted to the same pixels
+        models = {name: choose_model(one.model) for name, one in settings.items()}
+        joint = {name: _fit(together, chosen, replace(how, model=models[name]), fits[name], ready if name == first else None)
+                 for name in fits}  # fmt: skip
+    for i, cutout in together.items():
+        failure = next((one.failure[i] for one in joint.values() if i in one.failure), None)
+        if failure is None:
+            cutouts[i].mask[...] = cutout.mask
+            count = f"{len(chosen[i])} neighbour{'s were' if len(chosen[i]) > 1 else ' was'}"
+            cutouts[i].notes.extend([f"{count} fitted together with the target.", *cutout.notes])
+        else:
+            cutouts[i].notes.append(f"The neighbours could not be fitted together with the target: {failure}. They were masked.")
+            _log.info("%s: the neighbours stay masked: %s", cutout.id, failure)
+        for name, fitted in fits.items():
+            if failure is None:
+                fitted.take(i, joint[name].fitted)
+                fitted.neighbours[i] = joint[name].neighbours[i]
+            else:
+                fitted.flags[i] |= Flag.NEIGHBOUR_FALLBACK
+
+
+def _unmasked(cutout: Cutout, around: Surroundings, fitted: Sequence[Neighbour]) -> Cutout:
+    """The cutout for a joint fit: its neighbours no longer masked, but of less weight where they are bright.
+
+    No real galaxy is a Sersic profile; where a neighbour outshines everything, what the profile misses would weigh more
+    than all that the target tells.
+    """
+    unknown = _UNKNOWN * sum(one.light for one in fitted)
+    sigma = np.hypot(cutout.sigma, unknown).astype(cutout.sigma.dtype)
+    return replace(cutout, mask=around.without([one.label for one in fitted]), sigma=sigma, notes=[])
+
+
+def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], how: How, masked: Fitted,
+         around: Mapping[int, Surroundings] | None) -> _Joint:
+    """Fit all that are to be fitted, with one model, those of equal stamps and equal numbers of neighbours together.
+
+    Given what lies `around`, pixels in which the neighbours' profiles miss something are masked, in `cutouts` too.
+    """
+    joint = _Joint(how.blank(len(masked)), np.full((len(masked), MOST, len(NEIGHBOUR)), np.nan), {})
+    groups: dict[tuple, list[int]] = {}
+    for i, some in chosen.items():
+        some.sort(key=lambda one: one.is_point)  # stable: the most important first within each kind
+        held = bool(masked.flags[i] & Flag.SKY_FIXED)
+        groups.setdefault((bucket_key(cutouts[i]), tuple(one.is_point for one in some), held), []).append(i)
+    galaxy = single_sersic().components[0]
+    for (key, kinds, held), places in groups.items():
+        most = held_at_once(key, how.device, how.dtype)
+        names = [f"neighbour{k}" for k in range(1, len(kinds) + 1)]
+        beside = (PointComponent(name) if is_point else replace(galaxy, name=name) for name, is_point in zip(names, kinds))
+        blend = Blend(how.model, tuple(beside))
+        for begin in range(0, len(places), most):
+            _fit_group(places[begin : begin + most], cutouts, chosen, replace(how, model=blend), masked, held, joint, around)
+    return joint
+
+
+def _fit_group(places: list[int], cutouts, chosen, how: How, masked: Fitted, held: bool, joint: _Joint, around) -> None:
+    """Fit cutouts of one group; should the group as a whole fail, its halves are tried, down to the culprit."""
+    failure = None
+    try:
+        _fit_stamps(places, cutouts, chosen, how, masked, held, joint, around)
+    except (RuntimeError, ValueError) as error:
+        failure = str(error)
+    if failure is not None and len(places) > 1:
+        half = len(places) // 2
+        for some in (places[:half], places[half:]):
+            _fit_group(some, cutouts, chosen, how, masked, held, joint, around)
+    elif failure is not None:
+        joint.failure[places[0]] = failure
+
+
+def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, held: bool, joint: _Joint, around) -> None:
+    """Fit the cutouts of one group and write their rows."""
+    blend, fitted = how.model, joint.fitted
+    usable = {i: np.count_nonzero(usable_pixels(cutouts[i])) for i in places}
+    joint.failure |= {i: "too few usable pixels" for i in places if usable[i] <= 2 * blend.size}
+    places = [i for i in places if i not in joint.failure]
+    if not places:
+        return
+    own, rows = [cutouts[i] for i in places], np.array(places)
+    fitted.dof[rows] = [usable[i] - blend.size for i in places]
+    with how.watch.time("gather"):
+        stamps = how.gather(own, masked.values[rows, masked.parameters.index("sky")])
+    with how.watch.time("fit"):
+        zeropoint = how.zeropoint(own, stamps)
+        target = blend.target.free(in_stamp_units(blend, masked.values[rows], own, stamps), zeropoint)
+        beside = blend.beside.free(_start(blend, [chosen[i] for i in places]).to(how.device), zeropoint)
+        start = blend.join(target, beside)
+        box = _box(blend, [chosen[i] for i in places], start)
+        fit = fit_bucket(blend, stamps, [start], how.solver, how.threads, held, None, how.likelihood, box)
+        if around is not None:
+            missed = find_missed(blend, stamps, fit.outcome.theta, how, own, [around[i] for i in places], [chosen[i] for i in places])
+            joint.failure |= {places[row]: _UNLIKE for row, one in missed.items() if one.is_most}
+            again = _without(stamps, missed, own)
+            fitted.dof[rows] = stamps.usable.cpu().numpy() - blend.size
+            if len(again):
+                _put(fit, again, fit_bucket(blend, stamps.select(again), [fit.outcome.theta[again]], how.solver, how.threads, held, None,
+                                            how.likelihood, tuple(bound[again] for bound in box)))
+    with how.watch.time("measure"):
+        write(rows, cutouts, how, stamps, fit, zeropoint, fitted)
+        joint.neighbours[rows] = _values(blend, fit.outcome.theta, zeropoint)
+        _judge(rows, fit.endless.cpu().numpy(), masked, joint)
+        fitted.flags[rows] |= masked.flags[rows] & Flag.SKY_FIXED
+    if how.bootstrap is not None:
+        with how.watch.time("bootstrap"):
+            good = np.array([i not in joint.failure for i in places])
+            keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
+            write_bootstrap(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], zeropoint[keep], held, fitted)
+
+
+def _without(stamps: Stamps, missed: Mapping[int, Missed], cutouts: Sequence[Cutout]) -> Tensor:
+    """Exclude what the profiles of neighbours miss from stamps and cutouts, in place; gives the rows where there is any."""
+    for row, one in missed.items():
+        cutouts[row].mask[one.pixels] = True
+        out = torch.from_numpy(np.argwhere(one.pixels)).to(stamps.weight.device)
+        stamps.data[row, out[:, 0], out[:, 1]] = stamps.weight[row, out[:, 0], out[:, 1]] = 0.0
+        stamps.usable[row] = np.count_nonzero(usable_pixels(cutouts[row]))
+    return torch.tensor(list(missed), dtype=torch.long, device=stamps.weight.device)
+
+
+def _put(fit: BucketFit, rows: Tensor, other: BucketFit) -> None:
+    """Put other fits of some rows in place of these."""
+    other.outcome.n_iter += fit.outcome.n_iter[rows]
+    for mine, new in ((vars(fit.outcome), vars(other.outcome)), (fit._asdict(), other._asdict())):
+        for name in mine.keys() - {"outcome"}:
+            mine[name][rows] = new[name]
+
+
+def _start(blend: Blend, chosen: Sequence[list[Neighbour]]) -> Tensor:
+    """Starting values of the neighbours, and no sky, [B, V], as ``blend.beside`` takes them."""
+    rows = [[one.start[name] for one in some for name in (NEIGHBOUR[:3] if one.is_point else NEIGHBOUR)] + [0.0] for some in chosen]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _box(blend: Blend, chosen: Sequence[list[Neighbour]], start: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds [B, P]: neighbours stay at their footprints, and no larger than these allow."""
+    low, high = np.full(start.shape, -np.inf), np.full(start.shape, np.inf)
+    for row, some in enumerate(chosen):
+        for place, one in zip(blend.places, some):
+            low[row, place : place + 2], high[row, place : place + 2] = one.low, one.high
+            if not one.is_point:
+                high[row, place + 3] = np.log(one.largest)
+    return torch.from_numpy(low).to(start.device), torch.from_numpy(high).to(start.device)
+
+
+def _values(blend: Blend, free: Tensor, zeropoint: Tensor) -> np.ndarray:
+    """Values of the fitted neighbours, [B, MOST, 7], NaN where there is nothing."""
+    out = np.full((len(free), MOST, len(NEIGHBOUR)), np.nan)
+    found = blend.beside.values(blend.split(free)[1], zeropoint).cpu().numpy()
+    first = 0
+    for k, component in enumerate(blend.neighbours):
+        out[:, k, : component.size] = found[:, first : first + component.size]
+        first += component.size
+    return out
+
+
+def _judge(rows: np.ndarray, endless: np.ndarray, masked: Fitted, joint: _Joint) -> None:
+    """Say which fits cannot be trusted, and why."""
+    fitted = joint.fitted
+    sizes = [i for i, name in enumerate(fitted.parameters) if name.endswith("r_eff")]
+    for i, grown in zip(rows.tolist(), endless.tolist()):
+        moved = np.hypot(*(fitted.centre(i) - masked.centre(i)))
+        reasons = {
+            "the fit did not converge": fitted.status[i] != "converged",
+            "the target grew without end": grown and not masked.flags[i] & Flag.AT_BOUND,
+            "the target's light was lost": not fitted.snr[i] >= LOST,
+            "the target became another source": not moved <= max(_ASTRAY, *masked.values[i, sizes]),
+            _UNLIKE: bool(fitted.flags[i] & ~masked.flags[i] & Flag.POOR_FIT),
+        }
+        if why := next((why for why, true in reasons.items() if true), None):
+            joint.failure.setdefault(i, why)

@@ -1,0 +1,90 @@
+"""A target and its neighbours in one vector: the same light and slopes as a model of as many components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autogal.model import Model
+from autogal.model.blend import Blend
+from autogal.model.component import Component
+from autogal.model.constrained import ConstrainedModel
+from autogal.model.constraints import Constraints
+from autogal.model.expression import Expression
+from autogal.model.levels import renderers_at
+from autogal.model.normal import StampProblem
+from autogal.model.plane import PlaneComponent
+from autogal.model.point import PointComponent
+
+SHAPE = (40, 40)
+ZEROPOINT = torch.tensor([25.0], dtype=torch.float64)
+OWN = {"x": 18.0, "y": 19.5, "mag": 19.0, "r_eff": 3.0, "n": 1.5, "q": 0.6, "pa": 40.0}
+OTHER = {"x": 29.0, "y": 22.0, "mag": 19.5, "r_eff": 2.0, "n": 2.5, "q": 0.8, "pa": 100.0}
+POINT = {"x": 9.0, "y": 30.0, "mag": 20.0}
+SKY = 0.2
+
+GALAXY = Component(priors={"n": (2.0, 0.35), "q": (1.0, 0.43)})
+BESIDE = (replace(GALAXY, name="neighbour1"), PointComponent("neighbour2"))
+
+
+def row(*parts):
+    return torch.tensor([[*(v for part in parts for v in part.values())]], dtype=torch.float64)
+
+
+def problem(model):
+    renderers = renderers_at(0, model, SHAPE, 1, 1, torch.device("cpu"), torch.float64)
+    grid = renderers[0].grid
+    y, x = torch.meshgrid(torch.arange(15.0) - 7, torch.arange(15.0) - 7, indexing="ij")
+    star = torch.exp(-(x**2 + y**2) / (2 * 1.4**2)).double()
+    psf = grid.psf_transform((star / star.sum())[None], False, 1)
+    data = torch.randn((1, *SHAPE), dtype=torch.float64, generator=torch.Generator().manual_seed(3)) * 20 + 30
+    return StampProblem(model, renderers, data, torch.full_like(data, 0.1), psf, torch.zeros(1, dtype=torch.long), False, 1)
+
+
+def starts(target, values):
+    blend = Blend(target, BESIDE)
+    return blend, blend.join(target.free(values, ZEROPOINT), blend.beside.free(row(OTHER, POINT, {"sky": 0.0}), ZEROPOINT))
+
+
+def test_the_same_problem_as_a_model_of_as_many_components():
+    model = Model((replace(GALAXY, name="own"), *BESIDE))
+    blend, free = starts(Model((GALAXY,)), row(OWN, {"sky": SKY}))
+    assert blend.size == model.size and blend.parameters == ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
+    same = model.free(row(OWN, OTHER, POINT, {"sky": SKY}), ZEROPOINT)
+    torch.testing.assert_close(free, same, rtol=1e-12, atol=1e-12)
+    items = torch.zeros(1, dtype=torch.long)
+    for one, other in zip(problem(blend).linearise(free, items), problem(model).linearise(same, items), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(blend.values(free, ZEROPOINT), row(OWN, {"sky": SKY}), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(torch.stack(blend.amplitudes(free)), torch.stack(model.amplitudes(same)))
+
+
+@pytest.mark.parametrize("target", [
+    Model((GALAXY, PlaneComponent())),
+    ConstrainedModel((GALAXY,), {}, Constraints(ties={"pa": Expression.parse("180 * q - 68")})),
+], ids=["tilted sky", "tied"])  # fmt: skip
+def test_slopes_by_differences(target):
+    values = row(OWN, {"sky_dx": 0.01, "sky_dy": -0.02} if "sky_dx" in target.parameters else {}, {"sky": SKY})
+    blend, free = starts(target, values)
+    stamps, items = problem(blend), torch.zeros(1, dtype=torch.long)
+    # at the best linear parameters nothing moves but what is asked for
+    free = stamps.linearise(free, items).theta
+    state = stamps.linearise(free, items)
+    for place in set(range(blend.size)) - set(blend.linear):
+        step = torch.zeros_like(free)
+        step[:, place] = 1e-5
+        costs = [_cost(stamps, free + sign * step, items) for sign in (1, -1)]
+        slope = (costs[1] - costs[0]) / 2e-5 / 2
+        assert slope.item() == pytest.approx(state.gradient[0, place].item(), rel=0.02, abs=0.05)  # tables are interpolated
+    jacobian = blend.values_jacobian(free)
+    for place in range(blend.size):
+        step = torch.zeros_like(free)
+        step[:, place] = 1e-6 * free[:, place].abs().clamp(min=1.0)
+        by_steps = (blend.values(free + step, ZEROPOINT) - blend.values(free - step, ZEROPOINT)) / (2 * step[:, place])
+        torch.testing.assert_close(jacobian[..., place], by_steps, rtol=1e-5, atol=1e-6)
+
+
+def _cost(stamps, free, items):
+    return stamps.residuals(free, items).square().sum() + stamps.penalty(free)[0]
