@@ -2,7 +2,8 @@
 
 A suite is NAME.npz and NAME_truth.csv, as `autogal evaluate pipeline data=NAME` takes it, with the Cramer-Rao bounds
 crlb_x0, crlb_y0, crlb_mag, crlb_re, crlb_n, crlb_q, crlb_pa of the targets alone. Targets of S/N > 50, apart by whether
-their segmentation overlaps a neighbour's (flag BLENDED).
+their segmentation overlaps a neighbour's (flag BLENDED). Footprints and starting values are those of SExtractor's
+method and of moments.
 
     python scripts/neighbours.py data/crowded128 --n 100
 """
@@ -48,7 +49,7 @@ def main() -> int:
     fits, seconds = {}, {}
     for way in given.ways:
         begin = time.process_time()
-        fits[way] = pipeline.fit_cutouts(prepare(cutouts), choose_settings(f"neighbours={way}"))
+        fits[way] = pipeline.fit_cutouts(prepare(cutouts), choose_settings(f"neighbours={way}", "segment=sep", "initialise=moments"))
         seconds[way] = (time.process_time() - begin) / len(cutouts)
     print(table(fits, truth, seconds))
     return 0

@@ -112,7 +112,8 @@ def test_a_neighbour_that_is_no_galaxy_stays_masked():
     rows, columns = np.indices(SHAPE)
     square = np.where((np.abs(rows - 50) < 6) & (np.abs(columns - 50) < 6), 60.0, 0.0)
     image, sigma = scene(TARGET, extra=square, seed=4)
-    masked, joint = (autogal.fit([image], sigma=[sigma], psf=STAR, zeropoint=ZEROPOINT, neighbours=how) for how in ("mask", "fit"))
+    masked, joint = (autogal.fit([image], sigma=[sigma], psf=STAR, zeropoint=ZEROPOINT, segment="sep", neighbours=how)
+                     for how in ("mask", "fit"))  # fmt: skip
     assert joint.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK and not masked.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK
     assert "could not be fitted together with the target: the neighbours are not like" in joint.table["message"][0]
     assert all(joint.table[name][0] == masked.table[name][0] for name in NUMBERS)
