@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -82,9 +83,14 @@ def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightnin
         callbacks.append(RichProgressBar(leave=True))
     return make_trainer(
         given, precision=precision, max_steps=settings.network.steps, max_epochs=-1,
-        val_check_interval=min(settings.network.validate_every, settings.network.steps), check_val_every_n_epoch=None,
+        val_check_interval=_interval(settings.network.steps, settings.network.validate_every), check_val_every_n_epoch=None,
         num_sanity_val_steps=0, logger=loggers, callbacks=callbacks, plugins=[_WholeFiles()], enable_progress_bar=terminal,
         default_root_dir=folder)
+
+
+def _interval(steps: int, validate_every: int) -> int:
+    """Steps between validations: about as many as asked for, so that the end of the schedule, mostly the best, is among them."""
+    return max(1, steps // math.ceil(steps / validate_every))
 
 
 class _WholeFiles(TorchCheckpointIO):

@@ -23,6 +23,7 @@ from autogal.networks import load, save
 from autogal.networks import train as train_module
 from autogal.networks.settings import check
 from autogal.networks.task import Task
+from autogal.networks.training import _interval
 
 CARD = {"version": 1}
 
@@ -196,3 +197,9 @@ def test_two_processes_learn_as_one(tmp_path):
         (sum(line.training_step(batch, 0) for batch in pairs) / 2).backward()
         optimiser.step()
     assert state["weight"].item() == pytest.approx(line.network.weight.item(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("steps", "every", "interval"), [(3200, 300, 290), (3000, 250, 250), (4, 10, 4), (10, 3, 2), (1, 1, 1)])
+def test_the_end_of_a_training_is_validated(steps, every, interval):
+    assert _interval(steps, every) == interval
+    assert steps % interval <= 0.1 * steps  # steps after the last validation
