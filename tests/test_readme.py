@@ -70,7 +70,8 @@ def test_a_profile_of_your_own_on_the_command_line_and_in_other_processes(exampl
     assert np.isfinite(fits.getdata(cube)).all(), "the model image too"
     shared = autogal_command(*words[1:-1], *facts, "out=shared", "block=1", "trainer.devices=2", OMP_NUM_THREADS="1")
     assert shared.returncode == 0, shared.stderr
-    np.testing.assert_array_equal(Catalogue.read(tmp_path / "shared" / "catalogue.fits").table["h"], alone.table["h"])
+    # the networks round differently in batches of another size
+    np.testing.assert_allclose(Catalogue.read(tmp_path / "shared" / "catalogue.fits").table["h"], alone.table["h"], rtol=1e-5)
 
 
 def test_a_profile_of_your_own_in_python(example, observed):
