@@ -135,13 +135,7 @@ def with_model(settings: DictConfig, model: DictConfig) -> DictConfig:
 
 def choose_solver(settings: DictConfig) -> Solver:
     """The solver of a configuration node ``solver``."""
-    if settings.name not in SOLVERS:
-        raise AutogalError(f"There is no solver called {settings.name!r}.", f"Choose one of: {', '.join(SOLVERS)}.")
-    given = {key: value for key, value in OmegaConf.to_container(settings).items() if key != "name"}
-    try:
-        return SOLVERS[settings.name](**given)
-    except TypeError as error:
-        raise AutogalError(f"The solver {settings.name} does not take these settings: {error}.", "See conf/solver/.") from None
+    return _made("solver", SOLVERS, settings)
 
 
 def choose_likelihood(settings: DictConfig) -> Likelihood:
@@ -152,14 +146,18 @@ def choose_likelihood(settings: DictConfig) -> Likelihood:
     AutogalError
         Where there is none of that name, or it cannot have these numbers.
     """
-    chosen = settings.likelihood
-    if chosen.name not in LIKELIHOODS:
-        raise AutogalError(f"There is no likelihood called {chosen.name!r}.", f"Choose one of: {', '.join(LIKELIHOODS)}.")
-    given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
+    return _made("likelihood", LIKELIHOODS, settings.likelihood)
+
+
+def _made(kind: str, known: Mapping[str, type], node: DictConfig) -> Any:
+    """What a node names, made with the rest of its settings."""
+    if node.name not in known:
+        raise AutogalError(f"There is no {kind} called {node.name!r}.", f"Choose one of: {', '.join(known)}.")
+    given = {key: value for key, value in OmegaConf.to_container(node).items() if key != "name"}
     try:
-        return LIKELIHOODS[chosen.name](**given)
+        return known[node.name](**given)
     except TypeError as error:
-        raise AutogalError(f"The likelihood {chosen.name} does not take these settings: {error}.", "See conf/likelihood/.") from None
+        raise AutogalError(f"The {kind} {node.name} does not take these settings: {error}.", f"See conf/{kind}/.") from None
 
 
 def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from autogal.model.grid import Grid
+from autogal.model.placed import Placed, PlacedRenderer
 from autogal.profiles import EdgeOn
 
 __all__ = ["AxialRenderer"]
@@ -18,21 +18,8 @@ __all__ = ["AxialRenderer"]
 _ROUND = 1e-2
 
 
-class _Axes(NamedTuple):
-    """Parameters and shifts of galaxies to be drawn, as in `autogal.model.spectral.Outline`."""
-
-    native: Tensor
-    px: Tensor
-    px_slope: Tensor
-    py: Tensor
-    py_slope: Tensor
-
-    def split(self, size: int) -> list[_Axes]:
-        return [_Axes(*piece) for piece in zip(*(v.split(size) for v in self))]
-
-
 @dataclass(frozen=True)
-class AxialRenderer:
+class AxialRenderer(PlacedRenderer):
     """Draws a profile of two axes with its derivatives. Methods as `SpectralRenderer` has them.
 
     There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees to.
@@ -50,10 +37,7 @@ class AxialRenderer:
         transform = self._transform(axes.native)[0]
         return self.grid.to_images(psf * axes.px[:, :, None] * axes.py[:, None, :] * transform)
 
-    def outline(self, native: Tensor) -> _Axes:
-        return _Axes(native, *self.grid.phase(native[:, 0], "x"), *self.grid.phase(native[:, 1], "y"))
-
-    def fill(self, outline: _Axes, psf: Tensor) -> Tensor:
+    def fill(self, outline: Placed, psf: Tensor) -> Tensor:
         native, px, px_slope, py, py_slope = outline
         px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
         transform, *slopes = self._transform(native)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from autogal.model.grid import Grid
 from autogal.model.hankel import MultipoleTable, multipole_table
 from autogal.model.inclined import cos2_of_log_ratio
+from autogal.model.placed import Placed, PlacedRenderer
 from autogal.model.tilted import view_of
 from autogal.profiles import Emissivity
 from autogal.profiles.radial import value_and_slope
@@ -29,21 +29,8 @@ _AT_ONCE = {"cpu": 2, "cuda": 32}  # bodies
 _ROUND = 1e-2  # as in `autogal.model.tilted`
 
 
-class _Bodies(NamedTuple):
-    """Parameters and shifts of bodies to be drawn, as in `autogal.model.spectral.Outline`."""
-
-    native: Tensor
-    px: Tensor
-    px_slope: Tensor
-    py: Tensor
-    py_slope: Tensor
-
-    def split(self, size: int) -> list[_Bodies]:
-        return [_Bodies(*piece) for piece in zip(*(v.split(size) for v in self))]
-
-
 @dataclass(frozen=True)
-class LineOfSightRenderer:
+class LineOfSightRenderer(PlacedRenderer):
     r"""Draws the image of an `Emissivity` and its derivatives. Methods as `SpectralRenderer` has them.
 
     The light is summed along lines of sight on rings, in a frame in which the body looks about round, and expanded in
@@ -64,10 +51,7 @@ class LineOfSightRenderer:
         bodies = self.outline(native)
         return self.grid.to_images(psf * bodies.px[:, :, None] * bodies.py[:, None, :] * self._transform(native, derivatives=False)[0])
 
-    def outline(self, native: Tensor) -> _Bodies:
-        return _Bodies(native, *self.grid.phase(native[:, 0], "x"), *self.grid.phase(native[:, 1], "y"))
-
-    def fill(self, outline: _Bodies, psf: Tensor) -> Tensor:
+    def fill(self, outline: Placed, psf: Tensor) -> Tensor:
         native, px, px_slope, py, py_slope = outline
         px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
         transform, by_size, *own, by_eta, by_psi = self._transform(native)

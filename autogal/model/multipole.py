@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from autogal.model.ellipse import elliptical_form
 from autogal.model.grid import Grid
 from autogal.model.hankel import MultipoleTable, multipole_table
+from autogal.model.placed import Placed, PlacedRenderer
 from autogal.model.spectral import SpectralRenderer
 from autogal.model.wing import is_lit_beyond, taper
 from autogal.profiles import Deformed
@@ -31,21 +31,8 @@ _FADED = 1.6  # times the period of the grid: where the taper has left nothing
 _ROUND = 1e-2
 
 
-class _Place(NamedTuple):
-    """Parameters and shifts of galaxies to be drawn, as in `autogal.model.spectral.Outline`."""
-
-    native: Tensor
-    px: Tensor
-    px_slope: Tensor
-    py: Tensor
-    py_slope: Tensor
-
-    def split(self, size: int) -> list[_Place]:
-        return [_Place(*piece) for piece in zip(*(v.split(size) for v in self))]
-
-
 @dataclass(frozen=True)
-class MultipoleRenderer:
+class MultipoleRenderer(PlacedRenderer):
     r"""Draws a deformed profile and its derivatives on one grid. Methods as `SpectralRenderer` has them.
 
     In the frame in which its ellipse is a circle, the galaxy's light is :math:`g(\rho\,s(\theta))`. It is sampled on rings and
@@ -86,10 +73,7 @@ class MultipoleRenderer:
         self._add_wing(images, native)
         return images[:, 0]
 
-    def outline(self, native: Tensor) -> _Place:
-        return _Place(native, *self.grid.phase(native[:, 0], "x"), *self.grid.phase(native[:, 1], "y"))
-
-    def fill(self, outline: _Place, psf: Tensor) -> Tensor:
+    def fill(self, outline: Placed, psf: Tensor) -> Tensor:
         native, px, px_slope, py, py_slope = outline
         px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
         where, turns = self._wave_numbers(native)

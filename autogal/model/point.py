@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from autogal.model.component import MAG
 from autogal.model.grid import Grid
+from autogal.model.placed import Placed, PlacedRenderer
 from autogal.profiles import PointSource
 
 __all__ = ["PointComponent", "PointRenderer"]
@@ -78,20 +78,8 @@ class PointComponent:
         return torch.cat([single[:, :2], single[:, 2:3] - 2.5 * math.log10(share)], dim=1)
 
 
-class _Place(NamedTuple):
-    """Shifts to the centre and their derivatives, as in `Outline`."""
-
-    px: Tensor
-    px_slope: Tensor
-    py: Tensor
-    py_slope: Tensor
-
-    def split(self, size: int) -> list[_Place]:
-        return [_Place(*piece) for piece in zip(*(v.split(size) for v in self))]
-
-
 @dataclass(frozen=True)
-class PointRenderer:
+class PointRenderer(PlacedRenderer):
     """Draws the PSF at a given place. Methods as `SpectralRenderer` has them, for `native` of x and y alone."""
 
     profile: PointSource
@@ -105,11 +93,8 @@ class PointRenderer:
         place = self.outline(native)
         return self.grid.to_images(psf * place.px[:, :, None] * place.py[:, None, :])
 
-    def outline(self, native: Tensor) -> _Place:
-        return _Place(*self.grid.phase(native[:, 0], "x"), *self.grid.phase(native[:, 1], "y"))
-
-    def fill(self, outline: _Place, psf: Tensor) -> Tensor:
-        px, px_slope, py, py_slope = outline
+    def fill(self, outline: Placed, psf: Tensor) -> Tensor:
+        _, px, px_slope, py, py_slope = outline
         moved = psf * px[:, :, None]
         spectra = [moved * py[:, None, :], (psf * px_slope[:, :, None]).mul_(py[:, None, :]), moved.mul_(py_slope[:, None, :])]
         return self.grid.to_images(torch.stack(spectra, dim=1))

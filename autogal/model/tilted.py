@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autogal.model.grid import Grid
 from autogal.model.inclined import cos2_of_log_ratio
+from autogal.model.placed import Placed, PlacedRenderer
 from autogal.model.spectral import Outline, SpectralRenderer
 from autogal.profiles import Ellipsoid, Sersic, ThickDisk
 from autogal.profiles.radial import value_and_slope
@@ -48,21 +49,8 @@ def view_of(native: Tensor) -> View:
     return View(eta, torch.atan2(native[:, -1], native[:, -2]) / 2, *cos2_of_log_ratio(eta))
 
 
-class _Disk(NamedTuple):
-    """Parameters and shifts of disks to be drawn, as in `autogal.model.spectral.Outline`."""
-
-    native: Tensor
-    px: Tensor
-    px_slope: Tensor
-    py: Tensor
-    py_slope: Tensor
-
-    def split(self, size: int) -> list[_Disk]:
-        return [_Disk(*piece) for piece in zip(*(v.split(size) for v in self))]
-
-
 @dataclass(frozen=True)
-class DiskRenderer:
+class DiskRenderer(PlacedRenderer):
     """Draws a thick disk from its transform in closed form. Methods as `SpectralRenderer` has them.
 
     There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees to.
@@ -79,10 +67,7 @@ class DiskRenderer:
         disk = self.outline(native)
         return self.grid.to_images(psf * disk.px[:, :, None] * disk.py[:, None, :] * self._transform(native)[0])
 
-    def outline(self, native: Tensor) -> _Disk:
-        return _Disk(native, *self.grid.phase(native[:, 0], "x"), *self.grid.phase(native[:, 1], "y"))
-
-    def fill(self, outline: _Disk, psf: Tensor) -> Tensor:
+    def fill(self, outline: Placed, psf: Tensor) -> Tensor:
         native, px, px_slope, py, py_slope = outline
         px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
         transform, *slopes = self._transform(native)
