@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,19 +66,22 @@ def test_none_are_asked_for():
     assert other_starts(START, NOTHING, 0).shape == (0, 2, 8)
 
 
-def test_a_galaxy_that_the_fit_lost_is_found_again():
-    """A start 20 px away, known to be that uncertain, finds nothing but noise; one of the others finds the galaxy."""
+def test_galaxies_that_the_fit_lost_are_found_again():
+    """From starts 20 px away, known to be that uncertain, some fits find nothing but noise; other starts find those galaxies."""
     survey = Survey.from_settings(compose(overrides=["survey=sdss"]).survey)
     found = simulate(12, survey, seed=3, shape=(64, 64))
-    cutouts, truth = [found.cutouts[i] for i in (0, 10)], found.truth[[0, 10]]
+    which = [0, 0, 0, 5, 5, 5, 10, 10, 10]
+    cutouts, truth = [replace(found.cutouts[i], notes=[]) for i in which], found.truth[which]
     start = np.stack([np.asarray(truth[name], float) for name in START_NAMES], 1)
-    start[:, 0] += 20
+    start[:, 0] += [20, -20, 24] * 3
     start[:, 3] *= 0.3
-    covariance = np.diag([100.0, 100, 0.1, 0.1, 0.1, 0.05, 0.05])[None].repeat(2, 0)
+    covariance = np.diag([100.0, 100, 0.1, 0.1, 0.1, 0.05, 0.05])[None].repeat(9, 0)
     once, often = (fit_cutouts(cutouts, start, choose_settings(f"restarts={count}"), spread=covariance) for count in (0, 6))
-    assert list(once.status) == ["skipped", "skipped"]
-    assert list(often.status) == ["converged", "converged"]
-    assert often.values[:, 0] == pytest.approx(np.asarray(truth["x"], float), abs=0.5)
-    assert (often.n_iter > once.n_iter).all()
-    alone = fit_cutouts(cutouts[1:], start[1:], choose_settings("restarts=6"), spread=covariance[1:])
-    assert alone.values[0] == pytest.approx(often.values[1], rel=1e-4, abs=1e-4)
+
+    lost = np.flatnonzero(np.array(once.status) == "skipped")
+    again = np.hypot(often.values[lost, 0] - truth["x"][lost], often.values[lost, 1] - truth["y"][lost]) < 1
+    assert len(lost) >= 2 and np.mean(again) > 0.6
+    assert (often.n_iter[lost] > once.n_iter[lost]).all()
+    one = lost[again][-1:]
+    alone = fit_cutouts([cutouts[one[0]]], start[one], choose_settings("restarts=6"), spread=covariance[one])
+    assert alone.values[0] == pytest.approx(often.values[one[0]], rel=1e-4, abs=1e-4)

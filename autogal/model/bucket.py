@@ -31,7 +31,7 @@ LOST = 3.0
 
 # A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
 _COARSE_FROM = 64
-_COARSE_TOLERANCE = 0.1
+_COARSE_TOLERANCE = 3.0
 # Of several starts, how many an item tries that ends at a bound or not at all
 _TRIES = 3
 # Bytes of one chunk's spectra on a CPU: they should stay in its cache
