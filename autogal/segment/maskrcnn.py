@@ -21,6 +21,7 @@ from autogal.segment.detection import Field, prepare_field
 from autogal.segment.detections import Sources, choose_sources
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.network import CLASSES, VERSION, build_network
+from autogal.segment.pieces import join_pieces
 from autogal.segment.segmentation import Segmentation, wanted_position
 from autogal.segment.sep import segment_with_sep
 from autogal.segment.target import is_significant
@@ -122,10 +123,10 @@ def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
 
 def _finish(cutout: Cutout, sources: Sources, settings) -> Segmentation:
     """The segmentation of what was found; by sep where no pixel is the target's, or they show nothing that noise would not."""
-    labels = sources.labels().numpy()
+    field = prepare_field(cutout)
+    labels = sources.labels().numpy() if field is None else join_pieces(field, sources)
     if not (labels == 1).any():
         return _fall_back(cutout, settings, "the network found no target")
-    field = prepare_field(cutout)
     if field is not None and not _stands_out(cutout, labels, field):
         return _fall_back(cutout, settings, "what the network took for the target may be noise")
     return segment_footprints(cutout, labels, settings, field)

@@ -10,8 +10,9 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.segment.detection import extract, prepare_field
 from autogal.segment.neighbours import grow_neighbours, union_of
+from autogal.segment.pieces import judge_pieces
 from autogal.segment.segmentation import Segmentation, wanted_position
-from autogal.segment.target import choose_target, is_significant, judge_pieces, target_flags, target_profile
+from autogal.segment.target import choose_target, is_significant, target_flags, target_profile
 
 __all__ = ["segment_with_sep", "segment_target_only"]
 

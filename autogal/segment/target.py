@@ -1,4 +1,4 @@
-"""Which detected source is the target, and which pieces around it belong to it."""
+"""Which detected source is the target, whether it is one, its light and its flags."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.segment.detection import Field
 
-__all__ = ["choose_target", "is_significant", "target_flags", "target_profile", "judge_pieces"]
+__all__ = ["choose_target", "is_significant", "target_flags", "target_profile"]
 
-_EXCESS = 0.5  # a neighbour's peak stands this much above the target's own light, relative to it
-_SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the target
-_ARM = 0.3  # height of a spiral arm's peak, at most, relative to the target's
 _LOW_SN = 10.0
 _CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
 _FALSE = 1e-4  # of the fields of pure noise have a target, at each smoothing
 _FRAME = 48  # px; a smaller stamp is full of its galaxy, whose light is in what is measured as noise and around it
 _RING = 1.5, 2.5  # where the level around a peak is measured: FWHM of the smoothing, or radii of the source
-_BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the target's
 
 
 def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, exact: bool,
@@ -160,68 +156,6 @@ def elliptical_radius(field: Field, footprint: np.ndarray, x: float, y: float) -
     return np.hypot(major, minor / q)
 
 
-def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, threshold: float) -> np.ndarray:
-    """Tell neighbours from pieces of the target, and relabel.
-
-    Deblending splits spiral arms and knots off large galaxies, and noise makes islands of a galaxy's
-    faint outskirts. A neighbour must stand above what the target itself should have at that place:
-    the median of the target's ellipse there, and the value diametrically opposite.
-
-    Parameters
-    ----------
-    field : Field
-    objects, labels
-        From :func:`autogal.segment.detection.extract`.
-    k : int
-        The target, as an index into `objects`.
-    threshold : float
-        Detection threshold in units of ``field.noise``.
-
-    Returns
-    -------
-    ndarray of int32, shape (H, W)
-        0 sky, 1 the target with its pieces, 2, 3, ... neighbours, brightest first.
-    """
-    x, y = float(objects["x"][k]), float(objects["y"][k])
-    islands, _ = ndimage.label(labels > 0, structure=np.ones((3, 3)))
-    own_island = islands == islands[objects["ypeak"][k], objects["xpeak"][k]]
-    target = labels == k + 1
-    # The whole island gives a better ellipse than a shredded galaxy's middle piece, the piece a better one
-    # where the island is a chain of neighbours: light expected by either is accepted.
-    elsewhere = (labels > 0) & ~own_island
-    peaks = objects["ypeak"], objects["xpeak"]
-    height, noise = field.data[peaks], field.noise[peaks]
-    connected = own_island[peaks]
-    expected = target_profile(field, target, elsewhere, x, y)[peaks]
-    # A spiral arm has its like on the other side; a source as bright as the target's centre is no arm.
-    opposite = np.minimum(_opposite(field, x, y, elsewhere)[peaks], _ARM * height[k])
-    expected = np.where(connected, np.maximum(expected, opposite), expected)
-    excess = height - expected
-    stands_out = excess > threshold * noise
-    own_light = connected & ~(stands_out & (excess > _EXCESS * expected))
-    # Where noise alone could have dug the saddle between two peaks, they are one source: the piece is a clump of the
-    # target, or the target a clump of the piece. A joined piece can bring others within reach, but no saddle is higher
-    # than the lowest on the way from the target.
-    summit = np.where(height < _BRIGHTER * height[k], np.minimum(height, height[k]), height)
-    level = np.full(len(objects) + 1, -np.inf)
-    level[k + 1] = np.inf
-    while True:
-        saddle = _saddles(field, labels, level)
-        joined = ~np.isfinite(level[1:]) & np.isfinite(saddle) & (own_light | (summit - saddle < _SADDLE * noise))
-        joined[k] = False
-        if not joined.any():
-            break
-        level[1:][joined] = saddle[joined]
-    part = own_light | (level[1:] > -np.inf)
-
-    new = np.zeros(len(objects) + 1, np.int32)
-    new[1:][part] = 1
-    neighbours = np.flatnonzero(~part & (connected | stands_out))
-    brightest_first = neighbours[np.argsort(objects["flux"][neighbours])[::-1]]
-    new[1 + brightest_first] = 2 + np.arange(neighbours.size)
-    return new[labels]
-
-
 def target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: np.ndarray) -> Flag:
     """LOW_SN, BLENDED and EDGE of a target that was found.
 
@@ -256,24 +190,3 @@ def target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: n
 def _reach(shape: tuple[int, int], exact: bool, fwhm: float) -> float:
     """Largest distance of the target from the wanted position."""
     return max(3.0, 1.5 * fwhm, 0.0 if exact else 0.08 * min(shape))
-
-
-def _saddles(field: Field, labels: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Height of the saddle that joins each source to the target; -inf where it borders none of its pieces.
-
-    ``level[i]`` is the height of the saddle by which label i is joined already, -inf where it is not.
-    """
-    joined = ndimage.maximum_filter(np.minimum(field.data, level[labels]), size=3)
-    return np.asarray(ndimage.maximum(np.minimum(joined, field.data), labels, np.arange(1, level.size)))
-
-
-def _opposite(field: Field, x: float, y: float, exclude: np.ndarray) -> np.ndarray:
-    """The image turned by 180 degrees about (x, y); zero where that is unknown."""
-    height, width = field.data.shape
-    rows = np.rint(2 * y - np.arange(height)).astype(int)
-    columns = np.rint(2 * x - np.arange(width)).astype(int)
-    known = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None, :]
-    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    turned = np.maximum(field.data, 0)[np.ix_(rows, columns)]
-    known &= ~exclude[np.ix_(rows, columns)] & field.good[np.ix_(rows, columns)]
-    return np.where(known, turned, 0.0)

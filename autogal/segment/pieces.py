@@ -1,0 +1,150 @@
+"""Which detected pieces are the target's own: arms, knots, outskirts, halves that no valley parts from the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from autogal.segment.detection import Field
+from autogal.segment.detections import Sources
+from autogal.segment.target import target_profile
+
+__all__ = ["join_pieces", "judge_pieces"]
+
+_EXCESS = 0.5  # a neighbour's peak stands this much above the target's own light, relative to it
+_SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the target
+_ARM = 0.3  # height of a spiral arm's peak, at most, relative to the target's
+_BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the target's
+# What the network finds within a target, and is no surer of than this, must be parted from it by a saddle
+_SURE = 0.9
+_WITHIN = 0.5  # part of the piece that lies within the target
+_LARGE = 0.1  # part of the target that it covers; smaller ones take nothing from it
+
+
+def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, threshold: float) -> np.ndarray:
+    """Tell neighbours from pieces of the target, and relabel.
+
+    Deblending splits spiral arms and knots off large galaxies, and noise makes islands of a galaxy's
+    faint outskirts. A neighbour must stand above what the target itself should have at that place:
+    the median of the target's ellipse there, and the value diametrically opposite.
+
+    Parameters
+    ----------
+    field : Field
+    objects, labels
+        From :func:`autogal.segment.detection.extract`.
+    k : int
+        The target, as an index into `objects`.
+    threshold : float
+        Detection threshold in units of ``field.noise``.
+
+    Returns
+    -------
+    ndarray of int32, shape (H, W)
+        0 sky, 1 the target with its pieces, 2, 3, ... neighbours, brightest first.
+    """
+    x, y = float(objects["x"][k]), float(objects["y"][k])
+    islands, _ = ndimage.label(labels > 0, structure=np.ones((3, 3)))
+    own_island = islands == islands[objects["ypeak"][k], objects["xpeak"][k]]
+    target = labels == k + 1
+    # The whole island gives a better ellipse than a shredded galaxy's middle piece, the piece a better one
+    # where the island is a chain of neighbours: light expected by either is accepted.
+    elsewhere = (labels > 0) & ~own_island
+    peaks = objects["ypeak"], objects["xpeak"]
+    height, noise = field.data[peaks], field.noise[peaks]
+    connected = own_island[peaks]
+    expected = target_profile(field, target, elsewhere, x, y)[peaks]
+    # A spiral arm has its like on the other side; a source as bright as the target's centre is no arm.
+    opposite = np.minimum(_opposite(field, x, y, elsewhere)[peaks], _ARM * height[k])
+    expected = np.where(connected, np.maximum(expected, opposite), expected)
+    excess = height - expected
+    stands_out = excess > threshold * noise
+    own_light = connected & ~(stands_out & (excess > _EXCESS * expected))
+    # Where noise alone could have dug the saddle between two peaks, they are one source: the piece is a clump of the
+    # target, or the target a clump of the piece. A joined piece can bring others within reach, but no saddle is higher
+    # than the lowest on the way from the target.
+    summit = np.where(height < _BRIGHTER * height[k], np.minimum(height, height[k]), height)
+    level = np.full(len(objects) + 1, -np.inf)
+    level[k + 1] = np.inf
+    while True:
+        saddle = _saddles(field, labels, level)
+        joined = ~np.isfinite(level[1:]) & np.isfinite(saddle) & (own_light | (summit - saddle < _SADDLE * noise))
+        joined[k] = False
+        if not joined.any():
+            break
+        level[1:][joined] = saddle[joined]
+    part = own_light | (level[1:] > -np.inf)
+
+    new = np.zeros(len(objects) + 1, np.int32)
+    new[1:][part] = 1
+    neighbours = np.flatnonzero(~part & (connected | stands_out))
+    brightest_first = neighbours[np.argsort(objects["flux"][neighbours])[::-1]]
+    new[1 + brightest_first] = 2 + np.arange(neighbours.size)
+    return new[labels]
+
+
+def join_pieces(field: Field, sources: Sources) -> np.ndarray:
+    """Footprints of what the network found, without the pieces that it cut out of the target.
+
+    Of many galaxies, spirals and those with sharp edges above all, it detects a part besides the whole. Such a part is a
+    neighbour where the network is sure of it, or where its light stands out of the target's by more than noise could make it.
+
+    Parameters
+    ----------
+    field : Field
+    sources : Sources
+
+    Returns
+    -------
+    ndarray of int32, shape (H, W)
+        0 sky, 1 the target, others as in `Sources.labels`.
+    """
+    labels = sources.labels().numpy()
+    target, others = sources.target.flatten().numpy(), sources.neighbours.flatten(1).numpy()
+    common = np.count_nonzero(others & target, axis=1)
+    doubtful = (sources.scores.numpy() < _SURE) & (common >= _WITHIN * np.count_nonzero(others, axis=1)) & (
+        common >= _LARGE * np.count_nonzero(target))
+    if not doubtful.any():
+        return labels
+    # one that others cover entirely has no pixel left, and nothing to join
+    present = np.isin(np.arange(2, len(others) + 2), labels)
+    peaks = ndimage.maximum_position(field.data, labels, 2 + np.flatnonzero(present))
+    rows, columns = np.array(peaks, int).reshape(-1, 2).T
+    summit, noise = field.data[rows, columns], field.noise[rows, columns]
+    # what holds the target's own summit needs a saddle below the summit of the rest
+    top = np.where(target, field.data.ravel(), -np.inf).argmax()
+    rest = field.data[labels == 1].max(initial=-np.inf)
+    summit = np.where(rows * labels.shape[1] + columns == top, np.minimum(summit, rest), summit)
+    level = np.full(len(others) + 2, -np.inf)
+    level[1] = np.inf
+    while True:
+        saddle = _saddles(field, labels, level)[1:][present]
+        joined = np.zeros(len(others), bool)
+        joined[present] = saddle > summit - _SADDLE * noise
+        joined &= doubtful & (level[2:] == -np.inf)
+        if not joined.any():
+            break
+        level[2:][joined] = saddle[joined[present]]
+    labels[(level > -np.inf)[labels]] = 1
+    return labels
+
+
+def _saddles(field: Field, labels: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Height of the saddle that joins each source to the target; -inf where it borders none of its pieces.
+
+    ``level[i]`` is the height of the saddle by which label i is joined already, -inf where it is not.
+    """
+    joined = ndimage.maximum_filter(np.minimum(field.data, level[labels]), size=3)
+    return np.asarray(ndimage.maximum(np.minimum(joined, field.data), labels, np.arange(1, level.size)))
+
+
+def _opposite(field: Field, x: float, y: float, exclude: np.ndarray) -> np.ndarray:
+    """The image turned by 180 degrees about (x, y); zero where that is unknown."""
+    height, width = field.data.shape
+    rows = np.rint(2 * y - np.arange(height)).astype(int)
+    columns = np.rint(2 * x - np.arange(width)).astype(int)
+    known = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None, :]
+    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+    turned = np.maximum(field.data, 0)[np.ix_(rows, columns)]
+    known &= ~exclude[np.ix_(rows, columns)] & field.good[np.ix_(rows, columns)]
+    return np.where(known, turned, 0.0)
