@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -62,8 +63,11 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     """
     with how_to_fit(settings, len(cutouts), watch, spread, begin) as how:
         fitted = how.blank(len(cutouts))
+        if how.model.sky is not None:
+            start = start.copy()
+            start[:, START.index("sky")] = how.model.sky
         begun = np.isfinite(start).all(axis=1).tolist()
-        ready = [i for i, cutout in enumerate(cutouts) if _ready(i, cutout, begun[i], how.model.size, fitted)]
+        ready = [i for i, cutout in enumerate(cutouts) if _ready(i, cutout, begun[i], len(how.model.fitted), fitted)]
         for key, places in buckets([cutouts[i] for i in ready]).items():
             most = held_at_once(key, how.device, how.dtype)
             for first in range(0, len(places), most):
@@ -100,11 +104,11 @@ def _enough(i: int, cutout: Cutout, usable: int, size: int, fitted: Fitted) -> b
     return enough
 
 
-def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: How, fitted: Fitted, hold_sky: bool = False) -> None:
+def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: How, fitted: Fitted) -> None:
     """Fit the cutouts at `places`; should the bucket as a whole fail, its halves are tried, down to the culprit."""
     again, failure = {}, None
     try:
-        again = _fit_stamps(places, cutouts, start, how, fitted, hold_sky)
+        again = _fit_stamps(places, cutouts, start, how, fitted)
     except (RuntimeError, ValueError) as error:
         failure = str(error)
         if len(places) == 1:
@@ -114,27 +118,27 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
         _log.warning("%d cutouts could not be fitted together (%s); trying them in halves", len(places), failure)
         half = len(places) // 2
         for some in (places[:half], places[half:]):
-            _fit_bucket(some, cutouts, start, how, fitted, hold_sky)
+            _fit_bucket(some, cutouts, start, how, fitted)
     elif failure is not None:
         cutouts[places[0]].notes.append(f"The fit failed: {failure}.")
         fitted.status[places[0]] = "failed"
         fitted.flags[places[0]] |= Flag.NOT_CONVERGED
-    if again and not hold_sky:
+    if again:
         held = start.copy()
         for i, level in again.items():
             _log.info("%s: the fitted sky is not the image's; fitted again with the sky held at %.5g", cutouts[i].id, level)
             held[i, START.index("sky")] = level
             fitted.flags[i] = Flag.SKY_FIXED
-        _fit_bucket(list(again), cutouts, held, how, fitted, hold_sky=True)
+        _fit_bucket(list(again), cutouts, held, replace(how, model=replace(how.model, holds_sky=True)), fitted)
 
 
-def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted, hold_sky: bool) -> dict[int, float]:
+def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> dict[int, float]:
     """Fit the cutouts of one bucket and write their rows; gives the places of those whose sky must be held, and at what."""
     i_sky = START.index("sky")
     with how.watch.time("gather"):
         stamps = how.gather([cutouts[i] for i in places], start[places][:, i_sky])
         usable = stamps.usable.tolist()
-        kept = [row for row, i in enumerate(places) if _enough(i, cutouts[i], usable[row], how.model.size, fitted)]
+        kept = [row for row, i in enumerate(places) if _enough(i, cutouts[i], usable[row], len(how.model.fitted), fitted)]
         if len(kept) < len(places):
             places, stamps = [places[row] for row in kept], stamps.select(torch.tensor(kept, dtype=torch.long, device=how.device))
         if not places:
@@ -142,25 +146,25 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted, hold_sky: bool
     with how.watch.time("fit"):
         values = torch.from_numpy(start[places]).to(how.device)
         values[:, i_sky] = (values[:, i_sky] - stamps.pedestal) / stamps.scale
-        zeropoint = how.zeropoint([cutouts[i] for i in places], stamps)
-        others = partial(_others, values, how.spread[places], zeropoint, how.restarts)
+        others = partial(_others, values, how.spread[places], stamps.zeropoint, how.restarts)
         if how.begin is not None:
             begin = torch.from_numpy(how.begin[places]).to(how.device)
-            starts, others = [given_start(how.model, begin, values[:, i_sky], stamps.scale, zeropoint)], None
+            starts, others = [given_start(how.model, begin, values[:, i_sky], stamps.scale, stamps.zeropoint)], None
         elif how.model.like_sersic:
-            starts, others = component_starts(how.model, values, zeropoint), partial(others, how.model)
+            starts, others = component_starts(how.model, values, stamps.zeropoint), partial(others, how.model)
         else:
-            starts, others = component_starts(how.model, _single_fit(values, others, stamps, zeropoint, how, hold_sky), zeropoint), None
-        fit = fit_bucket(how.model, stamps, starts, how.solver, how.threads, hold_sky, others, how.likelihood)
+            starts, others = component_starts(how.model, _single_fit(values, others, stamps, how), stamps.zeropoint), None
+        fit = fit_bucket(how.model, stamps, starts, how.solver, how.threads, others, how.likelihood)
     with how.watch.time("measure"):
         rows = np.array(places)
-        write(rows, cutouts, how, stamps, fit, zeropoint, fitted)
-        again = {} if hold_sky else _astray(rows, cutouts, how, fit, fitted)
+        write(rows, cutouts, how, stamps, fit, fitted)
+        # what the user says of the sky is not overruled
+        again = _astray(rows, cutouts, how, fit, fitted) if how.model.solves_sky else {}
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
             measured = np.isfinite(fitted.values[rows]).all(1) & (fitted.snr[rows] >= LOST) & ~np.isin(rows, list(again))
             keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
-            write_bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], zeropoint[keep], hold_sky, fitted)
+            write_bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
     return again
 
 
@@ -192,11 +196,11 @@ def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, m
     return torch.stack([component_starts(model, some, zeropoint[items])[0] for some in starts]) if count else starts
 
 
-def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, zeropoint: Tensor, how: How, hold_sky: bool) -> Tensor:
+def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, how: How) -> Tensor:
     """Values of a single Sersic fit; the start's own where it comes to nothing."""
-    single = choose_model(choose_settings().model)
-    fit = fit_bucket(single, stamps, component_starts(single, values, zeropoint), how.solver, how.threads, hold_sky, partial(others, single),
+    single = replace(choose_model(choose_settings().model), holds_sky=how.model.size - 1 in how.model.held)
+    fit = fit_bucket(single, stamps, component_starts(single, values, stamps.zeropoint), how.solver, how.threads, partial(others, single),
                      how.likelihood)
-    fitted = single.values(fit.outcome.theta, zeropoint)
+    fitted = single.values(fit.outcome.theta, stamps.zeropoint)
     usable = torch.isfinite(fitted).all(-1)
     return torch.where(usable[:, None], fitted, values)

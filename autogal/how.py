@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
 
 from autogal.choices import choose_bootstrap, choose_device, choose_likelihood, choose_model, choose_solver
 from autogal.images import Cutout
@@ -56,11 +55,6 @@ class How:
         counts = self.likelihood.counts  # what is left of a count when a pedestal is taken off is none
         gathered = [in_counts(cutout) if counts else cutout for cutout in cutouts]
         return Stamps.from_cutouts(gathered, sky * (not counts), self.device, self.dtype)
-
-    def zeropoint(self, cutouts: Sequence[Cutout], stamps: Stamps) -> Tensor:
-        """Magnitudes of unit flux in the units of the stamps, [N] float64."""
-        given = torch.tensor([cutout.zeropoint for cutout in cutouts], dtype=torch.float64, device=self.device)
-        return given - 2.5 * torch.log10(stamps.scale)
 
 
 @contextmanager

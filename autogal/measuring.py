@@ -31,11 +31,12 @@ _POOR_SHARE = 0.1
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
 
 
-def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, zeropoint, fitted: Fitted) -> None:
+def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
     model, outcome = how.model, fit.outcome
-    values, jacobian = model.values(outcome.theta, zeropoint), model.values_jacobian(outcome.theta)
-    matrix, singular = covariance(outcome.hessian, jacobian, outcome.at_bound)
+    values, jacobian = model.values(outcome.theta, stamps.zeropoint), model.values_jacobian(outcome.theta)
+    free = list(model.fitted)  # what is held is known
+    matrix, singular = covariance(outcome.hessian[:, free][:, :, free], jacobian[..., free], outcome.at_bound[:, free])
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
     thinnest = torch.zeros_like(values, dtype=torch.bool)
     for component in filter(lambda c: isinstance(c, Component), model.measured):
@@ -46,8 +47,8 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, z
         thinnest[:, names[-2]] = component.at_thinnest(values[:, names])
     matrix = matrix * unit[:, :, None] * unit[:, None, :]
     matrix = torch.where(thinnest[:, :, None] | thinnest[:, None, :], torch.nan, matrix)
-    # the sky has no bound; where it is held, its own flag says so
-    at_bound = outcome.at_bound[:, model.own].any(-1) | thinnest.any(-1)
+    own = [*model.own, model.size - 1]  # bounds that neighbours run into are none of the target's
+    at_bound = outcome.at_bound[:, own].any(-1) | thinnest.any(-1)
     snr = significance(model, outcome)
 
     columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, outcome.status, outcome.n_iter)
@@ -107,15 +108,14 @@ def _to_own_centre(rows: np.ndarray, cutouts, stamps: Stamps) -> np.ndarray:
     return (np.array([cutouts[i].shape for i in rows]).reshape(-1, 2) - stamps.shape)[:, ::-1] / 2
 
 
-def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, zeropoint: Tensor, hold_sky: bool,
-                    fitted: Fitted) -> None:
+def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
     """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
     if not len(rows):
         return
     model, count = how.model, how.bootstrap.replicates
-    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, hold_sky, how.likelihood)
+    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, how.likelihood)
     each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
-    values = model.values(theta.flatten(0, 1), zeropoint[each])
+    values = model.values(theta.flatten(0, 1), stamps.zeropoint[each])
     _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
     values = values.cpu().numpy()
     move_sky(model.parameters, values, None, _to_own_centre(rows, cutouts, stamps).repeat(count, axis=0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.constrained import ConstrainedModel
-from autogal.model.constraints import Constraints, Prior
+from autogal.model.constraints import Constraints, Prior, is_magnitude
 from autogal.model.deformed import DeformedComponent
 from autogal.model.expression import Expression, Limit
 from autogal.model.inclined import InclinedComponent
@@ -26,6 +27,8 @@ __all__ = ["choose_model"]
 
 # Bounds of an axis ratio that has none of its own
 _ROUNDNESS = (0.05, 1.0)
+_SKY = "sky"
+_START = "start"  # what is fixed at it keeps the value that it starts at
 _PRIOR_FORMS = "Write [median, dex], {lognormal: [median, dex]} or {normal: [mean, sigma]}, with a width above zero."
 
 
@@ -46,8 +49,10 @@ def choose_model(settings: DictConfig) -> Model:
     read = {name for _, relation in said.relations() for name in relation.names}
     components = tuple(_component(name, node, said, read) for name, node in several.items())
     components += (PlaneComponent(),) if sky == "tilted" else ()
+    holds_sky, level = _sky(settings, said)
     shared = {_flat(one): _flat(other) for one, other in (settings.get("shared") or {}).items() if _flat(one) not in ties}
-    return ConstrainedModel(components, shared, said) if said else Model(components, shared)
+    kind = partial(ConstrainedModel, constraints=said) if said else Model
+    return kind(components, shared, holds_sky=holds_sky, sky=level)
 
 
 def _flat(name: str) -> str:
@@ -89,6 +94,24 @@ def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -
     return blank if isinstance(blank, PointComponent) else replace(blank, **own)
 
 
+def _sky(settings: DictConfig, said: Constraints) -> tuple[bool, float | None]:
+    """Whether the sky is held, and where it starts; its bounds and its prior are added to what is `said`."""
+    entries = _Entries(PlaneComponent(), settings, said, set())
+    entries.bounds(), entries.fixed(), entries.priors(), entries.starts()
+    nodes = {what: settings.get(what) or {} for what in ("bounds", "fixed", "priors", "start")}
+    for what, node in nodes.items() if settings.get("components") else ():
+        if others := [key for key in node if key != _SKY]:
+            raise AutogalError(f"{what} of {others[0]} stands beside the components.",
+                               "Write it at one of them; beside them is what is said of the sky.")
+    if settings.get("sky") == "tilted" and any(node.get(_SKY) is not None for node in nodes.values()):
+        raise AutogalError("A tilted sky cannot be fixed, bounded or held by a prior.", "Its level is that of one place; take sky: flat.")
+    is_held, level = _SKY in said.fixed, said.fixed.pop(_SKY, None)
+    start = said.starts.pop(_SKY, ())
+    if len(start) > 1 or any(relation.names for relation in start):
+        raise AutogalError(f"The start of the sky is {settings.start[_SKY]}.", "Give one number, in image units.")
+    return is_held, float(start[0].evaluate({})) if start else level
+
+
 def _blank(profile: RadialProfile | EdgeOn | Body | Deformed, name: str) -> Component:
     if isinstance(profile, Body):
         return InclinedComponent(profile, name)
@@ -117,28 +140,28 @@ def _deformed(profile: RadialProfile | EdgeOn | Body | PointSource,
 
 
 class _Entries:
-    """The entries of one component's node, each given to the component or to the whole model."""
+    """The entries of one component's node, or of the sky, each given to the component or to the whole model."""
 
-    def __init__(self, blank: Component | PointComponent, node: DictConfig, said: Constraints, read: set[str]):
+    def __init__(self, blank: Component | PointComponent | PlaneComponent, node: DictConfig, said: Constraints, read: set[str]):
         self.node, self.said, self.read = node, said, read
-        self.prefix = f"{blank.name}_" if blank.name else ""
-        self.known = tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
+        self.is_sky = isinstance(blank, PlaneComponent)
+        self.prefix = f"{blank.name}_" if blank.name and not self.is_sky else ""
+        self.known = (_SKY,) if self.is_sky else tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
         self.widest = dict(getattr(blank, "limits", {}))  # of all that a component itself can bound
-        sizes = () if isinstance(blank, PointComponent) else (blank.profile.size, *blank.profile.shape)
+        sizes = (blank.profile.size, *blank.profile.shape) if isinstance(blank, Component) else ()
         self.natural = {s.name: (s.lower, s.upper) for s in sizes} | {"inclination": (0.0, 90.0)}
         self.shape = {s.name for s in sizes if not s.length}
         self.contour = {self.known[place] for place in getattr(blank, "contour", ())}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         out = {"q": _ROUNDNESS} if "q" in self.widest else {}
-        for key, (low, high) in _items(self.node, "bounds", _bounds):
+        for key, (low, high) in self._items("bounds", _bounds):
             name = self.prefix + key
             is_auxiliary = key not in self.known and name in self.read and key in (self.node.get("start") or {})
             if key in self.widest:
                 out[key] = self.widest[key] = low, high
-            elif not is_auxiliary and (key not in self.known or key.startswith("mag")):
-                remedy = "Limits relate magnitudes to one another, as bulge.mag > disk.mag." if key.startswith("mag") else ""
-                self._refuse(name, "There are bounds on", remedy)
+            elif not is_auxiliary and key not in self.known:
+                self._refuse(name, "There are bounds on")
             if key in self.widest and not self._is_narrow(key, low, high):
                 continue
             if not low < high or (is_auxiliary and not (math.isfinite(low) and math.isfinite(high))):
@@ -154,15 +177,19 @@ class _Entries:
 
     def fixed(self) -> dict[str, float]:
         out = {}
-        for key, value in _items(self.node, "fixed", _number):
+        for key, value in self._items("fixed", _number):
             name = self.prefix + key
-            if key not in self.known or key.startswith("mag"):
-                others = ", ".join(k for k in self.known if not k.startswith("mag"))
-                raise AutogalError(f"{name} cannot be fixed at {value}.", f"These can: {others}.")
+            if key not in self.known:
+                raise AutogalError(f"{name} cannot be fixed at {value}.", f"These can: {', '.join(self.known)}.")
             if name in self.said.ties:
                 raise AutogalError(f"{name} is both fixed and tied.", "Choose one of them.")
+            if value == _START:
+                self.said.fixed[name] = None
+                continue
             self._within(key, value, "fixed at")
-            if key in self.shape:
+            if _is_of_image(key):
+                self.said.fixed[name] = value
+            elif key in self.shape:
                 out[key] = value
             else:
                 self.said.ties[name] = Expression.parse(value)
@@ -170,23 +197,22 @@ class _Entries:
 
     def priors(self) -> dict[str, tuple[float, float]]:
         out = {}
-        for key, prior in _items(self.node, "priors", _prior):
+        for key, prior in self._items("priors", _prior):
             name = self.prefix + key
-            if prior.is_logarithmic and key in self.contour:
+            if prior.is_logarithmic and (key in self.contour or _is_of_image(key)):
                 self._refuse(name, "There is a log-normal prior on", "It need not be positive: write {normal: [mean, sigma]}.")
             if prior.is_logarithmic and (key in self.shape or (key == "q" and prior.mean == 1 and "q" in self.widest)):
                 out[key] = prior.mean, prior.width
-            elif (key in self.known and not key.startswith("mag")) or name in self.said.bounds:
+            elif key in self.known or name in self.said.bounds:
                 self.said.priors[name] = prior
             else:
-                remedy = "Its zero point is the image's; choose another parameter." if key in self.known else ""
-                self._refuse(name, "There is a prior on", remedy)
+                self._refuse(name, "There is a prior on")
         return out
 
     def starts(self) -> None:
-        for key, several in _items(self.node, "start", _starts):
+        for key, several in self._items("start", _starts):
             name = self.prefix + key
-            if name in self.said.ties or (self.node.get("fixed") or {}).get(key) is not None:
+            if name in self.said.ties or (self.node.get("fixed") or {}).get(key) not in (None, _START):
                 raise AutogalError(f"{name} has a start, but it is tied or fixed.", "Leave one of them out.")
             if key not in self.known and name not in self.said.bounds:
                 self._refuse(name, "There is a start of")
@@ -200,23 +226,30 @@ class _Entries:
         if not low <= value <= high:
             raise AutogalError(f"{self.prefix}{key} is {what} {value:g}, outside its bounds [{low:g}, {high:g}].", "Change one of them.")
 
+    def _items(self, what: str, read) -> Iterator[tuple[str, Any]]:
+        """The entries of ``bounds``, ``priors``, ``fixed`` or ``start`` that are not null, read; of a lone component not the sky's."""
+        entries = self.node.get(what) or {}
+        if not isinstance(entries, Mapping):
+            raise AutogalError(f"{what} is {entries}.", f"Give it by parameter, as {what}: {{n: ...}}.")
+        yield from ((str(key), read(key, value)) for key, value in entries.items()
+                    if value is not None and (self.prefix or (key == _SKY) == self.is_sky))
+
     def _refuse(self, name: str, what: str, remedy: str = "") -> None:
+        if name == self.prefix + _SKY:
+            remedy = "The sky is no component's: write it beside them."
         usual = f"The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it."
         raise AutogalError(f"{what} {name}, which the model does not have or cannot take.", remedy or usual)
 
 
-def _items(node: DictConfig, what: str, read) -> Iterator[tuple[str, Any]]:
-    """The entries of ``bounds``, ``priors``, ``fixed`` or ``start`` that are not null, read."""
-    entries = node.get(what) or {}
-    if not isinstance(entries, Mapping):
-        raise AutogalError(f"{what} is {entries}.", f"Give it by parameter, as {what}: {{n: ...}}.")
-    yield from ((str(key), read(key, value)) for key, value in entries.items() if value is not None)
+def _is_of_image(key: str) -> bool:
+    """Whether numbers of a parameter hang on the zero point or the unit of the image."""
+    return key == _SKY or is_magnitude(key)
 
 
-def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise AutogalError(f"{key} cannot be fixed at {value}.", "Give a number.")
-    return float(value)
+def _number(key: str, value: Any) -> float | str:
+    if value != _START and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
+        raise AutogalError(f"{key} cannot be fixed at {value}.", f"Give a number, or {_START} for the value that each galaxy starts at.")
+    return value if value == _START else float(value)
 
 
 def _bounds(key: str, pair: Any) -> tuple[float, float]:

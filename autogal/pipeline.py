@@ -82,7 +82,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in around.items()}, fits, each, watch)
     for fitted in fits.values():
         _put_back(fitted, cutouts, parts, origin)
-    fitted = select(fits, {name: model.size for name, model in models.items()}, settings.model.choose) if several else fits[""]
+    fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
     fitted.flags |= flags
     fitted.seconds = dict(watch)
     return fitted

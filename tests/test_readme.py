@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 
 import autogal
 from autogal.images import moffat
@@ -169,7 +170,8 @@ def test_ties_on_the_command_line(tied, autogal_command, tmp_path):
 
 def test_ties_in_python(tied):
     blocks, images, psf = tied
-    names = {"autogal": autogal, "images": images, "psf": psf}
+    single = {"x": [27.4, 28.2], "y": [28.3, 27.1], "mag": [13.5, 13.7], "r_eff": [5.0, 5.0], "n": [2.0, 2.0], "q": [0.5, 0.5], "pa": [20.0, 110.0]}
+    names = {"autogal": autogal, "images": images, "psf": psf, "table": Table(single | {"sky": [0.1, -0.2]})}
     found = []
     for line in blocks["python"][1].strip().splitlines():
         exec(line, names)
@@ -180,6 +182,8 @@ def test_ties_in_python(tied):
     np.testing.assert_allclose(found[1].table["disk_q"], 0.6, rtol=1e-6)
     np.testing.assert_allclose(found[1].table["bulge_q"], np.sqrt(0.6), rtol=1e-6)
     assert np.all(found[2].table["bulge_r_eff"] <= 0.5 * found[2].table["disk_r_eff"] * (1 + 1e-6))
+    np.testing.assert_allclose(found[3].table["sky"], names["table"]["sky"], rtol=1e-6)
+    assert np.all(found[3].table["mag_err"] <= 0.02) and np.isnan(found[3].table["sky_err"]).all()
 
 
 def test_a_tie_that_goes_nowhere_ends_the_run_before_it_begins(tied, autogal_command, tmp_path):

@@ -11,6 +11,7 @@ from torch import Tensor
 from autogal.model.component import Component
 from autogal.model.model import Model
 from autogal.model.point import PointComponent
+from autogal.model.units import Units
 
 __all__ = ["Blend"]
 
@@ -35,7 +36,7 @@ class Blend:
     @cached_property
     def beside(self) -> Model:
         """The neighbours and the sky as a model of their own."""
-        return Model(self.neighbours)
+        return Model(self.neighbours, holds_sky=not self.target.solves_sky)
 
     @cached_property
     def components(self) -> tuple:
@@ -54,8 +55,16 @@ class Blend:
         return self._own + self.beside.size
 
     @property
-    def own(self) -> slice:
-        return slice(0, self._own)
+    def own(self) -> tuple[int, ...]:
+        return self.target.own
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        return tuple(place if place < self._own else self.size - 1 for place in self.target.held)
+
+    @property
+    def fitted(self) -> tuple[int, ...]:
+        return tuple(i for i in range(self.size) if i not in self.held)
 
     @cached_property
     def places(self) -> tuple[int, ...]:
@@ -68,13 +77,18 @@ class Blend:
         return self.target.size - 1
 
     @property
+    def _solved(self) -> int:
+        """What is linear of the target without the sky."""
+        return len(self.target.linear) - self.target.solves_sky
+
+    @property
     def _drawn(self) -> int:
         """Images drawn of the target without the sky."""
         return sum(c.size for c in self.target.components)
 
     @cached_property
     def linear(self) -> tuple[int, ...]:
-        return self.target.linear[:-1] + tuple(self._own + place for place in self.beside.linear)
+        return self.target.linear[: self._solved] + tuple(self._own + place for place in self.beside.linear)
 
     @cached_property
     def linear_rows(self) -> tuple[int, ...]:
@@ -89,10 +103,10 @@ class Blend:
         return self.target.growing
 
     def linear_places(self, like: Tensor) -> Tensor:
-        return torch.cat([self.target.linear_places(like)[:-1], self._own + self.beside.linear_places(like)])
+        return torch.cat([self.target.linear_places(like)[: self._solved], self._own + self.beside.linear_places(like)])
 
     def drawn_places(self, like: Tensor) -> Tensor:
-        return torch.cat([self.target.drawn_places(like)[:-1], self._drawn + self.beside.drawn_places(like)])
+        return torch.cat([self.target.drawn_places(like)[: self._solved], self._drawn + self.beside.drawn_places(like)])
 
     def flux_places(self, like: Tensor) -> Tensor:
         return torch.cat([self.target.flux_places(like), self._own + self.beside.flux_places(like)])
@@ -136,12 +150,12 @@ class Blend:
         out[:, self._drawn :, self._own :] = parts[1]
         return out
 
-    def box(self, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
-        pairs = zip(self.target.box(shape, like), self.beside.box(shape, like))
-        return tuple(torch.cat([own[:-1], other]) for own, other in pairs)
+    def box(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
+        own, other = self.target.box(shape, like, units), self.beside.box(shape, like)
+        return tuple(self._around(*pair) for pair in zip(own, other))
 
-    def prior(self, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        priors = [model.prior(part) for model, part in zip((self.target, self.beside), self.split(free))]
+    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        priors = [model.prior(part, units, items) for model, part in zip((self.target, self.beside), self.split(free))]
         (penalty, slope, own), (more, steeper, other) = priors
         curvature = free.new_zeros(len(free), self.size, self.size)
         curvature[:, self._own :, self._own :] = other
@@ -151,7 +165,12 @@ class Blend:
         return penalty + more, self.join(slope, steeper), curvature
 
     def step_limit(self, like: Tensor) -> Tensor:
-        return torch.cat([self.target.step_limit(like)[:-1], self.beside.step_limit(like)])
+        return self._around(self.target.step_limit(like), self.beside.step_limit(like))
+
+    @staticmethod
+    def _around(target: Tensor, beside: Tensor) -> Tensor:
+        """Numbers [..., P] of the target with those [P] of the neighbours before the sky, which is the target's."""
+        return torch.cat([target[..., :-1], beside[:-1].expand(*target.shape[:-1], -1), target[..., -1:]], -1)
 
     def restarts(self, start: Tensor) -> list[Tensor]:
         """None: it starts from a fit in which all that were tried already."""

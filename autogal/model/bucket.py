@@ -61,7 +61,7 @@ class BucketFit(NamedTuple):
 
 
 def fit_bucket(
-    model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1, hold_sky: bool = False,
+    model: Model, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1,
     others: Callable[[Tensor], Tensor] | None = None, likelihood: Likelihood = Gaussian(), box: tuple[Tensor, Tensor] | None = None,
 ) -> BucketFit:
     """Fit stamps from given free vectors.
@@ -71,12 +71,11 @@ def fit_bucket(
     model : Model
     stamps : Stamps
     starts : sequence of Tensor, [N, P] float64
-        Free vectors in the units of `stamps`. Of several, each galaxy takes the one of lowest chi-square.
+        Free vectors in the units of `stamps`. Of several, each galaxy takes the one of lowest chi-square; what the model
+        holds, it holds where the first has it.
     solver : Solver
     threads : int
         Chunks drawn at the same time, on a CPU.
-    hold_sky : bool
-        Keep the sky at its start instead of fitting it.
     others : callable, optional
         Gives more starts [K, M, P] of the galaxies at M places. They are tried where a fit has failed: it did not
         converge, or its light is lost in the noise.
@@ -84,9 +83,10 @@ def fit_bucket(
     box : (Tensor, Tensor), [N, P] each, optional
         Bounds of each galaxy's own, within those of the model.
     """
-    bucket = Bucket(model, stamps, solver, threads, hold_sky, likelihood)
+    bucket = Bucket(model, stamps, solver, threads, likelihood)
     if box is not None:
         bucket.lower, bucket.upper = torch.maximum(bucket.lower, box[0]), torch.minimum(bucket.upper, box[1])
+    starts = bucket.hold(starts)
     everything = torch.arange(len(stamps), device=stamps.data.device)
     ranked = bucket.rank(starts, everything)
     best = bucket.fit(ranked[0], everything)
@@ -97,21 +97,19 @@ def fit_bucket(
     if others is not None and len(failed):
         for again in others(failed):
             bucket.improve(best, again, failed)
-    best.chi2 -= bucket.penalty(best.theta)
+    best.chi2 -= bucket.penalty(best.theta, everything)
     mean, variance = bucket.judge(best, everything)
-    if hold_sky:
-        best.at_bound[:, model.linear[-1]] = True
     endless = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
-    return BucketFit(best, endless, mean - model.size, variance)
+    return BucketFit(best, endless, mean - len(model.fitted), variance)
 
 
 class Bucket:
     """Stamps with the problems made of them so far, one for each grid."""
 
-    def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int, hold_sky: bool, likelihood: Likelihood = Gaussian()):
-        self.model, self.stamps, self.solver, self.threads, self.hold_sky = model, stamps, solver, threads, hold_sky
+    def __init__(self, model: Model, stamps: Stamps, solver: Solver, threads: int, likelihood: Likelihood = Gaussian()):
+        self.model, self.stamps, self.solver, self.threads = model, stamps, solver, threads
         self.likelihood = likelihood
-        self.lower, self.upper = model.box(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device))
+        self.lower, self.upper = model.box(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device), stamps.units)
         self.fwhm = torch.cat([psf_fwhm(stack, stamps.oversample) for stack in stamps.psfs])
         self.problems: dict[tuple[int, int], StampProblem] = {}
 
@@ -125,7 +123,7 @@ class Bucket:
             none = torch.empty((0, len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
             kind = StampProblem if self.likelihood.quadratic else partial(ReweightedProblem, likelihood=self.likelihood, times=stamps.times)
             self.problems[level, binning] = kind(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
-                                                 self.hold_sky, _chunk(grid, self.model), self.threads)
+                                                 _chunk(grid, self.model), self.threads, stamps.units)
         problem = self.problems[level, binning]
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):
@@ -135,6 +133,19 @@ class Bucket:
             problem.psf_index = torch.where(problem.psf_index < 0, place[stamps.psf_index], problem.psf_index)
             problem.psf = torch.cat([problem.psf, new])
         return problem
+
+    def hold(self, starts: Sequence[Tensor]) -> list[Tensor]:
+        """Keep what the model holds where the first of the starts [N, P] has it; gives all of them with that."""
+        starts, places = list(starts), list(self.model.held)
+        if places:
+            self.lower, self.upper = (bound.expand_as(starts[0]).clone() for bound in (self.lower, self.upper))
+            at = self._within(starts[0])
+            self.lower[:, places] = self.upper[:, places] = at[:, places]
+            starts = [self._within(start) for start in starts]
+        return starts
+
+    def _within(self, theta: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(theta, self.lower), self.upper)
 
     def fit(self, start: Tensor, items: Tensor) -> Outcome:
         """Coarse stage, then full resolution on the grid each galaxy needs."""
@@ -163,7 +174,7 @@ class Bucket:
 
     def refit(self, start: Tensor, level: Tensor, tolerance: float) -> Outcome:
         """Full resolution only, on the grid of `level` [N]: for all stamps, from starts [N, P] that are nearly best."""
-        out = None
+        out, (start,) = None, self.hold([start])
         for current in level.unique().tolist():
             items = (level == current).nonzero()[:, 0]
             part = self.solve(self.problem(current, 1, items), start[items], items, tolerance)
@@ -193,8 +204,8 @@ class Bucket:
                 best.hessian[some], mean[some], variance[some] = self.problem(current, 1, some).judge(best.theta[some], some)
         return mean, variance
 
-    def penalty(self, theta: Tensor) -> Tensor:
-        return next(iter(self.problems.values())).penalty(theta)
+    def penalty(self, theta: Tensor, items: Tensor) -> Tensor:
+        return next(iter(self.problems.values())).penalty(theta, items)
 
     def rank(self, starts: Sequence[Tensor], items: Tensor) -> list[Tensor]:
         """The starts of each item in order of chi-square, on binned pixels."""
@@ -223,7 +234,9 @@ class Bucket:
     def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float) -> Outcome:
         noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12
         lower, upper = (bound if bound.ndim == 1 else bound[items] for bound in (self.lower, self.upper))
-        return self.solver(lambda t, i: problem.linearise(t, items[i]), theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
+        out = self.solver(lambda t, i: problem.linearise(t, items[i]), theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
+        out.at_bound[:, list(self.model.held)] = False  # it is where it is to be
+        return out
 
 
 def significance(model: Model, best: Outcome) -> Tensor:

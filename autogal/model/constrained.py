@@ -13,11 +13,13 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
-from autogal.model.constraints import SINGLE, Constraints, bare, in_order, try_out
-from autogal.model.coordinates import Coordinate, Kind, coordinates_of, from_value, reach, span, squashed, to_value, unsquashed
+from autogal.model.constraints import SINGLE, Constraints, bare, in_order, is_magnitude, try_out
+from autogal.model.coordinates import Coordinate, Kind, bounded, coordinates_of, from_value, reach, span, squashed, to_value, unsquashed
 from autogal.model.deformed import mode_coefficients
 from autogal.model.expression import Expression
 from autogal.model.model import Model
+from autogal.model.pulls import Pull, in_catalogue_units, own_pulls, said_pulls
+from autogal.model.units import Units
 from autogal.profiles.radial import value_and_slope
 
 __all__ = ["ConstrainedModel"]
@@ -51,8 +53,13 @@ class ConstrainedModel(Model):
         for name, relation in starts:
             if wrong := [other for other in relation.names if other not in SINGLE]:
                 raise AutogalError(f"The start of {name} takes {wrong[0]}.", f"It can take {', '.join(SINGLE)}, of a single Sersic fit.")
-        for name in {limit.name for limit in said.limits} & set(self._ties):
+        for name in {limit.name for limit in said.limits} & (set(self._ties) | set(said.fixed)):
             raise AutogalError(f"{name} is both limited and tied, shared or fixed.", "Choose one of them.")
+        for name in set(said.fixed) & set(self._ties):
+            raise AutogalError(f"{name} is both fixed and tied or shared.", "Choose one of them.")
+        for name in filter(lambda name: is_magnitude(self._bare.get(name, "")), said.bounds):
+            if name in self._followed:
+                raise AutogalError(f"{name} has bounds, and is tied or limited by others.", "Choose one of them, or bound the others.")
         for limit in said.limits:
             if limit.name in self._auxiliaries:
                 raise AutogalError(f"{limit.name} has bounds of its own and cannot be limited.", "Limit the parameter that is tied to it.")
@@ -63,8 +70,8 @@ class ConstrainedModel(Model):
         for name, relation in said.relations():
             try_out(name, relation, self._bare)
         for name, relation in starts:
-            try_out(name, relation, {single: single for single in SINGLE} | {name: self._bare[name]})
-        if unknown := (set(said.priors) | set(said.starts) | set(said.bounds)) - known:
+            try_out(name, relation, {single: single for single in SINGLE} | {name: self._bare[name]}, is_start=True)
+        if unknown := (set(said.priors) | set(said.starts) | set(said.bounds) | set(said.fixed)) - known - {"sky"}:
             raise AutogalError(f"There is no parameter {min(unknown)}.", f"There are {', '.join(self._bare)}.")
         if not any(c.kind in (Kind.FLUX, Kind.LN_FLUX) for c in self._coordinates):
             raise AutogalError("No component of the model has a free magnitude.", "Leave one of them untied.")
@@ -84,12 +91,12 @@ class ConstrainedModel(Model):
         said = self.constraints
         numbers = {name for name, relation in said.relations() if not relation.names}
         numbers |= {name for name, several in said.starts.items() if not all(relation.names for relation in several)}
-        return any(self._bare[name] in ("x", "y") for name in (*numbers, *said.bounds, *said.priors))
+        return any(self._bare.get(name) in ("x", "y") for name in (*numbers, *said.bounds, *said.priors))
 
     @cached_property
     def _auxiliaries(self) -> tuple[str, ...]:
         own = {name for c in self.components for name in c.parameters}
-        return tuple(name for name in self.constraints.bounds if name not in own)
+        return tuple(name for name in self.constraints.bounds if name not in own and name != "sky")
 
     @cached_property
     def _bare(self) -> dict[str, str]:
@@ -123,7 +130,8 @@ class ConstrainedModel(Model):
                for c in coordinates_of(i, component, set(self._ties), self.constraints, read)]
         kinds = {name: Kind.LOG if self.constraints.bounds[name][0] > 0 else Kind.LINEAR for name in self._auxiliaries}
         out += [Coordinate(name, kind, -1, -1) for name, kind in kinds.items() if name not in self._ties]
-        return (*out, Coordinate("sky", Kind.LINEAR, -1, -1))
+        is_solved = not self.holds_sky and "sky" not in self.constraints.bounds | self.constraints.priors
+        return (*out, Coordinate("sky", Kind.SKY if is_solved else Kind.LEVEL, -1, -1))
 
     # -- what the solver asks of a model ---------------------------------------------------------------------------
 
@@ -135,8 +143,16 @@ class ConstrainedModel(Model):
         return tuple(i for i, c in enumerate(self._coordinates) if c.kind in kinds)
 
     @cached_property
+    def held(self) -> tuple[int, ...]:
+        return (*(i for i, c in enumerate(self._coordinates) if c.name in self.constraints.fixed), *super().held)
+
+    @property
+    def solves_sky(self) -> bool:
+        return self._coordinates[-1].kind is Kind.SKY
+
+    @cached_property
     def linear(self) -> tuple[int, ...]:
-        return (*self._where(Kind.FLUX, Kind.SLOPE), self.size - 1)
+        return self._where(Kind.FLUX, Kind.SKY)
 
     @cached_property
     def fluxes(self) -> tuple[int, ...]:
@@ -152,9 +168,9 @@ class ConstrainedModel(Model):
         return self._tensor("fluxes", like, lambda: self._where(Kind.FLUX), torch.long)
 
     def drawn_places(self, like: Tensor) -> Tensor:
-        rows = [self._starts[c.component] + self.components[c.component].linear[c.place]
-                for c in (self._coordinates[i] for i in self.linear[:-1])]
-        return self._tensor("drawn", like, lambda: [*rows, len(self._source) - 1], torch.long)
+        rows = [self._starts[c.component] + self.components[c.component].linear[c.place] if c.component >= 0 else len(self._source) - 1
+                for c in (self._coordinates[i] for i in self.linear)]
+        return self._tensor("drawn", like, lambda: rows, torch.long)
 
     def multipliers(self, free: Tensor) -> Tensor:
         places = [start + place for start, c in zip(self._starts, self.components) for place in c.linear]
@@ -167,17 +183,19 @@ class ConstrainedModel(Model):
     def blocks(self, free: Tensor) -> list[Tensor]:
         return self._split(self._followed_by(free)[:, : len(self._source)])
 
-    def box(self, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+    def box(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
         pairs = [reach(c, self.components[c.component] if c.component >= 0 else None, shape, self.constraints) for c in self._coordinates]
-        return like.new_tensor(pairs).unbind(1)
+        lower, upper = like.new_tensor(pairs).unbind(1)
+        return bounded(self._coordinates, lower, upper, self.constraints, units)
 
     def step_limit(self, like: Tensor) -> Tensor:
         return like.new_tensor([c.step for c in self._coordinates])
 
-    def prior(self, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         first = len(self._source) + len(self._auxiliaries)
         off, slope = self._followed_by(free)[:, first:], self._slopes(free)[:, first:]
-        weight = self._tensor("precision", free, lambda: [pull[-1] for pull in self._pulls])
+        off, slope = in_catalogue_units(self._pulls, off, slope, units, items)
+        weight = self._tensor("precision", free, lambda: [pull.precision for pull in self._pulls])
         weighted = slope.mT * weight
         return (off.square() * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope
 
@@ -216,6 +234,7 @@ class ConstrainedModel(Model):
                 at[component.parameters[component.flux]] = at[component.parameters[component.flux]] - zeropoint
         limited = {c.name: c for c in self._coordinates if c.kind in (Kind.SHARE, Kind.OVER, Kind.UNDER)}
         spans, places = {}, {}
+        at |= {name: value - zeropoint for name, value in self.constraints.fixed.items() if value is not None}
         for name in self._order:
             if name in self._ties:
                 at[name] = self._ties[name](at)
@@ -263,7 +282,7 @@ class ConstrainedModel(Model):
         blocks = [block for i, component in enumerate(self.components) for block in self._block(component, at, vectors.get(i), z)]
         blocks.append(at["sky"])
         own = torch.stack(blocks, 1)
-        pulls = [self._off(pull, at, own) for pull in self._pulls]
+        pulls = [pull.missed(at, own) for pull in self._pulls]
         return torch.cat([own, *(v[:, None] for v in (*(at[name] for name in self._auxiliaries), *pulls))], 1)
 
     def _block(self, component, at: Mapping[str, Tensor], vector, z) -> list[Tensor]:
@@ -288,29 +307,9 @@ class ConstrainedModel(Model):
         return values
 
     @cached_property
-    def _pulls(self) -> list[tuple]:
-        """Each prior: the parameter or the place in the blocks, its kind, its mean, its inverse variance."""
-        out = []
-        for component, start in zip(self.components, self._starts):
-            for place, (mean, precision) in enumerate(component.prior()):
-                name, is_vector = component.parameters[place], isinstance(component, Component) and place >= component.size - 2
-                name = component.parameters[-2] if is_vector else name
-                if precision > 0 and name not in self._ties:
-                    out.append((start + place, "block", mean, precision))
-        for name, prior in self.constraints.priors.items():
-            if prior.is_logarithmic:
-                out.append((name, "log", math.log(prior.mean), (prior.width * math.log(10)) ** -2))
-            else:
-                out.append((name, "angle" if self._bare[name] == "pa" else "linear", prior.mean, prior.width**-2))
-        return out
-
-    @staticmethod
-    def _off(pull: tuple, at: Mapping[str, Tensor], blocks: Tensor) -> Tensor:
-        which, kind, mean, _ = pull
-        if kind == "block":
-            return blocks[:, which] - mean
-        off = (torch.log(at[which]) if kind == "log" else at[which]) - mean
-        return torch.remainder(off + 90, 180) - 90 if kind == "angle" else off
+    def _pulls(self) -> list[Pull]:
+        own = [pull for component, start in zip(self.components, self._starts) for pull in own_pulls(component, start, self._ties)]
+        return own + said_pulls(self.constraints.priors, self._bare)
 
     def _followed_by(self, free: Tensor) -> Tensor:
         return self._remembered(self._follow, free)

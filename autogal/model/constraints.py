@@ -12,7 +12,7 @@ from autogal.errors import AutogalError
 from autogal.model.expression import Expression, Limit
 from autogal.profiles.radial import value_and_slope
 
-__all__ = ["SINGLE", "Constraints", "Prior", "bare", "in_order", "try_out"]
+__all__ = ["SINGLE", "Constraints", "Prior", "bare", "in_order", "is_magnitude", "try_out"]
 
 #: Values of the single Sersic fit, from which starts can be computed
 SINGLE = ("x", "y", "mag", "r_eff", "n", "q", "pa")
@@ -49,6 +49,9 @@ class Constraints:
         Beyond those of the components.
     starts : dict of str to tuple of Expression
         Starting values, from numbers and those of a single Sersic fit (`SINGLE`); of several, the best is taken.
+    fixed : dict of str to float or None
+        Magnitudes that are not fitted, and their values, which ties cannot give them: they hang on the zero point. And all
+        that keeps the value that each galaxy starts at, with None.
     """
 
     ties: dict[str, Expression] = field(default_factory=dict)
@@ -56,9 +59,10 @@ class Constraints:
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     priors: dict[str, Prior] = field(default_factory=dict)
     starts: dict[str, tuple[Expression, ...]] = field(default_factory=dict)
+    fixed: dict[str, float | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return any((self.ties, self.limits, self.bounds, self.priors, self.starts))
+        return any((self.ties, self.limits, self.bounds, self.priors, self.starts, self.fixed))
 
     def relations(self) -> Iterator[tuple[str, Expression]]:
         """Each tied or limited parameter, and what it follows."""
@@ -100,7 +104,7 @@ def in_order(followed: Mapping[str, Iterable[str]]) -> list[str]:
     return order
 
 
-def try_out(name: str, relation: Expression, bare_names: Mapping[str, str]) -> None:
+def try_out(name: str, relation: Expression, bare_names: Mapping[str, str], is_start: bool = False) -> None:
     """Evaluate a tie, a limit or a start, and its derivatives, before a run relies on it.
 
     Parameters
@@ -110,6 +114,8 @@ def try_out(name: str, relation: Expression, bare_names: Mapping[str, str]) -> N
     relation : Expression
     bare_names : mapping of str to str
         Of all parameters.
+    is_start : bool
+        Whether it is a start, which may be a magnitude in numbers.
 
     Raises
     ------
@@ -130,14 +136,18 @@ def try_out(name: str, relation: Expression, bare_names: Mapping[str, str]) -> N
     if not torch.isfinite(value).any():
         raise AutogalError(f"{relation.text}, which {name} follows, is never finite.", "Check it for usual values of the parameters.")
     _try_slopes(name, relation, values, value)
-    moved = {one: v + 1.0 if _is_magnitude(bare_names[one]) else v for one, v in values.items()}
-    expected = value + 1.0 if _is_magnitude(bare_names[name]) else value
+    if is_start and not relation.names:
+        return
+    moved = {one: v + 1.0 if is_magnitude(bare_names[one]) else v for one, v in values.items()}
+    expected = value + 1.0 if is_magnitude(bare_names[name]) else value
     if not torch.allclose(relation(moved), expected, rtol=1e-9, atol=1e-9, equal_nan=True):
         raise AutogalError(f"{name} cannot follow {relation.text}: that would hang on the zero point of the image.",
-                           "Magnitudes follow magnitudes, as bulge.mag: disk.mag + 1, and others follow differences of them.")
+                           "Magnitudes follow magnitudes, as bulge.mag: disk.mag + 1, and others follow differences of them; "
+                           "numbers stand in fixed, bounds and priors.")
 
 
-def _is_magnitude(name: str) -> bool:
+def is_magnitude(name: str) -> bool:
+    """Whether a bare name is that of a magnitude, total or that of a break."""
     return name.startswith("mag")
 
 

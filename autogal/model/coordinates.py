@@ -15,8 +15,9 @@ from autogal.model.constraints import Constraints
 from autogal.model.deformed import DeformedComponent, mode_coefficients
 from autogal.model.inclined import InclinedComponent
 from autogal.model.plane import PlaneComponent
+from autogal.model.units import Units
 
-__all__ = ["Coordinate", "Kind", "coordinates_of", "from_value", "reach", "span", "squashed", "to_value", "unsquashed"]
+__all__ = ["Coordinate", "Kind", "bounded", "coordinates_of", "from_value", "reach", "span", "squashed", "to_value", "unsquashed"]
 
 # Where a start may be between two limits, and how far from a single one: not on the limit, from where it might not leave
 _INSIDE, _OFF = (0.05, 0.95), 0.05
@@ -30,11 +31,12 @@ class Kind(Enum):
     """What a coordinate is of the value of its parameter."""
 
     LINEAR = auto()  # itself
-    SLOPE = auto()  # itself, and the image is linear in it
+    SKY = auto()  # of the sky or its slopes: itself, and the image is linear in it
+    LEVEL = auto()  # of a sky that something keeps from its optimum: itself
     LOG = auto()  # its logarithm
     ROUND = auto()  # of a size along the major axis: the logarithm of that of a circle of the same area
     FLUX = auto()  # of a magnitude: the flux, in which the image is linear
-    LN_FLUX = auto()  # of a magnitude that others follow: the logarithm of the flux
+    LN_FLUX = auto()  # of a magnitude that others follow, or something keeps from its optimum: the logarithm of the flux
     ANGLE = auto()  # twice the angle, in radians
     VECTOR = auto()  # of axis ratio and angle together: one component of (w1, w2), as in `Component`
     MODE = auto()  # of amplitude and phase of a Fourier mode together: a coefficient, as in `DeformedComponent`
@@ -43,8 +45,8 @@ class Kind(Enum):
     UNDER = auto()  # how far below its upper limit
 
 
-_STEPS = {Kind.LINEAR: 4.0, Kind.SLOPE: math.inf, Kind.LOG: 0.7, Kind.ROUND: 0.7, Kind.FLUX: math.inf, Kind.LN_FLUX: 1.0, Kind.ANGLE: 0.7,
-          Kind.VECTOR: 0.7, Kind.MODE: 0.2, Kind.SHARE: 0.25, Kind.OVER: 0.7, Kind.UNDER: 0.7}  # fmt: skip
+_STEPS = {Kind.LINEAR: 4.0, Kind.SKY: math.inf, Kind.LEVEL: 1.0, Kind.LOG: 0.7, Kind.ROUND: 0.7, Kind.FLUX: math.inf, Kind.LN_FLUX: 1.0,
+          Kind.ANGLE: 0.7, Kind.VECTOR: 0.7, Kind.MODE: 0.2, Kind.SHARE: 0.25, Kind.OVER: 0.7, Kind.UNDER: 0.7}  # fmt: skip
 
 
 class Coordinate(NamedTuple):
@@ -74,19 +76,20 @@ class Coordinate(NamedTuple):
     @property
     def step(self) -> float:
         """Largest move in one step; the problem is far from linear beyond."""
-        return math.inf if self.name == "sky" else _STEPS[self.kind]
+        return _STEPS[self.kind]
 
 
 def coordinates_of(number: int, component, tied: Set[str], said: Constraints, read: Set[str]) -> list[Coordinate]:
     """The coordinates of one component's parameters that follow no other; `read` are those that others follow."""
     names = component.parameters
     if isinstance(component, PlaneComponent):
-        return [Coordinate(name, Kind.SLOPE, number, place) for place, name in enumerate(names)]
+        return [Coordinate(name, Kind.SKY, number, place) for place, name in enumerate(names)]
     limits = {limit.name: set() for limit in said.limits}
     for limit in said.limits:
         limits[limit.name].add(limit.is_upper)
-    touched = tied | set(limits) | set(said.bounds)
-    kinds = {0: Kind.LINEAR, 1: Kind.LINEAR, 2: Kind.LN_FLUX if names[2] in read else Kind.FLUX}
+    touched = tied | set(limits) | set(said.bounds) | set(said.fixed)
+    is_solved = (touched | read | set(said.priors)).isdisjoint(names[2:3])
+    kinds = {0: Kind.LINEAR, 1: Kind.LINEAR, 2: Kind.FLUX if is_solved else Kind.LN_FLUX}
     if isinstance(component, Component):
         lengths = {3, *(4 + i for i, s in enumerate(component.profile.shape) if s.length)}
         polar = not touched.isdisjoint(names[-2:])
@@ -143,7 +146,7 @@ def _own_bounds(component, place: int, said: Constraints) -> tuple[float, float]
 
 
 def reach(c: Coordinate, component, shape: tuple[int, int], said: Constraints) -> tuple[float, float]:
-    """Bounds of a coordinate for stamps of `shape`."""
+    """Bounds of a coordinate for stamps of `shape`; without those of the user for a magnitude and the sky, which hang on the image."""
     low, high = said.bounds.get(c.name, (-math.inf, math.inf))
     match c.kind:
         case Kind.SHARE:
@@ -154,7 +157,7 @@ def reach(c: Coordinate, component, shape: tuple[int, int], said: Constraints) -
             return math.log(_TINY), math.inf
         case Kind.ANGLE:
             return 2 * math.radians(low), 2 * math.radians(high)
-        case Kind.VECTOR | Kind.SLOPE:
+        case Kind.VECTOR | Kind.SKY | Kind.LEVEL:
             return -math.inf, math.inf
         case Kind.LOG if component is None:
             return math.log(low), math.log(high)
@@ -168,6 +171,21 @@ def reach(c: Coordinate, component, shape: tuple[int, int], said: Constraints) -
     else:
         least, most = component.box(shape)[c.place]
     return max(least, low) if c.kind is Kind.LINEAR else least, min(most, high) if c.kind is Kind.LINEAR else most
+
+
+def bounded(coordinates: Sequence[Coordinate], lower: Tensor, upper: Tensor, said: Constraints,
+            units: Units | None) -> tuple[Tensor, Tensor]:
+    """Bounds [P] with those of the user for magnitudes and the sky; where there are any, [N, P], for they hang on the image."""
+    places = [i for i, c in enumerate(coordinates) if c.kind in (Kind.LN_FLUX, Kind.LEVEL) and c.name in said.bounds]
+    if places:
+        lower, upper = (bound.repeat(len(units.scale), 1) for bound in (lower, upper))
+    for i in places:
+        is_flux = coordinates[i].kind is Kind.LN_FLUX
+        factor, offset = units.of(is_flux)
+        low, high = ((end - offset) / factor for end in said.bounds[coordinates[i].name])
+        low, high = (high / MAG, low / MAG) if is_flux else (low, high)  # the brighter, the lower
+        lower[:, i], upper[:, i] = torch.maximum(lower[:, i], low), torch.minimum(upper[:, i], high)
+    return lower, upper
 
 
 def span(c: Coordinate, at: Mapping[str, Tensor], said: Constraints) -> tuple[Tensor | float, Tensor | float]:
@@ -259,6 +277,7 @@ def squashed(w1: Tensor, w2: Tensor, component: Component) -> tuple[Tensor, Tens
 def unsquashed(q: Tensor, pa: Tensor, component: Component, most: float = 1 - 1e-9) -> list[Tensor]:
     """The vector (w1, w2) of an axis ratio and a position angle [deg]; -ln q at most the fraction `most` of its bound."""
     bound = -math.log(component.roundness[0])
-    length = bound * torch.atanh((-torch.log(q.clamp(max=1.0)) / bound).clamp(max=most))
+    thin = -torch.log(torch.where(q > 1, 1.0, q))  # no clamp: on the bound itself that has no slope
+    length = bound * torch.atanh((thin / bound).clamp(max=most))
     angle = 2 * torch.deg2rad(pa + 90)
     return [length * torch.cos(angle), length * torch.sin(angle)]

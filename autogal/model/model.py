@@ -14,6 +14,7 @@ from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
+from autogal.model.units import Units
 from autogal.profiles import Sersic
 from autogal.profiles.exponential import FixedIndex
 
@@ -35,10 +36,16 @@ class Model:
     shared : dict of str to str
         Parameters that take another's value, by catalogue name: ``{"disk_x": "bulge_x"}``. Coordinates of centres, and
         own parameters of profiles.
+    holds_sky : bool
+        Whether the sky keeps the value that it starts at instead of being fitted.
+    sky : float, optional
+        Where it starts, image units; by default where it is measured.
     """
 
     components: tuple[Component | PointComponent | PlaneComponent, ...] = field(default_factory=lambda: (Component(),))
     shared: dict = field(default_factory=dict)
+    holds_sky: bool = field(default=False, kw_only=True)
+    sky: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
         names = [c.name for c in self.components]
@@ -93,23 +100,42 @@ class Model:
         return self.components
 
     @property
-    def own(self) -> slice:
-        """Places in the free vector of what the catalogue's values hang on, without the sky."""
-        return slice(0, self.size - 1)
+    def own(self) -> tuple[int, ...]:
+        """Places in the free vector of what is fitted and the catalogue's values hang on, without the sky."""
+        return tuple(i for i in range(self.size - 1) if i not in self.held)
 
     @property
     def size(self) -> int:
         """Length of the free vector."""
         return len(self._kept)
 
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Places in the free vector of what keeps the value that each galaxy starts at."""
+        return (self.size - 1,) if self.holds_sky else ()
+
+    @property
+    def fitted(self) -> tuple[int, ...]:
+        """Places in the free vector of all else."""
+        return tuple(i for i in range(self.size) if i not in self.held)
+
+    @property
+    def solves_sky(self) -> bool:
+        """Whether the sky is last among `linear`."""
+        return not self.holds_sky
+
     @cached_property
     def linear(self) -> tuple[int, ...]:
-        """Places in the free vector of what the image is linear in: of the components, in their order, and of the sky."""
-        return tuple(self._kept.index(start + place) for start, c in zip(self._starts, self.components) for place in c.linear) + (self.size - 1,)
+        """Places in the free vector of what the image is linear in, and nothing keeps from its optimum.
+
+        Of the components, in their order, and of the sky.
+        """
+        places = tuple(self._kept.index(start + place) for start, c in zip(self._starts, self.components) for place in c.linear)
+        return (*places, self.size - 1) if self.solves_sky else places
 
     @cached_property
     def linear_rows(self) -> tuple[int, ...]:
-        """The drawn image (row of `lift`) that each of `linear` multiplies."""
+        """The drawn images (rows of `lift`) that add up to the model: of the components, in their order, and of the sky."""
         return tuple(start + row for start, c in zip(self._starts, self.components) for row in c.linear.values()) + (len(self._source) - 1,)
 
     @cached_property
@@ -122,8 +148,8 @@ class Model:
         return self._tensor("linear", like, lambda: self.linear, torch.long)
 
     def drawn_places(self, like: Tensor) -> Tensor:
-        """`linear_rows` as an index of tensors on the device of `like`."""
-        return self._tensor("drawn", like, lambda: self.linear_rows, torch.long)
+        """The rows of `linear_rows` that `linear` multiplies, as an index of tensors on the device of `like`."""
+        return self._tensor("drawn", like, lambda: self.linear_rows[: len(self.linear)], torch.long)
 
     def flux_places(self, like: Tensor) -> Tensor:
         """`fluxes` as an index of tensors on the device of `like`."""
@@ -132,11 +158,12 @@ class Model:
     @cached_property
     def growing(self) -> tuple[int, ...]:
         """Places in the free vector of what can grow without end: all but those of `linear`."""
-        return tuple(i for i in range(self.size) if i not in self.linear)
+        return tuple(i for i in range(self.size - 1) if i not in self.linear)
 
     def multipliers(self, free: Tensor) -> Tensor:
         """What multiplies each of the drawn images at `linear_rows`, [B, L]."""
-        return free[:, self.linear_places(free)]
+        linear = free[:, self.linear_places(free)]
+        return linear if self.solves_sky else torch.cat([linear, free[:, -1:]], 1)
 
     def brightening(self, free: Tensor) -> Tensor:
         """The direction, along `fluxes`, in which all light grows in proportion, [B, L]."""
@@ -218,13 +245,16 @@ class Model:
         """
         return self._assemble([c.lift(b) for c, b in zip(self.components, self.blocks(free))]) @ self._spread(free)
 
-    def box(self, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
-        """Bounds of the free vector for stamps of `shape`, two [P] tensors."""
+    def box(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
+        """Bounds of the free vector for stamps of `shape`, two [P] tensors, or [N, P] where they hang on the stamps' `units`."""
         pairs = [pair for c in self.components for pair in c.box(shape)] + [(-math.inf, math.inf)]
         return like.new_tensor([pairs[i] for i in self._kept]).unbind(1)
 
-    def prior(self, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the Gaussian priors add to chi-square, [B], half its slope, [B, P], and half its curvature, [P, P] or [B, P, P]."""
+    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """What the Gaussian priors add to chi-square, [B], half its slope, [B, P], and half its curvature, [P, P] or [B, P, P].
+
+        `units` are those of all stamps, and `items` [B] the stamps of `free`, where magnitudes or the sky have priors.
+        """
         def kept() -> list:
             pairs = [pair for c in self.components for pair in c.prior()] + [(0.0, 0.0)]
             return [pairs[i] for i in self._kept]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autogal.model.model import Model
 from autogal.model.spectral import Outline, SpectralRenderer
+from autogal.model.units import Units
 from autogal.solvers import Linearisation
 
 __all__ = ["StampProblem"]
@@ -43,12 +44,12 @@ class StampProblem:
         Transfer functions, one for each different PSF.
     psf_index : Tensor, [N] int
         Which PSF each stamp has.
-    hold_sky : bool
-        Whether the sky keeps the value it is given instead of being fitted.
     chunk : int
         Stamps drawn at once: as many as the cache (CPU) or the memory (GPU) holds.
     threads : int
         Chunks drawn at the same time, each on one core.
+    units : Units, optional
+        Those of the stamps, where the model asks for them.
     """
 
     model: Model
@@ -57,12 +58,12 @@ class StampProblem:
     weight: Tensor
     psf: Tensor
     psf_index: Tensor
-    hold_sky: bool
     chunk: int
     threads: int = 1
+    units: Units | None = None
 
     def linearise(self, free: Tensor, items: Tensor) -> Linearisation:
-        """Chi-square, gradient and Gauss-Newton matrix at `free`, flux and sky solved for exactly.
+        """Chi-square, gradient and Gauss-Newton matrix at `free`, all that it is linear in solved for exactly.
 
         Parameters
         ----------
@@ -73,7 +74,7 @@ class StampProblem:
         Returns
         -------
         Linearisation
-            Its `theta` is `free` with the best flux and sky for the other parameters (variable projection,
+            Its `theta` is `free` with the best values of the model's `linear` for the other parameters (variable projection,
             Golub & Pereyra 1973), which the same sums give at no further cost.
         """
         pieces = self._pieces_at(free, items)
@@ -81,7 +82,7 @@ class StampProblem:
             parts = list(_pool(self.threads).map(lambda piece: self._sums(*piece), pieces))
         else:
             parts = [self._sums_or_halves(*piece) for piece in pieces]
-        return self._with_prior(Linearisation(*self._project(free, *(torch.cat(p) for p in zip(*parts)))))
+        return self._with_prior(Linearisation(*self._project(free, *(torch.cat(p) for p in zip(*parts)))), items)
 
     def residuals(self, free: Tensor, items: Tensor) -> Tensor:
         """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""
@@ -94,12 +95,12 @@ class StampProblem:
     def _pieces(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> list[tuple]:
         return list(zip(zip(*(o.split(self.chunk) for o in outlines)), linear.split(self.chunk), items.split(self.chunk)))
 
-    def penalty(self, free: Tensor) -> Tensor:
-        """What the prior adds to chi-square, [B]."""
-        return self.model.prior(free)[0]
+    def penalty(self, free: Tensor, items: Tensor) -> Tensor:
+        """What the prior adds to chi-square of the `items` [B] at `free` [B, P], [B]."""
+        return self.model.prior(free, self.units, items)[0]
 
-    def _with_prior(self, state: Linearisation) -> Linearisation:
-        penalty, slope, curvature = self.model.prior(state.theta)
+    def _with_prior(self, state: Linearisation, items: Tensor) -> Linearisation:
+        penalty, slope, curvature = self.model.prior(state.theta, self.units, items)
         return Linearisation(state.theta, state.chi2 + penalty, state.gradient - slope, state.hessian + curvature)
 
     def _sums_or_halves(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,12 +139,8 @@ class StampProblem:
         return rows
 
     def _project(self, free: Tensor, gram: Tensor, chi2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Move fluxes and sky to their optimum, and carry the sums over to the free vector."""
+        """Move what the model is linear in to its optimum, and carry the sums over to the free vector."""
         model, linear = self.model, self.model.linear_places(free)
-        if self.hold_sky:  # it pulls at nothing
-            gram[:, -2, :] = 0.0
-            gram[:, :, -2] = 0.0
-            gram[:, -2, -2] = 1.0
         places = model.drawn_places(gram)
         a, right = gram[:, places][:, :, places], gram[:, places, -1]
         scale = a.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()

@@ -50,9 +50,8 @@ class ReweightedProblem(StampProblem):
         """
         parts = [self._judged(*piece) for piece in self._pieces_at(free, items)]
         gram, mean, variance = (torch.cat(p) for p in zip(*parts))
-        self._hold(gram)
         lift = self.model.lift(free)
-        return lift.mT @ gram @ lift + self.model.prior(free)[2], mean, variance
+        return lift.mT @ gram @ lift + self.model.prior(free, self.units, items)[2], mean, variance
 
     def _judged(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, weight = self._images(outlines, items), self.weight[items]
@@ -99,9 +98,6 @@ class ReweightedProblem(StampProblem):
         for _ in range(_STEPS):
             rows = columns * terms.weight.flatten(1).sqrt()[:, None]
             matrix, right = torch.bmm(rows, rows.mT).double(), torch.bmm(columns, terms.pull.flatten(1)[..., None]).double()[..., 0]
-            if self.hold_sky:
-                matrix[:, -1, :], matrix[:, :, -1], right[:, -1] = 0.0, 0.0, 0.0
-                matrix[:, -1, -1] = 1.0
             scale = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
             scaled = matrix * scale[:, :, None] * scale[:, None, :]
             step = torch.linalg.solve_ex(scaled, (right * scale)[..., None])[0][..., 0] * scale
@@ -132,16 +128,7 @@ class ReweightedProblem(StampProblem):
         """Which of them are free to be brighter or fainter on their own."""
         return (self.model.drawn_places(self.data)[:, None] == self._rows_drawn).nonzero()[:, 1]
 
-    def _hold(self, gram: Tensor) -> None:
-        """Take the pull off a sky that is held; the sky is the last row of the images."""
-        if self.hold_sky:
-            sky = self.model.linear_rows[-1]
-            gram[:, sky, :] = 0.0
-            gram[:, :, sky] = 0.0
-            gram[:, sky, sky] = 1.0
-
     def _project(self, free: Tensor, gram: Tensor, deviance: Tensor, move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        self._hold(gram)
         free = free.clone()
         free[:, self.model.linear_places(free)] += move
         lift = self.model.lift(free)

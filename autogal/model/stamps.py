@@ -18,6 +18,7 @@ from autogal.ahead import ahead, helpers
 from autogal.images.cutout import Cutout
 from autogal.model.grid import Grid
 from autogal.model.memory import fitting
+from autogal.model.units import Units
 
 # Cutouts put into noise units together: few enough for a CPU's cache, enough to fill a GPU
 _AT_ONCE = defaultdict(lambda: 1024, cpu=4)
@@ -144,6 +145,8 @@ class Stamps:
         Median sigma of the cutout, image units.
     pedestal : Tensor, [N] float64
         Sky level taken off before the numbers become float32, image units.
+    zeropoint : Tensor, [N] float64
+        Magnitude of unit flux in the units of `data`.
     usable : Tensor, [N] int
         Pixels that can be fitted.
     psfs : list of Tensor, [M, K, K'] float64
@@ -161,6 +164,7 @@ class Stamps:
     weight: Tensor
     scale: Tensor
     pedestal: Tensor
+    zeropoint: Tensor
     usable: Tensor
     psfs: list[Tensor]
     psf_index: Tensor
@@ -196,10 +200,16 @@ class Stamps:
                 data[some], weight[some], scale[some], usable[some] = _in_noise_units(*planes, pedestal[some])
         stacks, index = _different_psfs(cutouts)
         psfs = [torch.from_numpy(stack).to(device) for stack in stacks]
-        return cls(data, weight, scale, pedestal, usable, psfs, torch.tensor(index, device=device), kind, oversample)
+        zeropoint = torch.tensor([cutout.zeropoint for cutout in cutouts], dtype=torch.float64, device=device) - 2.5 * torch.log10(scale)
+        return cls(data, weight, scale, pedestal, zeropoint, usable, psfs, torch.tensor(index, device=device), kind, oversample)
 
     def __len__(self) -> int:
         return len(self.data)
+
+    @property
+    def units(self) -> Units:
+        """Those of `data`, in the catalogue's."""
+        return Units(self.zeropoint, self.scale, self.pedestal)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -208,7 +218,7 @@ class Stamps:
 
     def select(self, keep: Tensor) -> Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
-        return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.usable[keep],
+        return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.zeropoint[keep], self.usable[keep],
                       self.psfs, self.psf_index[keep], self.kind, self.oversample, None if self.times is None else self.times[keep])
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:

@@ -129,14 +129,14 @@ def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: H
         lit = [replace(cutout, image=one.neighbour.light.astype(cutout.image.dtype)) for cutout, one in zip(own, some)]
         stamps = Stamps.from_cutouts(lit, np.zeros(len(rows)), how.device, how.dtype)
         values = in_stamp_units(how.model, fitted.values[rows], own, stamps)
-        moved = _moved(how, stamps, how.model.free(values, how.zeropoint(own, stamps)))
+        moved = _moved(how, stamps, how.model.free(values, stamps.zeropoint))
         for one, far in zip(some, moved.tolist()):
             one.importance = max(one.importance, far / _MOVED)
 
 
 def _moved(how: How, stamps: Stamps, free: Tensor) -> Tensor:
     """How far fits at `free` [N, P] move, at most of all parameters, in their errors, where the light in `stamps` is added [N]."""
-    bucket = Bucket(how.model, stamps, how.solver, how.threads, False)
+    bucket = Bucket(how.model, stamps, how.solver, how.threads)
     everything = torch.arange(len(stamps), device=how.device)
     level = bucket.level(free, everything)
     out = torch.zeros(len(stamps), dtype=torch.float64)
@@ -147,11 +147,12 @@ def _moved(how: How, stamps: Stamps, free: Tensor) -> Tensor:
         added = torch.where(stamps.weight > 0, stamps.data, 0.0)[items]
         model = -problem.residuals(free[items], items) / torch.where(stamps.weight > 0, stamps.weight, 1.0)[items] + added
         problem.data[items] = model + added
-        state = problem.linearise(free[items], items)
+        state = problem.linearise(free[items], items).among(how.model.fitted)
         endless = torch.full_like(state.theta, torch.inf)
         step, _ = newton_step(state, torch.zeros_like(state.chi2), -endless, endless)
         error = torch.linalg.inv_ex(state.hessian)[0].diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).sqrt()
-        far = ((state.theta - free[items] + step) / error)[:, how.model.own].abs().amax(-1)
+        moved = (state.theta - free[items][:, list(how.model.fitted)] + step) / error
+        far = moved[:, : len(how.model.own)].abs().amax(-1)
         out[items.cpu()] = far.nan_to_num(torch.inf).cpu()
     return out
 

@@ -122,28 +122,28 @@ def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], h
         most = held_at_once(key, how.device, how.dtype)
         names = [f"neighbour{k}" for k in range(1, len(kinds) + 1)]
         beside = (PointComponent(name) if is_point else replace(galaxy, name=name) for name, is_point in zip(names, kinds))
-        blend = Blend(how.model, tuple(beside))
+        blend = Blend(replace(how.model, holds_sky=True) if held else how.model, tuple(beside))
         for begin in range(0, len(places), most):
-            _fit_group(places[begin : begin + most], cutouts, chosen, replace(how, model=blend), masked, held, joint, around)
+            _fit_group(places[begin : begin + most], cutouts, chosen, replace(how, model=blend), masked, joint, around)
     return joint
 
 
-def _fit_group(places: list[int], cutouts, chosen, how: How, masked: Fitted, held: bool, joint: _Joint, around) -> None:
+def _fit_group(places: list[int], cutouts, chosen, how: How, masked: Fitted, joint: _Joint, around) -> None:
     """Fit cutouts of one group; should the group as a whole fail, its halves are tried, down to the culprit."""
     failure = None
     try:
-        _fit_stamps(places, cutouts, chosen, how, masked, held, joint, around)
+        _fit_stamps(places, cutouts, chosen, how, masked, joint, around)
     except (RuntimeError, ValueError) as error:
         failure = str(error)
     if failure is not None and len(places) > 1:
         half = len(places) // 2
         for some in (places[:half], places[half:]):
-            _fit_group(some, cutouts, chosen, how, masked, held, joint, around)
+            _fit_group(some, cutouts, chosen, how, masked, joint, around)
     elif failure is not None:
         joint.failure[places[0]] = failure
 
 
-def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, held: bool, joint: _Joint, around) -> None:
+def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, joint: _Joint, around) -> None:
     """Fit the cutouts of one group and write their rows."""
     blend, fitted = how.model, joint.fitted
     usable = {i: np.count_nonzero(usable_pixels(cutouts[i])) for i in places}
@@ -152,34 +152,34 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, he
     if not places:
         return
     own, rows = [cutouts[i] for i in places], np.array(places)
-    fitted.dof[rows] = [usable[i] - blend.size for i in places]
+    fitted.dof[rows] = [usable[i] - len(blend.fitted) for i in places]
     with how.watch.time("gather"):
         stamps = how.gather(own, masked.values[rows, masked.parameters.index("sky")])
     with how.watch.time("fit"):
-        zeropoint = how.zeropoint(own, stamps)
-        target = blend.target.free(in_stamp_units(blend, masked.values[rows], own, stamps), zeropoint)
-        beside = blend.beside.free(_start(blend, [chosen[i] for i in places]).to(how.device), zeropoint)
+        target = blend.target.free(in_stamp_units(blend, masked.values[rows], own, stamps), stamps.zeropoint)
+        beside = blend.beside.free(_start(blend, [chosen[i] for i in places]).to(how.device), stamps.zeropoint)
         start = blend.join(target, beside)
         box = _box(blend, [chosen[i] for i in places], start)
-        fit = fit_bucket(blend, stamps, [start], how.solver, how.threads, held, None, how.likelihood, box)
+        fit = fit_bucket(blend, stamps, [start], how.solver, how.threads, None, how.likelihood, box)
         if around is not None:
             missed = find_missed(blend, stamps, fit.outcome.theta, how, own, [around[i] for i in places], [chosen[i] for i in places])
             joint.failure |= {places[row]: _UNLIKE for row, one in missed.items() if one.is_most}
             again = _without(stamps, missed, own)
-            fitted.dof[rows] = stamps.usable.cpu().numpy() - blend.size
+            fitted.dof[rows] = stamps.usable.cpu().numpy() - len(blend.fitted)
             if len(again):
-                _put(fit, again, fit_bucket(blend, stamps.select(again), [fit.outcome.theta[again]], how.solver, how.threads, held, None,
-                                            how.likelihood, tuple(bound[again] for bound in box)))
+                other = fit_bucket(blend, stamps.select(again), [fit.outcome.theta[again]], how.solver, how.threads, None, how.likelihood,
+                                   tuple(bound[again] for bound in box))
+                _put(fit, again, other)
     with how.watch.time("measure"):
-        write(rows, cutouts, how, stamps, fit, zeropoint, fitted)
-        joint.neighbours[rows] = _values(blend, fit.outcome.theta, zeropoint)
+        write(rows, cutouts, how, stamps, fit, fitted)
+        joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
         _judge(rows, fit.endless.cpu().numpy(), masked, joint)
         fitted.flags[rows] |= masked.flags[rows] & Flag.SKY_FIXED
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
             good = np.array([i not in joint.failure for i in places])
             keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
-            write_bootstrap(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], zeropoint[keep], held, fitted)
+            write_bootstrap(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
 
 
 def _without(stamps: Stamps, missed: Mapping[int, Missed], cutouts: Sequence[Cutout]) -> Tensor:

@@ -54,7 +54,7 @@ def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: How, cutouts: S
     dict of int to Missed
         By row; without those where nothing is missed.
     """
-    bucket = Bucket(blend, stamps, how.solver, how.threads, False)
+    bucket = Bucket(blend, stamps, how.solver, how.threads)
     sound = torch.isfinite(free).all(-1).nonzero()[:, 0]
     residuals = bucket.residuals(free[sound], sound, bucket.level(free[sound], sound)).cpu().numpy()
     unit = 1 / np.sqrt(4 * np.pi * _WIDTH**2)  # what the smoothing leaves of white noise

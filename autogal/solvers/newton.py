@@ -20,6 +20,7 @@ def newton_step(state: Linearisation, damping: Tensor, low: Tensor, high: Tensor
     damping : Tensor, [B]
         In units of the diagonal of J^T J.
     low, high : Tensor, [B, P]
+        Where they are equal, a parameter is held.
 
     Returns
     -------
@@ -32,7 +33,7 @@ def newton_step(state: Linearisation, damping: Tensor, low: Tensor, high: Tensor
     matrix = state.hessian * scale[:, :, None] * scale[:, None, :]
     eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     right = state.gradient * scale
-    frozen = torch.zeros_like(state.theta, dtype=torch.bool)
+    frozen = low >= high
     for _ in range(3):  # freezing one parameter can turn another outward
         free = (~frozen).to(matrix.dtype)
         reduced = matrix * free[:, :, None] * free[:, None, :] + eye * (damping[:, None] + 1e-12 + (1 - free))[:, :, None]

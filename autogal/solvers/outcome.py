@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Callable, NamedTuple, Protocol
@@ -45,6 +46,11 @@ class Linearisation(NamedTuple):
     def rows(self, keep: Tensor) -> Linearisation:
         """The items at `keep`, places or a mask."""
         return Linearisation(*(v[keep] for v in self))
+
+    def among(self, places: Sequence[int]) -> Linearisation:
+        """The problem in the parameters at `places` alone, the others held."""
+        places = list(places)
+        return Linearisation(self.theta[:, places], self.chi2, self.gradient[:, places], self.hessian[:, places][:, :, places])
 
     def where(self, take: Tensor, other: Linearisation) -> Linearisation:
         """The items of `other` where `take`, [B] bool, holds; these elsewhere."""

@@ -67,7 +67,7 @@ class Bootstrap:
         if self.seed < 0:
             raise AutogalError(f"seed={self.seed} is not possible with the bootstrap.", "Give a seed of zero or above.")
 
-    def fits(self, model: Model, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int, hold_sky: bool,
+    def fits(self, model: Model, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int,
              likelihood: Likelihood = Gaussian()) -> Tensor:
         """Best fits to the resamples of each stamp.
 
@@ -84,8 +84,6 @@ class Bootstrap:
         names : sequence of str, length N
         solver : Solver
         threads : int
-        hold_sky : bool
-            As in `autogal.model.bucket.fit_bucket`.
         likelihood : Likelihood
 
         Returns
@@ -95,7 +93,7 @@ class Bootstrap:
         """
         count, device = self.replicates, best.device
         everything = torch.arange(len(stamps), device=device)
-        original = Bucket(model, stamps, solver, threads, hold_sky, likelihood)
+        original = Bucket(model, stamps, solver, threads, likelihood)
         level = original.level(best, everything)
         residual = original.residuals(best, everything, level)
         images = [Residuals(*pair) for pair in zip(residual.cpu().numpy(), (stamps.weight > 0).cpu().numpy())]
@@ -111,7 +109,7 @@ class Bootstrap:
             drawn = np.stack([self._draw(images[i], models[i], places[i], likelihood, generator(self.seed, names[i], pair % count))
                               for i, pair in zip(items.tolist(), some.tolist())])
             resampled = self._resampled(stamps, items, residual, torch.from_numpy(drawn), likelihood)
-            fitted = Bucket(model, resampled, solver, threads, hold_sky, likelihood).refit(best[items], level[items], _TOLERANCE)
+            fitted = Bucket(model, resampled, solver, threads, likelihood).refit(best[items], level[items], _TOLERANCE)
             good = (fitted.status == Status.CONVERGED) & torch.isfinite(fitted.theta).all(-1)
             out[some] = torch.where(good[:, None], fitted.theta, torch.nan)
         return out.reshape(len(stamps), count, -1)

@@ -92,7 +92,7 @@ def problem(free):
     for i, (renderer, native) in enumerate(zip(renderers, MODEL.native(free), strict=True)):
         data += renderer.image(native, psf) * free[0, MODEL.linear[i]]
     data += free[0, MODEL.linear[-1]]
-    return StampProblem(MODEL, renderers, data, torch.ones_like(data), psf, torch.tensor([0]), False, 1)
+    return StampProblem(MODEL, renderers, data, torch.ones_like(data), psf, torch.tensor([0]), 1)
 
 
 def test_gradient_of_chi_square_and_the_exact_fluxes():

@@ -10,9 +10,12 @@ from autogal.errors import AutogalError
 from autogal.model import Model
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.starts import component_starts
+from autogal.model.units import Units
 
 ZEROPOINT = torch.tensor([25.0, 26.0], dtype=torch.float64)
 SINGLE = torch.tensor([[30.0, 31.0, 18.0, 5.0, 2.0, 0.6, 30.0, 0.1], [20.0, 31.0, 17.0, 3.0, 1.0, 0.4, 130.0, 0.1]], dtype=torch.float64)
+UNITS = Units(ZEROPOINT, torch.tensor([2.0, 3.0], dtype=torch.float64), torch.tensor([100.0, 99.0], dtype=torch.float64))
+ITEMS = torch.arange(2)
 CENTRE = {"disk.x": "bulge.x", "disk.y": "bulge.y"}
 EVERYTHING = {
     "bulge": {"bounds": {"r_eff": [0.05, None]}, "priors": {"n": [2, 0.35], "q": [1, 0.43], "r_eff": {"normal": [2, 1]}}},
@@ -39,6 +42,11 @@ MODELS = {
     "contours": {"bulge": {"boxiness": True, "fourier": [1], "priors": {"c0": {"normal": [0, 0.2]}}},
                  "disk": {"boxiness": True, "fourier": [1, 3], "bounds": {"c0": [-0.5, 0.5], "am1": [0.0, 0.3]}},
                  "ties": {"bulge.pm1": "disk.pm1 + 20"}, "limits": ["bulge.c0 < disk.c0"]},
+    "image": {"bulge": {"priors": {"mag": {"normal": [18.5, 0.1]}}}, "disk": {"fixed": {"mag": 18.0, "n": "start"}, "profile": "sersic"},
+              "priors": {"sky": {"normal": [100.0, 5.0]}}, "bounds": {"sky": [90.0, 120.0]}},
+    "magnitudes of both": {"bulge": {"bounds": {"mag": [15.0, 21.0]}},
+                           "disk": {"priors": {"mag": {"normal": [18.0, 0.2]}}, "fixed": {"q": "start"}},
+                           "ties": {"disk.mag": "bulge.mag + 1"}, "fixed": {"sky": "start"}},
 }
 
 
@@ -48,7 +56,7 @@ def test_derivatives_are_those_by_differences(said):
     assert isinstance(of, ConstrainedModel)
     for free in component_starts(of, SINGLE, ZEROPOINT)[:2]:
         free = free + 0.01
-        values, slope, pull = of.values_jacobian(free), of._spread(free), of.prior(free)
+        values, slope, pull = of.values_jacobian(free), of._spread(free), of.prior(free, UNITS, ITEMS)
         assert values.shape == (2, len(of.parameters), of.size) and torch.isfinite(of.lift(free)).all()
         for i in range(of.size):
             step = torch.zeros_like(free)
@@ -57,7 +65,7 @@ def test_derivatives_are_those_by_differences(said):
             step[1, i] = step[0, i]
             for got, expected in ((values[:, :, i], by_steps(lambda v: of.values(v, ZEROPOINT))),
                                   (slope[:, :, i], by_steps(lambda v: torch.cat([*of.blocks(v), v[:, -1:]], 1))),
-                                  (2 * pull[1][:, i], by_steps(lambda v: of.prior(v)[0]))):
+                                  (2 * pull[1][:, i], by_steps(lambda v: of.prior(v, UNITS, ITEMS)[0]))):
                 torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -65,7 +73,7 @@ def test_derivatives_are_those_by_differences(said):
 def test_values_survive_the_way_to_the_free_vector_and_back(said):
     of = model(**said)
     free = component_starts(of, SINGLE, ZEROPOINT)[0]
-    lower, upper = of.box((60, 60), free)
+    lower, upper = of.box((60, 60), free, UNITS)
     assert ((lower <= free) & (free <= upper)).all()
     torch.testing.assert_close(of.free(of.values(free, ZEROPOINT), ZEROPOINT), free, rtol=1e-9, atol=1e-9)
 
@@ -155,12 +163,9 @@ def opaque(bulge_q):
     ({"bulge": {"start": {"n": []}}}, "start of n is empty"),
     ({"disk": {"bounds": {"h": [1, 2]}}}, "bounds on disk_h"),
     ({"disk": {"bounds": {"h": [1, None]}, "start": {"h": 2}}, "ties": {"disk.r_eff": "disk.h"}}, "The bounds of disk_h"),
-    ({"disk": {"bounds": {"mag": [1, 2]}}}, "bounds on disk_mag"),
     ({"bulge": {"priors": {"n": [2, 0]}}}, "The prior on n"),
     ({"bulge": {"priors": {"r_eff": {"normal": [2, 0]}}}}, "The prior on r_eff"),
     ({"bulge": {"priors": {"r_eff": {"flat": [2, 1]}}}}, "The prior on r_eff"),
-    ({"bulge": {"priors": {"mag": {"normal": [20, 1]}}}}, "prior on bulge_mag"),
-    ({"disk": {"fixed": {"mag": 20}}}, "cannot be fixed"),
     ({"disk": {"fixed": {"q": 1.5}}}, "outside its bounds"),
     ({"disk": {"fixed": {"q": 0.5}, "start": {"q": 0.6}}}, "tied or fixed"),
     ({"disk": {"fixed": {"q": 0.5}}, "ties": {"disk.q": "bulge.q"}}, "both fixed and tied"),
@@ -174,3 +179,39 @@ def test_what_makes_no_sense_is_refused_before_the_run(said, words):
 def test_nothing_said_is_the_plain_model():
     assert type(model()) is Model and type(model(bulge={"bounds": {"n": [0.5, 6.0]}, "fixed": {"n": 4.0}})) is Model
     assert math.isclose(model(bulge={"bounds": {"n": [0.5, 6.0]}}).box((60, 60), SINGLE)[1][4], math.log(6.0))
+
+
+def test_magnitudes_and_the_sky_are_those_of_the_catalogue():
+    of = model(bulge={"bounds": {"mag": [17.0, None]}, "fixed": {"n": "start"}},
+               disk={"fixed": {"mag": 18.0}, "priors": {"mag": {"normal": [18.2, 0.1]}}},
+               priors={"sky": {"normal": [101.0, 0.5]}}, bounds={"sky": [99.0, 103.0]})
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    at, names = named(of, free), [c.name for c in of._coordinates]
+    assert at["disk_mag"].tolist() == pytest.approx([18.0, 18.0], abs=1e-12)
+    assert [names[i] for i in of.held] == ["bulge_n", "disk_mag"] and of.linear == () and len(of.fitted) == of.size - 2
+    sky = UNITS.scale * at["sky"] + UNITS.pedestal
+    torch.testing.assert_close(of.prior(free, UNITS, ITEMS)[0], ((sky - 101) / 0.5) ** 2 + ((18 - 18.2) / 0.1) ** 2)
+    torch.testing.assert_close(of.prior(free[1:], UNITS, ITEMS[1:])[0], of.prior(free, UNITS, ITEMS)[0][1:])
+    lower, upper = of.box((60, 60), free, UNITS)
+    assert lower.shape == (2, of.size)
+    torch.testing.assert_close(UNITS.scale[:, None] * torch.stack([lower[:, -1], upper[:, -1]], 1) + UNITS.pedestal[:, None],
+                               torch.tensor([[99.0, 103.0]] * 2, dtype=torch.float64))
+    brightest = free.clone()
+    brightest[:, names.index("bulge_mag")] = upper[:, names.index("bulge_mag")]
+    assert named(of, brightest)["bulge_mag"].tolist() == pytest.approx([17.0, 17.0])
+
+
+def test_a_fixed_sky_alone_is_still_the_plain_model():
+    of = model(fixed={"sky": 3.0})
+    assert type(of) is Model and of.holds_sky and of.sky == 3.0 and of.held == (of.size - 1,) and of.size - 1 not in of.linear
+
+
+def test_a_round_component_with_a_tied_angle_still_feels_that_it_would_be_elongated():
+    of = model(ties={"bulge.pa": "disk.pa"})
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    place = [c.name for c in of._coordinates].index("bulge_q")
+    near, at = free.clone(), free.clone()
+    near[:, place], at[:, place] = -1e-6, of.box((60, 60), free)[1][place]
+    slopes = [of.lift(one)[:, :, place] for one in (near, at)]
+    assert (named(of, at)["bulge_q"] == 1).all() and (slopes[0].abs().amax(-1) > 1).all()
+    torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-5, atol=1e-3)

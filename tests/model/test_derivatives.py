@@ -88,7 +88,7 @@ def test_gradient_of_chi_square(name):
     data = (image + 0.1 * sigma + torch.from_numpy(rng.normal(0, sigma, image.shape))) / sigma
     weight = torch.ones_like(data)
     weight[0, 10:14, 8:20] = 0.0  # a masked neighbour
-    problem = StampProblem(model=model, renderers=(renderer,), data=data, weight=weight, psf=psf, psf_index=torch.tensor([0]), hold_sky=False, chunk=1)
+    problem = StampProblem(model=model, renderers=(renderer,), data=data, weight=weight, psf=psf, psf_index=torch.tensor([0]), chunk=1)
     free[0, 2] /= sigma
     item = torch.tensor([0])
     state = problem.linearise(free, item)
@@ -111,7 +111,7 @@ def test_linearise_does_not_depend_on_the_company():
     renderer, psf = drawing(free[:1])
     data = torch.from_numpy(np.random.default_rng(1).normal(0, 1, (3, *SHAPE)))
     make = lambda chunk: StampProblem(model=model, renderers=(renderer,), data=data, weight=torch.ones_like(data), psf=psf,  # noqa: E731
-                                      psf_index=torch.zeros(3, dtype=torch.long), hold_sky=False, chunk=chunk)  # fmt: skip
+                                      psf_index=torch.zeros(3, dtype=torch.long), chunk=chunk)  # fmt: skip
     together = make(3).linearise(free, torch.arange(3))
     for i in range(3):
         alone = make(1).linearise(free[i : i + 1], torch.tensor([i]))
@@ -127,7 +127,7 @@ def test_pixels_of_no_weight_hold_anything():
     weight[0, :, 40:] = 0.0
     other = data.clone()
     other[0, :, 40:] = 1e6
-    states = [StampProblem(model=model, renderers=(renderer,), data=d, weight=weight, psf=psf, psf_index=torch.tensor([0]), hold_sky=False,
+    states = [StampProblem(model=model, renderers=(renderer,), data=d, weight=weight, psf=psf, psf_index=torch.tensor([0]),
                            chunk=1).linearise(free, torch.tensor([0])) for d in (data, other)]  # fmt: skip
     for one, two in zip(*states, strict=True):
         torch.testing.assert_close(one, two)

@@ -18,7 +18,7 @@ NONLINEAR = (0, 1, 3, 4, 5, 6)
 
 def problem(likelihood, free, seed=5, hold_sky=False, shift=0.05, chunk=8, kind=ReweightedProblem, **more):
     """A problem whose data are drawn around a model near `free` [B, P]."""
-    model, rng = Model(), np.random.default_rng(seed)
+    model, rng = Model(holds_sky=hold_sky), np.random.default_rng(seed)
     renderer, psf = drawing(free)
     truth = free.clone()
     truth[:, NONLINEAR] += torch.from_numpy(rng.normal(0, shift, (len(free), len(NONLINEAR))))
@@ -28,7 +28,7 @@ def problem(likelihood, free, seed=5, hold_sky=False, shift=0.05, chunk=8, kind=
     weight[:, 10:14, 8:20] = 0.0
     data, weight = torch.from_numpy(np.where(weight > 0, data, 0.0)), torch.from_numpy(weight)
     given = {"likelihood": likelihood} if kind is ReweightedProblem else {}
-    return kind(model, (renderer,), data, weight, psf, torch.zeros(len(free), dtype=torch.long), hold_sky, chunk, **given, **more)
+    return kind(model, (renderer,), data, weight, psf, torch.zeros(len(free), dtype=torch.long), chunk, **given, **more)
 
 
 LIKELIHOODS = [Poisson(), StudentT()]
@@ -83,7 +83,7 @@ def test_a_linearisation_does_not_depend_on_the_company(likelihood):
     renderer, psf = drawing(free[:1])
     data = torch.from_numpy(np.random.default_rng(1).poisson(2.0, (3, *SHAPE)).astype(float))
     make = lambda chunk: ReweightedProblem(Model(), (renderer,), data, torch.ones_like(data), psf, torch.zeros(3, dtype=torch.long),  # noqa: E731
-                                           False, chunk, likelihood=likelihood)  # fmt: skip
+                                           chunk, likelihood=likelihood)  # fmt: skip
     together = make(3).linearise(free, torch.arange(3))
     for i in range(3):
         for one, many in zip(make(1).linearise(free[i : i + 1], torch.tensor([i])), together, strict=True):
@@ -95,7 +95,8 @@ def test_a_pixel_that_counts_twice(likelihood):
     free, item = free_vector(GALAXIES["usual"], flux=2000.0, sky=0.5), torch.tensor([0])
     once, twice = problem(likelihood, free), problem(likelihood, free, times=torch.full((1, *SHAPE), 2.0, dtype=torch.float64))
     one, two = once.linearise(free, item), twice.linearise(free, item)
-    torch.testing.assert_close(2 * (one.chi2 - once.penalty(one.theta)), two.chi2 - twice.penalty(two.theta), rtol=1e-6, atol=1e-6)
+    deviances = [state.chi2 - made.penalty(state.theta, item) for state, made in ((one, once), (two, twice))]
+    torch.testing.assert_close(2 * deviances[0], deviances[1], rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(one.theta, two.theta, rtol=1e-4, atol=1e-4)
 
 
@@ -104,7 +105,7 @@ def test_fishers_matrix_of_heavy_tails():
     free, item = free_vector(GALAXIES["usual"], flux=2000.0, sky=0.5), torch.tensor([0])
     made = problem(StudentT(), free)
     prior = made.model.prior(free)[2]
-    plain = StampProblem(made.model, made.renderers, made.data, made.weight, made.psf, made.psf_index, True, 1)
+    plain = StampProblem(made.model, made.renderers, made.data, made.weight, made.psf, made.psf_index, 1)
     gram, _ = plain._sums_or_halves(*plain._pieces_at(free, item)[0])
     lift = made.model.lift(free)
     matrix, mean, variance = made.judge(free, item)
