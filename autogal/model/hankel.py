@@ -122,6 +122,41 @@ class MultipoleTable:
             self.matrix[i] = torch.as_tensor(matrix[:lit], device=device, dtype=dtype)
         self.log_rho = torch.as_tensor(log_rho[:lit], device=device)
 
+    def transforms(self, samples: Tensor, analysis: Tensor) -> Tensor:
+        """Transformed multipoles of light that was sampled on rings.
+
+        Parameters
+        ----------
+        samples : Tensor, [B, D, T, J]
+        analysis : Tensor, [J, 2 M]
+            From samples to the cosine and the sine multipole of each order.
+
+        Returns
+        -------
+        Tensor, [B, D, Z, 2 M]
+        """
+        poles = (samples @ analysis).to(self.matrix.dtype).unflatten(-1, (-1, 2)).permute(3, 4, 0, 1, 2).flatten(1, 3)
+        return torch.bmm(poles, self.matrix).unflatten(1, (2, *samples.shape[:2])).permute(2, 3, 4, 0, 1).flatten(3)
+
+    def look_up(self, tables: Tensor, log_k: Tensor, theta: Tensor, span: float) -> Tensor:
+        """Values between the nodes of tables over ln k and angles.
+
+        Parameters
+        ----------
+        tables : Tensor, [B, D, Z, A + 1]
+            Over angles from 0 to `span`, after which they begin again.
+        log_k, theta : Tensor, [B, Kx, Ky]
+        span : float
+
+        Returns
+        -------
+        Tensor, [B, D, Kx, Ky]
+        """
+        row = (log_k - self.log_k0) * (2 / (self.step * (self.size - 1))) - 1
+        column = torch.remainder(theta, span) * (2 / span) - 1
+        places = torch.stack([column, row], -1)
+        return torch.nn.functional.grid_sample(tables, places, align_corners=True, padding_mode="border")
+
 
 @lru_cache(maxsize=8)
 def multipole_table(device: torch.device, dtype: torch.dtype, orders: tuple[int, ...], wave_numbers: tuple[float, float],

@@ -12,7 +12,7 @@ from torch import Tensor
 from autogal.model.grid import Grid
 from autogal.model.hankel import MultipoleTable, multipole_table
 from autogal.model.inclined import cos2_of_log_ratio
-from autogal.model.placed import Placed, PlacedRenderer
+from autogal.model.placed import TransformRenderer
 from autogal.model.tilted import view_of
 from autogal.profiles import Emissivity
 from autogal.profiles.radial import value_and_slope
@@ -30,46 +30,31 @@ _ROUND = 1e-2  # as in `autogal.model.tilted`
 
 
 @dataclass(frozen=True)
-class LineOfSightRenderer(PlacedRenderer):
-    r"""Draws the image of an `Emissivity` and its derivatives. Methods as `SpectralRenderer` has them.
+class LineOfSightRenderer(TransformRenderer):
+    r"""Draws the image of an `Emissivity`, with derivatives by x, y, ln R, ln of the own parameters, e1 and e2.
 
     The light is summed along lines of sight on rings, in a frame in which the body looks about round, and expanded in
     multipoles, :math:`\sum_m c_m(\rho) \cos m\theta + s_m(\rho) \sin m\theta`, whose transforms are Hankel's of order m. Their sum is
     tabulated over (ln k, :math:`\theta_k`) and looked up at every wave number. The frame is no function of what is derived by.
-
-    There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees to.
     """
 
     profile: Emissivity
     grid: Grid
 
-    def draw(self, native: Tensor, psf: Tensor) -> Tensor:
-        """Unit-flux images and their derivatives by x, y, ln R, ln of the own parameters, e1 and e2, [B, 6 + S, H, W]."""
-        return self.fill(self.outline(native), psf)
-
-    def image(self, native: Tensor, psf: Tensor) -> Tensor:
-        bodies = self.outline(native)
-        return self.grid.to_images(psf * bodies.px[:, :, None] * bodies.py[:, None, :] * self._transform(native, derivatives=False)[0])
-
-    def fill(self, outline: Placed, psf: Tensor) -> Tensor:
-        native, px, px_slope, py, py_slope = outline
-        px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
-        transform, by_size, *own, by_eta, by_psi = self._transform(native)
+    def transform(self, native: Tensor, derivatives: bool = True) -> list[Tensor]:
+        value, *slopes = torch.cat([self._looked_up(some, derivatives) for some in native.split(_AT_ONCE[self.grid.device.type])]).unbind(1)
+        if not derivatives:
+            return [value]
+        by_size, *own, by_eta, by_psi = slopes
         view = view_of(native)
         col = lambda v: v.to(self.grid.dtype)[:, None, None]  # noqa: E731
         by_eta, by_turn = by_eta + by_size / 2, by_psi * col(0.5 / view.eta.clamp(min=_ROUND))
         cos, sin = col(torch.cos(2 * view.psi)), col(torch.sin(2 * view.psi))
-        base = psf * px * py
-        slopes = (by_size, *own, by_eta * cos - by_turn * sin, by_eta * sin + by_turn * cos)
-        spectra = [base * transform, psf * px_slope * py * transform, psf * px * py_slope * transform, *(base * slope for slope in slopes)]
-        return self.grid.to_images(torch.stack(spectra, dim=1))
+        return [value, by_size, *own, by_eta * cos - by_turn * sin, by_eta * sin + by_turn * cos]
 
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
         """The light that comes round the periodic grid, over that of the centre: `largest` and `total`, [B] each."""
-        (height, width), (rows, columns) = self.grid.shape, self.grid.period
-        x, y = native[:, 0], native[:, 1]
-        far_x, far_y = torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y)
-        reach = torch.minimum(rows - far_y, columns - far_x).clamp(min=1.0)
+        reach = self.reach(native)
         view, shape = view_of(native), native[:, 3:-2]
         at = torch.stack([reach, fwhm.to(reach) / 2], 1) / torch.exp(native[:, 2] + view.eta / 2)[:, None]
         none, flattening = torch.zeros_like(at), self.profile.flattening(shape)
@@ -102,28 +87,20 @@ class LineOfSightRenderer(PlacedRenderer):
         synthesis = waves(angles).mT * torch.cos(orders * (math.pi / 2)).repeat_interleave(2)[:, None]
         return sampled, analysis, synthesis
 
-    def _transform(self, native: Tensor, derivatives: bool = True) -> list[Tensor]:
-        """The transform, and its derivatives by ln of the size, the own parameters, eta and psi, [B, Kx, Ky] each."""
-        parts = [self._looked_up(some, derivatives) for some in native.split(_AT_ONCE[self.grid.device.type])]
-        return list(torch.cat(parts).unbind(1))
-
     def _looked_up(self, native: Tensor, derivatives: bool) -> Tensor:
+        """The transform, and its derivatives by ln of the size, the own parameters, eta and psi, [B, D, Kx, Ky]."""
         grid, table, view = self.grid, self._table, view_of(native)
         flattening = self.profile.flattening(native[:, 3:-2])
         frame = torch.sqrt(view.cos2 + flattening**2 * (1 - view.cos2)).clamp(_STRETCH**-2, _STRETCH**2).sqrt()
         samples = self._samples(native, flattening, frame, derivatives)
         _, analysis, synthesis = self._waves
-        poles = (samples @ analysis).to(grid.dtype).unflatten(-1, (-1, 2)).permute(3, 4, 0, 1, 2).flatten(1, 3)
-        transforms = torch.bmm(poles, table.matrix).unflatten(1, (2, *samples.shape[:2])).permute(2, 3, 4, 0, 1).flatten(3)
         col = lambda v: v.to(grid.dtype)[:, None, None]  # noqa: E731
         kx, ky = grid.kx.to(grid.dtype)[None, :, None], grid.ky.to(grid.dtype)[None, None, :]
         cos, sin = col(view.psi.cos()), col(view.psi.sin())
         u, v = (kx * cos + ky * sin) / col(frame), (ky * cos - kx * sin) * col(frame)
         log_k = (u * u + v * v).clamp(min=1e-12).log() / 2
-        row = (log_k - table.log_k0) * (2 / (table.step * (table.size - 1))) - 1
-        column = torch.remainder(torch.atan2(v, u), math.pi) * (2 / math.pi) - 1
-        places = torch.stack([column, row], -1)
-        return torch.nn.functional.grid_sample(transforms @ synthesis.to(grid.dtype), places, align_corners=True, padding_mode="border")
+        tables = table.transforms(samples, analysis) @ synthesis.to(grid.dtype)
+        return table.look_up(tables, log_k, torch.atan2(v, u), math.pi)
 
     def _samples(self, native: Tensor, flattening: Tensor, frame: Tensor, derivatives: bool) -> Tensor:
         """Light on all rings of the table, of a total of 1, and its derivatives, [B, D, T, J] float64."""

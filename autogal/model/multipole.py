@@ -198,27 +198,20 @@ class MultipoleRenderer(PlacedRenderer):
 
     def _looked_up(self, native: Tensor, where: tuple[Tensor, Tensor], derivatives: bool = True) -> list[Tensor]:
         """The transform, and its derivatives by ln k, theta, psi, ln R and all own parameters, [B, Kx, Ky] each."""
-        table = self._table
-        log_k, theta = where
-        row = (log_k - table.log_k0) * (2 / (table.step * (table.size - 1))) - 1
-        column = torch.remainder(theta, self._span) * (2 / self._span) - 1
-        places = torch.stack([column, row], -1)
-        found = torch.cat([torch.nn.functional.grid_sample(self._tables(some, derivatives), at, align_corners=True, padding_mode="border")
-                           for some, at in zip(native.split(_AT_ONCE), places.split(_AT_ONCE))])
+        pieces = zip(*(v.split(_AT_ONCE) for v in (native, *where)))
+        found = torch.cat([self._table.look_up(self._tables(some, derivatives), *place, self._span) for some, *place in pieces])
         if self._is_even:
             return list(found.unbind(1))
         real, imaginary = found.unflatten(1, (2, -1)).unbind(1)
         # odd orders change their sign after half a turn
-        sign = torch.where(theta < 0, -1.0, 1.0).to(theta.dtype)[:, None]
+        sign = torch.where(where[1] < 0, -1.0, 1.0).to(real.dtype)[:, None]
         return list(torch.complex(real, imaginary * sign).unbind(1))
 
     def _tables(self, native: Tensor, derivatives: bool) -> Tensor:
         """The transform over (ln k, theta) and its derivatives, [B, parts D, Z, A + 1]."""
         table, synthesis = self._table, self._synthesis
         samples = self._samples(native, table.log_rho, derivatives)
-        count = samples.shape[1]
-        poles = (samples @ self._analysis).unflatten(-1, (-1, 2)).permute(3, 4, 0, 1, 2).flatten(1, 3)
-        transforms = torch.bmm(poles, table.matrix).unflatten(1, (2, len(native), count)).permute(2, 3, 4, 0, 1)
+        transforms = table.transforms(samples, self._analysis).unflatten(-1, (-1, 2))
         parts = [transforms[..., i :: len(synthesis), :].flatten(3) @ waves for i, waves in enumerate(synthesis)]
         return torch.cat(parts, dim=1)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autogal.model.grid import Grid
 from autogal.model.inclined import cos2_of_log_ratio
-from autogal.model.placed import Placed, PlacedRenderer
+from autogal.model.placed import TransformRenderer
 from autogal.model.spectral import Outline, SpectralRenderer
 from autogal.profiles import Ellipsoid, Sersic, ThickDisk
 from autogal.profiles.radial import value_and_slope
@@ -50,43 +50,20 @@ def view_of(native: Tensor) -> View:
 
 
 @dataclass(frozen=True)
-class DiskRenderer(PlacedRenderer):
-    """Draws a thick disk from its transform in closed form. Methods as `SpectralRenderer` has them.
-
-    There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees to.
-    """
+class DiskRenderer(TransformRenderer):
+    """Draws a thick disk from its transform in closed form, with derivatives by x, y, ln R, ln z0 / h, e1 and e2."""
 
     profile: ThickDisk
     grid: Grid
 
-    def draw(self, native: Tensor, psf: Tensor) -> Tensor:
-        """Unit-flux images and their derivatives by x, y, ln R, ln z0 / h, e1 and e2, [B, 7, H, W]."""
-        return self.fill(self.outline(native), psf)
-
-    def image(self, native: Tensor, psf: Tensor) -> Tensor:
-        disk = self.outline(native)
-        return self.grid.to_images(psf * disk.px[:, :, None] * disk.py[:, None, :] * self._transform(native)[0])
-
-    def fill(self, outline: Placed, psf: Tensor) -> Tensor:
-        native, px, px_slope, py, py_slope = outline
-        px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
-        transform, *slopes = self._transform(native)
-        base = psf * px * py
-        spectra = [base * transform, psf * px_slope * py * transform, psf * px * py_slope * transform, *(base * slope for slope in slopes)]
-        return self.grid.to_images(torch.stack(spectra, dim=1))
-
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
         """The light that comes round the periodic grid, over that of the centre: `largest` and `total`, [B] each."""
-        (height, width), (rows, columns) = self.grid.shape, self.grid.period
-        x, y, half = native[:, 0], native[:, 1], native[:, 3].exp() / 2  # of sech^2 in exponentials
-        far_x, far_y = torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y)
-        reach = torch.minimum(rows - far_y, columns - far_x).clamp(min=1.0)
-        t = reach / (torch.exp(native[:, 2] + view_of(native).eta / 2) * half.clamp(min=1.0))
+        half = native[:, 3].exp() / 2  # of sech^2 in exponentials
+        t = self.reach(native) / (torch.exp(native[:, 2] + view_of(native).eta / 2) * half.clamp(min=1.0))
         there = torch.sqrt(math.pi / 2 * t) * torch.exp(-t)
         return there, there
 
-    def _transform(self, native: Tensor) -> tuple[Tensor, ...]:
-        """The transform and its derivatives by ln R, ln z0 / h, e1 and e2, [B, Kx, Ky] each."""
+    def transform(self, native: Tensor, derivatives: bool = True) -> tuple[Tensor, ...]:
         column = lambda v: v.to(self.grid.dtype)[:, None, None]  # noqa: E731
         kx, ky = self.grid.kx.to(self.grid.dtype)[None, :, None], self.grid.ky.to(self.grid.dtype)[None, None, :]
         view = view_of(native)
