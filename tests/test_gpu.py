@@ -54,7 +54,7 @@ def test_a_gpu_keeps_to_its_own(gpu):
 
 @pytest.mark.parametrize("settings", [
     {}, {"dtype": "float64"}, {"solver": "lbfgs"}, {"likelihood": "student_t"}, {"likelihood": "poisson"},
-    {"model": ["sersic", "bulge_disk"]}, {"model": "sersic_point"},
+    {"model": ["sersic", "bulge_disk"]}, {"model": "sersic_point"}, {"model.fixed.sky": "start"},
     *({"uncertainty": "both", "uncertainty.kind": kind, "uncertainty.replicates": 3} for kind in ("pixel", "block", "parametric"))],
     ids=lambda settings: " ".join(map(str, settings.values())) or "as usual")
 def test_fits_from_starting_values(galaxies, monkeypatch, settings):
