@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from autogal.model.model import Model
 from autogal.model.plane import SLOPES, move_sky
 from autogal.model.stamps import Stamps
 from autogal.solvers import Status
-from autogal.uncertainty import covariance, replicate_covariance
+from autogal.uncertainty import covariance, in_plane, replicate_covariance, shape_errors
 
 __all__ = ["POOR_CHI2", "in_stamp_units", "write", "write_bootstrap"]
 
@@ -38,14 +38,12 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     free = list(model.fitted)  # what is held is known
     matrix, singular = covariance(outcome.hessian[:, free][:, :, free], jacobian[..., free], outcome.at_bound[:, free])
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
+    first = matrix * unit[:, :, None] * unit[:, None, :]
+    matrix = _with_shapes(model, values, first, lambda component, places: in_plane(
+        component, values[:, places], first[:, places[-2:]][:, :, places[-2:]]))
     thinnest = torch.zeros_like(values, dtype=torch.bool)
-    for component in filter(lambda c: isinstance(c, Component), model.measured):
-        names = [model.parameters.index(name) for name in component.parameters]
-        for place, turn in component.turns.items():  # no angle can be known worse than not at all, a uniform one
-            name = names[place]
-            unit[:, name] = (turn / math.sqrt(12) / matrix[:, name, name].sqrt()).clamp(max=1.0).nan_to_num(1.0)
-        thinnest[:, names[-2]] = component.at_thinnest(values[:, names])
-    matrix = matrix * unit[:, :, None] * unit[:, None, :]
+    for component, places in _ellipses(model):
+        thinnest[:, places[-2]] = component.at_thinnest(values[:, places])
     matrix = torch.where(thinnest[:, :, None] | thinnest[:, None, :], torch.nan, matrix)
     own = [*model.own, model.size - 1]  # bounds that neighbours run into are none of the target's
     at_bound = outcome.at_bound[:, own].any(-1) | thinnest.any(-1)
@@ -78,6 +76,27 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
                          (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
         fitted.flags[rows[raised]] |= flag
+
+
+def _ellipses(model: Model) -> list[tuple[Component, list[int]]]:
+    """The components that have an axis ratio and an angle, and the places of their values."""
+    return [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if isinstance(c, Component)]
+
+
+def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[Component, list[int]], Tensor]) -> Tensor:
+    """A covariance with the errors that angles and axis ratios have where a component may be round.
+
+    `plane` gives the covariance of a component's (w1, w2).
+    """
+    unit = torch.ones_like(values)
+    for component, places in _ellipses(model):
+        first = matrix.diagonal(dim1=-2, dim2=-1).sqrt()[:, places]
+        for place, turn in component.turns.items():  # no angle can be known worse than not at all, a uniform one
+            unit[:, places[place]] = (turn / math.sqrt(12) / first[:, place]).clamp(max=1.0).nan_to_num(1.0)
+        if component in model.ellipses:
+            factor = shape_errors(component, values[:, places], plane(component, places)) / first[:, -2:]
+            unit[:, places[-2:]] = torch.where(torch.isfinite(factor), factor, unit[:, places[-2:]])
+    return matrix * unit[:, :, None] * unit[:, None, :]
 
 
 def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
@@ -120,7 +139,13 @@ def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
     values = values.cpu().numpy()
     move_sky(model.parameters, values, None, _to_own_centre(rows, cutouts, stamps).repeat(count, axis=0))
     values = values.reshape(len(rows), count, -1)
-    matrix = replicate_covariance(torch.from_numpy(fitted.values[rows]), torch.from_numpy(values), _angles(model)).numpy()
+    found, drawn = torch.from_numpy(fitted.values[rows]), torch.from_numpy(values)
+
+    def plane(component: Component, places: list[int]) -> Tensor:
+        own, others = (component.block(v[..., places].flatten(0, -2), v.new_zeros(v[..., 0].numel()))[:, -2:] for v in (found, drawn))
+        return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), ())
+
+    matrix = _with_shapes(model, found, replicate_covariance(found, drawn, _angles(model)), plane).numpy()
     # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
     held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
     matrix[held[:, :, None] | held[:, None, :]] = np.nan

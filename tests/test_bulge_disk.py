@@ -45,6 +45,16 @@ def test_the_share_of_the_bulge_has_an_honest_error(galaxies, fitted):
     assert 19 <= np.sum(np.abs(pull) < 1) <= 35 and np.sum(np.abs(pull) < 3) >= len(pull) - 2
 
 
+def test_ellipses_have_honest_errors(galaxies, fitted):
+    inside = {}
+    for name in ("q", "pa"):
+        off = np.stack([np.asarray(fitted.table[f"{part}_{name}"] - galaxies[3][part][name], float) for part in ("bulge", "disk")])
+        off = (off + 90) % 180 - 90 if name == "pa" else off
+        pull = off / np.stack([np.asarray(fitted.table[f"{part}_{name}_err"], float) for part in ("bulge", "disk")])
+        inside[name] = [np.mean(np.abs(pull) < sigma) for sigma in (1, 2)]
+    assert all(0.56 < one < 0.8 and two > 0.89 for one, two in inside.values()), inside  # of 80: a share is known to 5 and 2 %
+
+
 def test_both_share_one_centre_and_the_model_is_their_sum(galaxies, fitted):
     table = fitted.table
     assert np.all(table["bulge_x"] == table["disk_x"]) and np.all(table["bulge_y"] == table["disk_y"])

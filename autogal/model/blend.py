@@ -47,6 +47,10 @@ class Blend:
         return self.target.components
 
     @property
+    def ellipses(self) -> tuple[Component, ...]:
+        return self.target.ellipses
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         return self.target.parameters
 

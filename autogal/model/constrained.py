@@ -119,6 +119,11 @@ class ConstrainedModel(Model):
             out.setdefault(limit.name, []).extend(limit.by.names)
         return out
 
+    @property
+    def ellipses(self) -> tuple[Component, ...]:
+        touched = {name for names in self._followed.values() for name in names} | set(self._followed) | set(self.constraints.bounds)
+        return tuple(c for c in super().ellipses if touched.isdisjoint(c.parameters[-2:]))
+
     @cached_property
     def _order(self) -> list[str]:
         return in_order(self._followed)

@@ -100,6 +100,11 @@ class Model:
         return self.components
 
     @property
+    def ellipses(self) -> tuple[Component, ...]:
+        """The measured components whose axis ratio and angle follow nothing else, nor anything else them."""
+        return tuple(c for c in self.components if isinstance(c, Component))
+
+    @property
     def own(self) -> tuple[int, ...]:
         """Places in the free vector of what is fitted and the catalogue's values hang on, without the sky."""
         return tuple(i for i in range(self.size - 1) if i not in self.held)
