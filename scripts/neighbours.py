@@ -2,10 +2,11 @@
 
 A suite is NAME.npz and NAME_truth.csv, as `autogal evaluate pipeline data=NAME` takes it, with the Cramer-Rao bounds
 crlb_x0, crlb_y0, crlb_mag, crlb_re, crlb_n, crlb_q, crlb_pa of the targets alone. Targets of S/N > 50, apart by whether
-their segmentation overlaps a neighbour's (flag BLENDED). Footprints and starting values are those of SExtractor's
-method and of moments.
+their segmentation overlaps a neighbour's (flag BLENDED). Footprints and starting values are the networks', or as the
+settings have it.
 
     python scripts/neighbours.py data/crowded128 --n 100
+    python scripts/neighbours.py data/crowded128 segment=sep initialise=moments --n 100
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main() -> int:
     """Fit the suite in every way and print one Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", type=Path, help="a suite, without .npz")
+    parser.add_argument("settings", nargs="*", help="of autogal fit, as segment=sep")
     parser.add_argument("--n", type=int, default=100, help="stamps, from the first")
     parser.add_argument("--ways", nargs="+", default=["mask", "fit", "auto"], help="of neighbours=")
     parser.add_argument("--true-masks", action="store_true", help="take the true footprints in place of detected ones")
@@ -49,7 +51,7 @@ def main() -> int:
     fits, seconds = {}, {}
     for way in given.ways:
         begin = time.process_time()
-        fits[way] = pipeline.fit_cutouts(prepare(cutouts), choose_settings(f"neighbours={way}", "segment=sep", "initialise=moments"))
+        fits[way] = pipeline.fit_cutouts(prepare(cutouts), choose_settings(f"neighbours={way}", *given.settings))
         seconds[way] = (time.process_time() - begin) / len(cutouts)
     print(table(fits, truth, seconds))
     return 0
