@@ -34,13 +34,14 @@ _FEW_FAILED = 0.1  # of the replicates of a bootstrap
 def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
     model, outcome = how.model, fit.outcome
-    values, jacobian = model.values(outcome.theta, stamps.zeropoint), model.values_jacobian(outcome.theta)
-    free = list(model.fitted)  # what is held is known
-    matrix, singular = covariance(outcome.hessian[:, free][:, :, free], jacobian[..., free], outcome.at_bound[:, free])
-    unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
-    first = matrix * unit[:, :, None] * unit[:, None, :]
-    matrix = _with_shapes(model, values, first, lambda component, places: in_plane(
-        component, values[:, places], first[:, places[-2:]][:, :, places[-2:]]))
+    values, matrix, singular = _covariance_at(outcome.theta, outcome.hessian, how, stamps, outcome.at_bound)
+    around = [_covariance_at(*point, how, stamps, outcome.at_bound)[:2] for point in fit.around]
+
+    def plane(component: Component, places: list[int]) -> Tensor:
+        return _mean([in_plane(component, v[:, places], m[:, places[-2:]][:, :, places[-2:]]) for v, m in ((values, matrix), *around)])
+
+    several = _mean([matrix, *(other for _, other in around)])
+    matrix = _with_shapes(model, values, torch.where(torch.isnan(matrix), torch.nan, several), plane)
     thinnest = torch.zeros_like(values, dtype=torch.bool)
     for component, places in _ellipses(model):
         thinnest[:, places[-2]] = component.at_thinnest(values[:, places])
@@ -76,6 +77,20 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
                          (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
         fitted.flags[rows[raised]] |= flag
+
+
+def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Values and their covariance in image units, and where there is none."""
+    model, free = how.model, list(how.model.fitted)  # what is held is known
+    values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
+    matrix, singular = covariance(hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free])
+    unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
+    return values, matrix * unit[:, :, None] * unit[:, None, :], singular
+
+
+def _mean(several: Sequence[Tensor]) -> Tensor:
+    """Their mean, without those that are not known."""
+    return torch.stack(list(several)).nanmean(0) if len(several) > 1 else several[0]
 
 
 def _ellipses(model: Model) -> list[tuple[Component, list[int]]]:

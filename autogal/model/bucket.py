@@ -32,6 +32,8 @@ LOST = 3.0
 # A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
 _COARSE_FROM = 64
 _COARSE_TOLERANCE = 3.0
+# Of a scaled Gauss-Newton matrix the least eigenvalue that is more than rounding
+_UNKNOWN = 1e-7
 # Of several starts, how many an item tries that ends at a bound or not at all
 _TRIES = 3
 # Bytes of one chunk's spectra on a CPU: they should stay in its cache
@@ -52,12 +54,16 @@ class BucketFit(NamedTuple):
         galaxy can grow without end as the fitted sky sinks.
     mean, variance : Tensor, [N]
         Of chi-square where the model describes the data.
+    around : list of (Tensor, Tensor), [N, P] and [N, P, P]
+        Points a standard deviation to either side of the best, along what is known least, and Fisher's matrices there; NaN
+        where there is none. None of models with one source of light.
     """
 
     outcome: Outcome
     endless: Tensor
     mean: Tensor
     variance: Tensor
+    around: list[tuple[Tensor, Tensor]]
 
 
 def fit_bucket(
@@ -100,7 +106,8 @@ def fit_bucket(
     best.chi2 -= bucket.penalty(best.theta, everything)
     mean, variance = bucket.judge(best, everything)
     endless = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
-    return BucketFit(best, endless, mean - len(model.fitted), variance)
+    around = bucket.around(best) if len(model.fluxes) > 1 else []
+    return BucketFit(best, endless, mean - len(model.fitted), variance, around)
 
 
 class Bucket:
@@ -204,6 +211,33 @@ class Bucket:
                 best.hessian[some], mean[some], variance[some] = self.problem(current, 1, some).judge(best.theta[some], some)
         return mean, variance
 
+    def around(self, best: Outcome) -> list[tuple[Tensor, Tensor]]:
+        """Points beside the best ones of all stamps, and Fisher's matrices there, as `BucketFit` has them.
+
+        Where two components can trade light for size, chi-square has a bent valley, and the curvature at its lowest point,
+        which noise puts anywhere in it, tells too little of its width.
+        """
+        items = (torch.isfinite(best.theta).all(-1) & torch.isfinite(best.hessian).flatten(1).all(-1)).nonzero()[:, 0]
+        theta, frozen = best.theta[items], best.at_bound[items]
+        frozen[:, list(self.model.held)] = True
+        step, level = least_known(best.hessian[items], frozen), self.level(theta, items)
+        lower, upper = (bound if bound.ndim == 1 else bound[items] for bound in (self.lower, self.upper))
+        out = []
+        for sign in (-1, 1):
+            point, matrix = torch.full_like(best.theta, torch.nan), torch.full_like(best.hessian, torch.nan)
+            there = theta + sign * step
+            # a point that the bounds cut short tells of them, and not of the valley
+            inside = (frozen | ((there > lower) & (there < upper))).all(-1)
+            for current in level.unique().tolist():
+                some = (inside & (level == current)).nonzero()[:, 0]
+                places = items[some]
+                problem = self.problem(current, 1, places)
+                state = problem.linearise(there[some], places)
+                point[places] = state.theta
+                matrix[places] = state.hessian if self.likelihood.quadratic else problem.judge(state.theta, places)[0]
+            out.append((point, matrix))
+        return out
+
     def penalty(self, theta: Tensor, items: Tensor) -> Tensor:
         return next(iter(self.problems.values())).penalty(theta, items)
 
@@ -237,6 +271,15 @@ class Bucket:
         out = self.solver(lambda t, i: problem.linearise(t, items[i]), theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
         out.at_bound[:, list(self.model.held)] = False  # it is where it is to be
         return out
+
+
+def least_known(hessian: Tensor, frozen: Tensor) -> Tensor:
+    """One standard deviation along what a Gauss-Newton matrix [B, P, P] says is known least, [B, P]."""
+    diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+    scale = torch.where((diagonal > 0) & ~frozen, diagonal, torch.inf).rsqrt()
+    matrix = hessian * scale[:, :, None] * scale[:, None, :] + torch.diag_embed((scale == 0).to(hessian.dtype))
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors[:, :, 0] * values[:, :1].clamp(min=_UNKNOWN).rsqrt() * scale
 
 
 def significance(model: Model, best: Outcome) -> Tensor:
