@@ -9,7 +9,7 @@ import numpy as np
 
 from autogal.images import Cutout
 
-__all__ = ["is_field", "leaves_frame", "window"]
+__all__ = ["around", "is_field", "leaves_frame", "window"]
 
 # An image larger than this is a field; the rest of it tells nothing about a galaxy in its middle but costs memory and time
 _LARGEST = 1024  # px
@@ -43,14 +43,15 @@ def window(cutout: Cutout, start: dict[str, float]) -> tuple[Cutout, int, int]:
     half = math.ceil(max(_SMALLEST / 2, _REACH * start["r_eff"]))
     if not is_field(cutout) or max(height, width) <= 3 * half:
         return cutout, 0, 0
-    columns, rows = _around(start["x"], half, width), _around(start["y"], half, height)
+    columns, rows = around(start["x"], half, width), around(start["y"], half, height)
     size = f"{columns.stop - columns.start} x {rows.stop - rows.start}"
     cutout.notes.append(f"A field of {width} x {height} pixels, not the image of one galaxy: "
                         f"one source was chosen, and {size} pixels around it were fitted.")
     return cutout.window(rows, columns), columns.start, rows.start
 
 
-def _around(centre: float, half: int, length: int) -> slice:
+def around(centre: float, half: int, length: int) -> slice:
+    """The `2 * half` pixels around a position along a side of `length` pixels, or as many as there are, all within it."""
     first = min(max(0, round(centre) - half), max(0, length - 2 * half))
     return slice(first, min(length, first + 2 * half))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from autogal.networks.ready import trained
 from autogal.segment.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
 from autogal.segment.detection import Field, prepare_field
 from autogal.segment.detections import Sources, choose_sources
+from autogal.segment.fields import Box, put_back, window_of
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.network import CLASSES, VERSION, build_network
 from autogal.segment.pieces import join_pieces
@@ -40,7 +42,8 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
     """Find the targets and mask their neighbours with the network.
 
     Where the network finds no target, or one that may be noise, or the stamp is smaller than 32 px, SExtractor's way is
-    taken and the flag MASK_FALLBACK set. What is found on one cutout does not depend on the others.
+    taken and the flag MASK_FALLBACK set. On an image larger than 1024 px the network looks at 512 px around the target's place,
+    and the sources outside are SExtractor's. What is found on one cutout does not depend on the others.
 
     Parameters
     ----------
@@ -63,17 +66,19 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
     """
     device = torch.device(device)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    small = [i for i, cutout in enumerate(cutouts) if min(cutout.shape) < SMALLEST]
+    boxes = [window_of(cutout) for cutout in cutouts]
+    seen = [cutout.window(*box) for cutout, box in zip(cutouts, boxes)]
+    small = [i for i, part in enumerate(seen) if min(part.shape) < SMALLEST]
     for i in sorted(set(range(len(cutouts))).difference(small)):
-        groups[cutouts[i].shape].append(i)
+        groups[seen[i].shape].append(i)
     found: dict[int, Segmentation] = {i: _fall_back(cutouts[i], settings, f"smaller than {SMALLEST} px") for i in small}
     for shape, members in groups.items():
         network = load_network(settings, min(shape), device)
         at_once = max(1, _PIXELS.get(device.type, 2**22) // min(shape[0] * shape[1], LARGEST**2))
         for first in range(0, len(members), at_once):
             chunk = members[first : first + at_once]
-            for i, sources in zip(chunk, _detect([cutouts[i] for i in chunk], network, settings, device), strict=True):
-                found[i] = _finish(cutouts[i], sources, settings)
+            for i, sources in zip(chunk, _detect([seen[i] for i in chunk], network, settings, device), strict=True):
+                found[i] = _finish(cutouts[i], boxes[i], sources, settings)
     return [found[i] for i in range(len(cutouts))]
 
 
@@ -121,15 +126,17 @@ def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
     return Sources(enlarge(sources.target), enlarge(sources.neighbours), sources.score, sources.scores)
 
 
-def _finish(cutout: Cutout, sources: Sources, settings) -> Segmentation:
-    """The segmentation of what was found; by sep where no pixel is the target's, or they show nothing that noise would not."""
-    field = prepare_field(cutout)
+def _finish(cutout: Cutout, box: Box, sources: Sources, settings) -> Segmentation:
+    """The segmentation of what was found in the window `box`; by sep where no pixel is the target's, or noise would show as much."""
+    part = cutout.window(*box)
+    field = prepare_field(part)
     labels = sources.labels().numpy() if field is None else join_pieces(field, sources)
     if not (labels == 1).any():
         return _fall_back(cutout, settings, "the network found no target")
-    if field is not None and not _stands_out(cutout, labels, field):
+    if field is not None and not _stands_out(part, labels, field):
         return _fall_back(cutout, settings, "what the network took for the target may be noise")
-    return segment_footprints(cutout, labels, settings, field)
+    found = segment_footprints(part, labels, settings, field)
+    return put_back(found, box, cutout, partial(segment_with_sep, settings=settings)) if part.shape != cutout.shape else found
 
 
 def _stands_out(cutout: Cutout, labels: np.ndarray, field: Field) -> bool:
