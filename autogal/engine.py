@@ -18,7 +18,7 @@ from autogal.frame import leaves_frame
 from autogal.how import How, how_to_fit
 from autogal.images import Cutout, sky_of
 from autogal.measuring import POOR_CHI2, write, write_bootstrap
-from autogal.model.bucket import LOST, BucketFit, fit_bucket
+from autogal.model.bucket import BucketFit, detection, fit_bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.stamps import Stamps, buckets, held_at_once, usable_pixels
@@ -37,7 +37,7 @@ _SKY_ASTRAY = 0.2  # of the noise of a pixel
 
 
 def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig, watch: Stopwatch | None = None,
-                spread: np.ndarray | None = None, begin: np.ndarray | None = None) -> Fitted:
+                spread: np.ndarray | None = None, begin: np.ndarray | None = None, searched: np.ndarray | None = None) -> Fitted:
     """Fit every cutout that can be fitted.
 
     Parameters
@@ -55,13 +55,15 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
         Covariances of the starting values, as `autogal.restarts.other_starts` takes them; NaN where they are not known.
     begin : ndarray, [N, V], optional
         Values of the model's own parameters to start from, in place of what follows from a Sersic profile; the sky is that of `start`.
+    searched : ndarray of bool, [N], optional
+        Galaxies whose place and shape were looked for in the image, where noise has many chances: more is asked of their fits.
 
     Returns
     -------
     Fitted
         One row a cutout, in order. No cutout's numbers depend on any other's presence.
     """
-    with how_to_fit(settings, len(cutouts), watch, spread, begin) as how:
+    with how_to_fit(settings, len(cutouts), watch, spread, begin, searched) as how:
         fitted = how.blank(len(cutouts))
         if how.model.sky is not None:
             start = start.copy()
@@ -72,16 +74,17 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
             most = held_at_once(key, how.device, how.dtype)
             for first in range(0, len(places), most):
                 _fit_bucket([ready[p] for p in places[first : first + most]], cutouts, start, how, fitted)
-    _withdraw(cutouts, fitted)
     return fitted
 
 
-def _withdraw(cutouts: Sequence[Cutout], fitted: Fitted) -> None:
-    """A fit to nothing but noise is no measurement, wherever its start came from."""
-    for i in np.flatnonzero(fitted.snr < LOST):
-        cutouts[i].notes.append(f"The fit has a signal-to-noise ratio of {fitted.snr[i]:.1f}: there is no source to measure.")
-        fitted.values[i], fitted.covariance[i], fitted.chi2[i], fitted.snr[i] = np.nan, np.nan, np.nan, np.nan
-        fitted.status[i], fitted.flags[i] = "skipped", Flag.NO_TARGET | Flag.LOW_SN
+def _withdraw(rows: np.ndarray, shown: np.ndarray, cutouts: Sequence[Cutout], how: How, fitted: Fitted) -> None:
+    """A fit to nothing but noise is no measurement, wherever its start came from; its light shows at `shown` sigmas."""
+    for i, sigmas in zip(rows.tolist(), shown.tolist()):
+        if sigmas < how.least[i]:
+            cutouts[i].notes.append(f"What was fitted stands out of the noise by {sigmas:.1f} sigma, of {how.least[i]:g} at least: "
+                                    "there is no source to measure.")
+            fitted.values[i], fitted.covariance[i], fitted.chi2[i], fitted.snr[i] = np.nan, np.nan, np.nan, np.nan
+            fitted.status[i], fitted.flags[i] = "skipped", Flag.NO_TARGET | Flag.LOW_SN
 
 
 def _ready(i: int, cutout: Cutout, begun: bool, size: int, fitted: Fitted) -> bool:
@@ -160,9 +163,11 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> dict[int, f
         write(rows, cutouts, how, stamps, fit, fitted)
         # what the user says of the sky is not overruled
         again = _astray(rows, cutouts, how, fit, fitted) if how.model.solves_sky else {}
+        settled = ~np.isin(rows, list(again))
+        _withdraw(rows[settled], detection(how.model, fit.outcome).cpu().numpy()[settled], cutouts, how, fitted)
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
-            measured = np.isfinite(fitted.values[rows]).all(1) & (fitted.snr[rows] >= LOST) & ~np.isin(rows, list(again))
+            measured = np.isfinite(fitted.values[rows]).all(1) & settled
             keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
             write_bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
     return again

@@ -66,7 +66,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         One row a cutout, in order.
     """
     watch = Stopwatch()
-    start, spread, flags, around = _prepare(cutouts, settings, watch)
+    start, spread, flags, around, searched = _prepare(cutouts, settings, watch)
     several = settings.model.get("models")
     each = {name: with_model(settings, node) for name, node in several.items()} if several else {"": settings}
     models = {name: choose_model(one.model) for name, one in each.items()}
@@ -75,7 +75,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     fits = {}
     for name, one in each.items():
         said = [len(cutout.notes) for cutout in cutouts]
-        fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread)
+        fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread, searched=searched)
         for cutout, before in zip(cutouts, said):
             cutout.notes[before:] = [f"{name}: {note}" if name else note for note in cutout.notes[before:]]
     if settings.neighbours != "mask":
@@ -99,10 +99,10 @@ def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], parts: Sequence[Cutout]
 
 
 def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
-             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings]]:
+             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings], np.ndarray]:
     """Starting values [N, 8], their covariances [N, 7, 7] (NaN where there are none), flags [N]; masks are completed.
 
-    Last, what lies around each target, where neighbours are to be fitted.
+    Then what lies around each target, where neighbours are to be fitted, and which targets were searched for, bool [N].
     """
     flags, around = np.zeros(len(cutouts), int), {}
     start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
@@ -112,7 +112,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
     wanting = np.flatnonzero(good & ~complete).tolist()
     spread = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
-        return start, spread, flags, around
+        return start, spread, flags, around, ~complete
     device = choose_device(settings.device)
     with watch.time("segment"):
         segmentations = dict(zip(wanting, segment_all([cutouts[i] for i in wanting], settings.segment, device), strict=True))
@@ -135,7 +135,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
         if first.covariance is not None:
             spread[i] = first.covariance
         flags[i] |= first.flags
-    return start, spread, flags, around
+    return start, spread, flags, around, ~complete
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:

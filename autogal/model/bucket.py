@@ -22,7 +22,7 @@ from autogal.model.reweighted import ReweightedProblem
 from autogal.model.stamps import Stamps
 from autogal.solvers import Outcome, Solver, Status
 
-__all__ = ["LOST", "Bucket", "BucketFit", "fit_bucket", "significance"]
+__all__ = ["LOST", "Bucket", "BucketFit", "detection", "fit_bucket", "significance"]
 
 _log = logging.getLogger(__name__)
 
@@ -287,6 +287,18 @@ def significance(model: Model, best: Outcome) -> Tensor:
     fluxes = list(model.fluxes)
     light = model.brightening(best.theta)
     return torch.einsum("bi,bij,bj->b", light, best.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
+
+
+def detection(model: Model, best: Outcome) -> Tensor:
+    """The root [N] of what the light of all components lowers chi-square by, the sky being free to take its place where it was fitted.
+
+    It is the `significance` less what the sky could take over, which is most of it where the light is as wide as the stamp.
+    """
+    fluxes, light = list(model.fluxes), model.brightening(best.theta)
+    background = [place for place in model.linear if place not in fluxes]
+    shared = best.hessian[:, background][:, :, fluxes] @ light[:, :, None]
+    taken = torch.linalg.solve_ex(best.hessian[:, background][:, :, background], shared)[0]
+    return (significance(model, best).square() - (shared * taken).sum((1, 2)).nan_to_num(0.0)).clamp(min=0).sqrt()
 
 
 def _chunk(grid: Grid, model: Model) -> int:

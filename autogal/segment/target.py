@@ -13,7 +13,7 @@ __all__ = ["choose_target", "is_significant", "target_flags", "target_profile"]
 
 _LOW_SN = 10.0
 _CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
-_FALSE = 1e-4  # of the fields of pure noise have a target, at each smoothing
+_FALSE = 1e-3  # of the fields of pure noise have a target, at each smoothing; what is fitted to most of them falls short in turn
 _FRAME = 48  # px; a smaller stamp is full of its galaxy, whose light is in what is measured as noise and around it
 _RING = 1.5, 2.5  # where the level around a peak is measured: FWHM of the smoothing, or radii of the source
 
