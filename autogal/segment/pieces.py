@@ -16,7 +16,7 @@ _SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the t
 _ARM = 0.3  # height of a spiral arm's peak, at most, relative to the target's
 _BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the target's
 # What the network finds within a target, and is no surer of than this, must be parted from it by a saddle
-_SURE = 0.9
+_SURE = 0.75
 _WITHIN = 0.5  # part of the piece that lies within the target
 _LARGE = 0.1  # part of the target that it covers; smaller ones take nothing from it
 
@@ -111,10 +111,6 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     peaks = ndimage.maximum_position(field.data, labels, 2 + np.flatnonzero(present))
     rows, columns = np.array(peaks, int).reshape(-1, 2).T
     summit, noise = field.data[rows, columns], field.noise[rows, columns]
-    # what holds the target's own summit needs a saddle below the summit of the rest
-    top = np.where(target, field.data.ravel(), -np.inf).argmax()
-    rest = field.data[labels == 1].max(initial=-np.inf)
-    summit = np.where(rows * labels.shape[1] + columns == top, np.minimum(summit, rest), summit)
     level = np.full(len(others) + 2, -np.inf)
     level[1] = np.inf
     while True:
