@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from autogal.initialise.photometry import NAMES, moments, photometry, shape
+from autogal.initialise.reliability import SKY_NAMES, sky_reliability
 
 __all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
 
 SIDE = 64  # px of a crop
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(S/N / 100)", "coverage")  # written in every checkpoint's card
-FEATURES = ("ln radius", "ln PSF FWHM", "ln PSF size", "PSF e1", "PSF e2", *NAMES)
+FEATURES = ("ln radius", "ln PSF FWHM", "ln PSF size", "PSF e1", "PSF e2", *NAMES, *SKY_NAMES)
 
 _REACH = 2.2  # half a crop's side in radii of the footprint
 _SMALLEST = 2.5  # px; radius below which more pixels of sky tell more than a finer grid
@@ -36,7 +37,7 @@ class Crops:
         crop's pixel that was usable; where there was nothing, the light is 0.
     features : Tensor, [B, len(FEATURES)] float32
         `FEATURES`: radius, and FWHM, size and ellipticity of the PSF, in px; then the `autogal.initialise.photometry` of the
-        target, in radii.
+        target, in radii, and the `autogal.initialise.reliability` of the sky.
     x, y : Tensor, [B]
         Centre of the crop in the stamp, 0-indexed px.
     radius : Tensor, [B]
@@ -94,17 +95,20 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf: Te
     radius = radius.clamp(max=0.55 * max(height, width) / _REACH)
     if shift is not None:
         x, y = x + shift[:, 0] * radius, y + shift[:, 1] * radius
-    sky, noise = _sky(image, sigma, use, target, x, y, radius)
+    clear = _clear(use, target, x, y, radius)
+    sky, noise = _sky(image, sigma, use, clear)
     light = torch.where(use, (image - sky[:, None, None]) / noise[:, None, None], 0.0).clamp(-1e4, 1e7).float()
     columns, rows = _weights(x, radius, width), _weights(y, radius, height)
     covered = rows @ use.float() @ columns.mT
     mean = torch.where(covered > 0.05, rows @ light @ columns.mT / covered.clamp(min=0.05), 0.0)
     channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
-    measured, flux = photometry(light, use, x, y, radius, psf)
+    variance = torch.where(use, sigma / noise[:, None, None], 1.0).clamp(1e-2, 1e4).square().float()
+    measured, flux = photometry(light, variance, use, x, y, radius, psf)
+    around = sky_reliability(light, clear, radius.float())
     # in FWHM^2, so that the bounds of a shape are bounds for stars of any seeing
     own = shape(*(psf_moments / psf_fwhm[:, None] ** 2).float().unbind(1), torch.full_like(psf_fwhm, 0.01).float())
     seeing = [radius.float().log(), psf_fwhm.float().log(), psf_fwhm.float().log() + own[0], *own[1:]]
-    features = torch.cat([torch.stack(seeing, 1), measured], 1)
+    features = torch.cat([torch.stack(seeing, 1), measured, around], 1)
     return Crops(channels, features, x, y, radius, flux.double() * noise.double(), sky.double())
 
 
@@ -124,17 +128,20 @@ def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, torch.sqrt(area * torch.maximum(longest, area))
 
 
-def _sky(image: Tensor, sigma: Tensor, use: Tensor, target: Tensor, x: Tensor, y: Tensor,
-         radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Clipped median of the light away from the target, and the median noise there, [B] each."""
-    height, width = image.shape[1:]
-    pick = torch.linspace(0, height * width - 1, min(_SAMPLE, height * width), device=image.device).long()
-    columns, rows = pick % width, pick // width
-    distance = torch.hypot(columns - x[:, None], rows - y[:, None])
+def _clear(use: Tensor, target: Tensor, x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
+    """Pixels [B, H, W] away from the target."""
+    height, width = use.shape[1:]
+    columns, rows = torch.arange(width, device=use.device) - x[:, None], torch.arange(height, device=use.device) - y[:, None]
     farthest = torch.hypot(torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y))
     clear = torch.minimum(_CLEAR * radius, 0.75 * farthest)
-    good, values, noise = (part.flatten(1)[:, pick] for part in (use, image, sigma))
-    far = good & (distance > clear[:, None]) & ~target.flatten(1)[:, pick]
+    return use & ~target & (columns.square()[:, None, :] + rows.square()[:, :, None] > clear.square()[:, None, None])
+
+
+def _sky(image: Tensor, sigma: Tensor, use: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
+    """Clipped median of the light away from the target, and the median noise there, [B] each."""
+    pixels = image[0].numel()
+    pick = torch.linspace(0, pixels - 1, min(_SAMPLE, pixels), device=image.device).long()
+    good, far, values, noise = (part.flatten(1)[:, pick] for part in (use, clear, image, sigma))
     far = torch.where(far.sum(1, keepdim=True) >= 9, far, good)
     values, noise = torch.where(far, values, torch.nan), torch.where(far, noise, torch.nan)
     for _ in range(3):

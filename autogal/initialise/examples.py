@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -74,21 +75,28 @@ class Replayed(IterableDataset):
     times : int
         Batches that are seen for each new one, once `pool` examples are kept; the oldest give way.
     pool : int
+    until : int, optional
+        Batches, over all workers, after which none is seen again.
     """
 
-    def __init__(self, source: Examples, times: int, pool: int = 4096):
-        self.source, self.times, self.pool = source, times, pool
+    def __init__(self, source: Examples, times: int, pool: int = 4096, until: int | None = None):
+        self.source, self.times, self.pool, self.until = source, times, pool, until
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         kept: deque[dict[str, Tensor]] = deque(maxlen=max(1, self.pool // self.source.batch))
+        worker = get_worker_info()
+        left = math.inf if self.until is None else self.until / (worker.num_workers if worker else 1)
         for number, new in enumerate(self.source):
             yield new
+            left -= 1
             if len(new["snr"]):
                 kept.append(new)
             full = len(kept) == kept.maxlen
             generator = torch.Generator().manual_seed(self.source.seed(number))
             for _ in range(self.times - 1 if full else 0):
-                yield self._mixed(kept, self.source.batch, generator)
+                if left > 0:
+                    left -= 1
+                    yield self._mixed(kept, self.source.batch, generator)
 
     @staticmethod
     def _mixed(kept: deque[dict[str, Tensor]], count: int, generator: torch.Generator) -> dict[str, Tensor]:

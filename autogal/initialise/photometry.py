@@ -5,39 +5,37 @@ A network learns position angles and profiles from pixels slowly; from these num
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from autogal.initialise.reliability import TARGET_NAMES, target_reliability
 from autogal.initialise.ring_fit import PSF_WIDTHS, RingFit, Rings, fit_rings, psf_shares
+from autogal.initialise.rings import WIDE, narrow_rings, wide_rings
 
 __all__ = ["NAMES", "PSF_NAMES", "describe_psf", "moments", "photometry", "shape"]
 
-_RINGS = 14
-_INNERMOST, _OUTERMOST = 0.03, 2.2  # circularised radii of the rings, in units of the target's radius
 _ITERATIONS = 14
 _NARROWEST = 0.2  # px^2; a Gaussian narrower than the pixels cannot be told from a point
 _WIDEST = 1.2  # radii^2
 _WINDOW = 0.6  # radii; standard deviation of the window in which the outer shape is measured
 _APERTURE = 1.3  # circularised radius of the ellipse that holds the whole target, in units of its radius
-_FAINTEST = 1e-4  # of the brightest ring
-_FITTED_RINGS, _PLAIN_RINGS, _GROWTH = 32, 5, 1.2  # rings to which a profile is fitted: a pixel wide at first, then wider by a factor
-_FITTED_REACH = 3.0  # radii
 
 PSF_NAMES = ("FWHM", "xx", "yy", "xy", *(f"share {k}" for k in range(len(PSF_WIDTHS))))
 NAMES = ("ln S/N", "ln concentration", "mean x", "mean y", "ln size", "e1", "e2", "ln true size", "true e1", "true e2",
          "ln outer size", "outer e1", "outer e2", "fitted ln flux", "fitted ln R", "fitted ln n", "fitted e1", "fitted e2",
-         "ln error of ln R", "ln error of ln n", "ln misfit", *(f"ring {k}" for k in range(_RINGS)), *(f"S/N of ring {k}" for k in range(_RINGS)))
+         "ln error of ln R", "ln error of ln n", "ln misfit", "fitted sky", *(f"ring {k}" for k in range(WIDE)),
+         *(f"S/N of ring {k}" for k in range(WIDE)), *TARGET_NAMES)
 
 
-def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tensor, psf: Tensor) -> tuple[Tensor, Tensor]:
+def photometry(light: Tensor, variance: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tensor, psf: Tensor) -> tuple[Tensor, Tensor]:
     """Ellipses and profiles of the targets of B stamps, on their own pixels: a crop shows little of a bright cusp.
 
     Parameters
     ----------
     light : Tensor, [B, H, W] float32
-        In units of the noise of a pixel, neighbours and sky taken off; 0 where nothing is known.
+        In units of the noise of a pixel of sky, neighbours and sky taken off; 0 where nothing is known.
+    variance : Tensor, [B, H, W] float32
+        Of the light, in the same units.
     known : Tensor, [B, H, W] bool
     x, y, radius : Tensor, [B]
         About where the target is, and about how far it reaches, px. The radius is the unit of length.
@@ -49,8 +47,8 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     features : Tensor, [B, len(NAMES)]
         S/N under the ellipse, and its light as a part of the whole; its centre; half the logarithm of its area, and its
         ellipticities (as those of `autogal.initialise.targets`), as seen and with the PSF taken off; the same of the light
-        farther out; the Sersic profile that fits best (flux in units of `flux`), how well it is known and fits; the logarithm
-        of each ring's mean against the brightest's; and asinh of its S/N.
+        farther out; the Sersic profile that fits best (flux in units of `flux`), how well it is known and fits, and the sky it
+        wants; the logarithm of each ring's mean against the brightest's; asinh of its S/N; and `target_reliability`.
     flux : Tensor, [B]
         Light inside an ellipse as large as the target, in units of the noise, or the noise there: always positive.
 
@@ -60,6 +58,7 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     Gaussian window is used once, and taken off as if the galaxy were a Gaussian too. What is not known is taken from the
     opposite side of the target: galaxies are nearly symmetric about their centre.
     """
+    one_sided, seen = light, known
     light, known = _mirrored(light, known, x, y)
     radius = radius.float()
     columns, rows = ((torch.arange(length, device=light.device) - centre[:, None]).float() / radius[:, None]
@@ -71,45 +70,35 @@ def photometry(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tenso
     weight = _gaussian(columns, rows, *ellipse)
     core = 2 * (light * weight).sum((1, 2))
     noise = 2 * weight.square().sum((1, 2)).sqrt().clamp(min=1e-9)
-    seen, true = shape(*ellipse[2:], least), shape(*(whole - part for whole, part in zip(ellipse[2:], star)), least)
+    blurred, true = shape(*ellipse[2:], least), shape(*(whole - part for whole, part in zip(ellipse[2:], star)), least)
     outer = _windowed(light, columns, rows, ellipse[:2], least)
     squares = _round_squares(columns, rows, (*ellipse[:2], *outer))
-    brightness, significance = _rings(light, known, squares)
+    brightness, significance = wide_rings(light, known, squares)
     whole = (light * (squares < _APERTURE**2)).sum((1, 2))
     concentration = (core / whole.clamp(min=1e-6)).clamp(0.01, 10).log()
     # the noise under a window as wide as the target: less light than that is none
     flux = torch.maximum(whole, 1.7725 * radius)
-    fitted = _fitted(light, known, columns, rows, ellipse, star, least, radius, psf, flux)
-    values = [(core / noise).clamp(min=1).log(), concentration, *ellipse[:2], *seen, *true, *shape(*outer, least), *fitted]
-    return torch.cat([torch.stack(values, 1), brightness, significance], 1), flux
+    fitted, around, rings = _fitted(light, known, columns, rows, ellipse, star, least, radius, psf, flux)
+    trust = target_reliability(one_sided, variance, seen, known, weight, around, rings, radius)
+    values = [(core / noise).clamp(min=1).log(), concentration, *ellipse[:2], *blurred, *true, *shape(*outer, least), *fitted]
+    return torch.cat([torch.stack(values, 1), brightness, significance, trust], 1), flux
 
 
-def _fitted(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], star: tuple[Tensor, ...], least: Tensor,
-            radius: Tensor, psf: Tensor, flux: Tensor) -> list[Tensor]:
-    """The features that say what Sersic profile fits best."""
+def _fitted(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], star: tuple[Tensor, ...],
+            least: Tensor, radius: Tensor, psf: Tensor, flux: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The features that say what Sersic profile fits best, its rings' squared radii [B, H, W] and their means [B, R]."""
     # the ellipse as it were if the PSF were round
     middle = (star[0] + star[1]) / 2
     round_star = (middle - star[0], middle - star[1], -star[2])
     xx, yy, xy = _bounded(*(whole + part for whole, part in zip(ellipse[2:], round_star)), 0.5 * least)
     middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
     squares = _round_squares(columns, rows, (*ellipse[:2], xx, yy, xy)).clamp(min=0)
-    rings = Rings(*_narrow_rings(light, known, squares, radius), torch.stack([middle + half, torch.maximum(middle - half, 0.5 * least)], 1),
+    rings = Rings(*narrow_rings(light, known, squares, radius), torch.stack([middle + half, torch.maximum(middle - half, 0.5 * least)], 1),
                   psf[:, 0] / radius, psf[:, 4:])
     fit: RingFit = fit_rings(rings)
     elongation = -fit.q.log() / half.clamp(min=1e-12)
     return [(fit.ln_flux + 2 * radius.log() - flux.log()).clamp(-3, 3), fit.ln_r, fit.ln_n, elongation * (xx - yy) / 2, elongation * xy,
-            fit.error_r.log(), fit.error_n.log(), fit.misfit.clamp(1e-2, 1e4).log()]
-
-
-def _narrow_rings(light: Tensor, known: Tensor, squares: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squared radius, mean light and pixels [B, R] of rings at `squares` [B, H, W]."""
-    pixels = squares.sqrt() * radius[:, None, None]
-    place = torch.where(pixels < _PLAIN_RINGS, pixels, _PLAIN_RINGS + torch.log(pixels.clamp(min=1) / _PLAIN_RINGS) / math.log(_GROWTH))
-    place = place.long().clamp(max=_FITTED_RINGS - 1).flatten(1)
-    inside = (known & (squares < _FITTED_REACH**2)).flatten(1).float()
-    square, mean, count = (light.new_zeros(len(light), _FITTED_RINGS).scatter_add_(1, place, values)
-                           for values in (inside * squares.flatten(1), inside * light.flatten(1), inside))
-    return square / count.clamp(min=1), mean / count.clamp(min=1), count
+            fit.error_r.log(), fit.error_n.log(), fit.misfit.clamp(1e-2, 1e4).log(), fit.sky.asinh()], squares, rings.mean
 
 
 def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -220,24 +209,3 @@ def _round_squares(columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...]) -
     x, y, xx, yy, xy = ellipse
     area = (xx * yy - xy * xy).clamp(min=1e-12).sqrt()
     return _squares(columns, rows, x, y, xx / area, yy / area, xy / area)
-
-
-def _rings(light: Tensor, known: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of rings [B, R]: their logarithms against the brightest's, and asinh of their S/N."""
-    place = (0.5 * torch.log(squares.clamp(min=1e-8)) - math.log(_INNERMOST)) * ((_RINGS - 1) / math.log(_OUTERMOST / _INNERMOST))
-    place = place.clamp(min=0).flatten(1)
-    known, values = known.flatten(1).float(), light.flatten(1)
-    # each pixel is shared between two rings; those beyond the last have no part
-    below = place.long()
-    share = place - below
-    total, count = (light.new_zeros(len(light), _RINGS + 2) for _ in range(2))
-    for index, part in ((below, (1 - share) * known), (below + 1, share * known)):
-        index = index.clamp(max=_RINGS + 1)
-        count.scatter_add_(1, index, part)
-        total.scatter_add_(1, index, part * values)
-    total, count = total[:, :_RINGS], count[:, :_RINGS]
-    there = count > 0.5
-    mean = torch.where(there, total / count.clamp(min=0.5), 0.0)
-    brightest = mean.amax(1, keepdim=True).clamp(min=1e-6)
-    return (torch.where(there, torch.log((mean / brightest).clamp(min=_FAINTEST)), 0.0),
-            torch.asinh(mean * count.sqrt()) * there)

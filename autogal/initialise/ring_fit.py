@@ -74,6 +74,8 @@ class RingFit:
         Standard deviations of ln r and ln n.
     misfit : Tensor, [B]
         Reduced chi-square.
+    sky : Tensor, [B]
+        That the rings want, in units of how well it is known.
     """
 
     ln_flux: Tensor
@@ -83,6 +85,7 @@ class RingFit:
     error_r: Tensor
     error_n: Tensor
     misfit: Tensor
+    sky: Tensor
 
 
 def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
@@ -129,7 +132,7 @@ def fit_rings(rings: Rings) -> RingFit:
     profiles.set_axis_ratio(ln_r, ln_n)
     errors = _inverse(hessian + 1e-3 * torch.eye(2, device=ln_r.device, dtype=ln_r.dtype)).diagonal(dim1=1, dim2=2).clamp(min=1e-12).sqrt()
     dof = ((rings.count > 0).sum(1) - 4).clamp(min=1)
-    found = now[1].clamp(min=1e-12).log(), ln_r, ln_n, profiles.q, *errors.unbind(1), now[0].square().sum(1) / dof
+    found = now[1].clamp(min=1e-12).log(), ln_r, ln_n, profiles.q, *errors.unbind(1), now[0].square().sum(1) / dof, now[0][:, -2]
     return RingFit(*(part.float() for part in found))
 
 

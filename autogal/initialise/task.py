@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
+from autogal.initialise.calibrate import calibrate
 from autogal.initialise.examples import Examples, Replayed
 from autogal.initialise.labelled import Labelled, labelled_examples
 from autogal.initialise.learning import InitialiserModule
@@ -34,7 +35,7 @@ def initialiser_task(settings: DictConfig) -> Task:
         From ``conf/train.yaml``.
     """
     network = settings.network
-    module = InitialiserModule(network.lr, network.weight_decay, network.steps, network.warm_up, network.photometry)
+    module = InitialiserModule(network.lr, network.weight_decay, network.steps, network.warm_up, network.photometry, network.settle)
     if settings.data is not None:
         return _labelled_task(settings, module)
     name = "general" if settings.survey.name == "none" else settings.survey.name
@@ -46,7 +47,8 @@ def initialiser_task(settings: DictConfig) -> Task:
         return [SceneSource(population, (size, size), seed=seed) for size in sizes]
 
     def examples(first: int, rank: int, world: int) -> Replayed:
-        return Replayed(Examples(sources(settings.seed), network.batch, first, rank=rank, world=world), network.replay)
+        until = round((1 - network.settle) * network.steps) - first // world
+        return Replayed(Examples(sources(settings.seed), network.batch, first, rank=rank, world=world), network.replay, until=until)
 
     def validation(rank: int, world: int) -> Examples:
         # at least one batch for every process, or those without would be waited for
@@ -58,9 +60,14 @@ def initialiser_task(settings: DictConfig) -> Task:
         some = list(Examples(sources(_VALIDATION + 1), network.batch, steps=count))
         module.network.fit_scalers(torch.cat([one["features"] for one in some]), torch.cat([one["targets"] for one in some]))
 
+    def finish() -> None:
+        steps = network.calibrate_on // network.batch
+        if steps:
+            calibrate(module.network, Examples(sources(_VALIDATION + 2), network.batch, steps=steps))
+
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
                 {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare,
-                module.picture)
+                module.picture, finish)
 
 
 def _labelled_task(settings: DictConfig, module: InitialiserModule) -> Task:

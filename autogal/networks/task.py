@@ -39,6 +39,8 @@ class Task:
         ``picture(path)``: draws predictions of the last validation as a PNG.
     source : mapping
         For the card: what the examples are, as ``{"simulator": "general"}``.
+    finish : callable
+        Called with the best weights in place, before they are measured and written.
     """
 
     name: str
@@ -52,3 +54,4 @@ class Task:
     source: Mapping[str, Any]
     prepare: Callable[[], None] = lambda: None
     picture: Callable[[Path], None] | None = None
+    finish: Callable[[], None] = lambda: None

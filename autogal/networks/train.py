@@ -80,6 +80,7 @@ def _train(settings: DictConfig) -> Path:
     if (folder / BEST).exists():
         best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
         task.module.load_state_dict(best["state_dict"])
+    task.finish()
     measured = trainer.validate(task.module, datamodule=supply, verbose=False)[0]
     if trainer.is_global_zero:
         weights = save(stem, task.module.network.state_dict(), _card(task, settings, trainer, measured, origin))

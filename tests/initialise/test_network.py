@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+import pytorch_lightning as lightning
 import torch
-from torch.distributions import MultivariateNormal
+from scipy import stats
+from torch.utils.data import DataLoader
 from torchvision.models import resnet18
 
 from autogal.initialise.crops import FEATURES
 from autogal.initialise.examples import Examples, Replayed, examples
 from autogal.initialise.learning import InitialiserModule
-from autogal.initialise.network import StartNetwork, gaussian_nll
+from autogal.initialise.network import StartNetwork, coverage_loss, sized, student_nll
 from autogal.initialise.scoring import MEASURES, errors, score
 from autogal.initialise.targets import TARGETS
 from autogal.simulate.source import SceneSource
@@ -29,10 +32,27 @@ def factors(count: int) -> torch.Tensor:
     return factor + torch.diag_embed(torch.rand(count, 7) + 0.5)
 
 
-def test_likelihood_against_torch():
+def test_likelihood_against_scipy():
+    """The matrix that is predicted is that of the 68 %, as a normal distribution's covariance is."""
     factor, mean, truth = factors(5), torch.randn(5, 7), torch.randn(5, 7)
-    reference = -MultivariateNormal(mean, precision_matrix=factor @ factor.mT).log_prob(truth) / 7
-    assert torch.allclose(gaussian_nll(mean, factor, truth), reference, atol=1e-5)
+    scale = stats.t(4).ppf(stats.norm.cdf(1))
+    for one, middle, value, found in zip(factor.double().numpy(), mean.numpy(), truth.numpy(), student_nll(mean, factor, truth)):
+        shape = np.linalg.inv(one @ one.T) / scale**2
+        expected = -stats.multivariate_t(middle, (shape + shape.T) / 2, 4).logpdf(value) / 7
+        assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("wings", ["normal", "wide"])
+def test_the_coverage_loss_is_least_where_the_errors_hold_68_percent(wings):
+    torch.manual_seed(3)
+    true = factors(1)[0]
+    spread = torch.linalg.inv(true @ true.mT).diagonal().sqrt()
+    normal = torch.randn(20_000, 7)
+    truth = spread * (normal if wings == "normal" else normal.sign() * normal.abs() ** 3)
+    mean = torch.zeros_like(truth).requires_grad_()
+    losses = [float(coverage_loss(mean, (true / size).expand(len(truth), 7, 7), truth).mean()) for size in (0.8, 1.0, 1.25)]
+    assert losses[1] < losses[0] and losses[1] < losses[2]
+    assert not coverage_loss(mean, true.expand(len(truth), 7, 7), truth).requires_grad
 
 
 def test_predicted_covariance_is_the_inverse_of_the_precision_in_the_targets_units():
@@ -51,12 +71,46 @@ def test_predicted_covariance_is_the_inverse_of_the_precision_in_the_targets_uni
     assert torch.allclose(network.standardise(predicted.float()), mean, atol=1e-5)
 
 
+def test_the_likelihood_leaves_the_size_of_errors_alone():
+    factor, mean, truth = factors(4).requires_grad_(), torch.randn(4, 7), torch.randn(4, 7)
+    loss = student_nll(mean, sized(factor), truth).sum()
+    assert torch.allclose(loss, student_nll(mean, factor, truth).sum(), rtol=1e-5)
+    (slope,) = torch.autograd.grad(loss, factor)
+    assert slope.abs().max() > 0.01
+    # L -> S L scales the errors and nothing else
+    assert (slope * factor).sum(2).abs().max() < 1e-4
+
+
 def test_scalers_bring_every_target_near_one(batch):
     network = StartNetwork()
     network.fit_scalers(batch["features"], batch["targets"])
     low, high = torch.quantile(network.standardise(batch["targets"]), torch.tensor([0.16, 0.84]), dim=0)
     assert torch.allclose(high - low, torch.full((7,), 2.0), atol=1e-3)
     assert {"target_mean", "target_spread", "feature_mean", "feature_spread"} <= set(network.state_dict())
+
+
+def test_a_feature_that_is_mostly_the_same_keeps_its_differences():
+    network = StartNetwork()
+    features = torch.zeros(1000, len(FEATURES))
+    features[::10, 3] = torch.linspace(1, 2, 100)  # of one target in ten
+    network.fit_scalers(features, torch.randn(1000, 7))
+    assert float(features[:, 3].max() / network.feature_spread[3]) < 6
+
+
+def test_in_the_end_the_convolutions_stand_still(batch, monkeypatch):
+    monkeypatch.setattr("autogal.initialise.network.resnet50", resnet18)
+    torch.manual_seed(1)
+    for settle, still in ((1.0, True), (0.0, False)):
+        module = InitialiserModule(lr=1e-3, steps=2, warm_up=0.0, photometry=0.0, settle=settle)
+        module.network.fit_scalers(batch["features"], batch["targets"])
+        torch.nn.init.normal_(module.network.last.weight, std=0.01)
+        before = {name: value.clone() for name, value in module.network.state_dict().items()}
+        trainer = lightning.Trainer(accelerator="cpu", max_steps=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                                    enable_model_summary=False)
+        trainer.fit(module, DataLoader([batch, batch], batch_size=None))
+        changed = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
+        assert {"direct.0.weight", "first.weight", "last.weight"} <= changed
+        assert any(name.startswith("body.") for name in changed) != still
 
 
 def test_every_target_is_learnt_on_its_own(batch, monkeypatch):
@@ -137,6 +191,10 @@ def test_examples_are_seen_again_once_enough_are_kept():
         assert all((before == row).all(1).any() for row in seen[position]["features"])
     again = list(Replayed(source, times=3, pool=8))
     assert all(torch.equal(one["channels"], other["channels"]) for one, other in zip(seen, again, strict=True))
+    # until 6 batches: the mixed one after the third new batch, and no other
+    ending = list(Replayed(source, times=3, pool=8, until=6))
+    assert len(ending) == 1 + 2 * 3 - 1 + 3
+    assert all(torch.equal(one["features"], other["features"]) for one, other in zip(ending[-3:], new[-3:], strict=True))
 
 
 def test_untrained_it_says_what_the_photometry_says(batch):

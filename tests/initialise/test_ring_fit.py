@@ -24,7 +24,7 @@ def measured(images: np.ndarray, psf: np.ndarray, fwhm: float, known: torch.Tens
     described = describe_psf(torch.as_tensor(psf, dtype=torch.float32).expand(len(light), -1, -1), many)
     known = torch.ones_like(light, dtype=torch.bool) if known is None else known
     places = [torch.full((len(light),), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, 20.0)]
-    features, flux = photometry(torch.where(known, light, 0.0), known, *places, described)
+    features, flux = photometry(torch.where(known, light, 0.0), torch.ones_like(light), known, *places, described)
     return dict(zip(NAMES, features.unbind(1), strict=True)), flux
 
 

@@ -55,7 +55,7 @@ def test_the_second_word_chooses_the_network(capsys):
 
 
 def test_from_the_command_line_to_a_checkpoint(tmp_path, capsys):
-    assert main(["train", "initialiser", "survey=sdss", f"out={tmp_path}", *SMALL]) == 0
+    assert main(["train", "initialiser", "survey=sdss", f"out={tmp_path}", *SMALL, "network.calibrate_on=8"]) == 0
     card = json.loads((tmp_path / "initialiser-sdss-64-r.json").read_text())
     assert (card["task"], card["survey"], card["size"], card["band"], card["pixel_scale"]) == ("initialiser", "sdss", 64, "r", 0.396)
     assert card["trained_on"]["steps"] == 2
