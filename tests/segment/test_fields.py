@@ -5,23 +5,10 @@ import pytest
 
 from autogal.configuration import compose
 from autogal.flags import Flag
-from autogal.segment import maskrcnn, segment
+from autogal.segment import segment
 from tests.segment.scenes import cutout, galaxy, star
-from tests.segment.test_maskrcnn import Thresholder
 
 SHAPE = (300, 1100)
-
-
-@pytest.fixture
-def settings():
-    return compose(overrides=["segment=maskrcnn"]).segment
-
-
-@pytest.fixture
-def network(monkeypatch):
-    network = Thresholder()
-    monkeypatch.setattr(maskrcnn, "load_network", lambda *_: network)
-    return network
 
 
 @pytest.fixture(scope="module")
