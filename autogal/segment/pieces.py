@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -64,15 +66,7 @@ def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, 
     # target, or the target a clump of the piece. A joined piece can bring others within reach, but no saddle is higher
     # than the lowest on the way from the target.
     summit = np.where(height < _BRIGHTER * height[k], np.minimum(height, height[k]), height)
-    level = np.full(len(objects) + 1, -np.inf)
-    level[k + 1] = np.inf
-    while True:
-        saddle = _saddles(field, labels, level)
-        joined = ~np.isfinite(level[1:]) & np.isfinite(saddle) & (own_light | (summit - saddle < _SADDLE * noise))
-        joined[k] = False
-        if not joined.any():
-            break
-        level[1:][joined] = saddle[joined]
+    level = _joined(field, labels, k + 1, len(objects), lambda saddle: own_light | (summit - saddle < _SADDLE * noise))
     part = own_light | (level[1:] > -np.inf)
 
     new = np.zeros(len(objects) + 1, np.int32)
@@ -110,19 +104,24 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     present = np.isin(np.arange(2, len(others) + 2), labels)
     peaks = ndimage.maximum_position(field.data, labels, 2 + np.flatnonzero(present))
     rows, columns = np.array(peaks, int).reshape(-1, 2).T
-    summit, noise = field.data[rows, columns], field.noise[rows, columns]
-    level = np.full(len(others) + 2, -np.inf)
-    level[1] = np.inf
-    while True:
-        saddle = _saddles(field, labels, level)[1:][present]
-        joined = np.zeros(len(others), bool)
-        joined[present] = saddle > summit - _SADDLE * noise
-        joined &= doubtful & (level[2:] == -np.inf)
-        if not joined.any():
-            break
-        level[2:][joined] = saddle[joined[present]]
+    least = np.full(len(others) + 1, np.inf)  # height of the saddle that makes a source the target's; inf: none does
+    least[1:][present] = field.data[rows, columns] - _SADDLE * field.noise[rows, columns]
+    least[1:][~doubtful] = np.inf
+    level = _joined(field, labels, 1, len(others) + 1, lambda saddle: saddle > least)
     labels[(level > -np.inf)[labels]] = 1
     return labels
+
+
+def _joined(field: Field, labels: np.ndarray, target: int, count: int, accepts: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Join sources to the target, and further ones to these, where `accepts` (saddles of labels 1 to `count`) has it; the levels of `_saddles`."""
+    level = np.full(count + 1, -np.inf)
+    level[target] = np.inf
+    while True:
+        saddle = _saddles(field, labels, level)
+        joined = (level[1:] == -np.inf) & np.isfinite(saddle) & accepts(saddle)
+        if not joined.any():
+            return level
+        level[1:][joined] = saddle[joined]
 
 
 def _saddles(field: Field, labels: np.ndarray, level: np.ndarray) -> np.ndarray:
