@@ -22,7 +22,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:  # what takes long to import comes where it is used: --help and --version are quick
     from omegaconf import DictConfig
 
-    from autogal.arguments import CommandLine
+    from autogal.configuration.arguments import CommandLine
 
 __all__ = ["Job", "main"]
 
@@ -89,8 +89,8 @@ class Job:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
-        from autogal.configuration import check
-        from autogal.logs import show_warnings
+        from autogal.configuration.composing import check
+        from autogal.runtime.logs import show_warnings
 
         sys.argv = list(self.argv)  # launchers of more processes repeat it
         show_warnings()
@@ -108,7 +108,7 @@ class Job:
 
     def _run(self, settings: DictConfig) -> None:
         if "model" in settings:
-            from autogal.choices import settle_profiles
+            from autogal.fitting.choices import settle_profiles
 
             settle_profiles(settings.model, _profile_folders())
         import_module(_VERBS[self.verb]).run(settings, list(self.paths))
@@ -143,7 +143,7 @@ def _dispatch(words: list[str]) -> int:
         print(f"autogal {metadata.version('autogal')}")
         return 0
     if verb in ("", "--help", "-h", "help"):
-        from autogal.help import overview
+        from autogal.configuration.help import overview
 
         print(overview(), end="")
         return 0 if verb else FAILED
@@ -159,13 +159,13 @@ def _dispatch(words: list[str]) -> int:
 def _do(verb: str, words: list[str]) -> int:
     options = words[: words.index("--")] if "--" in words else words
     if "--help" in options or "-h" in options:
-        from autogal.help import page
+        from autogal.configuration.help import page
 
         print(page(verb, _config_dirs(options)), end="")
         return 0
 
-    from autogal.arguments import sort_words
-    from autogal.configuration_schemas import SCHEMAS
+    from autogal.configuration.arguments import sort_words
+    from autogal.configuration.schemas import SCHEMAS
     from autogal.errors import AutogalError
 
     if verb in _SECOND_WORDS:
@@ -202,7 +202,7 @@ def _with_several_models(line: CommandLine) -> CommandLine:
     """``model=[a,b]`` in Hydra's words, for which it would be one model with the keys of both."""
     from dataclasses import replace
 
-    from autogal.configuration import several_models
+    from autogal.configuration.composing import several_models
 
     lists = [word for word in line.overrides if word.startswith("model=[") and word.endswith("]")]
     if not lists:
@@ -216,8 +216,8 @@ def _hand_to_hydra(job: Job, line: CommandLine) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from autogal.configuration import CONFIG_MODULE, HYDRA_VERSION, known_keys
-    from autogal.configuration_errors import explain
+    from autogal.configuration.composing import CONFIG_MODULE, HYDRA_VERSION, known_keys
+    from autogal.configuration.explaining import explain
 
     start = hydra.main(version_base=HYDRA_VERSION, config_path=f"pkg://{CONFIG_MODULE}", config_name=job.verb)(job)
     try:
@@ -247,8 +247,8 @@ def _fixed(line: CommandLine, verb: str) -> frozenset[str]:
     """The keys given one value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from autogal.configuration import known_keys
-    from autogal.configuration_errors import explain
+    from autogal.configuration.composing import known_keys
+    from autogal.configuration.explaining import explain
 
     try:
         parsed = OverridesParser.create().parse_overrides(list(line.overrides))
@@ -275,7 +275,7 @@ def _own_groups(folders: Sequence[str]) -> Iterator[str]:
 def _report(error: Exception) -> int:
     """Two lines on stderr: what is wrong, and what to do."""
     from autogal.errors import AutogalError
-    from autogal.logs import debugging
+    from autogal.runtime.logs import debugging
 
     if debugging():
         traceback.print_exception(error)

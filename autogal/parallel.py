@@ -24,11 +24,11 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasti
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, IterableDataset
 
-from autogal.choices import choose_device, device_name
 from autogal.errors import AutogalError
-from autogal.logs import join_log
+from autogal.fitting.choices import choose_device, device_name
 from autogal.results import Catalogue, Handover
-from autogal.trainer import make_trainer, one_device_a_job
+from autogal.runtime.logs import join_log
+from autogal.runtime.trainer import make_trainer, one_device_a_job
 
 __all__ = ["fit_trainer", "help_out", "share_out"]
 

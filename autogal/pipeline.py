@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.ahead import ahead, helpers
-from autogal.choices import (
+from autogal.fitting.choices import (
     check_model,
     choose_bootstrap,
     choose_device,
@@ -26,19 +25,20 @@ from autogal.choices import (
     is_shared,
     with_model,
 )
-from autogal.engine import START
-from autogal.engine import fit_cutouts as fit_starts
+from autogal.fitting.engine import START
+from autogal.fitting.engine import fit_cutouts as fit_starts
+from autogal.fitting.selection import select
 from autogal.flags import Flag
-from autogal.frame import is_field, leaves_frame, window
 from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
+from autogal.images.frame import is_field, leaves_frame, window
 from autogal.initialise import initialise_all
-from autogal.logs import run_log
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import Surroundings, fit_neighbours
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
+from autogal.runtime.ahead import ahead, helpers
+from autogal.runtime.logs import run_log
+from autogal.runtime.stopwatch import Stopwatch
 from autogal.segment import segment_all, wanted_position
-from autogal.selection import select
-from autogal.stopwatch import Stopwatch
 
 __all__ = ["BLOCK", "Block", "Blocks", "fit_cutouts", "run"]
 
@@ -58,7 +58,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     cutouts : sequence of Cutout
         Their masks are replaced by ones that hold the neighbours too, and their notes grow.
     settings : DictConfig
-        From `autogal.configuration.compose`.
+        From `autogal.configuration.composing.compose`.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
     Parameters
     ----------
     settings : DictConfig
-        From `autogal.configuration.compose`.
+        From `autogal.configuration.composing.compose`.
     paths : sequence of str
         Files, globs, folders, ``@list.txt`` or manifests.
 

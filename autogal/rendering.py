@@ -10,9 +10,9 @@ import torch
 from astropy.table import Table
 from omegaconf import OmegaConf
 
-from autogal.choices import choose_model, choose_settings, is_whole_model, model_overrides
-from autogal.configuration import override
+from autogal.configuration.composing import override
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_model, choose_settings, is_whole_model, model_overrides
 from autogal.images import prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES

@@ -19,9 +19,9 @@ import numpy as np
 from astropy.table import Table
 
 from autogal import pipeline
-from autogal.choices import choose_settings
 from autogal.evaluate.samples import prepare, read_suite
 from autogal.evaluate.truth import true_segmentations
+from autogal.fitting.choices import choose_settings
 from autogal.flags import Flag
 
 __all__ = ["main"]

@@ -19,7 +19,7 @@ from astropy.table import Table
 
 import autogal
 from autogal.images import moffat
-from autogal.stopwatch import Stopwatch
+from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["main", "observe"]
 

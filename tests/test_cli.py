@@ -16,8 +16,8 @@ import yaml
 from astropy.table import Table
 
 from autogal import cli
-from autogal.arguments import sort_words
-from autogal.configuration_schemas import FitSettings
+from autogal.configuration.arguments import sort_words
+from autogal.configuration.schemas import FitSettings
 from autogal.errors import AutogalError
 
 KEYS = {*FitSettings.__dataclass_fields__, "hydra"}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autogal import pipeline
-from autogal.choices import choose_settings
-from autogal.engine import START, fit_cutouts
+from autogal.fitting.choices import choose_settings
+from autogal.fitting.engine import START, fit_cutouts
 from autogal.flags import Flag
 from autogal.images import ArrayCutouts
 

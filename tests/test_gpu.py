@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import autogal
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.images.survey import Survey
 from autogal.simulate import simulate
 

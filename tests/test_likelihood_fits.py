@@ -9,8 +9,8 @@ import pytest
 from astropy.io import fits
 
 import autogal
+from autogal.configuration.help import page
 from autogal.flags import Flag
-from autogal.help import page
 from autogal.results import Catalogue
 
 from .observations import PARAMETERS, PSF, ZEROPOINT, Galaxy, Observations, observe

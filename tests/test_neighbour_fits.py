@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 
 import autogal
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.pipeline import run

@@ -17,7 +17,7 @@ from astropy.table import Table
 import autogal
 from autogal import parallel
 from autogal.cli import main
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.pipeline import Block
 from autogal.results import Catalogue

@@ -13,7 +13,7 @@ from astropy.table import Table
 
 import autogal
 from autogal import pipeline
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 

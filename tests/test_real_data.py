@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.flags import Flag
 from autogal.pipeline import run
 

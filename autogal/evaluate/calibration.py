@@ -9,8 +9,6 @@ import numpy as np
 from astropy.table import Table, vstack
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
-from autogal.engine import START, fit_cutouts
 from autogal.errors import AutogalError
 from autogal.evaluate.figures import calibration_figure
 from autogal.evaluate.galaxies import known_values
@@ -18,6 +16,8 @@ from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
+from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
+from autogal.fitting.engine import START, fit_cutouts
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.simulate import Simulation

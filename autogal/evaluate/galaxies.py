@@ -11,9 +11,9 @@ import torch
 from astropy.table import Table, vstack
 from omegaconf import DictConfig
 
-from autogal.choices import choose_likelihood, choose_model
 from autogal.errors import AutogalError
 from autogal.evaluate.samples import AT_ONCE, FRESH, chosen_population, samples
+from autogal.fitting.choices import choose_likelihood, choose_model
 from autogal.images import Cutout
 from autogal.model.component import Component
 from autogal.model.model import Model

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.choices import choose_settings
-from autogal.configuration import override
+from autogal.configuration.composing import override
+from autogal.fitting.choices import choose_settings
 from autogal.networks import find
 
 __all__ = ["NETWORKS", "as_fit", "methods", "ready"]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import torch
 from omegaconf import DictConfig
 
-from autogal.choices import choose_device
 from autogal.errors import AutogalError
 from autogal.evaluate.calibration import evaluate_calibration
 from autogal.evaluate.galaxies import galaxies
@@ -18,7 +17,8 @@ from autogal.evaluate.pipeline import evaluate_pipeline
 from autogal.evaluate.report import Report
 from autogal.evaluate.samples import samples
 from autogal.evaluate.segmenter import evaluate_segmenter
-from autogal.logs import run_log
+from autogal.fitting.choices import choose_device
+from autogal.runtime.logs import run_log
 
 __all__ = ["run"]
 

@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration_schemas import PopulationSettings
+from autogal.configuration.schemas import PopulationSettings
 from autogal.errors import AutogalError
 from autogal.images import Cutout, find_entries, load, prepare_psf
 from autogal.rendering import render

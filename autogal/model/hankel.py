@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from scipy.special import loggamma
+from torch import Tensor
 
 __all__ = ["HankelTable", "MultipoleTable", "hankel_table", "multipole_table"]
 

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.ahead import ahead, helpers
 from autogal.images.cutout import Cutout
 from autogal.model.grid import Grid
 from autogal.model.memory import fitting
 from autogal.model.units import Units
+from autogal.runtime.ahead import ahead, helpers
 
 # Cutouts put into noise units together: few enough for a CPU's cache, enough to fill a GPU
 _AT_ONCE = defaultdict(lambda: 1024, cpu=4)

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from autogal.how import How
+from autogal.fitting.how import How
 from autogal.images import Cutout
 from autogal.model.blend import Blend
 from autogal.model.bucket import Bucket

@@ -5,8 +5,8 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autogal.configuration import known_keys
-from autogal.configuration_errors import explain
+from autogal.configuration.composing import known_keys
+from autogal.configuration.explaining import explain
 from autogal.errors import AutogalError
 
 __all__ = ["check"]

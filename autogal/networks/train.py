@@ -16,13 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from autogal.errors import AutogalError
-from autogal.logs import run_log
 from autogal.networks.checkpoint import find, load, save, stem_name
 from autogal.networks.settings import check
 from autogal.networks.task import Task
 from autogal.networks.training import BEST, STATE, Supply, training_trainer
 from autogal.results.atomic import ensure_writable
-from autogal.trainer import one_device_a_job
+from autogal.runtime.logs import run_log
+from autogal.runtime.trainer import one_device_a_job
 
 __all__ = ["TASKS", "run"]
 

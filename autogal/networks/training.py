@@ -21,7 +21,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, IterableDataset
 
 from autogal.networks.task import Task
-from autogal.trainer import make_trainer
+from autogal.runtime.trainer import make_trainer
 
 __all__ = ["BEST", "PICTURE", "STATE", "Supply", "training_trainer"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autogal.profiles.body import Body
-from autogal.profiles.radial import ShapeParameter, align
+from autogal.profiles.radial import align
 
 __all__ = ["Emissivity"]
 

@@ -13,8 +13,8 @@ from astropy.table import Table
 from omegaconf import OmegaConf
 
 from autogal import flags as quality
-from autogal.choices import choose_model
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_model
 from autogal.images.cutout import Cutout
 from autogal.model.fitted import NEIGHBOUR
 from autogal.rendering import render

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from autogal.flags import Flag
-from autogal.frame import around, is_field
 from autogal.images.cutout import Cutout
+from autogal.images.frame import around, is_field
 from autogal.segment.segmentation import Segmentation, wanted_position
 
 __all__ = ["Box", "put_back", "window_of"]

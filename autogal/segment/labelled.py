@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 from torch.utils.data import IterableDataset
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.images import Cutout, Options, find_entries, load, sky_statistics
 from autogal.networks.own_images import check_enough, own_steps, set_aside

@@ -11,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
-from autogal.choices import choose_device
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_device
 from autogal.images.survey import Survey
-from autogal.logs import run_log
+from autogal.runtime.logs import run_log
 from autogal.simulate.background import Background
 from autogal.simulate.cutouts import BLOCK, simulate
 from autogal.simulate.files import SceneWriter

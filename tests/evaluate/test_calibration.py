@@ -7,10 +7,10 @@ import pytest
 from astropy.table import Table
 
 import autogal
-from autogal.choices import choose_model, choose_settings
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.evaluate.calibration import coverage
 from autogal.evaluate.galaxies import galaxies, known_values
+from autogal.fitting.choices import choose_model, choose_settings
 
 SMALL = ["survey=sdss", "size=64"]
 

@@ -221,7 +221,7 @@ def test_wrong_options_are_refused(wrong):
 
 
 def test_options_from_the_composed_configuration():
-    from autogal.configuration import compose
+    from autogal.configuration.composing import compose
 
     options = Options.from_settings(compose(overrides=["survey=sdss", "psf.kind=optical", "zeropoint=24", "psf.path=p.fits"]))
     assert options.survey.name == "sdss" and options.survey.pixel_scale == 0.396
@@ -231,7 +231,7 @@ def test_options_from_the_composed_configuration():
 
 
 def test_every_survey_of_the_configuration_is_usable():
-    from autogal.configuration import compose
+    from autogal.configuration.composing import compose
 
     for name in ("sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst"):
         survey = Options.from_settings(compose(overrides=[f"survey={name}"])).survey

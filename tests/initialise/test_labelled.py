@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 from omegaconf import OmegaConf
 
-from autogal.configuration_schemas import SurveyFacts
+from autogal.configuration.schemas import SurveyFacts
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.initialise.labelled import Labelled, labelled_examples

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout

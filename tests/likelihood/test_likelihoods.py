@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import stats
 
-from autogal.choices import choose_bootstrap, choose_likelihood
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_bootstrap, choose_likelihood
 from autogal.likelihood import LIKELIHOODS, Gaussian, Poisson, StudentT
 
 EVERY = [Gaussian(), Poisson(), StudentT(), StudentT(dof=1.0, scale=0.7)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import autogal
-from autogal import engine
+from autogal.fitting import engine
 from autogal.images import moffat
 from autogal.model.bucket import least_known
 

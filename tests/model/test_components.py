@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.choices import choose_model
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_model
 from autogal.model import Model
 from autogal.model.component import Component
 from autogal.model.levels import renderers_at

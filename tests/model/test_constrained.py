@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from autogal.choices import choose_model, choose_settings, model_overrides
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_model, choose_settings, model_overrides
 from autogal.model import Model
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.starts import component_starts

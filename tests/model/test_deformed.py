@@ -8,8 +8,8 @@ import torch
 from omegaconf import OmegaConf
 
 import autogal
-from autogal.choices import choose_model
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_model
 from autogal.model.levels import model_level, renderers_at
 from autogal.profiles import PROFILES, RadialProfile
 

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from autogal.ahead import ahead
 from autogal.images import Cutout, moffat
 from autogal.model import stamps as stamps_module
 from autogal.model.grid import Grid
 from autogal.model.stamps import Stamps
+from autogal.runtime.ahead import ahead
 
 SHAPES = ((40, 40), (34, 37), (33, 40), (40, 35), (38, 38))
 PSFS = (moffat(3.0, size=15), moffat(2.5, size=11), moffat(3.0, size=15), moffat(3.5, size=15), moffat(2.5, size=11))

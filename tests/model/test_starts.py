@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.choices import choose_model, choose_settings
-from autogal.engine import fit_cutouts
+from autogal.fitting.choices import choose_model, choose_settings
+from autogal.fitting.engine import fit_cutouts
 from autogal.images import moffat
 from autogal.images.cutout import Cutout
 from autogal.model.starts import given_start

@@ -17,7 +17,7 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.data import IterableDataset
 
-from autogal.configuration_schemas import TrainSettings
+from autogal.configuration.schemas import TrainSettings
 from autogal.errors import AutogalError
 from autogal.networks import load, save
 from autogal.networks import train as train_module

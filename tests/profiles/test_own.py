@@ -9,8 +9,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from autogal.choices import choose_model, model_overrides
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_model, model_overrides
 from autogal.profiles import PROFILES, Profile, ShapeParameter, Truncated, own_profile, settle_reference
 
 HEAD = "import numpy as np, torch\nfrom autogal.profiles import Emissivity, Profile, RadialProfile, ShapeParameter\n"

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.segment import maskrcnn
 from autogal.segment.network import OTHER, TARGET, detection_targets
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.flags import Flag
 from autogal.segment import segment
 from tests.segment.scenes import cutout, galaxy, star

@@ -11,7 +11,7 @@ import torch
 from astropy.io import fits
 from omegaconf import OmegaConf
 
-from autogal.configuration_schemas import SurveyFacts
+from autogal.configuration.schemas import SurveyFacts
 from autogal.errors import AutogalError
 from autogal.segment.labelled import Labelled, LabelledBatch, labelled_stamps, validation_batches
 from autogal.segment.learning import SegmenterModule, _augmented

@@ -9,7 +9,7 @@ from astropy.io import fits
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.images.psf import fwhm
 from autogal.model.levels import level_needed, renderer_at

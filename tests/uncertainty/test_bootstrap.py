@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from autogal.choices import choose_bootstrap
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
+from autogal.fitting.choices import choose_bootstrap
 from autogal.uncertainty import replicate_covariance
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.flags import Flag
-from autogal.frame import leaves_frame, window
 from autogal.images import Cutout, Options, find_entries, load, moffat
+from autogal.images.frame import leaves_frame, window
 from autogal.pipeline import fit_cutouts
 
 NAMES = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")

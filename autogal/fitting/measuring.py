@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autogal.fitting.how import How
 from autogal.flags import Flag
-from autogal.how import How
 from autogal.images import Cutout
 from autogal.model.bucket import BucketFit, significance
 from autogal.model.component import Component

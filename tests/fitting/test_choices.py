@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from autogal.choices import device_name, is_shared
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
+from autogal.fitting.choices import device_name, is_shared
 
 
 @pytest.mark.parametrize(("words", "name"), [

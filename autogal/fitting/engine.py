@@ -12,19 +12,19 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from autogal.choices import choose_model, choose_settings
+from autogal.fitting.choices import choose_model, choose_settings
+from autogal.fitting.how import How, how_to_fit
+from autogal.fitting.measuring import POOR_CHI2, write, write_bootstrap
+from autogal.fitting.restarts import other_starts
 from autogal.flags import Flag
-from autogal.frame import leaves_frame
-from autogal.how import How, how_to_fit
 from autogal.images import Cutout, sky_of
-from autogal.measuring import POOR_CHI2, write, write_bootstrap
+from autogal.images.frame import leaves_frame
 from autogal.model.bucket import BucketFit, detection, fit_bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.model.starts import component_starts, given_start
-from autogal.restarts import other_starts
-from autogal.stopwatch import Stopwatch
+from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["START", "fit_cutouts"]
 
@@ -52,7 +52,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     watch : Stopwatch, optional
         Gets the time spent to gather the stamps, to fit them, to measure errors and raise flags, and to fit resamples.
     spread : ndarray, [N, 7, 7], optional
-        Covariances of the starting values, as `autogal.restarts.other_starts` takes them; NaN where they are not known.
+        Covariances of the starting values, as `autogal.fitting.restarts.other_starts` takes them; NaN where they are not known.
     begin : ndarray, [N, V], optional
         Values of the model's own parameters to start from, in place of what follows from a Sersic profile; the sky is that of `start`.
     searched : ndarray of bool, [N], optional

@@ -17,12 +17,12 @@ from astropy.utils.exceptions import AstropyWarning
 
 import autogal
 from autogal import api, pipeline
-from autogal.ahead import ahead, helpers
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.images.silence import silenced
+from autogal.runtime.ahead import ahead, helpers
 
-from .observations import ZEROPOINT, observe, random_galaxies
+from ..observations import ZEROPOINT, observe, random_galaxies
 
 THREADS = [0, 1, 3]
 

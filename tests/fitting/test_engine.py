@@ -10,7 +10,7 @@ import pytest
 import autogal
 from autogal.flags import Flag
 
-from .observations import PARAMETERS, Galaxy, Observations, observe, random_galaxies
+from ..observations import PARAMETERS, Galaxy, Observations, observe, random_galaxies
 
 ERRORS = tuple(f"{name}_err" for name in PARAMETERS)
 

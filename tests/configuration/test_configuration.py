@@ -13,9 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
-from autogal.configuration import compose, known_keys, override
-from autogal.configuration_schemas import SurveyFacts
-from autogal.configuration_errors import did_you_mean
+from autogal.configuration.composing import compose, known_keys, override
+from autogal.configuration.explaining import did_you_mean
+from autogal.configuration.schemas import SurveyFacts
 from autogal.errors import AutogalError
 
 SURVEYS = ("none", "sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst", "kids", "jwst_nircam")

@@ -13,8 +13,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from autogal.configuration import quoted
-from autogal.configuration_errors import did_you_mean
+from autogal.configuration.composing import quoted
+from autogal.configuration.explaining import did_you_mean
 from autogal.errors import AutogalError
 
 __all__ = ["CommandLine", "sort_words"]

@@ -8,12 +8,12 @@ from astropy.io import fits
 from astropy.table import Table
 
 import autogal
-from autogal.configuration import compose, several_models
+from autogal.configuration.composing import compose, several_models
 from autogal.errors import AutogalError
+from autogal.fitting.selection import select
 from autogal.images import moffat
 from autogal.model.fitted import Fitted
 from autogal.results import Catalogue
-from autogal.selection import select
 
 
 def fitted(parameters, chi2, status=("converged", "converged"), dof=1000):

@@ -8,9 +8,9 @@ import warnings
 import pytest
 import yaml
 
-from autogal.configuration import compose
+from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.logs import run_log, show_warnings
+from autogal.runtime.logs import run_log, show_warnings
 
 log = logging.getLogger("autogal.somewhere")
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration import compose, override, several_models
+from autogal.configuration.composing import compose, override, several_models
 from autogal.errors import AutogalError
+from autogal.fitting.modelling import choose_model
+from autogal.fitting.selection import CRITERIA
 from autogal.likelihood import LIKELIHOODS, Likelihood
-from autogal.modelling import choose_model
 from autogal.profiles import RadialProfile, is_reference, settle_reference
-from autogal.selection import CRITERIA
 from autogal.solvers import SOLVERS, Solver
 from autogal.uncertainty import Bootstrap
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from autogal.choices import choose_bootstrap, choose_device, choose_likelihood, choose_model, choose_solver
+from autogal.fitting.choices import choose_bootstrap, choose_device, choose_likelihood, choose_model, choose_solver
 from autogal.images import Cutout
 from autogal.likelihood import Likelihood
 from autogal.model.bucket import LOST
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.stamps import Stamps, in_counts
+from autogal.runtime.stopwatch import Stopwatch
+from autogal.runtime.threads import one_thread_an_operation
 from autogal.solvers import Solver
-from autogal.stopwatch import Stopwatch
-from autogal.threads import one_thread_an_operation
 from autogal.uncertainty import Bootstrap
 
 __all__ = ["How", "how_to_fit"]
@@ -69,7 +69,7 @@ def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None,
                begin: np.ndarray | None = None, searched: np.ndarray | None = None) -> Iterator[How]:
     """How `settings` would have `count` cutouts fitted, for a with-block in which each operation of a CPU keeps to one core.
 
-    Parameters as `autogal.engine.fit_cutouts` takes them.
+    Parameters as `autogal.fitting.engine.fit_cutouts` takes them.
     """
     device = choose_device(settings.device)
     with one_thread_an_operation(device) as available:

@@ -2,7 +2,7 @@
 
 The values and their comments are in ``conf/`` (the package ``autogal.conf``
 once installed). The nodes that do not change from one method to the next have
-types (`autogal.configuration_schemas`), so that a wrong key or a word in place
+types (`autogal.configuration.schemas`), so that a wrong key or a word in place
 of a number fails before any work. The method groups (model, solver, ...) are
 open: a user's own YAML file may hold whatever the user's own code reads.
 """
@@ -28,8 +28,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autogal.configuration_errors import explain
-from autogal.configuration_schemas import SCHEMAS
+from autogal.configuration.explaining import explain
+from autogal.configuration.schemas import SCHEMAS
 from autogal.errors import AutogalError
 
 __all__ = ["check", "compose", "known_keys", "override", "quoted", "several_models"]

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autogal.choices import choose_settings
-from autogal.configuration import compose
-from autogal.engine import START as START_NAMES
-from autogal.engine import fit_cutouts
+from autogal.configuration.composing import compose
+from autogal.fitting.choices import choose_settings
+from autogal.fitting.engine import START as START_NAMES
+from autogal.fitting.engine import fit_cutouts
+from autogal.fitting.restarts import other_starts
 from autogal.images.survey import Survey
-from autogal.restarts import other_starts
 from autogal.simulate import simulate
 
 START = np.array([[30.0, 31.0, 18.0, 6.0, 2.0, 0.5, 20.0, 0.1], [50.0, 12.0, 20.0, 2.0, 1.0, 1.0, 0.0, -3.0]])
