@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autogal.drawing.free_form import NodeGrid
+from autogal.drawing.grid import Grid, fast_length
 from autogal.errors import AutogalError
 from autogal.images import prepare_psf
-from autogal.model.free_form import NodeGrid
-from autogal.model.grid import Grid, fast_length
 
 __all__ = ["FreeForm", "free_form"]
 

@@ -10,13 +10,13 @@ import torch
 from astropy.table import Table
 from omegaconf import OmegaConf
 
+from autogal.buckets.render import render_images
 from autogal.configuration.composing import override
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model, choose_settings, is_whole_model, model_overrides
 from autogal.images import prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
-from autogal.model.render import render_images
 from autogal.profiles import HIGHEST_MODE, RadialProfile
 
 __all__ = ["render", "table_values"]

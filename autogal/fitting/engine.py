@@ -12,6 +12,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from autogal.buckets.bucket import BucketFit, detection, fit_bucket
+from autogal.buckets.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.fitting.choices import choose_model, choose_settings
 from autogal.fitting.how import How, how_to_fit
 from autogal.fitting.measuring import POOR_CHI2, write, write_bootstrap
@@ -19,10 +21,8 @@ from autogal.fitting.restarts import other_starts
 from autogal.flags import Flag
 from autogal.images import Cutout, sky_of
 from autogal.images.frame import leaves_frame
-from autogal.model.bucket import BucketFit, detection, fit_bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
-from autogal.model.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.model.starts import component_starts, given_start
 from autogal.runtime.stopwatch import Stopwatch
 

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autogal.buckets.bucket import BucketFit, significance
+from autogal.buckets.stamps import Stamps
 from autogal.fitting.how import How
 from autogal.flags import Flag
 from autogal.images import Cutout
-from autogal.model.bucket import BucketFit, significance
 from autogal.model.component import Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES, move_sky
-from autogal.model.stamps import Stamps
 from autogal.solvers import Status
 from autogal.uncertainty import covariance, in_plane, replicate_covariance, shape_errors
 

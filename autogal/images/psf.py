@@ -222,7 +222,7 @@ def _half_pixel_shift(psf: np.ndarray, axes: np.ndarray) -> np.ndarray:
 
     Light beyond the Nyquist frequency folds on to a star between pixels with the opposite sign than on to one on a
     pixel: samples of P at k hold P(k) - P(2 pi - k) there, and P(k) + P(2 pi - k) here. The fall of all seeing tells
-    the two apart, P(2 pi - k) / P(k) = exp(-2 w (pi - k)), with w the FWHM for a Moffat (as in `autogal.model.grid`).
+    the two apart, P(2 pi - k) / P(k) = exp(-2 w (pi - k)), with w the FWHM for a Moffat (as in `autogal.drawing.grid`).
     """
     width = fwhm(psf)
     for axis in np.flatnonzero(axes):

@@ -2,7 +2,7 @@
 
 In units of the crop: ``dx``, ``dy`` (of the centre, in radii), ``ln flux`` (total, in the crop's light), ``ln R``
 (circularised half-light radius, in radii), ``ln n``, and the ellipticity ``e1``, ``e2``: of length -ln q, at twice the
-angle of the major axis from +x, as the renderer of the fit has it (`autogal.model.ellipse`).
+angle of the major axis from +x, as the renderer of the fit has it (`autogal.drawing.ellipse`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From parameters to PSF-convolved images and normal equations."""
+"""Components and their parameters, as astronomers write them and as the solver moves them: bounds, ties, priors."""
 
 from autogal.model.model import Model
 

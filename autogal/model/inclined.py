@@ -9,14 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from autogal.drawing.inclination import EDGE_ON, cos2_of_log_ratio
 from autogal.model.component import Component
 from autogal.profiles import Body, ThickDisk
 
-__all__ = ["InclinedComponent", "cos2_of_log_ratio"]
+__all__ = ["InclinedComponent"]
 
-# Axis ratio that stands for edge-on, and that of a galaxy where its inclination may start
-_EDGE_ON = 0.05
-_STARTS = (0.12, 0.95)
+_STARTS = (0.12, 0.95)  # axis ratios where the inclination may start
 _LIMITS = (0.0, 90.0)
 _NEARLY = 1e-6  # cosine at 90 deg, and sine at 0, in derivatives
 _ROUNDEST = 1 - 1e-9  # face-on, where the vector must still know the position angle of a body that is not round
@@ -46,10 +45,10 @@ class InclinedComponent(Component):
 
     @property
     def roundness(self) -> tuple[float, float]:
-        return _EDGE_ON, 1.0
+        return EDGE_ON, 1.0
 
     def axis_ratio(self, value: Tensor) -> Tensor:
-        return torch.sqrt(_EDGE_ON**2 + (1 - _EDGE_ON**2) * torch.cos(torch.deg2rad(value)) ** 2).clamp(max=_ROUNDEST)
+        return torch.sqrt(EDGE_ON**2 + (1 - EDGE_ON**2) * torch.cos(torch.deg2rad(value)) ** 2).clamp(max=_ROUNDEST)
 
     def of_axis_ratio(self, q: Tensor) -> Tensor:
         cos2 = cos2_of_log_ratio(-torch.log(q))[0].clamp(_NEARLY**2, 1 - _NEARLY**2)
@@ -81,9 +80,3 @@ class InclinedComponent(Component):
 
     def at_thinnest(self, values: Tensor) -> Tensor:
         return super().at_thinnest(torch.cat([values[:, :-2], self.axis_ratio(values[:, -2:-1]), values[:, -1:]], 1))
-
-
-def cos2_of_log_ratio(eta: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared cosine of the inclination of an axis ratio exp(-eta), and its derivative by eta."""
-    square = torch.exp(-2 * eta)
-    return ((square - _EDGE_ON**2) / (1 - _EDGE_ON**2)).clamp(0.0, 1.0), -2 * square / (1 - _EDGE_ON**2)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.model.grid import Grid
+from autogal.drawing.grid import Grid
 from autogal.profiles import TiltedSky
 
 __all__ = ["SLOPES", "PlaneComponent", "PlaneRenderer", "move_sky"]

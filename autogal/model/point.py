@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from autogal.drawing.grid import Grid
+from autogal.drawing.placed import Placed, PlacedRenderer
 from autogal.model.component import MAG
-from autogal.model.grid import Grid
-from autogal.model.placed import Placed, PlacedRenderer
 from autogal.profiles import PointSource
 
 __all__ = ["PointComponent", "PointRenderer"]

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autogal.buckets.bucket import Bucket
+from autogal.buckets.render import render_images
+from autogal.buckets.stamps import Stamps, buckets
 from autogal.fitting.choices import choose_settings
 from autogal.fitting.how import How
 from autogal.fitting.measuring import in_stamp_units
 from autogal.fitting.modelling import choose_model
 from autogal.images import Cutout
-from autogal.model.bucket import Bucket
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
 from autogal.model.point import PointComponent
-from autogal.model.render import render_images
-from autogal.model.stamps import Stamps, buckets
 from autogal.neighbours.points import TRIAL, is_point
 from autogal.neighbours.surroundings import Neighbour, Surroundings, psf_width
 from autogal.solvers.newton import newton_step

@@ -11,16 +11,16 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from autogal.buckets.bucket import LOST, BucketFit, fit_bucket
+from autogal.buckets.stamps import Stamps, bucket_key, held_at_once, usable_pixels
 from autogal.fitting.choices import choose_model
 from autogal.fitting.how import How, how_to_fit
 from autogal.fitting.measuring import in_stamp_units, write, write_bootstrap
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model.blend import Blend
-from autogal.model.bucket import LOST, BucketFit, fit_bucket
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.point import PointComponent
-from autogal.model.stamps import Stamps, bucket_key, held_at_once, usable_pixels
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
 from autogal.neighbours.missed import Missed, find_missed
 from autogal.neighbours.surroundings import Neighbour, Surroundings

@@ -10,11 +10,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from autogal.buckets.bucket import Bucket
+from autogal.buckets.stamps import Stamps
 from autogal.fitting.how import How
 from autogal.images import Cutout
 from autogal.model.blend import Blend
-from autogal.model.bucket import Bucket
-from autogal.model.stamps import Stamps
 from autogal.neighbours.surroundings import Neighbour, Surroundings
 from autogal.segment.neighbours import union_of
 

@@ -9,9 +9,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.model.ellipse import elliptical_form, evaluate_form
-from autogal.model.grid import Grid, fast_length
-from autogal.model.hankel import hankel_table
+from autogal.drawing.ellipse import elliptical_form, evaluate_form
+from autogal.drawing.grid import Grid, fast_length
+from autogal.drawing.hankel import hankel_table
 
 __all__ = ["Seeing", "airy_profile", "moffat_profile"]
 

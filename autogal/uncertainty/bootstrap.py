@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autogal.buckets.bucket import Bucket
+from autogal.buckets.stamps import Stamps, held_at_once
 from autogal.errors import AutogalError
 from autogal.likelihood import Gaussian, Likelihood
-from autogal.model.bucket import Bucket
 from autogal.model.model import Model
-from autogal.model.stamps import Stamps, held_at_once
 from autogal.solvers import Solver, Status
 from autogal.uncertainty.resample import Residuals, generator
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from autogal.buckets.levels import renderers_at
+from autogal.buckets.normal import StampProblem
 from autogal.model import Model
 from autogal.model.blend import Blend
 from autogal.model.component import Component
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.constraints import Constraints, Prior
 from autogal.model.expression import Expression
-from autogal.model.levels import renderers_at
-from autogal.model.normal import StampProblem
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
 from autogal.model.units import Units

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from autogal.buckets.levels import renderers_at
+from autogal.buckets.normal import StampProblem
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model
 from autogal.model import Model
 from autogal.model.component import Component
-from autogal.model.levels import renderers_at
-from autogal.model.normal import StampProblem
 from autogal.model.starts import component_starts
 from autogal.profiles import DeVaucouleurs, Exponential, Sersic
 

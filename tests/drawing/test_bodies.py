@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import autogal
+from autogal.buckets.levels import model_level, renderers_at
 from autogal.model import Model
 from autogal.model.inclined import InclinedComponent
-from autogal.model.levels import model_level, renderers_at
 from autogal.profiles import Ellipsoid, ThickDisk
 
 from .brute_force import Gaussian

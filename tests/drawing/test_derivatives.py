@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from autogal.buckets.levels import model_level, renderer_at
+from autogal.buckets.normal import StampProblem
 from autogal.model import Model
-from autogal.model.levels import model_level, renderer_at
-from autogal.model.normal import StampProblem
 
 from .brute_force import Gaussian, sersic_image
 

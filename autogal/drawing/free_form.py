@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autogal.model.grid import Grid
+from autogal.drawing.grid import Grid
 
 __all__ = ["NodeGrid"]
 

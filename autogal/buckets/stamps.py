@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autogal.buckets.memory import fitting
+from autogal.drawing.grid import Grid
 from autogal.images.cutout import Cutout
-from autogal.model.grid import Grid
-from autogal.model.memory import fitting
 from autogal.model.units import Units
 from autogal.runtime.ahead import ahead, helpers
 

@@ -9,15 +9,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.model.axial import AxialRenderer
-from autogal.model.grid import Grid, fast_length
-from autogal.model.line_of_sight import LineOfSightRenderer
+from autogal.drawing.axial import AxialRenderer
+from autogal.drawing.grid import Grid, fast_length
+from autogal.drawing.line_of_sight import LineOfSightRenderer
+from autogal.drawing.multipole import MultipoleRenderer
+from autogal.drawing.spectral import SpectralRenderer
+from autogal.drawing.tilted import DiskRenderer, EllipsoidRenderer
 from autogal.model.model import Model
-from autogal.model.multipole import MultipoleRenderer
 from autogal.model.plane import PlaneRenderer
 from autogal.model.point import PointRenderer
-from autogal.model.spectral import SpectralRenderer
-from autogal.model.tilted import DiskRenderer, EllipsoidRenderer
 from autogal.profiles import Deformed, EdgeOn, Ellipsoid, Emissivity, PointSource, RadialProfile, ThickDisk, TiltedSky
 
 __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]

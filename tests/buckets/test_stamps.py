@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
+from autogal.buckets import stamps as stamps_module
+from autogal.buckets.stamps import Stamps
+from autogal.drawing.grid import Grid
 from autogal.images import Cutout, moffat
-from autogal.model import stamps as stamps_module
-from autogal.model.grid import Grid
-from autogal.model.stamps import Stamps
 from autogal.runtime.ahead import ahead
 
 SHAPES = ((40, 40), (34, 37), (33, 40), (40, 35), (38, 38))

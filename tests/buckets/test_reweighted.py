@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from autogal.buckets.normal import StampProblem
+from autogal.buckets.reweighted import ReweightedProblem
 from autogal.likelihood import Gaussian, Poisson, StudentT
 from autogal.model.model import Model
-from autogal.model.normal import StampProblem
-from autogal.model.reweighted import ReweightedProblem
 
-from .test_derivatives import GALAXIES, SHAPE, drawing, free_vector
+from ..drawing.test_derivatives import GALAXIES, SHAPE, drawing, free_vector
 
 NONLINEAR = (0, 1, 3, 4, 5, 6)
 

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from autogal.buckets.levels import LEVELS, model_level, renderers_at
+from autogal.buckets.memory import fitting
+from autogal.buckets.normal import StampProblem
+from autogal.buckets.render import psf_fwhm
+from autogal.buckets.reweighted import ReweightedProblem
+from autogal.buckets.stamps import Stamps
+from autogal.drawing.grid import Grid
 from autogal.likelihood import Gaussian, Likelihood
-from autogal.model.grid import Grid
-from autogal.model.levels import LEVELS, model_level, renderers_at
-from autogal.model.memory import fitting
 from autogal.model.model import Model
-from autogal.model.normal import StampProblem
-from autogal.model.render import psf_fwhm
-from autogal.model.reweighted import ReweightedProblem
-from autogal.model.stamps import Stamps
 from autogal.solvers import Outcome, Solver, Status
 
 __all__ = ["LOST", "Bucket", "BucketFit", "detection", "fit_bucket", "significance"]

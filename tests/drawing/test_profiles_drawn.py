@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import autogal
+from autogal.buckets.levels import model_level, renderers_at
 from autogal.errors import AutogalError
 from autogal.model import Model
 from autogal.model.component import Component
-from autogal.model.levels import model_level, renderers_at
 from autogal.model.plane import PlaneComponent, move_sky
 from autogal.model.point import PointComponent
 from autogal.profiles import PROFILES

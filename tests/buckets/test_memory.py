@@ -2,11 +2,11 @@
 
 import torch
 
-from autogal.model import memory
-from autogal.model.bucket import _chunk
-from autogal.model.grid import Grid
+from autogal.buckets import memory
+from autogal.buckets.bucket import _chunk
+from autogal.buckets.stamps import held_at_once
+from autogal.drawing.grid import Grid
 from autogal.model.model import Model
-from autogal.model.stamps import held_at_once
 
 GPU = torch.device("cuda", 0)
 

@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 
 import autogal
+from autogal.buckets.levels import model_level, renderers_at
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model
-from autogal.model.levels import model_level, renderers_at
 from autogal.profiles import PROFILES, RadialProfile
 
 from .brute_force import Contour, Gaussian, sersic_image

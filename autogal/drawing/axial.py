@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autogal.model.grid import Grid
-from autogal.model.placed import TransformRenderer
+from autogal.drawing.grid import Grid
+from autogal.drawing.placed import TransformRenderer
 from autogal.profiles import EdgeOn
 
 __all__ = ["AxialRenderer"]

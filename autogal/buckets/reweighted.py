@@ -9,9 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from autogal.buckets.normal import StampProblem
+from autogal.drawing.spectral import Outline
 from autogal.likelihood import Likelihood, Terms
-from autogal.model.normal import StampProblem
-from autogal.model.spectral import Outline
 
 __all__ = ["ReweightedProblem"]
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from autogal.model.ellipse import elliptical_form, evaluate_form
-from autogal.model.grid import Grid
-from autogal.model.hankel import hankel_table
-from autogal.model.wing import TAPER_SPAN, add_wing, taper, wing_error
+from autogal.drawing.ellipse import elliptical_form, evaluate_form
+from autogal.drawing.grid import Grid
+from autogal.drawing.hankel import hankel_table
+from autogal.drawing.wing import TAPER_SPAN, add_wing, taper, wing_error
 from autogal.profiles import RadialProfile
 
 __all__ = ["Outline", "SpectralRenderer"]
@@ -127,7 +127,7 @@ class SpectralRenderer:
         return images
 
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-        """Estimated errors of the far wing; see `autogal.model.wing.wing_error`."""
+        """Estimated errors of the far wing; see `autogal.drawing.wing.wing_error`."""
         return wing_error(self.grid, self.profile, native, self._taper_middle(native), fwhm)
 
     def _taper_middle(self, native: Tensor) -> Tensor:

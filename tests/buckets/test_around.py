@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import autogal
+from autogal.buckets.bucket import least_known
 from autogal.fitting import engine
 from autogal.images import moffat
-from autogal.model.bucket import least_known
 
 
 def test_a_standard_deviation_along_what_is_known_least():

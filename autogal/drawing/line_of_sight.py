@@ -9,11 +9,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from autogal.model.grid import Grid
-from autogal.model.hankel import MultipoleTable, multipole_table
-from autogal.model.inclined import cos2_of_log_ratio
-from autogal.model.placed import TransformRenderer
-from autogal.model.tilted import view_of
+from autogal.drawing.grid import Grid
+from autogal.drawing.hankel import MultipoleTable, multipole_table
+from autogal.drawing.inclination import cos2_of_log_ratio
+from autogal.drawing.placed import TransformRenderer
+from autogal.drawing.tilted import view_of
 from autogal.profiles import Emissivity
 from autogal.profiles.radial import value_and_slope
 
@@ -26,7 +26,7 @@ _RINGS = (5e-3, 200.0)  # radii, in units of the size, between which light is sa
 _REACH = 1e4  # px, of the table of multipoles
 _STRETCH = math.exp(1.5)  # of wave numbers, in the frame in which the thinnest body is round
 _AT_ONCE = {"cpu": 2, "cuda": 32}  # bodies
-_ROUND = 1e-2  # as in `autogal.model.tilted`
+_ROUND = 1e-2  # as in `autogal.drawing.tilted`
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from autogal.model.grid import Grid
-from autogal.model.inclined import cos2_of_log_ratio
-from autogal.model.placed import TransformRenderer
-from autogal.model.spectral import Outline, SpectralRenderer
+from autogal.drawing.grid import Grid
+from autogal.drawing.inclination import cos2_of_log_ratio
+from autogal.drawing.placed import TransformRenderer
+from autogal.drawing.spectral import Outline, SpectralRenderer
 from autogal.profiles import Ellipsoid, Sersic, ThickDisk
 from autogal.profiles.radial import value_and_slope
 

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from autogal.model.ellipse import elliptical_form, evaluate_form
-from autogal.model.grid import Grid
-from autogal.model.hankel import hankel_table
+from autogal.drawing.ellipse import elliptical_form, evaluate_form
+from autogal.drawing.grid import Grid
+from autogal.drawing.hankel import hankel_table
 from autogal.profiles import RadialProfile
 
 __all__ = ["TAPER_SPAN", "add_wing", "is_lit_beyond", "taper", "wing_error"]

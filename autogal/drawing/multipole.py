@@ -9,12 +9,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from autogal.model.ellipse import elliptical_form
-from autogal.model.grid import Grid
-from autogal.model.hankel import MultipoleTable, multipole_table
-from autogal.model.placed import Placed, PlacedRenderer
-from autogal.model.spectral import SpectralRenderer
-from autogal.model.wing import is_lit_beyond, taper
+from autogal.drawing.ellipse import elliptical_form
+from autogal.drawing.grid import Grid
+from autogal.drawing.hankel import MultipoleTable, multipole_table
+from autogal.drawing.placed import Placed, PlacedRenderer
+from autogal.drawing.spectral import SpectralRenderer
+from autogal.drawing.wing import is_lit_beyond, taper
 from autogal.profiles import Deformed
 
 __all__ = ["MultipoleRenderer"]
@@ -93,7 +93,7 @@ class MultipoleRenderer(PlacedRenderer):
         return images
 
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-        """As `autogal.model.wing.wing_error`, with the curvature along the contour added."""
+        """As `autogal.drawing.wing.wing_error`, with the curvature along the contour added."""
         largest, total = self._plain.wing_error(self._undeformed(native), fwhm)
         own = self._own(native)
         bent = own[:, 0].abs() if self.profile.boxiness else torch.zeros_like(largest)
@@ -243,7 +243,7 @@ class MultipoleRenderer(PlacedRenderer):
     # -- the far wing ----------------------------------------------------------------------------------------------
 
     def _add_wing(self, images: Tensor, native: Tensor) -> None:
-        """Add light beyond the taper and its derivatives, in place, as `autogal.model.wing.add_wing` does."""
+        """Add light beyond the taper and its derivatives, in place, as `autogal.drawing.wing.add_wing` does."""
         log_mid = self._plain._taper_middle(native)
         keep = is_lit_beyond(self.profile.profile, self._undeformed(native), log_mid - math.log(2.0))  # modes may push light out
         if not len(keep):

@@ -11,8 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from autogal.drawing.spectral import Outline, SpectralRenderer
 from autogal.model.model import Model
-from autogal.model.spectral import Outline, SpectralRenderer
 from autogal.model.units import Units
 from autogal.solvers import Linearisation
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import autogal
+from autogal.buckets.levels import model_level, renderers_at
 from autogal.model import Model
 from autogal.model.component import Component
-from autogal.model.levels import model_level, renderers_at
 from autogal.profiles import EdgeOn
 
 from .brute_force import Gaussian

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from autogal.model.grid import Grid
+from autogal.drawing.grid import Grid
 
 __all__ = ["Placed", "PlacedRenderer", "TransformRenderer"]
 
 
 class Placed(NamedTuple):
-    """Parameters and shifts of galaxies to be drawn, as in `autogal.model.spectral.Outline`."""
+    """Parameters and shifts of galaxies to be drawn, as in `autogal.drawing.spectral.Outline`."""
 
     native: Tensor
     px: Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autogal.model.levels import LEVELS, model_level, renderers_at
+from autogal.buckets.levels import LEVELS, model_level, renderers_at
 from autogal.model.model import Model
 
 __all__ = ["psf_fwhm", "render_images"]
