@@ -62,3 +62,17 @@ def test_both_share_one_centre_and_the_model_is_their_sum(galaxies, fitted):
     np.testing.assert_allclose(table["mag"], -2.5 * np.log10(total))
     residual = fitted.residual(0) / galaxies[1][0]
     assert abs(np.std(residual) - 1) < 0.05
+
+
+def test_the_prior_on_the_ratio_of_sizes_decides_where_the_image_does_not(galaxies):
+    images, sigma, psf, truth = galaxies
+    rng = np.random.default_rng(3)
+    worse = 12 * sigma[:20]  # S/N of some 80
+    faint = images[:20] + worse * rng.normal(size=images[:20].shape)
+    ratio = {}
+    for name, prior in (("with", [0.35, 0.3]), ("without", None)):
+        fitted = autogal.fit(faint, sigma=worse, psf=psf, model="bulge_disk", zeropoint=25.0, segment="none", **{"model.priors.size_ratio": prior})
+        t = fitted.table
+        ratio[name] = np.log10(np.asarray(t["bulge_r_eff"] * np.sqrt(t["bulge_q"]) / (t["disk_r_eff"] * np.sqrt(t["disk_q"])), float))
+    assert np.nanmax(np.abs(ratio["with"] - np.log10(0.35))) < 0.9
+    assert np.nanstd(ratio["with"]) < 0.7 * np.nanstd(ratio["without"])

@@ -28,6 +28,7 @@ __all__ = ["choose_model"]
 # Bounds of an axis ratio that has none of its own
 _ROUNDNESS = (0.05, 1.0)
 _SKY = "sky"
+_RATIO = "size_ratio"
 _START = "start"  # what is fixed at it keeps the value that it starts at
 _PRIOR_FORMS = "Write [median, dex], {lognormal: [median, dex]} or {normal: [mean, sigma]}, with a width above zero."
 
@@ -50,9 +51,10 @@ def choose_model(settings: DictConfig) -> Model:
     components = tuple(_component(name, node, said, read) for name, node in several.items())
     components += (PlaneComponent(),) if sky == "tilted" else ()
     holds_sky, level = _sky(settings, said)
+    ratio = _size_ratio(settings)
     shared = {_flat(one): _flat(other) for one, other in (settings.get("shared") or {}).items() if _flat(one) not in ties}
     kind = partial(ConstrainedModel, constraints=said) if said else Model
-    return kind(components, shared, holds_sky=holds_sky, sky=level)
+    return kind(components, shared, holds_sky=holds_sky, sky=level, size_ratio=ratio)
 
 
 def _flat(name: str) -> str:
@@ -100,9 +102,9 @@ def _sky(settings: DictConfig, said: Constraints) -> tuple[bool, float | None]:
     entries.bounds(), entries.fixed(), entries.priors(), entries.starts()
     nodes = {what: settings.get(what) or {} for what in ("bounds", "fixed", "priors", "start")}
     for what, node in nodes.items() if settings.get("components") else ():
-        if others := [key for key in node if key != _SKY]:
+        if others := [key for key in node if key != _SKY and (what, key) != ("priors", _RATIO)]:
             raise AutogalError(f"{what} of {others[0]} stands beside the components.",
-                               "Write it at one of them; beside them is what is said of the sky.")
+                               f"Write it at one of them; beside them is what is said of the sky, and a prior on {_RATIO}.")
     if settings.get("sky") == "tilted" and any(node.get(_SKY) is not None for node in nodes.values()):
         raise AutogalError("A tilted sky cannot be fixed, bounded or held by a prior.", "Its level is that of one place; take sky: flat.")
     is_held, level = _SKY in said.fixed, said.fixed.pop(_SKY, None)
@@ -110,6 +112,18 @@ def _sky(settings: DictConfig, said: Constraints) -> tuple[bool, float | None]:
     if len(start) > 1 or any(relation.names for relation in start):
         raise AutogalError(f"The start of the sky is {settings.start[_SKY]}.", "Give one number, in image units.")
     return is_held, float(start[0].evaluate({})) if start else level
+
+
+def _size_ratio(settings: DictConfig) -> Prior | None:
+    """The prior on the ratio of the sizes of the first two components."""
+    priors = settings.get("priors") or {}
+    value = priors.get(_RATIO) if settings.get("components") and isinstance(priors, Mapping) else None
+    if value is None:
+        return None
+    prior = _prior(_RATIO, value)
+    if not prior.is_logarithmic:
+        raise AutogalError(f"The prior on {_RATIO} is {value}.", "Ratios are positive: write [median, dex].")
+    return prior
 
 
 def _blank(profile: RadialProfile | EdgeOn | Body | Deformed, name: str) -> Component:

@@ -314,7 +314,7 @@ class ConstrainedModel(Model):
     @cached_property
     def _pulls(self) -> list[Pull]:
         own = [pull for component, start in zip(self.components, self._starts) for pull in own_pulls(component, start, self._ties)]
-        return own + said_pulls(self.constraints.priors, self._bare)
+        return own + self._ratios + said_pulls(self.constraints.priors, self._bare)
 
     def _followed_by(self, free: Tensor) -> Tensor:
         return self._remembered(self._follow, free)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,8 +11,11 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
+from autogal.model.constraints import Prior
+from autogal.model.layout import Layout
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
+from autogal.model.pulls import Pull, block_rows, own_pulls, size_pull
 from autogal.model.units import Units
 from autogal.profiles import Sersic
 from autogal.profiles.exponential import FixedIndex
@@ -22,7 +24,7 @@ __all__ = ["Model"]
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Layout):
     """Components that may share parameters, and a flat sky.
 
     Three vectors describe a galaxy. Its *values* are the catalogue's. Its *blocks* are every component's free
@@ -40,12 +42,12 @@ class Model:
         Whether the sky keeps the value that it starts at instead of being fitted.
     sky : float, optional
         Where it starts, image units; by default where it is measured.
+    size_ratio : Prior, optional
+        Log-normal, on the first component's circularised half-light radius over the second's.
     """
 
-    components: tuple[Component | PointComponent | PlaneComponent, ...] = field(default_factory=lambda: (Component(),))
-    shared: dict = field(default_factory=dict)
-    holds_sky: bool = field(default=False, kw_only=True)
     sky: float | None = field(default=None, kw_only=True)
+    size_ratio: Prior | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
         names = [c.name for c in self.components]
@@ -59,6 +61,8 @@ class Model:
                     raise AutogalError(f"{name!r} cannot be shared.", f"These can: {', '.join(self._places)}.")
             if other in self.shared:
                 raise AutogalError(f"{one} takes {other}, which takes {self.shared[other]}.", "Let both take the same parameter.")
+        if self.size_ratio is not None:
+            size_pull(self.components, self._starts, self.size_ratio)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -103,26 +107,6 @@ class Model:
     def ellipses(self) -> tuple[Component, ...]:
         """The measured components whose axis ratio and angle follow nothing else, nor anything else them."""
         return tuple(c for c in self.components if isinstance(c, Component))
-
-    @property
-    def own(self) -> tuple[int, ...]:
-        """Places in the free vector of what is fitted and the catalogue's values hang on, without the sky."""
-        return tuple(i for i in range(self.size - 1) if i not in self.held)
-
-    @property
-    def size(self) -> int:
-        """Length of the free vector."""
-        return len(self._kept)
-
-    @property
-    def held(self) -> tuple[int, ...]:
-        """Places in the free vector of what keeps the value that each galaxy starts at."""
-        return (self.size - 1,) if self.holds_sky else ()
-
-    @property
-    def fitted(self) -> tuple[int, ...]:
-        """Places in the free vector of all else."""
-        return tuple(i for i in range(self.size) if i not in self.held)
 
     @property
     def solves_sky(self) -> bool:
@@ -260,12 +244,11 @@ class Model:
 
         `units` are those of all stamps, and `items` [B] the stamps of `free`, where magnitudes or the sky have priors.
         """
-        def kept() -> list:
-            pairs = [pair for c in self.components for pair in c.prior()] + [(0.0, 0.0)]
-            return [pairs[i] for i in self._kept]
-
-        mean, precision = self._tensor("prior", free, kept).unbind(1)
-        return ((free - mean).square() * precision).sum(-1), (free - mean) * precision, torch.diag(precision)
+        rows = self._tensor("prior", free, lambda: block_rows(self._pulls, len(self._source)) or [[0.0] * (len(self._source) + 2)])
+        by_blocks, mean, precision = rows[:, :-2], rows[:, -2], rows[:, -1:]
+        slope = by_blocks @ self._spread(free)
+        off = free @ slope.mT + by_blocks @ self._tensor("constant", free, lambda: self._constant) - mean
+        return (off.square() @ precision)[:, 0], off @ (slope * precision), slope.mT @ (slope * precision)
 
     def step_limit(self, like: Tensor) -> Tensor:
         """Largest move of each free parameter in one step, [P]."""
@@ -289,60 +272,11 @@ class Model:
         return [c.name for c in self._lit].index("bulge")
 
     @cached_property
-    def _starts(self) -> tuple[int, ...]:
-        """First place of each component in the blocks."""
-        return tuple(sum(c.size for c in self.components[:i]) for i in range(len(self.components)))
+    def _pulls(self) -> list[Pull]:
+        """The priors; a component's own on what is fixed or shared are none."""
+        own = [pull for c, start in zip(self.components, self._starts) for pull in own_pulls(c, start, {}) if pull.which[0] in self._kept]
+        return own + self._ratios
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        """Places in the blocks of all that can be shared: what is the same there and in the catalogue, or its logarithm."""
-        return {c.parameters[i]: start + i for start, c in zip(self._starts, self.components) for i in c.plain}
-
-    @cached_property
-    def _fixed(self) -> dict[int, float]:
-        """Places in the blocks of what is fixed, and the values there."""
-        return {start + place: value for start, c in zip(self._starts, self.components) for place, value in c.constants.items()}
-
-    @cached_property
-    def _source(self) -> tuple[int, ...]:
-        """For every place in the blocks, the place that it takes its value from: itself unless it is shared."""
-        out = list(range(self._starts[-1] + self.components[-1].size + 1))
-        for one, other in self.shared.items():
-            out[self._places[one]] = self._places[other]
-        return tuple(out)
-
-    @cached_property
-    def _kept(self) -> tuple[int, ...]:
-        """Places in the blocks that the solver moves."""
-        return tuple(i for i, source in enumerate(self._source) if source == i and i not in self._fixed)
-
-    @cached_property
-    def _constant(self) -> list[float]:
-        return [self._fixed.get(source, 0.0) for source in self._source]
-
-    def _spread(self, like: Tensor) -> Tensor:
-        """Blocks by free vector, [F, P], zeros and ones."""
-        return self._tensor("spread", like, lambda: [[float(source == kept) for kept in self._kept] for source in self._source])
-
-    @cached_property
-    def _tensors(self) -> dict[tuple, Tensor]:
-        return {}
-
-    def _tensor(self, name: str, like: Tensor, numbers: Callable[[], Sequence], dtype: torch.dtype | None = None) -> Tensor:
-        """Numbers of the model where `like` is. They are taken there once: for every transfer a GPU is waited for."""
-        key = name, like.device, dtype or like.dtype
-        if key not in self._tensors:
-            self._tensors[key] = torch.tensor(numbers(), dtype=key[-1], device=like.device)
-        return self._tensors[key]
-
-    def _split(self, vector: Tensor) -> list[Tensor]:
-        return [vector[:, start : start + c.size] for start, c in zip(self._starts, self.components)]
-
-    def _assemble(self, parts: list[Tensor]) -> Tensor:
-        """Block-diagonal matrix of the components' own, and 1 for the sky."""
-        out = parts[0].new_zeros(len(parts[0]), len(self._source), len(self._source))
-        for start, part in zip(self._starts, parts):
-            stop = start + part.shape[-1]
-            out[:, start:stop, start:stop] = part
-        out[:, -1, -1] = 1.0
-        return out
+    def _ratios(self) -> list[Pull]:
+        return [size_pull(self.components, self._starts, self.size_ratio)] if self.size_ratio else []

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.constraints import Prior, is_magnitude
 from autogal.model.units import Units
 
-__all__ = ["Pull", "Scale", "in_catalogue_units", "own_pulls", "said_pulls"]
+__all__ = ["Pull", "Scale", "block_rows", "in_catalogue_units", "own_pulls", "said_pulls", "size_pull"]
 
 
 class Scale(Enum):
@@ -28,9 +29,9 @@ class Scale(Enum):
 
 
 class Pull(NamedTuple):
-    """One prior: the parameter's name, or its place in the blocks, and mean and inverse variance on a scale."""
+    """One prior: mean and inverse variance on a scale, of a parameter by name, or by place in the blocks; of two places, their difference."""
 
-    which: str | int
+    which: str | tuple[int, ...]
     scale: Scale
     mean: float
     precision: float
@@ -39,7 +40,7 @@ class Pull(NamedTuple):
         """How far the mean is missed, [B], of values by name and blocks [B, F]; on `Scale.IMAGE` the value itself."""
         match self.scale:
             case Scale.BLOCK:
-                return blocks[:, self.which] - self.mean
+                return blocks[:, self.which[0]] - sum(blocks[:, other] for other in self.which[1:]) - self.mean
             case Scale.IMAGE:
                 return at[self.which]
             case Scale.LOG:
@@ -56,8 +57,27 @@ def own_pulls(component, start: int, tied: Mapping[str, object]) -> list[Pull]:
         is_vector = isinstance(component, Component) and place >= component.size - 2
         name = component.parameters[-2 if is_vector else place]
         if precision > 0 and name not in tied:
-            out.append(Pull(start + place, Scale.BLOCK, mean, precision))
+            out.append(Pull((start + place,), Scale.BLOCK, mean, precision))
     return out
+
+
+def size_pull(components: Sequence, starts: Sequence[int], ratio: Prior) -> Pull:
+    """That on the ratio of the first component's circularised half-light radius to the second's; their blocks begin at `starts`.
+
+    Raises
+    ------
+    AutogalError
+        Where they do not have such radii.
+    """
+    places = []
+    for component, start in zip(components[:2], starts):
+        names = [name.removeprefix(f"{component.name}_") for name in component.parameters]
+        if component.name and "r_eff" in names:
+            places.append(start + names.index("r_eff"))
+    if len(places) < 2:
+        raise AutogalError("There is a prior on size_ratio, but not two components of a half-light radius.",
+                           "It is on that of the first over that of the second; leave it out, or put those first.")
+    return Pull(tuple(places), Scale.BLOCK, *_in_logarithms(ratio))
 
 
 def said_pulls(priors: Mapping[str, Prior], bare: Mapping[str, str]) -> list[Pull]:
@@ -65,12 +85,28 @@ def said_pulls(priors: Mapping[str, Prior], bare: Mapping[str, str]) -> list[Pul
     out = []
     for name, prior in priors.items():
         if prior.is_logarithmic:
-            out.append(Pull(name, Scale.LOG, math.log(prior.mean), (prior.width * math.log(10)) ** -2))
+            out.append(Pull(name, Scale.LOG, *_in_logarithms(prior)))
         else:
             is_image = name == "sky" or is_magnitude(bare[name])
             scale = Scale.IMAGE if is_image else Scale.ANGLE if bare[name] == "pa" else Scale.LINEAR
             out.append(Pull(name, scale, prior.mean, prior.width**-2))
     return out
+
+
+def _in_logarithms(prior: Prior) -> tuple[float, float]:
+    """Mean and inverse variance of the natural logarithm."""
+    return math.log(prior.mean), (prior.width * math.log(10)) ** -2
+
+
+def block_rows(pulls: Sequence[Pull], size: int) -> list[list[float]]:
+    """What each pull on the blocks takes of them, [R, size + 2], and mean and inverse variance."""
+    rows = []
+    for pull in pulls:
+        row = [0.0] * size
+        for place, sign in zip(pull.which, (1.0, -1.0)):
+            row[place] = sign
+        rows.append([*row, pull.mean, pull.precision])
+    return rows
 
 
 def in_catalogue_units(pulls: Sequence[Pull], off: Tensor, slope: Tensor, units: Units | None,

@@ -21,6 +21,7 @@ EVERYTHING = {
     "bulge": {"bounds": {"r_eff": [0.05, None]}, "priors": {"n": [2, 0.35], "q": [1, 0.43], "r_eff": {"normal": [2, 1]}}},
     "disk": {"start": {"h": "r_eff / 1.7"}, "bounds": {"h": [0.1, 50]}, "priors": {"pa": {"normal": [50, 10]}, "h": [2, 0.5]}},
     "ties": {"disk.r_eff": "1.678 * disk.h", "bulge.pa": "disk.pa + 10"}, "limits": ["bulge.r_eff < disk.r_eff", "bulge.mag > disk.mag"],
+    "priors": {"size_ratio": [0.3, 0.3]},
 }  # fmt: skip
 
 
@@ -129,6 +130,20 @@ def test_priors_pull_at_what_they_are_of():
     torch.testing.assert_close(of.prior(free)[0], expected)
 
 
+@pytest.mark.parametrize("said", [{}, {"bulge": {"fixed": {"n": 4.0}}}, {"ties": {"disk.r_eff": "3 * bulge.r_eff"}},
+                                  {"limits": ["bulge.r_eff < disk.r_eff"]}])
+def test_a_prior_on_the_ratio_of_sizes_is_of_circularised_ones(said):
+    of, without = model(**said, priors={"size_ratio": [0.35, 0.3]}), model(**said)
+    free = component_starts(of, SINGLE, ZEROPOINT)[0] + 0.01
+    size = {name: torch.sqrt(named(of, free)[f"{name}_q"]) * named(of, free)[f"{name}_r_eff"] for name in ("bulge", "disk")}
+    (penalty, slope, curvature), bare = of.prior(free), without.prior(free)
+    torch.testing.assert_close(penalty - bare[0], (torch.log10(size["bulge"] / size["disk"] / 0.35) / 0.3) ** 2)
+    steps = 1e-5 * torch.eye(of.size, dtype=torch.float64)
+    by_differences = torch.stack([of.prior(free + step)[0] - of.prior(free - step)[0] for step in steps], 1) / 4e-5
+    torch.testing.assert_close(slope, by_differences, atol=1e-7, rtol=1e-7)
+    assert torch.linalg.eigvalsh(curvature).min() > -1e-9
+
+
 def test_positions_in_pixels_are_known_to_be_some():
     assert model(disk={"fixed": {"x": 31.0}}, shared={}).is_anchored
     assert not model(ties={"disk.x": "bulge.x + 2"}, shared={}).is_anchored
@@ -166,6 +181,10 @@ def opaque(bulge_q):
     ({"bulge": {"priors": {"n": [2, 0]}}}, "The prior on n"),
     ({"bulge": {"priors": {"r_eff": {"normal": [2, 0]}}}}, "The prior on r_eff"),
     ({"bulge": {"priors": {"r_eff": {"flat": [2, 1]}}}}, "The prior on r_eff"),
+    ({"priors": {"size_ratio": [0.3, 0]}}, "The prior on size_ratio"),
+    ({"priors": {"size_ratio": {"normal": [0.3, 0.1]}}}, "The prior on size_ratio"),
+    ({"priors": {"size_ratios": [0.3, 0.3]}}, "beside the components"),
+    ({"disk": {"profile": "point_source"}, "shared": {}, "priors": {"size_ratio": [0.3, 0.3]}}, "not two components"),
     ({"disk": {"fixed": {"q": 1.5}}}, "outside its bounds"),
     ({"disk": {"fixed": {"q": 0.5}, "start": {"q": 0.6}}}, "tied or fixed"),
     ({"disk": {"fixed": {"q": 0.5}}, "ties": {"disk.q": "bulge.q"}}, "both fixed and tied"),

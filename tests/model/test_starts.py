@@ -38,7 +38,7 @@ def test_a_fit_that_begins_at_the_best_place_stays_there():
     truth = np.array([[known[name] for name in model.parameters]])
     image = render({name: [known[name]] for name in model.parameters}, model="bulge_disk", psf=psf, shape=(64, 64))[0]
     start = np.array([[31.2, 32.5, 14.0, 5.0, 2.0, 0.6, 50.0, 3.0]])
-    fits = [fit_cutouts([Cutout("a", image, np.full_like(image, 3.0), np.zeros(image.shape, bool), psf, zeropoint=25.0)], start, settings, begin=begin)
+    fits = [fit_cutouts([Cutout("a", image, np.full_like(image, 0.03), np.zeros(image.shape, bool), psf, zeropoint=25.0)], start, settings, begin=begin)
             for begin in (truth, None)]
     own = [model.parameters.index(name) for name in VALUES if name in model.parameters]
     assert fits[0].status == ["converged"] and fits[0].values[0, own] == pytest.approx(truth[0, own], rel=1e-3)
