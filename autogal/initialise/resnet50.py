@@ -22,7 +22,7 @@ from autogal.initialise.targets import decode, native_covariance
 from autogal.networks.ready import trained
 from autogal.segment.segmentation import Segmentation
 
-__all__ = ["TASK", "cut", "load_network", "start_from_resnet50"]
+__all__ = ["TASK", "cut", "load_network", "start_from_resnet50", "unusable"]
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
     found: dict[int, Start] = {}
     groups: dict[StartNetwork, list[int]] = defaultdict(list)
     for i, (cutout, segmentation) in enumerate(zip(cutouts, segmentations, strict=True)):
-        if (reason := _unusable(cutout, segmentation)) is not None:
+        if (reason := unusable(cutout, segmentation)) is not None:
             found[i] = _fall_back(cutout, segmentation, reason)
         else:
             groups[load_network(settings, min(cutout.shape), device)].append(i)
@@ -90,8 +90,8 @@ def load_network(settings, size: int, device: torch.device) -> StartNetwork:
     return network.to(memory_format=torch.channels_last)
 
 
-def _unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
-    """Why the network cannot be asked, None where it can."""
+def unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
+    """Why the network cannot be asked of a cutout's target; None where it can."""
     if min(cutout.shape) < _SMALLEST:
         return f"the stamp is smaller than {_SMALLEST} px"
     if Flag.NO_TARGET in segmentation.flags or not segmentation.target.any():

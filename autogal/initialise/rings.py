@@ -13,7 +13,7 @@ WIDE = 14  # rings that a network sees
 _INNERMOST, _OUTERMOST = 0.03, 2.2  # their circularised radii, in units of the target's radius
 _FAINTEST = 1e-4  # of the brightest ring
 _NARROW, _PLAIN, _GROWTH = 32, 5, 1.2  # rings to which a profile is fitted: a pixel wide at first, then wider by a factor
-_REACH = 3.0  # radii
+_REACH = 6.0  # radii; far out it is seen what of the light around a target is sky, and what its own wings
 
 
 def narrow_rings(light: Tensor, known: Tensor, squares: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from autogal.configuration import compose, override
 from autogal.errors import AutogalError
+from autogal.images.survey import Survey
+from autogal.initialise.as_fitted import examples_as_fitted
 from autogal.initialise.calibrate import calibrate
 from autogal.initialise.examples import Examples, Replayed
 from autogal.initialise.labelled import Labelled, labelled_examples
 from autogal.initialise.learning import InitialiserModule
 from autogal.initialise.network import CARD
 from autogal.networks.task import Task
+from autogal.simulate.general import General
+from autogal.simulate.population import Population
 from autogal.simulate.source import SceneSource, choose_population
 from autogal.simulate.structure import Structure
 
@@ -22,6 +27,7 @@ __all__ = ["initialiser_task"]
 _SIZES = (64, 96, 64, 128)  # px; stamps of a general network, in turn: small ones are drawn faster
 _VALIDATION = 7_000_003  # seed far from any a user gives, so that no scene is ever seen twice
 _SCALERS = 512  # examples that the scalers are taken from
+_SURVEYS = ("sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst", "kids", "jwst_nircam")  # what a general network is used on
 _SHOWN = ("val/loss", *(f"val/50-200/{name}" for name in ("mag", "ln R", "dex n", "q", "pa", "dx", "e1", "e2", "within 1 sigma")),
           *(f"val/over 200/{name}" for name in ("mag", "ln R", "dex n", "q", "e1", "e2")))
 
@@ -61,13 +67,21 @@ def initialiser_task(settings: DictConfig) -> Task:
         module.network.fit_scalers(torch.cat([one["features"] for one in some]), torch.cat([one["targets"] for one in some]))
 
     def finish() -> None:
-        steps = network.calibrate_on // network.batch
-        if steps:
-            calibrate(module.network, Examples(sources(_VALIDATION + 2), network.batch, steps=steps))
+        if network.calibrate_on:
+            segment = OmegaConf.merge(compose(), {"survey": settings.survey, "checkpoints": settings.checkpoints}).segment
+            calibrate(module.network, examples_as_fitted(_usual(name, population), sorted(set(sizes)), network.calibrate_on,
+                                                         _VALIDATION + 2, segment, module.network.target_mean.device))
 
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
                 {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare,
                 module.picture, finish)
+
+
+def _usual(name: str, population: General | Population) -> list[General | Population]:
+    """What errors are scaled on: half of it as hard as what was trained on, half as a survey's images are."""
+    surveys = _SURVEYS if name == "general" else (name,)
+    plain = [Population(Survey.from_settings(compose(overrides=[override("survey", one)]).survey)) for one in surveys]
+    return [one for each in plain for one in (population, each)]
 
 
 def _labelled_task(settings: DictConfig, module: InitialiserModule) -> Task:

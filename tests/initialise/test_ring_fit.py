@@ -17,13 +17,13 @@ TRUTH = Table({"x": [63.2, 64.1, 63.0, 64.4], "y": [63.9, 63.0, 64.2, 63.5], "fl
                "n": [1.0, 4.0, 2.0, 0.6], "q": [0.8, 0.5, 0.9, 0.35], "pa": [20.0, 80.0, 150.0, 45.0], "sky": 4 * [0.0]})
 
 
-def measured(images: np.ndarray, psf: np.ndarray, fwhm: float, known: torch.Tensor | None = None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def measured(images: np.ndarray, psf: np.ndarray, fwhm: float, known: torch.Tensor | None = None, radius: float = 20.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Features by name, and the unit of flux."""
     light = torch.as_tensor(images, dtype=torch.float32)
     many = torch.full((len(light),), fwhm)
     described = describe_psf(torch.as_tensor(psf, dtype=torch.float32).expand(len(light), -1, -1), many)
     known = torch.ones_like(light, dtype=torch.bool) if known is None else known
-    places = [torch.full((len(light),), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, 20.0)]
+    places = [torch.full((len(light),), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, radius)]
     features, flux = photometry(torch.where(known, light, 0.0), torch.ones_like(light), known, *places, described)
     return dict(zip(NAMES, features.unbind(1), strict=True)), flux
 
@@ -54,6 +54,16 @@ def test_with_noise_they_are_found_as_well_as_they_say(drawn):
     pull = off / found["ln error of ln R"].exp()
     assert 0.2 < float(pull.std()) < 1.5  # their model error is an upper bound where there is noise alone
     assert float(off.median().abs()) < 0.05
+
+
+def test_wings_that_were_taken_off_as_sky_are_found_again(drawn):
+    """The sky of a stamp is measured in what is left of its galaxy's light: a quarter of the noise here."""
+    images, psf = drawn
+    rng = np.random.default_rng(5)
+    many = np.concatenate([images[1:2] / 10 - 0.25 + rng.normal(size=images[:1].shape) for _ in range(16)])
+    found, flux = measured(many, psf, 3.0, radius=8.0)
+    assert (torch.exp(found["fitted ln flux"]) * flux).median().item() == pytest.approx(1e4, rel=0.04)
+    assert found["fitted ln R"].exp().median().item() * 8 == pytest.approx(8 * 0.5**0.5, rel=0.08)
 
 
 def test_what_is_masked_makes_little_difference(drawn):
