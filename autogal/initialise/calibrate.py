@@ -11,7 +11,7 @@ from autogal.initialise.network import StartNetwork, catalogue_axes, pinball
 
 __all__ = ["calibrate"]
 
-_STEPS, _RATE, _DECAY = 400, 0.02, 1e-4
+_STEPS, _RATE, _DECAY = 400, 0.02, 1e-3
 
 
 def calibrate(network: StartNetwork, batches: Iterable[dict[str, Tensor]]) -> None:

@@ -29,7 +29,7 @@ _INSIDE = 0.6827  # part of the truths that 1 sigma is to hold
 _ONE_SIGMA = 1.1417  # half the interval that holds them, of a Student-t distribution of that freedom and unit scale
 
 # What a checkpoint's card must say for its weights to fit this network.
-CARD = {"version": 5, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
+CARD = {"version": 6, "architecture": "resnet50", "channels": list(CHANNELS), "features": list(FEATURES),
         "targets": list(TARGETS), "side": SIDE}
 
 
