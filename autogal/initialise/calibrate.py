@@ -25,7 +25,7 @@ def calibrate(network: StartNetwork, batches: Iterable[dict[str, Tensor]]) -> No
     network : StartNetwork
         Left in evaluation mode.
     batches : iterable of dict of str to Tensor
-        Of `autogal.initialise.examples`, many times more examples than there are features.
+        As from `autogal.initialise.as_fitted`: shaken ones have larger errors. Many times more examples than there are features.
     """
     network.eval()
     with torch.no_grad():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration import compose, override
+from autogal.configuration.composing import compose, override
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
 from autogal.initialise.as_fitted import examples_as_fitted
