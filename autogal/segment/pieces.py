@@ -21,6 +21,11 @@ _BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the 
 _SURE = 0.75
 _WITHIN = 0.5  # part of the piece that lies within the target
 _LARGE = 0.1  # part of the target that it covers; smaller ones take nothing from it
+# What lies in the middle of the target, where this has no summit of its own, is the target's core
+_INSIDE = 0.9  # part of the core that lies within the target
+_SMALL = 0.5  # part of the target that it covers, at most
+_MIDDLE = 0.15  # distance of its peak from the target's centroid, in radii of the target
+_NEAR_MIDDLE = 0.4  # the same, where the network is no surer than above
 
 
 def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, threshold: float) -> np.ndarray:
@@ -82,6 +87,8 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
 
     Of many galaxies, spirals and those with sharp edges above all, it detects a part besides the whole. Such a part is a
     neighbour where the network is sure of it, or where its light stands out of the target's by more than noise could make it.
+    The middle of the target is no neighbour, however bright, if the target has no summit nearer to its centre: without its
+    core a galaxy would be measured as another one.
 
     Parameters
     ----------
@@ -96,9 +103,10 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     labels = sources.labels().numpy()
     target, others = sources.target.flatten().numpy(), sources.neighbours.flatten(1).numpy()
     common = np.count_nonzero(others & target, axis=1)
-    doubtful = (sources.scores.numpy() < _SURE) & (common >= _WITHIN * np.count_nonzero(others, axis=1)) & (
-        common >= _LARGE * np.count_nonzero(target))
-    if not doubtful.any():
+    unsure, size = sources.scores.numpy() < _SURE, np.count_nonzero(others, axis=1)
+    doubtful = unsure & (common >= _WITHIN * size) & (common >= _LARGE * np.count_nonzero(target))
+    within = (common >= _INSIDE * size) & (common <= _SMALL * np.count_nonzero(target))
+    if not (doubtful | within).any():
         return labels
     # one that others cover entirely has no pixel left, and nothing to join
     present = np.isin(np.arange(2, len(others) + 2), labels)
@@ -107,9 +115,33 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     least = np.full(len(others) + 1, np.inf)  # height of the saddle that makes a source the target's; inf: none does
     least[1:][present] = field.data[rows, columns] - _SADDLE * field.noise[rows, columns]
     least[1:][~doubtful] = np.inf
+    distance, away = _from_middle(target.reshape(labels.shape)), np.full(len(others), np.inf)
+    away[present] = distance[rows, columns]
+    for k in np.flatnonzero(within & (away < np.where(unsure, _NEAR_MIDDLE, _MIDDLE))):
+        if not _has_summit(field, labels, k + 2, distance < away[k]):
+            least[1 + k] = -np.inf
     level = _joined(field, labels, 1, len(others) + 1, lambda saddle: saddle > least)
     labels[(level > -np.inf)[labels]] = 1
     return labels
+
+
+def _from_middle(target: np.ndarray) -> np.ndarray:
+    """Distance of every pixel from the centroid of a footprint, holes filled, in radii of a circle of its area."""
+    whole = ndimage.binary_fill_holes(target)
+    y, x = ndimage.center_of_mass(whole)
+    rows, columns = np.indices(target.shape)
+    return np.hypot(rows - y, columns - x) / np.sqrt(np.count_nonzero(whole) / np.pi)
+
+
+def _has_summit(field: Field, labels: np.ndarray, label: int, where: np.ndarray) -> bool:
+    """Whether the target has a summit `where` it is asked for, and a valley parts it from the source `label`."""
+    tops = (labels == 1) & where & (field.data == ndimage.maximum_filter(field.data, size=3)) & (field.data > _SADDLE * field.noise)
+    for row, column in np.argwhere(tops):
+        above = np.isin(labels, (1, label)) & (field.data > field.data[row, column] - _SADDLE * field.noise[row, column])
+        hills, _ = ndimage.label(above, structure=np.ones((3, 3)))
+        if not (hills[labels == label] == hills[row, column]).any():
+            return True
+    return False
 
 
 def _joined(field: Field, labels: np.ndarray, target: int, count: int, accepts: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

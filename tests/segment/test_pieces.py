@@ -1,6 +1,7 @@
 """What the network cuts out of the target goes back to it, true neighbours do not."""
 
 import numpy as np
+import pytest
 import torch
 
 from autogal.segment.detection import prepare_field
@@ -37,6 +38,28 @@ def test_what_the_network_is_sure_of_stays():
 
 def test_a_galaxy_is_not_swallowed_by_a_fainter_targets_mask():
     assert np.array_equal(found(half(40), scores=[0.6]) == 2, half(40))
+
+
+def disk(x, y, radius):
+    rows, columns = np.indices(SHAPE)
+    return TARGET & (np.hypot(columns - x, rows - y) < radius)
+
+
+def test_a_target_keeps_its_core_however_sure_the_network_is():
+    light = LIGHT + star(SHAPE, 31.5, 31.5, 2e4)
+    for score in (0.6, 0.99):
+        assert np.array_equal(found(disk(31.5, 31.5, 5), light=light, scores=[score]), TARGET.astype(np.int32))
+
+
+@pytest.mark.parametrize(("x", "score", "is_core"), [(24, 0.6, False), (31, 0.6, True), (31, 0.99, True), (25, 0.99, False)])
+def test_a_source_beside_the_targets_own_summit_is_no_core(x, score, is_core):
+    light = LIGHT + star(SHAPE, x, 31.5, 8000)
+    piece = disk(x, 31.5, 4.5)
+    assert np.array_equal(found(piece, light=light, scores=[score]) == 2, np.zeros_like(piece) if is_core else piece)
+
+
+def test_a_source_away_from_the_middle_is_no_core():
+    assert np.array_equal(found(disk(22, 31.5, 7), scores=[0.99]) == 2, disk(22, 31.5, 7))
 
 
 def test_a_source_on_top_of_the_target_stays():
