@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _UNLIKE = "the neighbours are not like Sersic profiles"
 
 _UNKNOWN = 0.05  # of a neighbour's light: what its profile is taken to miss
+_FADED = 0.75  # mag: a target that loses more to what overlaps it was one with it
 _ASTRAY = 3.0  # px, or the half-light radius: a target that moves by more has become another source
 
 
@@ -241,8 +242,20 @@ def _judge(rows: np.ndarray, endless: np.ndarray, masked: Fitted, joint: _Joint)
             "the fit did not converge": fitted.status[i] != "converged",
             "the target grew without end": grown and not masked.flags[i] & Flag.AT_BOUND,
             "the target's light was lost": not fitted.snr[i] >= LOST,
+            "they are parts of the target": _taken_apart(fitted, masked, joint.neighbours[i], i),
             "the target became another source": not moved <= max(_ASTRAY, *masked.values[i, sizes]),
             _UNLIKE: bool(fitted.flags[i] & ~masked.flags[i] & Flag.POOR_FIT),
         }
         if why := next((why for why, true in reasons.items() if true), None):
             joint.failure.setdefault(i, why)
+
+
+def _taken_apart(fitted: Fitted, masked: Fitted, neighbours: np.ndarray, row: int) -> bool:
+    """Whether most of the target's light went to neighbours [K, 7] that it overlaps: they are parts of one galaxy."""
+    if "mag" not in fitted.parameters:
+        return False
+    mag = fitted.parameters.index("mag")
+    sizes = [i for i, name in enumerate(fitted.parameters) if name.endswith("r_eff")]
+    apart = np.hypot(*(neighbours[:, :2] - fitted.centre(row)).T)
+    touch = apart < np.nan_to_num(neighbours[:, NEIGHBOUR.index("r_eff")]) + fitted.values[row, sizes].max(initial=0.0)
+    return bool(fitted.values[row, mag] - masked.values[row, mag] > _FADED and touch.any())

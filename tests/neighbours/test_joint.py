@@ -1,0 +1,30 @@
+"""When a joint fit is not to be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autogal.model.fitted import Fitted
+from autogal.neighbours.joint import _taken_apart
+
+PARAMETERS = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
+
+
+def row(mag, r_eff):
+    fitted = Fitted.empty(1, PARAMETERS)
+    fitted.values[0] = 30, 30, mag, r_eff, 1, 0.7, 20, 0
+    return fitted
+
+
+def neighbours(distance, r_eff):
+    return np.array([[30 + distance, 30, 19, r_eff, 1, 0.8, 0], 7 * [np.nan]])
+
+
+@pytest.mark.parametrize(("mag", "distance", "r_eff", "expected"), [
+    (20.0, 6.0, 5.0, True),  # the larger part of the galaxy is the neighbour
+    (19.2, 6.0, 5.0, False),  # most of it is still the target's
+    (20.0, 15.0, 5.0, False),  # wings that were the neighbour's
+    (20.0, 6.0, np.nan, False), (20.0, 2.0, np.nan, True)])  # a star beside it, and on it
+def test_a_galaxy_taken_apart(mag, distance, r_eff, expected):
+    assert _taken_apart(row(mag, 3.0), row(19.0, 9.0), neighbours(distance, r_eff), 0) == expected
