@@ -36,7 +36,7 @@ _COARSE_TOLERANCE = 3.0
 _UNKNOWN = 1e-7
 # Of several starts, how many an item tries that ends at a bound or not at all
 _TRIES = 3
-# Bytes of one chunk's spectra on a CPU: they should stay in its cache
+# Bytes of the spectra of one component of a chunk on a CPU: they should stay in its cache
 _CACHE = 4 << 20
 
 
@@ -302,11 +302,11 @@ def detection(model: Model, best: Outcome) -> Tensor:
 
 
 def _chunk(grid: Grid, model: Model) -> int:
-    images = sum(c.size for c in model.components)
-    spectra = images * len(grid.ky) * len(grid.kx) * (16 if grid.dtype == torch.float64 else 8)
+    sizes = [c.size for c in model.components]
+    plane = len(grid.ky) * len(grid.kx) * (16 if grid.dtype == torch.float64 else 8)
     if grid.device.type == "cuda":
-        return fitting(grid.device, 0.25, 3 * spectra, (images + 2) * math.prod(grid.period) * grid.oversample**2)
-    return max(1, round(_CACHE / spectra))
+        return fitting(grid.device, 0.25, 3 * sum(sizes) * plane, (sum(sizes) + 2) * math.prod(grid.period) * grid.oversample**2)
+    return max(1, round(_CACHE / (max(sizes) * plane)))  # components are drawn one after the other
 
 
 def _put(target: Outcome, places: Tensor, source: Outcome, which) -> None:

@@ -86,7 +86,45 @@ class StampProblem:
 
     def residuals(self, free: Tensor, items: Tensor) -> Tensor:
         """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""
-        return torch.cat([self._rows(*piece)[:, -1].clone() for piece in self._pieces_at(free, items)])
+        native, amplitudes, out = self.model.native(free), self.model.amplitudes(free), self.data[items]
+        out -= free[:, -1, None, None].to(out.dtype)
+        for first in range(0, len(items), self.chunk):
+            some = slice(first, first + self.chunk)
+            psf = self.psf[self.psf_index[items[some]]]
+            for renderer, drawn, bright in zip(self.renderers, native, amplitudes):
+                out[some] -= renderer.image(drawn[some], psf) * bright[some, None, None].to(out.dtype)
+        return out.mul_(self.weight[items])
+
+    def response(self, free: Tensor, items: Tensor, light: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+        """How light that is added to stamps pulls at their models.
+
+        Parameters
+        ----------
+        free : Tensor, [B, P] float64
+        items : Tensor, [B] int
+        light : Tensor, [L, H, W]
+            Over sigma.
+        owner : Tensor, [L] int
+            Which of the B stamps each is added to.
+
+        Returns
+        -------
+        slope : Tensor, [L, P] float64
+            The light's part of the gradient, J^T light.
+        hessian : Tensor, [B, P, P] float64
+            The Gauss-Newton matrix.
+        """
+        grams, pulls, first = [], None, 0
+        for piece in self._pieces_at(free, items):
+            rows = self._rows(*piece)[:, :-1].flatten(2)
+            grams.append(torch.bmm(rows, rows.mT).double())
+            here = ((owner >= first) & (owner < first + len(rows))).nonzero()[:, 0]
+            pulls = light.new_zeros(len(light), rows.shape[1]) if pulls is None else pulls
+            pulls[here] = torch.bmm(rows[owner[here] - first], light[here].flatten(1)[:, :, None])[..., 0]
+            first += len(rows)
+        lift = self.model.lift(free)
+        curvature = self.model.prior(free, self.units, items)[2]
+        return (lift[owner].mT @ pulls.double()[:, :, None])[..., 0], lift.mT @ torch.cat(grams) @ lift + curvature
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self.model.native(free))]

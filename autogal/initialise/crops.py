@@ -14,7 +14,7 @@ from torch import Tensor
 from autogal.initialise.photometry import NAMES, moments, photometry, shape
 from autogal.initialise.reliability import SKY_NAMES, sky_reliability
 
-__all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
+__all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop", "extent"]
 
 SIDE = 64  # px of a crop
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(S/N / 100)", "coverage")  # written in every checkpoint's card
@@ -86,7 +86,7 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf: Te
     """
     height, width = image.shape[1:]
     use = ~excluded & torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
-    x, y, radius = _extent(torch.where(use, image, 0).double(), target)
+    x, y, radius = extent(torch.where(use, image, 0).double(), target)
     psf_fwhm, psf_moments = psf[:, 0], psf[:, 1:4]
     radius = torch.maximum(radius, psf_fwhm.double()).clamp(min=_SMALLEST)
     if stretch is not None:
@@ -112,8 +112,18 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf: Te
     return Crops(channels, features, x, y, radius, flux.double() * noise.double(), sky.double())
 
 
-def _extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre (weighted by light) and radius of footprints, px: between the radii of equal area and of equal length."""
+def extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre (weighted by light) and radius of footprints, px: between the radii of equal area and of equal length.
+
+    Parameters
+    ----------
+    light : Tensor, [B, H, W] float64
+    target : Tensor, [B, H, W] bool
+
+    Returns
+    -------
+    x, y, radius : Tensor, [B]
+    """
     weight = torch.where(target, light, 0.0)
     weight = weight.clamp(min=0)
     plain = target.double()

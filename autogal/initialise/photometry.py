@@ -12,12 +12,13 @@ from autogal.initialise.reliability import TARGET_NAMES, target_reliability
 from autogal.initialise.ring_fit import PSF_WIDTHS, RingFit, Rings, fit_rings, psf_shares
 from autogal.initialise.rings import WIDE, narrow_rings, wide_rings
 
-__all__ = ["NAMES", "PSF_NAMES", "describe_psf", "moments", "photometry", "shape"]
+__all__ = ["NAMES", "PSF_NAMES", "describe_psf", "measure_sources", "moments", "photometry", "shape"]
 
 _ITERATIONS = 14
 _NARROWEST = 0.2  # px^2; a Gaussian narrower than the pixels cannot be told from a point
 _WIDEST = 1.2  # radii^2
 _WINDOW = 0.6  # radii; standard deviation of the window in which the outer shape is measured
+_FEWER = 4  # iterations of `fit_rings`: what a fit begins with need not be exact
 _APERTURE = 1.3  # circularised radius of the ellipse that holds the whole target, in units of its radius
 
 PSF_NAMES = ("FWHM", "xx", "yy", "xy", *(f"share {k}" for k in range(len(PSF_WIDTHS))))
@@ -60,13 +61,9 @@ def photometry(light: Tensor, variance: Tensor, known: Tensor, x: Tensor, y: Ten
     """
     one_sided, seen = light, known
     light, known = _mirrored(light, known, x, y)
-    radius = radius.float()
-    columns, rows = ((torch.arange(length, device=light.device) - centre[:, None]).float() / radius[:, None]
-                     for length, centre in ((light.shape[2], x), (light.shape[1], y)))
-    psf = psf.float()
-    star = (psf[:, 1:4] / radius[:, None].square()).unbind(1)
-    least = _NARROWEST / radius.square()
-    ellipse = _adaptive_moments(light, columns, rows, 0.5 * (0.5 * (star[0] + star[1])).sqrt(), least)
+    radius, psf = radius.float(), psf.float()
+    columns, rows, star, least = _frame(light, x, y, radius, psf)
+    ellipse = _fitting_ellipse(light, columns, rows, star, least)
     weight = _gaussian(columns, rows, *ellipse)
     core = 2 * (light * weight).sum((1, 2))
     noise = 2 * weight.square().sum((1, 2)).sqrt().clamp(min=1e-9)
@@ -84,10 +81,55 @@ def photometry(light: Tensor, variance: Tensor, known: Tensor, x: Tensor, y: Ten
     return torch.cat([torch.stack(values, 1), brightness, significance, trust], 1), flux
 
 
+def measure_sources(light: Tensor, known: Tensor, x: Tensor, y: Tensor, radius: Tensor, psf: Tensor) -> dict[str, Tensor]:
+    """The Sersic profiles closest to the light of B sources, by the ellipse that fits each best and its rings.
+
+    Parameters
+    ----------
+    light, known, x, y, radius, psf :
+        As `photometry` takes them.
+
+    Returns
+    -------
+    dict of str to Tensor, [B] float64
+        x, y, r_eff [px], flux in units of the noise of a pixel, n, q, pa [deg from +y].
+    """
+    light, known = _mirrored(light, known, x, y)
+    radius, psf = radius.float(), psf.float()
+    columns, rows, star, least = _frame(light, x, y, radius, psf)
+    ellipse = _fitting_ellipse(light, columns, rows, star, least)
+    fit, (xx, yy, xy), _, _ = _profile(light, known, columns, rows, ellipse, star, least, radius, psf, iterations=_FEWER)
+    q = fit.q.double()
+    return {"x": x + ellipse[0].double() * radius, "y": y + ellipse[1].double() * radius,
+            "flux": fit.ln_flux.double().exp() * radius.double().square(), "r_eff": fit.ln_r.double().exp() * radius / q.sqrt(),
+            "n": fit.ln_n.double().exp(), "q": q,
+            "pa": torch.remainder(torch.rad2deg(torch.atan2(2 * xy, xx - yy)).double() / 2 - 90, 180.0)}
+
+
+def _frame(light: Tensor, x: Tensor, y: Tensor, radius: Tensor, psf: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...], Tensor]:
+    """In radii, from the centres: where the columns [B, W] and rows [B, H] are; moments of the PSF, and the least that there are, [B]."""
+    columns, rows = ((torch.arange(length, device=light.device) - centre[:, None]).float() / radius[:, None]
+                     for length, centre in ((light.shape[2], x), (light.shape[1], y)))
+    return columns, rows, (psf[:, 1:4] / radius[:, None].square()).unbind(1), _NARROWEST / radius.square()
+
+
+def _fitting_ellipse(light: Tensor, columns: Tensor, rows: Tensor, star: tuple[Tensor, ...], least: Tensor) -> tuple[Tensor, ...]:
+    return _adaptive_moments(light, columns, rows, 0.5 * (0.5 * (star[0] + star[1])).sqrt(), least)
+
+
 def _fitted(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], star: tuple[Tensor, ...],
             least: Tensor, radius: Tensor, psf: Tensor, flux: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
     """The features that say what Sersic profile fits best, its rings' squared radii [B, H, W] and their means [B, R]."""
-    # the ellipse as it were if the PSF were round
+    fit, (xx, yy, xy), squares, mean = _profile(light, known, columns, rows, ellipse, star, least, radius, psf)
+    half = torch.hypot((xx - yy) / 2, xy)
+    elongation = -fit.q.log() / half.clamp(min=1e-12)
+    return [(fit.ln_flux + 2 * radius.log() - flux.log()).clamp(-3, 3), fit.ln_r, fit.ln_n, elongation * (xx - yy) / 2, elongation * xy,
+            fit.error_r.log(), fit.error_n.log(), fit.misfit.clamp(1e-2, 1e4).log(), fit.sky.asinh()], squares, mean
+
+
+def _profile(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], star: tuple[Tensor, ...],
+             least: Tensor, radius: Tensor, psf: Tensor, **how) -> tuple[RingFit, tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
+    """The Sersic profile that fits best, the ellipse of its rings as if the PSF were round, their squared radii and means."""
     middle = (star[0] + star[1]) / 2
     round_star = (middle - star[0], middle - star[1], -star[2])
     xx, yy, xy = _bounded(*(whole + part for whole, part in zip(ellipse[2:], round_star)), 0.5 * least)
@@ -95,10 +137,7 @@ def _fitted(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse
     squares = _round_squares(columns, rows, (*ellipse[:2], xx, yy, xy)).clamp(min=0)
     rings = Rings(*narrow_rings(light, known, squares, radius), torch.stack([middle + half, torch.maximum(middle - half, 0.5 * least)], 1),
                   psf[:, 0] / radius, psf[:, 4:])
-    fit: RingFit = fit_rings(rings)
-    elongation = -fit.q.log() / half.clamp(min=1e-12)
-    return [(fit.ln_flux + 2 * radius.log() - flux.log()).clamp(-3, 3), fit.ln_r, fit.ln_n, elongation * (xx - yy) / 2, elongation * xy,
-            fit.error_r.log(), fit.error_n.log(), fit.misfit.clamp(1e-2, 1e4).log(), fit.sky.asinh()], squares, rings.mean
+    return fit_rings(rings, **how), (xx, yy, xy), squares, rings.mean
 
 
 def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

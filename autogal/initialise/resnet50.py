@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autogal.flags import Flag
-from autogal.images import fwhm
 from autogal.images.cutout import Cutout
 from autogal.initialise.crops import Crops, crop
 from autogal.initialise.moments import start_from_moments
 from autogal.initialise.network import CARD, StartNetwork
-from autogal.initialise.photometry import describe_psf
+from autogal.initialise.seeing import measure_psfs
 from autogal.initialise.start import Start
 from autogal.initialise.targets import decode, native_covariance
 from autogal.networks.ready import trained
@@ -32,7 +32,6 @@ _SMALLEST = 32  # px; the network has not seen smaller stamps
 _AT_ONCE = {"cpu": 128, "cuda": 4096}  # stamps
 _PIXELS = {"cpu": 2**21, "cuda": 2**27}  # of stamps that are cut at a time
 _LIMITS = {"n": (0.3, 8.0), "q": (0.06, 1.0)}  # what the network was shown
-_PIXEL_FWHM2 = 0.4621  # px^2, 8 ln 2 / 12: what the pixel adds to the square of an optical PSF's width
 
 
 def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings,
@@ -65,11 +64,12 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
     device = torch.device(device)
     found: dict[int, Start] = {}
     groups: dict[StartNetwork, list[int]] = defaultdict(list)
+    network_of = cache(lambda size: load_network(settings, size, device))
     for i, (cutout, segmentation) in enumerate(zip(cutouts, segmentations, strict=True)):
         if (reason := unusable(cutout, segmentation)) is not None:
             found[i] = _fall_back(cutout, segmentation, reason)
         else:
-            groups[load_network(settings, min(cutout.shape), device)].append(i)
+            groups[network_of(min(cutout.shape))].append(i)
     known: dict[int, Tensor] = {}  # one PSF often serves many cutouts
     for network, members in groups.items():
         for first in range(0, len(members), _AT_ONCE.get(device.type, 1024)):
@@ -106,7 +106,7 @@ def unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
 def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], known: dict[int, Tensor],
         device: torch.device) -> tuple[list[int], Crops]:
     """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs measure."""
-    _measure_psfs(cutouts, known, device)
+    measure_psfs(cutouts, known, device)
     order, parts = [], []
     for chunk in _chunks([cutout.shape for cutout in cutouts], _PIXELS.get(device.type, 2**24)):
         some = [(cutouts[i], segmentations[i]) for i in chunk]
@@ -132,26 +132,6 @@ def _chunks(shapes: Sequence[tuple[int, int]], pixels: int) -> Iterator[list[int
 
 def _stack(arrays: Sequence[np.ndarray], kind: type, device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack([np.asarray(array, kind) for array in arrays])).to(device)
-
-
-def _measure_psfs(cutouts: Sequence[Cutout], known: dict[int, Tensor], device: torch.device) -> None:
-    """What `describe_psf` says of the effective PSFs that are not known yet, in px of the stamps, as `known[id(psf)]`."""
-    new = {id(cutout.psf): cutout for cutout in cutouts if id(cutout.psf) not in known}
-    groups: dict[tuple[int, ...], list[Cutout]] = defaultdict(list)
-    for cutout in new.values():
-        groups[cutout.psf.shape].append(cutout)
-    for some in groups.values():
-        widths = torch.tensor([float(fwhm(cutout.psf)) for cutout in some], device=device)
-        # a PSF without a half of its maximum
-        widths = torch.where(widths > 0, widths, 2.5)
-        described = describe_psf(_stack([cutout.psf for cutout in some], np.float32, device), widths)
-        for cutout, measured in zip(some, described, strict=True):
-            measured[0] /= cutout.psf_oversample
-            measured[1:4] /= cutout.psf_oversample**2
-            if cutout.psf_kind == "optical":
-                measured[0] = torch.sqrt(measured[0] ** 2 + _PIXEL_FWHM2)
-                measured[1:3] += 1 / 12
-            known[id(cutout.psf)] = measured
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ elliptical ring is a Bessel function. Good to a percent or so, which is what a n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -59,6 +59,11 @@ class Rings:
     fwhm: Tensor
     shares: Tensor
 
+    def filled(self) -> Rings:
+        """Without the outermost rings in which no target has a pixel."""
+        last = 1 + int(((self.count > 0).any(0) * torch.arange(self.count.shape[1], device=self.count.device)).amax())
+        return replace(self, square=self.square[:, :last], mean=self.mean[:, :last], count=self.count[:, :last])
+
 
 @dataclass(slots=True)
 class RingFit:
@@ -108,14 +113,14 @@ def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
     return shares / shares.sum(1, keepdim=True).clamp(min=1e-30)
 
 
-def fit_rings(rings: Rings) -> RingFit:
+def fit_rings(rings: Rings, iterations: int = _ITERATIONS) -> RingFit:
     """Fit B targets: sizes and indices are tried, the best of them is improved by damped Gauss-Newton steps."""
     # float64: in float32 chi-square is too coarse to tell when a bright galaxy's fit is done, and rounding would decide
-    profiles = _Profiles(Rings(*(getattr(rings, part.name).double() for part in fields(rings))))
+    profiles = _Profiles(Rings(*(getattr(rings, part.name).double() for part in fields(rings))).filled())
     ln_r, ln_n = profiles.coarse()
     damping, now, hessian = torch.full_like(ln_r, 1e-2), (), ln_r
-    for iteration in range(_ITERATIONS):
-        if iteration in (0, _ITERATIONS // 3):
+    for iteration in range(iterations):
+        if iteration in (0, iterations // 3):
             profiles.set_axis_ratio(ln_r, ln_n)
             now = profiles.solve(ln_r, ln_n)
         residual, _, by_n = now

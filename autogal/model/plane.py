@@ -13,7 +13,7 @@ from torch import Tensor
 from autogal.drawing.grid import Grid
 from autogal.profiles import TiltedSky
 
-__all__ = ["SLOPES", "PlaneComponent", "PlaneRenderer", "move_sky"]
+__all__ = ["SLOPES", "PlaneComponent", "PlaneRenderer", "move_sky", "sky_image"]
 
 #: Names of its parameters
 SLOPES = ("sky_dx", "sky_dy")
@@ -118,3 +118,12 @@ def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarr
     turn = np.broadcast_to(np.eye(len(parameters)), covariance.shape).copy()
     turn[:, sky, slopes] = move
     covariance[:] = turn @ covariance @ turn.swapaxes(-1, -2)
+
+
+def sky_image(parameters: Sequence[str], values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The sky of catalogue values [P], flat or tilted around the centre, [H, W]."""
+    image = np.full(shape, values[list(parameters).index("sky")])
+    for name, axis in zip(SLOPES, (1, 0)):
+        if name in parameters:
+            image += values[list(parameters).index(name)] * np.expand_dims(np.arange(shape[axis]) - (shape[axis] - 1) / 2, 1 - axis)
+    return image

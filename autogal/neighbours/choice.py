@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autogal.buckets.bucket import Bucket
-from autogal.buckets.render import render_images
-from autogal.buckets.stamps import Stamps, buckets
+from autogal.buckets.levels import renderers_at
+from autogal.buckets.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.fitting.choices import choose_settings
 from autogal.fitting.how import How
 from autogal.fitting.measuring import in_stamp_units
 from autogal.fitting.modelling import choose_model
 from autogal.images import Cutout
-from autogal.model.fitted import Fitted
+from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.model import Model
-from autogal.model.plane import SLOPES
-from autogal.model.point import PointComponent
-from autogal.neighbours.points import TRIAL, is_point
-from autogal.neighbours.surroundings import Neighbour, Surroundings, psf_width
-from autogal.solvers.newton import newton_step
+from autogal.model.plane import sky_image
+from autogal.neighbours.looks import look
+from autogal.neighbours.points import are_points
+from autogal.neighbours.surroundings import Neighbour, Surroundings
 
 __all__ = ["MOST", "choose_neighbours", "single_sersic"]
 
@@ -31,19 +31,20 @@ __all__ = ["MOST", "choose_neighbours", "single_sersic"]
 MOST = 3
 
 _LOOKED_AT = 2 * MOST  # at most, of each target
-_FAINTEST = 0.002  # of the noise of a pixel: fainter light at the target's place is not looked at
-_NEAR = 6.0  # standard deviations of the PSF: around a neighbour, to tell whether it is a point
 _MOVED = 0.1  # of its error: a neighbour whose light moves any of the target's parameters by more is fitted
 _HIDDEN = 0.01  # of the target's squared signal-to-noise ratio: so is one whose mask covers more
+_BINNED_FROM = 64  # px: what is no more than an estimate needs no finer pixels
+_AT_ONCE = 512  # stamps
+_DRAWN = 8  # of the neighbours, at once
 
 
 @dataclass
 class _Candidate:
-    """A neighbour of the cutout at `place`; one of importance above 1 matters."""
+    """A neighbour of the `row`-th of some cutouts; one of importance above 1 matters."""
 
-    place: int
+    row: int
     neighbour: Neighbour
-    importance: float = 0.0
+    importance: float
 
 
 def choose_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], how: How, fitted: Fitted,
@@ -71,101 +72,105 @@ def choose_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundin
     dict of int to list of Neighbour
         Without those that have none to be fitted.
     """
-    candidates = [one for i, surroundings in around.items() for one in _candidates(i, cutouts[i], surroundings, how, fitted, every)]
+    places, chosen = list(around), {}
+    for key, members in buckets([cutouts[i] for i in places]).items():
+        most = min(_AT_ONCE, held_at_once(key, how.device, how.dtype))
+        for first in range(0, len(members), most):
+            some = [places[k] for k in members[first : first + most]]
+            chosen |= _choose(some, [cutouts[i] for i in some], [around[i] for i in some], how, fitted, every)
+    return chosen
+
+
+def _choose(places: Sequence[int], cutouts: Sequence[Cutout], around: Sequence[Surroundings], how: How, fitted: Fitted,
+            every: bool) -> dict[int, list[Neighbour]]:
+    """Those of one bucket; its cutouts are at these `places` among all."""
+    values = fitted.values[list(places)]
+    bare = [replace(cutout, mask=one.bad) for cutout, one in zip(cutouts, around)]
+    around = [replace(one, bad=~usable_pixels(cutout)) for cutout, one in zip(bare, around)]
+    stamps = Stamps.from_cutouts(bare, values[:, fitted.parameters.index("sky")], how.device, how.dtype)
+    free = how.model.free(in_stamp_units(how.model, values, cutouts, stamps), stamps.zeropoint)
+    seen = [_see(cutout, one, fitted, place, residual, every)
+            for place, cutout, one, residual in zip(places, bare, around, _residuals(how, stamps, free))]  # fmt: skip
+    lights, hidden = zip(*seen)
+    found = look(bare, around, lights, [list(some) for some in hidden], how.device)
+    touching = [one.touching() for one in around]
+    candidates = [_Candidate(row, one, max(hidden[row][one.label] / _HIDDEN, 2.0 * (one.label in touching[row])))
+                  for row, some in enumerate(found) for one in some]
     if not candidates:
         return {}
-    _measure(candidates, cutouts, how, fitted)
-    chosen: dict[int, list[_Candidate]] = {}
+    _measure(candidates, cutouts, how, stamps, free)
+    best: dict[int, list[_Candidate]] = {}
     for one in candidates:
         if every or one.importance > 1:
-            chosen.setdefault(one.place, []).append(one)
-    return {place: [one.neighbour for one in sorted(some, key=lambda c: -c.importance)[:MOST]] for place, some in chosen.items()}
+            best.setdefault(one.row, []).append(one)
+    best = {row: sorted(some, key=lambda one: -one.importance)[:MOST] for row, some in best.items()}
+    flat = [one for some in best.values() for one in some]
+    points = are_points([one.neighbour for one in flat], [bare[one.row] for one in flat], [lights[one.row] for one in flat],
+                        [around[one.row] for one in flat], how)
+    told = iter(points)
+    return {places[row]: [replace(one.neighbour, is_point=next(told)) for one in some] for row, some in best.items()}
 
 
-def _candidates(place: int, cutout: Cutout, around: Surroundings, how: How, fitted: Fitted, every: bool) -> list[_Candidate]:
-    """Neighbours that might matter, drawn; their importance so far is what their masks hide of the target."""
-    sky = [name for name in ("sky", *SLOPES) if name in fitted.parameters]
-    dark = fitted.values[place].copy()
-    level = float(dark[fitted.parameters.index("sky")])
-    dark[[fitted.parameters.index(name) for name in sky]] = 0.0
-    target = _draw(how.model, dark[None], cutout, how)[0]
-    image = np.where(np.isfinite(cutout.image), cutout.image, level) - target
-    sigma = np.where(around.bad, np.inf, cutout.sigma)
-    noise = float(np.median(cutout.sigma[~around.bad]))
-    x, y = fitted.centre(place)
-    labels = around.near(cutout, image - level, x, y, 0.0 if every else _FAINTEST * noise)[:_LOOKED_AT]
-    found = [one for label in labels if (one := around.look(cutout, image.astype(cutout.image.dtype), label)) is not None]
-    if not found:
-        return []
-    values = np.array([[*(one.start[name] for name in ("x", "y", "mag", "r_eff", "n", "q", "pa")), 0.0] for one in found])
-    signal = np.square(target / sigma)
-    hidden = [float(signal[around.reach(one.label)].sum() / signal.sum()) for one in found]
-    touching = around.touching()
-    drawn = zip(_draw(single_sersic(), values, cutout, how), _are_points(found, values, cutout, image, around, how), hidden)
-    return [_Candidate(place, replace(one, light=light, is_point=point), max(part / _HIDDEN, 2.0 * (one.label in touching)))
-            for one, (light, point, part) in zip(found, drawn)]
+def _see(cutout: Cutout, around: Surroundings, fitted: Fitted, place: int, residual: np.ndarray,
+         every: bool) -> tuple[np.ndarray, dict[int, float]]:
+    """The image less target and sky, and neighbours that might matter, with what of the target their masks hide."""
+    height, width = cutout.shape
+    usable = ~around.bad
+    sigma = np.where(usable, cutout.sigma, 1.0)
+    light = np.where(usable, residual[:height, :width] * sigma, 0.0)
+    signal = np.where(usable, (cutout.image - sky_image(fitted.parameters, fitted.values[place], cutout.shape) - light) / sigma, 0.0) ** 2
+    # so faint a light, lay it all over the target's footprint, would not move it
+    faintest = 0.0 if every else _MOVED * float(np.median(sigma[usable])) / np.sqrt(np.count_nonzero(around.labels == 1))
+    labels = around.near(light, *fitted.centre(place), faintest)[:_LOOKED_AT]
+    return light, {label: float(signal[around.reach(label)].sum() / signal.sum()) for label in labels}
 
 
-def _are_points(found: Sequence[Neighbour], values: np.ndarray, cutout: Cutout, image: np.ndarray, around: Surroundings,
-                how: How) -> list[bool]:
-    """Which neighbours are no larger than the PSF; `values` [K, 8] are what they look like."""
-    width = psf_width(cutout)
-    larger = values.copy()
-    larger[:, 2:7] = cutout.zeropoint, TRIAL * width, 1.0, 1.0, 0.0
-    point = Model((PointComponent(),))
-    images = _draw(point, larger[:, [0, 1, 2, 7]], cutout, how), _draw(single_sersic(), larger, cutout, how)
-    rows, columns = np.indices(cutout.shape)
-    near = [np.hypot(columns - x, rows - y) < _NEAR * width for x, y in values[:, :2]]
-    use = [one & ~around.bad & ((around.labels == k.label) | ~around.without((k.label,))) for k, one in zip(found, near)]
-    return [is_point(image, cutout.sigma, some, *pair) for some, *pair in zip(use, *images)]
+def _residuals(how: How, stamps: Stamps, free: Tensor) -> np.ndarray:
+    """(data - model) / sigma, [N, H, W]."""
+    bucket, everything = Bucket(how.model, stamps, how.solver, how.threads), torch.arange(len(stamps), device=how.device)
+    return bucket.residuals(free, everything, bucket.level(free, everything)).cpu().numpy()
 
 
-def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: How, fitted: Fitted) -> None:
-    """Raise the importance of each candidate to how far its light moves the target's parameters."""
-    for places in buckets([cutouts[one.place] for one in candidates]).values():
-        some = [candidates[i] for i in places]
-        own = [cutouts[one.place] for one in some]
-        rows = np.array([one.place for one in some])
-        lit = [replace(cutout, image=one.neighbour.light.astype(cutout.image.dtype)) for cutout, one in zip(own, some)]
-        stamps = Stamps.from_cutouts(lit, np.zeros(len(rows)), how.device, how.dtype)
-        values = in_stamp_units(how.model, fitted.values[rows], own, stamps)
-        moved = _moved(how, stamps, how.model.free(values, stamps.zeropoint))
-        for one, far in zip(some, moved.tolist()):
-            one.importance = max(one.importance, far / _MOVED)
+def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: How, stamps: Stamps, free: Tensor) -> None:
+    """Draw the candidates, and raise the importance of each to how far its light moves the target's parameters."""
+    masked = torch.ones(stamps.weight.shape, dtype=torch.bool)
+    for row, cutout in enumerate(cutouts):
+        masked[row, : cutout.shape[0], : cutout.shape[1]] = torch.from_numpy(cutout.mask)
+    stamps = replace(stamps, weight=stamps.weight.masked_fill(masked.to(how.device), 0.0))
+    bucket, everything = Bucket(how.model, stamps, how.solver, how.threads), torch.arange(len(stamps), device=how.device)
+    binning = 2 if min(stamps.shape) >= _BINNED_FROM else 1
+    problem = bucket.problem(0, binning, everything)
+    owner = torch.tensor([one.row for one in candidates], device=how.device)
+    light = _drawn(candidates, how, stamps, owner, problem.psf[problem.psf_index], binning)
+    slope, hessian = problem.response(free, everything, light * problem.weight[owner], owner)
+    kept = list(how.model.fitted)
+    slope, hessian = slope[:, kept], hessian[:, kept][:, :, kept]
+    scale = hessian.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
+    inverse = torch.linalg.inv_ex(hessian * scale[:, :, None] * scale[:, None, :] + 1e-12 * torch.eye(len(kept), device=how.device))[0]
+    error = inverse.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).sqrt()
+    moved = (inverse[owner] @ (slope * scale[owner])[:, :, None])[..., 0] / error[owner]
+    far = moved[:, : len(how.model.own)].abs().amax(-1).nan_to_num(torch.inf)
+    # a quarter of the pixels is enough to say how bright it is
+    light = torch.nn.functional.interpolate(light[:, None], scale_factor=binning, mode="bilinear")[:, 0] if binning > 1 else light
+    light = (light * stamps.scale[owner][:, None, None].to(light)).cpu().numpy()
+    for one, how_far, image in zip(candidates, far.tolist(), light):
+        height, width = cutouts[one.row].shape
+        one.neighbour = replace(one.neighbour, light=image[:height, :width])
+        one.importance = max(one.importance, how_far / _MOVED)
 
 
-def _moved(how: How, stamps: Stamps, free: Tensor) -> Tensor:
-    """How far fits at `free` [N, P] move, at most of all parameters, in their errors, where the light in `stamps` is added [N]."""
-    bucket = Bucket(how.model, stamps, how.solver, how.threads)
-    everything = torch.arange(len(stamps), device=how.device)
-    level = bucket.level(free, everything)
-    out = torch.zeros(len(stamps), dtype=torch.float64)
-    for current in level.unique().tolist():
-        items = (level == current).nonzero()[:, 0]
-        problem = bucket.problem(current, 1, items)
-        # the light alone, less a model of which nothing is left, has the model's slopes
-        added = torch.where(stamps.weight > 0, stamps.data, 0.0)[items]
-        model = -problem.residuals(free[items], items) / torch.where(stamps.weight > 0, stamps.weight, 1.0)[items] + added
-        problem.data[items] = model + added
-        state = problem.linearise(free[items], items).among(how.model.fitted)
-        endless = torch.full_like(state.theta, torch.inf)
-        step, _ = newton_step(state, torch.zeros_like(state.chi2), -endless, endless)
-        error = torch.linalg.inv_ex(state.hessian)[0].diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).sqrt()
-        moved = (state.theta - free[items][:, list(how.model.fitted)] + step) / error
-        far = moved[:, : len(how.model.own)].abs().amax(-1)
-        out[items.cpu()] = far.nan_to_num(torch.inf).cpu()
-    return out
+def _drawn(candidates: Sequence[_Candidate], how: How, stamps: Stamps, owner: Tensor, psf: Tensor, binning: int) -> Tensor:
+    """The candidates in the units of their stamps, [L, h, w], as the grid of PSFs [N, Kx, Ky] shows them."""
+    galaxy = single_sersic()
+    (renderer,) = renderers_at(0, galaxy, stamps.shape, 1 if binning > 1 else stamps.oversample, binning, how.device, how.dtype)
+    values = torch.tensor([[*(one.neighbour.start[name] for name in NEIGHBOUR), 0.0] for one in candidates], dtype=torch.float64)
+    free = galaxy.free(values.to(how.device), stamps.zeropoint[owner])
+    (native,), (amplitude,) = galaxy.native(free), galaxy.amplitudes(free)
+    pieces = torch.arange(len(owner), device=how.device).split(_DRAWN)
+    return torch.cat([renderer.image(native[some], psf[owner[some]]) * amplitude[some].to(how.dtype)[:, None, None] for some in pieces])
 
 
+@lru_cache(maxsize=1)
 def single_sersic() -> Model:
     """The default model: what is asked of a galaxy that is not the target."""
     return choose_model(choose_settings().model)
-
-
-def _draw(model: Model, values: np.ndarray, cutout: Cutout, how: How) -> np.ndarray:
-    """Images [K, H, W] of catalogue values [K, V] as a cutout would show them."""
-    zeropoint = torch.full((len(values),), cutout.zeropoint, dtype=torch.float64, device=how.device)
-    psf = torch.as_tensor(cutout.psf, device=how.device)[None]
-    images = render_images(model, torch.from_numpy(values).to(how.device), zeropoint, psf, cutout.shape, cutout.psf_kind == "optical",
-                           cutout.psf_oversample, how.dtype)
-    return images.cpu().numpy()

@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections import defaultdict
+from collections.abc import Sequence
 
-__all__ = ["TRIAL", "is_point"]
+import numpy as np
+import torch
+
+from autogal.buckets.render import render_images
+from autogal.fitting.how import How
+from autogal.images import Cutout
+from autogal.model.model import Model
+from autogal.model.point import PointComponent
+from autogal.neighbours.surroundings import Neighbour, Surroundings, overlap, psf_width
+
+__all__ = ["TRIAL", "are_points", "is_point"]
 
 #: Half-light radius of the larger image that `is_point` takes, in standard deviations of the PSF
 TRIAL = 0.5
 
+_NEAR = 6.0  # standard deviations of the PSF: where a neighbour is looked at
+_SIDES = 8  # px: images are that large, or a multiple
 _SIGNIFICANT = 3.0  # standard deviations
 _LARGER = 0.3  # as much larger as the trial, in square: below, no model tells a galaxy from a star
+
+
+def are_points(neighbours: Sequence[Neighbour], cutouts: Sequence[Cutout], lights: Sequence[np.ndarray], around: Sequence[Surroundings],
+               how: How) -> list[bool]:
+    """Which neighbours are no larger than the PSF.
+
+    Parameters
+    ----------
+    neighbours : sequence of Neighbour
+    cutouts, lights, around : sequences of the same length
+        The cutout of each, its image less target and sky, and what lies around the target.
+    how : How
+    """
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for i, cutout in enumerate(cutouts):
+        side = _SIDES * math.ceil((2 * _NEAR * psf_width(cutout) + 1) / _SIDES)
+        groups[side, cutout.psf.shape, cutout.psf_kind, cutout.psf_oversample].append(i)
+    out = [False] * len(cutouts)
+    for (side, _, kind, oversample), members in groups.items():
+        centre = np.array([[neighbours[i].start[name] for name in "xy"] for i in members])
+        corner = centre.astype(int) - side // 2
+        psf = torch.from_numpy(np.stack([cutouts[i].psf for i in members])).to(how.device)
+        unit = torch.zeros(len(members), dtype=torch.float64, device=how.device)
+        values = np.zeros((len(members), 8))
+        values[:, :2] = centre - corner
+        values[:, 3:6] = np.array([[TRIAL * psf_width(cutouts[i]), 1.0, 1.0] for i in members])
+        models = (Model((PointComponent(),)), [0, 1, 2, 7]), (Model(), list(range(8)))
+        drawn = [render_images(model, torch.from_numpy(values[:, columns]).to(how.device), unit, psf, (side, side), kind == "optical",
+                               oversample, how.dtype).cpu().numpy() for model, columns in models]  # fmt: skip
+        for i, (x, y), *pair in zip(members, corner.tolist(), *drawn):
+            box, there = overlap((y, x), side, cutouts[i].shape)
+            rows, columns = np.ogrid[box]
+            near = np.hypot(columns - neighbours[i].start["x"], rows - neighbours[i].start["y"]) < _NEAR * psf_width(cutouts[i])
+            use = near & around[i].alone(neighbours[i].label)[box]
+            out[i] = is_point(lights[i][box], cutouts[i].sigma[box], use, *(image[there] for image in pair))
+    return out
 
 
 def is_point(image: np.ndarray, sigma: np.ndarray, use: np.ndarray, point: np.ndarray, larger: np.ndarray) -> bool:

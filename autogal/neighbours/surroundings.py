@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from autogal.flags import Flag
 from autogal.images import Cutout
-from autogal.initialise import Start, start_from_moments
-from autogal.segment import Segmentation
 from autogal.segment.neighbours import Reach, union_of
 
-__all__ = ["Neighbour", "Surroundings", "psf_width"]
+__all__ = ["Neighbour", "Surroundings", "overlap", "psf_width"]
 
 # Surface brightness of a de Vaucouleurs profile three half-light radii out, as a part of flux / distance^2; of other
 # profiles, and at other distances, it is lower
 _BRIGHTEST_WING = 0.04
-_LARGEST = 4.0  # radii of the footprint: a half-light radius beyond is light of something else
-_AROUND = 1.5  # px; by so much a centre may leave the footprint
 
 
 @dataclass(frozen=True)
@@ -87,17 +82,20 @@ class Surroundings:
         """The mask of what is left to be masked when the neighbours of these labels are fitted, bool [H, W]."""
         return self.bad | union_of({label: reach for label, reach in self.reaches.items() if label not in fitted}, self.labels.shape)
 
+    def alone(self, label: int) -> np.ndarray:
+        """Where one neighbour can be seen and no other reaches, bool [H, W]: on its own footprint always."""
+        return ~self.bad & ((self.labels == label) | ~self.without((label,)))
+
     def touching(self) -> set[int]:
         """Labels of the neighbours whose footprints touch the target's."""
         around = ndimage.binary_dilation(self.labels == 1, structure=np.ones((3, 3)))
         return set(np.unique(self.labels[around & (self.labels > 1)]).tolist())
 
-    def near(self, cutout: Cutout, light: np.ndarray, x: float, y: float, faintest: float) -> list[int]:
+    def near(self, light: np.ndarray, x: float, y: float, faintest: float) -> list[int]:
         """Labels of the neighbours that can reach the target, those whose light there may be brightest first.
 
         Parameters
         ----------
-        cutout : Cutout
         light : ndarray, shape (H, W)
             Image less sky and target.
         x, y : float
@@ -119,38 +117,14 @@ class Surroundings:
         reaching = self.touching()
         return sorted((label for label, bright in found.items() if bright > faintest or label in reaching), key=lambda k: -found[k])
 
-    def look(self, cutout: Cutout, image: np.ndarray, label: int) -> Neighbour | None:
-        """A neighbour by itself; None where there is too little of it to start from.
 
-        Parameters
-        ----------
-        cutout : Cutout
-        image : ndarray, shape (H, W)
-            Image less the target's light.
-        label : int
-        """
-        own = (self.labels == label) & ~self.bad
-        rows, columns = np.nonzero(own)
-        free = ~self.without(())
-        sky = float(np.median(image[free])) if free.any() else 0.0
-        weight = np.maximum(image[own] - sky, 0.0) ** 2
-        if not weight.sum() > 0:
-            return None
-        x, y = float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())
-        alone = Segmentation(own.astype(np.int32), self.without((label,)) & ~own, x, y, 1, False, Flag(0), [])
-        start = start_from_moments(replace(cutout, image=image, mask=self.bad, notes=[]), alone)
-        return self._neighbour(cutout, label, start, rows, columns)
+def overlap(corner: Sequence[int], side: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """What an image of `shape` and a square window share: rows and columns in the one and in the other.
 
-    def _neighbour(self, cutout: Cutout, label: int, start: Start, rows: np.ndarray, columns: np.ndarray) -> Neighbour | None:
-        found = start.values
-        if not (np.isfinite(list(found.values())).all() and found["flux"] > 0):
-            return None
-        low = columns.min() - _AROUND, rows.min() - _AROUND
-        high = columns.max() + _AROUND, rows.max() + _AROUND
-        values = {name: found[name] for name in ("r_eff", "n", "q", "pa")}
-        values |= {name: float(np.clip(found[name], low[axis] + 0.5, high[axis] - 0.5)) for axis, name in enumerate("xy")}
-        values["mag"] = cutout.zeropoint - 2.5 * np.log10(found["flux"])
-        return Neighbour(label, values, low, high, _LARGEST * max(np.sqrt(rows.size / np.pi), psf_width(cutout)))
+    The window's first pixel is at `corner`, row and column, which may lie outside.
+    """
+    box = tuple(slice(max(0, begin), max(0, min(begin + side, length))) for begin, length in zip(corner, shape))
+    return box, tuple(slice(part.start - begin, part.stop - begin) for part, begin in zip(box, corner))
 
 
 def psf_width(cutout: Cutout) -> float:

@@ -9,7 +9,7 @@ from astropy.table import Table
 
 import autogal
 from autogal.images import moffat
-from autogal.initialise.photometry import NAMES, PSF_NAMES, describe_psf, photometry
+from autogal.initialise.photometry import NAMES, PSF_NAMES, describe_psf, measure_sources, photometry
 from autogal.initialise.ring_fit import PSF_WIDTHS, psf_shares
 
 SIDE, MIDDLE = 128, 63.5
@@ -43,6 +43,32 @@ def test_profiles_without_noise_are_found(drawn):
     assert np.exp(found["fitted ln n"].numpy()) == pytest.approx(np.asarray(TRUTH["n"]), rel=0.12)
     assert (torch.exp(found["fitted ln flux"]) * flux).numpy() == pytest.approx(np.asarray(TRUTH["flux"]), rel=0.04)
     assert q == pytest.approx(np.asarray(TRUTH["q"]), abs=0.03)
+
+
+def test_rings_that_nobody_fills_tell_nothing(drawn):
+    images, psf = drawn
+    near = np.hypot(*(np.indices((SIDE, SIDE)) - MIDDLE)) < 25
+    light = torch.as_tensor(images, dtype=torch.float32)
+    described = describe_psf(torch.as_tensor(psf, dtype=torch.float32).expand(4, -1, -1), torch.full((4,), 3.0))
+    places = [torch.full((4,), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, 12.0)]
+    known = torch.as_tensor(near).expand(4, -1, -1).clone()
+    few = measure_sources(torch.where(known, light, 0.0), known, *places, described)
+    known[3] = True  # with one that fills more of them
+    more = measure_sources(torch.where(known, light, 0.0), known, *places, described)
+    for name, values in few.items():
+        assert values[:3].numpy() == pytest.approx(more[name][:3].numpy(), rel=1e-5), name
+
+
+def test_sources_are_measured(drawn):
+    images, psf = drawn
+    described = describe_psf(torch.as_tensor(psf, dtype=torch.float32).expand(4, -1, -1), torch.full((4,), 3.0))
+    places = [torch.full((4,), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, 20.0)]
+    light = torch.as_tensor(images, dtype=torch.float32)
+    found = measure_sources(light, torch.ones_like(light, dtype=torch.bool), *places, described)
+    for name, allowed in (("flux", 0.1), ("r_eff", 0.1), ("n", 0.15), ("q", 0.05)):
+        assert found[name].numpy() == pytest.approx(np.asarray(TRUTH[name]), rel=allowed), name
+    for name, allowed in (("x", 0.1), ("y", 0.1), ("pa", 3.0)):
+        assert found[name].numpy() == pytest.approx(np.asarray(TRUTH[name]), abs=allowed), name
 
 
 def test_with_noise_they_are_found_as_well_as_they_say(drawn):

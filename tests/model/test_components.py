@@ -14,6 +14,7 @@ from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model
 from autogal.model import Model
 from autogal.model.component import Component
+from autogal.model.plane import sky_image
 from autogal.model.starts import component_starts
 from autogal.profiles import DeVaucouleurs, Exponential, Sersic
 
@@ -23,6 +24,12 @@ MODEL = Model((Component(DeVaucouleurs(), "bulge", BOUNDS), Component(Exponentia
 ZEROPOINT = torch.tensor([25.0], dtype=torch.float64)
 VALUES = dict(bulge_x=30.2, bulge_y=29.7, bulge_mag=19.0, bulge_r_eff=2.0, bulge_q=0.8, bulge_pa=40.0,
               disk_x=30.2, disk_y=29.7, disk_mag=18.0, disk_r_eff=6.0, disk_q=0.5, disk_pa=50.0, sky=0.3)  # fmt: skip
+
+
+def test_a_tilted_sky_as_an_image():
+    image = sky_image(("x", "sky", "sky_dx", "sky_dy"), np.array([7.0, 2.0, 0.1, -0.2]), (3, 5))
+    assert image[1, 2] == 2 and image[0] - image[1] == pytest.approx(0.2) and image[:, 4] - image[:, 0] == pytest.approx(0.4)
+    assert (sky_image(("x", "sky"), np.array([7.0, 2.0]), (3, 5)) == 2).all()
 
 
 def given(model=MODEL, **changes):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import autogal
+from autogal.fitting.choices import choose_settings
+from autogal.fitting.how import how_to_fit
 from autogal.images import Cutout
 from autogal.neighbours import Surroundings
-from autogal.neighbours.points import TRIAL, is_point
+from autogal.neighbours.looks import look
+from autogal.neighbours.points import TRIAL, are_points, is_point
 
 SHAPE = (60, 64)
 FWHM = 3.0
+CPU = torch.device("cpu")
 
 
 def star(size=25):
@@ -26,7 +31,7 @@ def around(*boxes, bad=None):
     labels[26:34, 28:36] = 1
     for label, (rows, columns) in enumerate(boxes, start=2):
         labels[slice(*rows), slice(*columns)] = label
-        box = tuple(slice(low - 2, high + 2) for low, high in (rows, columns))
+        box = tuple(slice(low - 2, min(high + 2, length)) for (low, high), length in zip((rows, columns), SHAPE))
         reaches[label] = box, np.ones(tuple(side.stop - side.start for side in box), bool)
     return Surroundings(labels, reaches, np.zeros(SHAPE, bool) if bad is None else bad)
 
@@ -58,13 +63,35 @@ def draw(r_eff=None, noise=0.0, mag=17.5, n=1.5, q=0.7, x=44.3, y=44.6):
     return (light + noise * np.random.default_rng(4).normal(size=SHAPE)).astype(np.float32)
 
 
+def cutout_of(image):
+    return Cutout("one", image, np.ones(SHAPE, np.float32), np.zeros(SHAPE, bool), star())
+
+
 @pytest.mark.parametrize("r_eff", [2.0, 6.0])
 def test_what_a_neighbour_looks_like(r_eff):
     image = draw(r_eff, noise=1.0)
-    cutout = Cutout("one", image, np.ones(SHAPE, np.float32), np.zeros(SHAPE, bool), star())
-    found = around(((39, 51), (39, 51))).look(cutout, image, 2)
+    ((found,),) = look([cutout_of(image)], [around(((39, 51), (39, 51)))], [image], [[2]], CPU)
     assert abs(found.start["x"] - 44.3) < 0.3 and abs(found.start["y"] - 44.6) < 0.3 and abs(found.start["mag"] - 17.5) < 0.3
     assert found.low[0] < 39 < 50 < found.high[0] and abs(np.log(found.start["r_eff"] / r_eff)) < 0.4
+    assert abs(found.start["q"] - 0.7) < 0.1 and abs(found.start["pa"] - 30) < 8
+
+
+def test_a_neighbour_looks_the_same_in_any_company():
+    images = [draw(r_eff, noise=1.0, x=x) for r_eff, x in ((2.0, 44.3), (6.0, 62.8))]  # one of them leaves the image
+    places = [around(((39, 51), (39, 51))), around(((39, 51), (54, 64)), ((5, 12), (5, 12)))]
+    together = look([cutout_of(image) for image in images], places, images, [[2], [2, 3]], CPU)
+    for image, place, labels, found in zip(images, places, [[2], [2, 3]], together):
+        for label, one in zip(labels, found):
+            ((alone,),) = look([cutout_of(image)], [place], [image], [[label]], CPU)
+            assert one.label == label and one.start == pytest.approx(alone.start, rel=1e-4)
+    assert abs(together[1][0].start["x"] - 62.8) < 1.5
+
+
+def test_light_of_others_is_left_out():
+    image = draw(3.0, x=40.3) + draw(3.0, mag=15.0, x=52.3, y=50.0)
+    both = around(((39, 50), (35, 46)), ((44, 56), (46, 58)))
+    ((one,),) = look([cutout_of(image)], [both], [image], [[2]], CPU)
+    assert abs(one.start["x"] - 40.3) < 0.7 and abs(one.start["mag"] - 17.5) < 0.4
 
 
 @pytest.mark.parametrize(("r_eff", "mag", "expected"), [(None, 16.0, True), (None, 18.5, True), (None, 20.5, True), (1.5, 16.0, False),
@@ -82,7 +109,16 @@ def test_a_star_is_a_point_and_a_galaxy_is_none_unless_noise_hides_it(r_eff, mag
 def test_a_neighbour_without_light_is_none():
     image = np.random.default_rng(4).normal(size=SHAPE).astype(np.float32)
     image[39:51, 39:51] = -5
-    cutout = Cutout("one", image, np.ones(SHAPE, np.float32), np.zeros(SHAPE, bool), star())
-    assert around(((39, 51), (39, 51))).look(cutout, image, 2) is None
-    bad = np.ones(SHAPE, bool)
-    assert around(((39, 51), (39, 51)), bad=bad).look(cutout, image, 2) is None
+    place = around(((39, 51), (39, 51)))
+    assert look([cutout_of(image)], [place], [image], [[2]], CPU) == [[]]
+    assert place.near(np.maximum(image, 5), 32, 30, 0.0) == [2]
+    assert around(((39, 51), (39, 51)), bad=np.ones(SHAPE, bool)).near(image, 32, 30, 0.0) == []
+
+
+def test_points_are_told_apart_at_the_border_too():
+    with how_to_fit(choose_settings(), 2) as how:
+        for r_eff, expected in ((None, True), (4.0, False)):
+            image = draw(r_eff, noise=1.0, mag=16.5, x=61.3, y=44.6)
+            place = around(((39, 51), (56, 64)))
+            ((one,),) = look([cutout_of(image)], [place], [image], [[2]], CPU)
+            assert are_points([one, one], [cutout_of(image)] * 2, [image] * 2, [place] * 2, how) == [expected] * 2
