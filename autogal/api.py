@@ -75,7 +75,7 @@ def fit(
     **settings
         Any key of the configuration but ``trainer``, groups by name: ``solver="adam"``, ``survey="sdss"``, ``dtype="float64"``,
         ``likelihood="poisson"``, ``psf_kind="optical"``, ``psf_oversample=3``, ``uncertainty={"scale_by_chi2": True}``, ``uncertainty="both"``,
-        ``neighbours="auto"``.
+        ``neighbours="mask"``.
 
     Returns
     -------

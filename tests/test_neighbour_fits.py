@@ -157,4 +157,4 @@ def test_a_run_writes_their_light(tmp_path):
 def test_a_wrong_word_is_refused():
     with pytest.raises(AutogalError) as caught:
         compose(overrides=["neighbours=both"])
-    assert str(caught.value).count("\n") <= 1 and "mask, fit, auto" in str(caught.value)
+    assert str(caught.value).count("\n") <= 1 and "auto, mask, fit" in str(caught.value)

@@ -42,7 +42,7 @@ for _verb, _schema in SCHEMAS.items():
 
 _WORDS = {
     "dtype": ("float32", "float64"),
-    "neighbours": ("mask", "fit", "auto"),
+    "neighbours": ("auto", "mask", "fit"),
     "psf.kind": ("effective", "optical"),
     "catalogue.format": ("fits", "ecsv", "parquet"),
     "objects.fits": (True, False, "auto"),

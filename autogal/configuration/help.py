@@ -29,8 +29,9 @@ autogal fit: cutouts in, catalogue out
   autogal fit PATH [PATH ...] [key=value ...] [options]
 
 For every cutout: find the galaxy at its centre, mask the neighbours, estimate starting
-values, fit a PSF-convolved profile, and write one row: position, magnitude, half-light
-radius, Sersic index, axis ratio, position angle, their 1-sigma errors, and flags.
+values, fit a PSF-convolved profile, again together with the neighbours that matter to it,
+and write one row: position, magnitude, half-light radius, Sersic index, axis ratio,
+position angle, their 1-sigma errors, and flags.
 
 EXAMPLES
   autogal fit cutouts/*.fits psf=psf.fits survey=sdss out=run1
@@ -38,7 +39,7 @@ EXAMPLES
   autogal fit @list.txt zeropoint=27 pixel_scale=0.168 gain=5300
   autogal fit "a b.fits" "mosaic.fits[SCI,1]" psf=psf.fits psf.kind=optical psf.oversample=2
   autogal fit cutouts/ "model=[sersic,bulge_disk]"             (fit each, choose by BIC; model.choose=aic)
-  autogal fit cutouts/ neighbours=auto                         (fit what overlaps instead of masking it)
+  autogal fit cutouts/ neighbours=mask                         (mask all neighbours, whatever overlaps)
   autogal fit xray/ likelihood=poisson                         (counts; likelihood=student_t: wild pixels)
   autogal fit -m cutouts/*.fits solver=lm,adam out=compare     (one folder a job: compare/solver=lm, ...)
 
@@ -57,8 +58,8 @@ KEYS  (key=value; what is not given comes from the header, then the survey, then
   zeropoint= pixel_scale= gain= saturation= hdu=       facts about the images
   catalogue.format=fits|ecsv|parquet
   objects.png=auto objects.fits=auto objects.limit=200    a picture and a FITS cube an object, up to the limit
-  neighbours=mask|fit|auto     mask them; or fit up to three, galaxies and stars, together with the target:
-                       all, or, with auto, those whose light matters to it. The others stay masked
+  neighbours=auto|mask|fit     up to three, galaxies and stars, are fitted together with the target: those whose
+                       light matters to it; none; or all there is room for. The others are masked  [auto]
   device=auto|cpu|cuda|cuda:1   dtype=float32|float64   block=512   threads=2   seed=0
   trainer.devices=4    four GPUs share the cutouts, a process each (-1: all there are, [0,2]: these);
                        trainer.accelerator=cpu, trainer.strategy=, trainer.num_nodes=: as Lightning has them

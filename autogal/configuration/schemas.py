@@ -65,7 +65,7 @@ class FitSettings:
     block: int | None = None
     threads: int | None = None
     checkpoints: str | None = None
-    neighbours: str = "mask"
+    neighbours: str = "auto"
     restarts: int = 6
     psf: PsfSettings = field(default_factory=PsfSettings)
     sigma: str | None = None

@@ -63,7 +63,7 @@ def as_fit(settings: DictConfig, **chosen: str) -> DictConfig:
     ----------
     settings : DictConfig
     **chosen : str
-        ``segment``, ``initialise``.
+        ``segment``, ``initialise``, ``neighbours``.
     """
     names = {group: chosen.get(group, settings[group].name) for group in NETWORKS}
     own = [group for group, name in names.items() if settings[group].name == name]  # with all that was set in it
@@ -73,6 +73,7 @@ def as_fit(settings: DictConfig, **chosen: str) -> DictConfig:
     OmegaConf.set_readonly(composed, False)
     for group in ("solver", *own):
         OmegaConf.update(composed, group, OmegaConf.to_container(settings[group]), merge=False)
+    composed.neighbours = chosen.get("neighbours", composed.neighbours)
     return composed
 
 

@@ -25,10 +25,13 @@ from autogal.model.fitted import Fitted
 from autogal.pipeline import fit_cutouts
 from autogal.simulate import Simulation
 
-__all__ = ["TRUE_MASKS", "evaluate_pipeline"]
+__all__ = ["TRUE_MASKS", "WHOLE", "evaluate_pipeline"]
 
 #: Name of the fits that nothing but the noise limits
 TRUE_MASKS = "true masks"
+
+#: Name of the fits as users have them
+WHOLE = "neighbours fitted"
 
 _ALL = Bins("snr", "S/N", (0, np.inf))
 _SAME = 1e-3  # relative difference of chi-square within which two fits are as good as each other
@@ -38,8 +41,9 @@ _ELSEWHERE = 2.0  # px, and the true r_eff: a fit whose centre is farther off th
 def evaluate_pipeline(blocks: Iterator[Simulation], settings: DictConfig, device: torch.device) -> Report:
     """Fit raw stamps as ``autogal fit`` does, and again from the truth.
 
-    Three fits of every target that is one Sersic profile and not mostly outshone: from the pipeline's starting values,
-    from the true ones inside the same masks, and from the true ones inside the true masks, grown as the pipeline's are.
+    Fits of every target that is one Sersic profile and not mostly outshone: from the pipeline's starting values, from the
+    true ones inside the same masks, and from the true ones inside the true masks, grown as the pipeline's are. Neighbours are
+    masked in all of these; last comes the whole pipeline, which fits some together with their targets.
 
     Parameters
     ----------
@@ -76,8 +80,9 @@ def evaluate_pipeline(blocks: Iterator[Simulation], settings: DictConfig, device
         best = fit_cutouts(_from_truth(cutouts, truth), base)
         parts.append(_rows(TRUE_MASKS, truth, best, best))
         same_masks: dict[str, Fitted] = {}
-        for segment, initialise in pairs:
-            name, chosen = f"{segment} + {initialise}", as_fit(settings, segment=segment, initialise=initialise)
+        ways = [(f"{segment} + {initialise}", segment, initialise, "mask") for segment, initialise in pairs]
+        for name, segment, initialise, neighbours in [*ways, (WHOLE, *(settings[group].name for group in NETWORKS), base.neighbours)]:
+            chosen = as_fit(settings, segment=segment, initialise=initialise, neighbours=neighbours)
             if name not in seconds:  # what only a first call does is not the pipeline's speed
                 fit_cutouts(prepare(block.cutouts[:2]), chosen)
             cutouts = prepare(block.cutouts)
@@ -87,7 +92,8 @@ def evaluate_pipeline(blocks: Iterator[Simulation], settings: DictConfig, device
                 times[stage] = times.get(stage, 0.0) + spent
             if segment not in same_masks:
                 same_masks[segment] = fit_cutouts(_from_truth([cutouts[i] for i in some], truth), chosen)
-            parts.append(_rows(name, truth, _part(fitted, some), same_masks[segment]))
+            mine = _part(fitted, some)
+            parts.append(_rows(name, truth, mine, mine if name == WHOLE else same_masks[segment]))
     if not parts:
         raise AutogalError("No target is one Sersic profile that can be seen: there is nothing to compare fits with.",
                            "Evaluate on more stamps (n=), or on others.")
@@ -185,7 +191,7 @@ def _times(seconds: dict[str, dict[str, float]], total: int) -> Grid:
 
 
 def _report(rows: Table, names: list[str], notes: list[str], total: int, seconds: dict[str, dict[str, float]]) -> Report:
-    everyone = [TRUE_MASKS, *names]
+    everyone, names = [TRUE_MASKS, *names], [name for name in names if name != WHOLE]
     count = np.count_nonzero(rows["method"] == TRUE_MASKS)
     report = Report(f"Fits of {count} galaxies on {total} stamps of {rows.meta.get('survey')}")
     report.grids = [_reached(rows, names, "reached", "Fits from the pipeline's starting values against fits from the truth, inside the same masks", _ALL, True),

@@ -47,7 +47,9 @@ def test_whole_fits(evaluate, checkpoints, tmp_path):
     assert code == 0 and "stamps/s" in shown.out
     classical = row(content, "reached", "sep + moments")
     assert classical["reached"] >= 0.5 and classical["iterations"] > 1 and classical["from_truth"] > 1
-    assert {one["method"] for one in content["tables"]["parameters"]["rows"]} == {"true masks", "sep + moments", "maskrcnn + resnet50"}
+    assert {one["method"] for one in content["tables"]["parameters"]["rows"]} == {"true masks", "sep + moments", "maskrcnn + resnet50", "neighbours fitted"}
+    assert {one["method"] for one in content["tables"]["reached"]["rows"]} == {"sep + moments", "maskrcnn + resnet50"}
+    assert "neighbours" in content["seconds"]["neighbours fitted"] and "neighbours" not in content["seconds"]["sep + moments"]
     rows = Table.read(tmp_path / "here" / "evaluation.ecsv")
     best = rows[(rows["method"] == "true masks") & (rows["snr"] > 50)]
     assert np.median(np.abs(best["d_mag"])) < 0.05 and np.all(best["excess"] == 0)
