@@ -59,7 +59,7 @@ KEYS  (key=value; what is not given comes from the header, then the survey, then
   catalogue.format=fits|ecsv|parquet
   objects.png=auto objects.fits=auto objects.limit=200    a picture and a FITS cube an object, up to the limit
   neighbours=auto|mask|fit     up to three, galaxies and stars, are fitted together with the target: those
-                       whose light matters to it; none; or all there is room for. The others are masked  [auto]
+                       whose light matters to it; none; or all there is room for; the others are masked [auto]
   device=auto|cpu|cuda|cuda:1   dtype=float32|float64   block=512   threads=2   seed=0
   trainer.devices=4    four GPUs share the cutouts, a process each (-1: all there are, [0,2]: these);
                        trainer.accelerator=cpu, trainer.strategy=, trainer.num_nodes=: as Lightning has them
