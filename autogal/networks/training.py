@@ -20,6 +20,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, IterableDataset
 
+from autogal.errors import AutogalError
 from autogal.networks.task import Task
 from autogal.runtime.trainer import make_trainer
 
@@ -28,6 +29,8 @@ __all__ = ["BEST", "PICTURE", "STATE", "Supply", "training_trainer"]
 STATE, BEST, PICTURE = "last.ckpt", "best.ckpt", "predictions.png"  # in the folder of the training's state
 
 _log = logging.getLogger(__name__)
+
+_DIVERGED = 20  # steps
 
 
 class Supply(lightning.LightningDataModule):
@@ -78,7 +81,7 @@ def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightnin
         ModelCheckpoint(folder, filename=Path(STATE).stem, train_time_interval=timedelta(minutes=settings.save_every),
                         enable_version_counter=False, save_on_exception=True),
         EarlyStopping(task.monitor, mode=task.mode, patience=settings.patience, check_on_train_epoch_end=False),
-        LearningRateMonitor(), _Report(task, folder)]
+        LearningRateMonitor(), _Finite(), _Report(task, folder)]
     if terminal:
         callbacks.append(RichProgressBar(leave=True))
     return make_trainer(
@@ -113,6 +116,26 @@ class _Kept(IterableDataset):
         if self._made is None:
             self._made = list(self.batches)
         return iter(self._made)
+
+
+class _Finite(Callback):
+    """A step whose gradient is not finite is left out; many in a row end the training, with the last sound weights."""
+
+    def __init__(self):
+        self._in_a_row = 0
+
+    def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        if not gradients or torch.nn.utils.get_total_norm(gradients).isfinite():
+            self._in_a_row = 0
+            return
+        for gradient in gradients:
+            gradient.zero_()
+        self._in_a_row += 1
+        _log.warning("step %d is left out: its gradient is not finite", trainer.global_step)
+        if self._in_a_row == _DIVERGED:
+            raise AutogalError(f"The training diverged: for {_DIVERGED} steps, to step {trainer.global_step}, no gradient was finite.",
+                               "Lower network.lr or trainer.gradient_clip_val, and start again without resume=true.")
 
 
 class _Report(Callback):

@@ -126,6 +126,30 @@ def test_going_on_after_a_stop(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "parts" / "line-general.json").read_text())["trained_on"]["steps"] == 40
 
 
+def wild(monkeypatch, steps):
+    """The loss of these steps is not a number."""
+    def stepping(self, batch, index, step=Line.training_step):
+        return step(self, batch, index) * (float("nan") if index in steps else 1.0)
+
+    monkeypatch.setattr(Line, "training_step", stepping)
+
+
+def test_steps_of_no_finite_gradient_are_left_out(tmp_path, monkeypatch, caplog):
+    wild(monkeypatch, {3, 4, 20})
+    state, _ = load(train_module.run(settings(tmp_path)), "line")
+    assert state["weight"].item() == pytest.approx(2, abs=0.1)
+    assert [record.message for record in caplog.records if "left out" in record.message] == [
+        f"step {step} is left out: its gradient is not finite" for step in (3, 4, 20)]
+
+
+def test_a_training_that_diverges_ends(tmp_path, monkeypatch):
+    wild(monkeypatch, range(12, 40))
+    with pytest.raises(AutogalError, match="diverged: for 20 steps, to step 31"):
+        train_module.run(settings(tmp_path))
+    state = torch.load(tmp_path / "line-general.training" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
 def test_nothing_to_resume_begins_anew(tmp_path):
     assert train_module.run(settings(tmp_path, "resume=true", "network.steps=10")).name == "line-general"
     assert Numbers.asked[0] == 0
