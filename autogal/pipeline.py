@@ -81,18 +81,16 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     if settings.neighbours != "mask":
         fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in around.items()}, fits, each, watch)
     for fitted in fits.values():
-        _put_back(fitted, cutouts, parts, origin)
+        _put_back(fitted, cutouts, origin)
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
     fitted.flags |= flags
     fitted.seconds = dict(watch)
     return fitted
 
 
-def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], parts: Sequence[Cutout], origin: np.ndarray) -> None:
-    """From positions in the `parts` of cutouts that were fitted, which begin at `origin`, to those in the cutouts."""
-    # the level of a tilted sky is that at the centre of the image, not of the part that was fitted
-    shapes = np.array([[cutout.shape, part.shape] for cutout, part in zip(cutouts, parts)], float).reshape(-1, 2, 2)[:, :, ::-1]
-    fitted.move(_moved(fitted.parameters, origin), (shapes[:, 0] - shapes[:, 1]) / 2 - origin)
+def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> None:
+    """From positions in the parts of cutouts that were fitted, which begin at `origin`, to those in the cutouts."""
+    fitted.move(_moved(fitted.parameters, origin))
     if fitted.neighbours is not None:
         fitted.neighbours += _moved(NEIGHBOUR, origin)[:, None]
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE

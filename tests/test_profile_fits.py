@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import autogal
-from autogal.images import moffat
+from autogal.images import frame, moffat
 
 N, SHAPE = 3, (56, 56)
 PLACE = dict(q=[0.4, 0.7, 0.9], pa=[20.0, 75.0, 160.0])
@@ -88,6 +88,29 @@ def test_a_tilted_sky_is_recovered_at_the_centre_of_the_image():
         assert np.all(np.abs(tilted.table[name] - truth[name]) < 4 * tilted.table[f"{name}_err"]), name
     assert np.all(tilted.table["chi2_dof"] + 0.05 < flat.table["chi2_dof"])
     assert np.std(tilted.residual(0) / sigma[0]) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("said", [{}, {"model.fixed.sky": 20.0}, {"model.fixed.sky_dx": 0.03, "model.priors.sky": {"normal": [20.0, 0.5]}}])
+def test_a_tilted_sky_is_that_of_the_whole_field(said, monkeypatch):
+    """Of which a window is fitted, with a neighbour, off the centre."""
+    monkeypatch.setattr(frame, "_LARGEST", 150)
+    monkeypatch.setattr(frame, "_SMALLEST", 64)
+    psf, plane = moffat(2.8, 3.5, size=25), {"sky": 20.0, "sky_dx": 0.03, "sky_dy": -0.02}
+    truth = {"x": 150.3, "y": 48.8, "mag": 13.0, "r_eff": 3.0, "n": 1.0, "q": 0.6, "pa": 30.0} | plane
+    table = {name: [value, other] for (name, value), other in zip(truth.items(), [162.0, 56.0, 14.5, 2.0, 1.0, 0.9, 0.0, 0.0, 0.0, 0.0])}
+    clean = autogal.render(table, psf=psf, shape=(200, 210), zeropoint=25.0).sum(0)
+    sigma = np.sqrt(clean + 5.0)
+    image = clean + sigma * np.random.default_rng(3).normal(size=clean.shape)
+    given = dict(sigma=sigma[None], psf=psf, zeropoint=25.0, start={"x": [150.0], "y": [49.0]}, neighbours="fit", threads=1)
+    catalogue = autogal.fit(image[None], **given, **{"model.sky": "tilted"}, **said)
+    row = catalogue.table[0]
+    assert row["status"] == "converged"
+    assert "1 neighbour was fitted together" in row["message"] and "pixels around it were fitted" in row["message"]
+    for name, value in truth.items():
+        if f"model.fixed.{name}" in said:
+            assert row[name] == pytest.approx(value, abs=1e-9) and np.isnan(row[f"{name}_err"])
+        else:
+            assert abs(row[name] - value) < 4 * row[f"{name}_err"], name
 
 
 @pytest.mark.parametrize(("model", "options", "contour"), [

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autogal.drawing.spectral import Outline, SpectralRenderer
 from autogal.model.model import Model
+from autogal.model.plane import PlaneComponent
 from autogal.model.units import Units
 from autogal.solvers import Linearisation
 
@@ -86,7 +87,7 @@ class StampProblem:
 
     def residuals(self, free: Tensor, items: Tensor) -> Tensor:
         """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""
-        native, amplitudes, out = self.model.native(free), self.model.amplitudes(free), self.data[items]
+        native, amplitudes, out = self._native(free, items), self.model.amplitudes(free), self.data[items]
         out -= free[:, -1, None, None].to(out.dtype)
         for first in range(0, len(items), self.chunk):
             some = slice(first, first + self.chunk)
@@ -127,8 +128,16 @@ class StampProblem:
         return (lift[owner].mT @ pulls.double()[:, :, None])[..., 0], lift.mT @ torch.cat(grams) @ lift + curvature
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
-        outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self.model.native(free))]
+        outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))]
         return self._pieces(outlines, self.model.multipliers(free), items)
+
+    def _native(self, free: Tensor, items: Tensor) -> list[Tensor]:
+        """What the renderer of each component draws from."""
+        native = self.model.native(free)
+        if not self.model.states_level:
+            return native
+        return [c.around(drawn, self.units.to_centre[items]) if isinstance(c, PlaneComponent) else drawn
+                for c, drawn in zip(self.model.components, native)]
 
     def _pieces(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> list[tuple]:
         return list(zip(zip(*(o.split(self.chunk) for o in outlines)), linear.split(self.chunk), items.split(self.chunk)))

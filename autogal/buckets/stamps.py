@@ -156,6 +156,8 @@ class Stamps:
     kind : str
         ``"effective"`` or ``"optical"``.
     oversample : int
+    to_centre : Tensor, [N, 2] float64
+        From the centre of the stamp to that of the whole image, x and y, pixels.
     times : Tensor, [N, H, W], optional
         How often each pixel counts, of resamples; once by default. Under a Gaussian likelihood the weight says that too.
     """
@@ -170,6 +172,7 @@ class Stamps:
     psf_index: Tensor
     kind: str
     oversample: int
+    to_centre: Tensor
     times: Tensor | None = None
 
     @classmethod
@@ -201,7 +204,9 @@ class Stamps:
         stacks, index = _different_psfs(cutouts)
         psfs = [torch.from_numpy(stack).to(device) for stack in stacks]
         zeropoint = torch.tensor([cutout.zeropoint for cutout in cutouts], dtype=torch.float64, device=device) - 2.5 * torch.log10(scale)
-        return cls(data, weight, scale, pedestal, zeropoint, usable, psfs, torch.tensor(index, device=device), kind, oversample)
+        to_centre = [[far + (own - n) / 2 for far, own, n in zip(c.to_centre, c.shape[::-1], (width, height))] for c in cutouts]
+        return cls(data, weight, scale, pedestal, zeropoint, usable, psfs, torch.tensor(index, device=device), kind, oversample,
+                   torch.tensor(to_centre, dtype=torch.float64, device=device))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -209,7 +214,7 @@ class Stamps:
     @property
     def units(self) -> Units:
         """Those of `data`, in the catalogue's."""
-        return Units(self.zeropoint, self.scale, self.pedestal)
+        return Units(self.zeropoint, self.scale, self.pedestal, self.to_centre)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -219,7 +224,8 @@ class Stamps:
     def select(self, keep: Tensor) -> Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
         return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.zeropoint[keep], self.usable[keep],
-                      self.psfs, self.psf_index[keep], self.kind, self.oversample, None if self.times is None else self.times[keep])
+                      self.psfs, self.psf_index[keep], self.kind, self.oversample, self.to_centre[keep],
+                      None if self.times is None else self.times[keep])
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:
         """Data and weight averaged over `binning` x `binning` pixels, noise-weighted."""

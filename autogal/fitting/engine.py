@@ -23,7 +23,8 @@ from autogal.images import Cutout, sky_of
 from autogal.images.frame import leaves_frame
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
-from autogal.model.starts import component_starts, given_start
+from autogal.model.plane import move_sky
+from autogal.model.starts import component_starts, given_start, sky_start
 from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["START", "fit_cutouts"]
@@ -65,9 +66,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     """
     with how_to_fit(settings, len(cutouts), watch, spread, begin, searched) as how:
         fitted = how.blank(len(cutouts))
-        if how.model.sky is not None:
+        if "sky" in how.model.sky and not how.model.slopes:
             start = start.copy()
-            start[:, START.index("sky")] = how.model.sky
+            start[:, START.index("sky")] = how.model.sky["sky"]
         begun = np.isfinite(start).all(axis=1).tolist()
         ready = [i for i, cutout in enumerate(cutouts) if _ready(i, cutout, begun[i], len(how.model.fitted), fitted)]
         for key, places in buckets([cutouts[i] for i in ready]).items():
@@ -157,6 +158,9 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> dict[int, f
             starts, others = component_starts(how.model, values, stamps.zeropoint), partial(others, how.model)
         else:
             starts, others = component_starts(how.model, _single_fit(values, others, stamps, how), stamps.zeropoint), None
+        # a sky that is measured is that of the cutout, and one that is given that of the whole image
+        far = [(0.0, 0.0) if "sky" in (cutouts[i].start or {}) else cutouts[i].to_centre for i in places]
+        starts = [sky_start(how.model, one, stamps.units, far) for one in starts]
         fit = fit_bucket(how.model, stamps, starts, how.solver, how.threads, others, how.likelihood)
     with how.watch.time("measure"):
         rows = np.array(places)
@@ -184,12 +188,14 @@ def _astray(rows: np.ndarray, cutouts, how: How, fit: BucketFit, fitted: Fitted)
     cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
     poor[poor] = ~cut  # no outskirts to see the sky in
     again = {}
+    around = fitted.values[rows]
+    move_sky(parameters, around, None, -np.array([cutouts[i].to_centre for i in rows]))
     for row in np.flatnonzero(poor | endless).tolist():
         i = int(rows[row])
         if not endless[row] and np.count_nonzero(cutouts[i].mask) > 0.5 * cutouts[i].mask.size:
             continue
         level, scatter = sky_of(cutouts[i])
-        if endless[row] or abs(fitted.values[i, parameters.index("sky")] - level) > _SKY_ASTRAY * scatter:
+        if endless[row] or abs(around[row, parameters.index("sky")] - level) > _SKY_ASTRAY * scatter:
             again[i] = level
     return again
 
@@ -203,7 +209,7 @@ def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, m
 
 def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, how: How) -> Tensor:
     """Values of a single Sersic fit; the start's own where it comes to nothing."""
-    single = replace(choose_model(choose_settings().model), holds_sky=how.model.size - 1 in how.model.held)
+    single = replace(choose_model(choose_settings().model), holds_sky=how.model.holds_sky)
     fit = fit_bucket(single, stamps, component_starts(single, values, stamps.zeropoint), how.solver, how.threads, partial(others, single),
                      how.likelihood)
     fitted = single.values(fit.outcome.theta, stamps.zeropoint)

@@ -13,11 +13,10 @@ from autogal.buckets.bucket import BucketFit, significance
 from autogal.buckets.stamps import Stamps
 from autogal.fitting.how import How
 from autogal.flags import Flag
-from autogal.images import Cutout
 from autogal.model.component import Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
-from autogal.model.plane import SLOPES, move_sky
+from autogal.model.plane import SKY, move_sky
 from autogal.solvers import Status
 from autogal.uncertainty import covariance, in_plane, replicate_covariance, shape_errors
 
@@ -52,7 +51,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
 
     columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, outcome.status, outcome.n_iter)
     values, matrix, at_bound, singular, snr, chi2, mean, variance, status, n_iter = (column.cpu().numpy() for column in columns)
-    move_sky(model.parameters, values, matrix, _to_own_centre(rows, cutouts, stamps))
+    move_sky(model.parameters, values, matrix, _to_centre(model, stamps))
     fitted.n_iter[rows] += n_iter
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
     for i in rows[~measured].tolist():
@@ -117,7 +116,7 @@ def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[
 def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
     """Put the sky of `values` [B, V] from the stamps' units into the images', in place; gives the factors, [B, V]."""
     unit = torch.ones_like(values)
-    for name in ("sky", *SLOPES):
+    for name in SKY:
         if name in model.parameters:
             unit[:, model.parameters.index(name)] = scale
     values *= unit
@@ -125,21 +124,21 @@ def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tenso
     return unit
 
 
-def in_stamp_units(model: Model, values: np.ndarray, cutouts: Sequence[Cutout], stamps: Stamps) -> Tensor:
-    """Catalogue values [B, V] as the stamps of these cutouts have them: what `write` gives, turned back."""
+def in_stamp_units(model: Model, values: np.ndarray, stamps: Stamps) -> Tensor:
+    """Catalogue values [B, V] as these stamps have them: what `write` gives, turned back."""
     values = values.copy()
-    move_sky(model.parameters, values, None, -_to_own_centre(np.arange(len(cutouts)), cutouts, stamps))
+    move_sky(model.parameters, values, None, -_to_centre(model, stamps))
     out = torch.from_numpy(values).to(stamps.scale.device)
     out[:, model.parameters.index("sky")] -= stamps.pedestal
-    for name in ("sky", *SLOPES):
+    for name in SKY:
         if name in model.parameters:
             out[:, model.parameters.index(name)] /= stamps.scale
     return out
 
 
-def _to_own_centre(rows: np.ndarray, cutouts, stamps: Stamps) -> np.ndarray:
-    """From the centre of the bucket's stamp to that of each cutout itself, x and y, [M, 2]."""
-    return (np.array([cutouts[i].shape for i in rows]).reshape(-1, 2) - stamps.shape)[:, ::-1] / 2
+def _to_centre(model: Model, stamps: Stamps) -> np.ndarray:
+    """From where the model states the level of a tilted sky to the centre of the whole image, x and y, [M, 2]."""
+    return stamps.to_centre.cpu().numpy() * (not model.states_level)
 
 
 def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
@@ -152,7 +151,7 @@ def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
     values = model.values(theta.flatten(0, 1), stamps.zeropoint[each])
     _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
     values = values.cpu().numpy()
-    move_sky(model.parameters, values, None, _to_own_centre(rows, cutouts, stamps).repeat(count, axis=0))
+    move_sky(model.parameters, values, None, _to_centre(model, stamps).repeat(count, axis=0))
     values = values.reshape(len(rows), count, -1)
     found, drawn = torch.from_numpy(fitted.values[rows]), torch.from_numpy(values)
 

@@ -18,7 +18,7 @@ from autogal.model.deformed import DeformedComponent
 from autogal.model.expression import Expression, Limit
 from autogal.model.inclined import InclinedComponent
 from autogal.model.model import Model
-from autogal.model.plane import PlaneComponent
+from autogal.model.plane import SKY, SLOPES, PlaneComponent
 from autogal.model.point import PointComponent
 from autogal.profiles import (HIGHEST_MODE, PROFILES, Body, Deformed, EdgeOn, PointSource, RadialProfile, Truncated, is_reference,
                               own_function, own_profile)  # fmt: skip
@@ -27,7 +27,6 @@ __all__ = ["choose_model"]
 
 # Bounds of an axis ratio that has none of its own
 _ROUNDNESS = (0.05, 1.0)
-_SKY = "sky"
 _RATIO = "size_ratio"
 _START = "start"  # what is fixed at it keeps the value that it starts at
 _PRIOR_FORMS = "Write [median, dex], {lognormal: [median, dex]} or {normal: [mean, sigma]}, with a width above zero."
@@ -50,11 +49,11 @@ def choose_model(settings: DictConfig) -> Model:
     read = {name for _, relation in said.relations() for name in relation.names}
     components = tuple(_component(name, node, said, read) for name, node in several.items())
     components += (PlaneComponent(),) if sky == "tilted" else ()
-    holds_sky, level = _sky(settings, said)
+    holds_sky, begin = _sky(settings, said)
     ratio = _size_ratio(settings)
     shared = {_flat(one): _flat(other) for one, other in (settings.get("shared") or {}).items() if _flat(one) not in ties}
     kind = partial(ConstrainedModel, constraints=said) if said else Model
-    return kind(components, shared, holds_sky=holds_sky, sky=level, size_ratio=ratio)
+    return kind(components, shared, holds_sky=holds_sky, sky=begin, size_ratio=ratio)
 
 
 def _flat(name: str) -> str:
@@ -96,22 +95,36 @@ def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -
     return blank if isinstance(blank, PointComponent) else replace(blank, **own)
 
 
-def _sky(settings: DictConfig, said: Constraints) -> tuple[bool, float | None]:
-    """Whether the sky is held, and where it starts; its bounds and its prior are added to what is `said`."""
+def _sky(settings: DictConfig, said: Constraints) -> tuple[bool, dict[str, float]]:
+    """Whether a flat sky is held, and where it or its slopes start; bounds, priors and what of a tilted one is held go to what is `said`.
+
+    Slopes of which something is said start at the mean of their prior, inside their bounds: of the level is said what holds
+    at the centre of the image, and how that is around the galaxy hangs on them.
+    """
     entries = _Entries(PlaneComponent(), settings, said, set())
     entries.bounds(), entries.fixed(), entries.priors(), entries.starts()
     nodes = {what: settings.get(what) or {} for what in ("bounds", "fixed", "priors", "start")}
     for what, node in nodes.items() if settings.get("components") else ():
-        if others := [key for key in node if key != _SKY and (what, key) != ("priors", _RATIO)]:
+        if others := [key for key in node if key not in SKY and (what, key) != ("priors", _RATIO)]:
             raise AutogalError(f"{what} of {others[0]} stands beside the components.",
                                f"Write it at one of them; beside them is what is said of the sky, and a prior on {_RATIO}.")
-    if settings.get("sky") == "tilted" and any(node.get(_SKY) is not None for node in nodes.values()):
-        raise AutogalError("A tilted sky cannot be fixed, bounded or held by a prior.", "Its level is that of one place; take sky: flat.")
-    is_held, level = _SKY in said.fixed, said.fixed.pop(_SKY, None)
-    start = said.starts.pop(_SKY, ())
-    if len(start) > 1 or any(relation.names for relation in start):
-        raise AutogalError(f"The start of the sky is {settings.start[_SKY]}.", "Give one number, in image units.")
-    return is_held, float(start[0].evaluate({})) if start else level
+    is_tilted = settings.get("sky") == "tilted"
+    begin = {name: said.fixed[name] for name in SKY if said.fixed.get(name) is not None}
+    for name in SKY:
+        start = said.starts.pop(name, ())
+        if len(start) > 1 or any(relation.names for relation in start):
+            raise AutogalError(f"The start of {name} is {settings.start[name]}.", "Give one number, in image units.")
+        if start:
+            begin[name] = float(start[0].evaluate({}))
+        elif name in SLOPES and name not in begin and name in said.kept:
+            low, high = said.bounds.get(name, (-math.inf, math.inf))
+            begin[name] = min(max(said.priors[name].mean if name in said.priors else 0.0, low), high)
+    held = {name for name in SKY if name in said.fixed}
+    for name in held:
+        said.fixed.pop(name)
+    if is_tilted:
+        said.fixed.update(dict.fromkeys(held))  # each by itself, where it starts
+    return bool(held) and not is_tilted, begin
 
 
 def _size_ratio(settings: DictConfig) -> Prior | None:
@@ -160,7 +173,8 @@ class _Entries:
         self.node, self.said, self.read = node, said, read
         self.is_sky = isinstance(blank, PlaneComponent)
         self.prefix = f"{blank.name}_" if blank.name and not self.is_sky else ""
-        self.known = (_SKY,) if self.is_sky else tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
+        of_sky = SKY if node.get("sky") == "tilted" else SKY[:1]
+        self.known = of_sky if self.is_sky else tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
         self.widest = dict(getattr(blank, "limits", {}))  # of all that a component itself can bound
         sizes = (blank.profile.size, *blank.profile.shape) if isinstance(blank, Component) else ()
         self.natural = {s.name: (s.lower, s.upper) for s in sizes} | {"inclination": (0.0, 90.0)}
@@ -246,18 +260,18 @@ class _Entries:
         if not isinstance(entries, Mapping):
             raise AutogalError(f"{what} is {entries}.", f"Give it by parameter, as {what}: {{n: ...}}.")
         yield from ((str(key), read(key, value)) for key, value in entries.items()
-                    if value is not None and (self.prefix or (key == _SKY) == self.is_sky))
+                    if value is not None and (self.prefix or (key in SKY) == self.is_sky))
 
     def _refuse(self, name: str, what: str, remedy: str = "") -> None:
-        if name == self.prefix + _SKY:
-            remedy = "The sky is no component's: write it beside them."
+        if not remedy and name.removeprefix(self.prefix) in SKY:
+            remedy = "A flat sky has none; take sky: tilted." if self.is_sky else "The sky is no component's: write it beside them."
         usual = f"The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it."
         raise AutogalError(f"{what} {name}, which the model does not have or cannot take.", remedy or usual)
 
 
 def _is_of_image(key: str) -> bool:
     """Whether numbers of a parameter hang on the zero point or the unit of the image."""
-    return key == _SKY or is_magnitude(key)
+    return key in SKY or is_magnitude(key)
 
 
 def _number(key: str, value: Any) -> float | str:

@@ -62,6 +62,8 @@ class Cutout:
         The image file, with its extension in brackets where one was chosen.
     counts : bool
         Whether the image, times the gain, is counts.
+    to_centre : (float, float)
+        From its centre to that of the image of which it is a window, x and y, pixels.
     """
 
     id: str
@@ -83,6 +85,7 @@ class Cutout:
     error: str | None = None
     path: str | None = None
     counts: bool = False
+    to_centre: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def failed(cls, id: str, error: str, path: str | None = None, **facts) -> Cutout:
@@ -114,8 +117,10 @@ class Cutout:
         for name, side in (("x", columns), ("y", rows)):
             if start.get(name) is not None:
                 start[name] -= side.start
+        to_centre = tuple(far + (length - side.start - side.stop) / 2
+                          for far, length, side in zip(self.to_centre, self.shape[::-1], (columns, rows), strict=True))
         return replace(self, image=self.image[part], sigma=None if self.sigma is None else self.sigma[part],
-                       mask=self.mask[part], wcs=None if self.wcs is None else self.wcs[part], start=start or None)
+                       mask=self.mask[part], wcs=None if self.wcs is None else self.wcs[part], start=start or None, to_centre=to_centre)
 
     @property
     def shape(self) -> tuple[int, int]:

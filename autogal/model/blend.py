@@ -90,6 +90,10 @@ class Blend:
         """Images drawn of the target without the sky."""
         return sum(c.size for c in self.target.components)
 
+    @property
+    def states_level(self) -> bool:
+        return self.target.states_level
+
     @cached_property
     def linear(self) -> tuple[int, ...]:
         return self.target.linear[: self._solved] + tuple(self._own + place for place in self.beside.linear)

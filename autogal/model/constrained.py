@@ -18,6 +18,7 @@ from autogal.model.coordinates import Coordinate, Kind, bounded, coordinates_of,
 from autogal.model.deformed import mode_coefficients
 from autogal.model.expression import Expression
 from autogal.model.model import Model
+from autogal.model.plane import SLOPES
 from autogal.model.pulls import Pull, in_catalogue_units, own_pulls, said_pulls
 from autogal.model.units import Units
 from autogal.profiles.radial import value_and_slope
@@ -71,7 +72,7 @@ class ConstrainedModel(Model):
             try_out(name, relation, self._bare)
         for name, relation in starts:
             try_out(name, relation, {single: single for single in SINGLE} | {name: self._bare[name]}, is_start=True)
-        if unknown := (set(said.priors) | set(said.starts) | set(said.bounds) | set(said.fixed)) - known - {"sky"}:
+        if unknown := (said.kept | set(said.starts)) - known - {"sky", *(SLOPES if self.slopes else ())}:
             raise AutogalError(f"There is no parameter {min(unknown)}.", f"There are {', '.join(self._bare)}.")
         if not any(c.kind in (Kind.FLUX, Kind.LN_FLUX) for c in self._coordinates):
             raise AutogalError("No component of the model has a free magnitude.", "Leave one of them untied.")
@@ -135,8 +136,7 @@ class ConstrainedModel(Model):
                for c in coordinates_of(i, component, set(self._ties), self.constraints, read)]
         kinds = {name: Kind.LOG if self.constraints.bounds[name][0] > 0 else Kind.LINEAR for name in self._auxiliaries}
         out += [Coordinate(name, kind, -1, -1) for name, kind in kinds.items() if name not in self._ties]
-        is_solved = not self.holds_sky and "sky" not in self.constraints.bounds | self.constraints.priors
-        return (*out, Coordinate("sky", Kind.SKY if is_solved else Kind.LEVEL, -1, -1))
+        return (*out, Coordinate("sky", Kind.LEVEL if self.holds_sky or "sky" in self.constraints.kept else Kind.SKY, -1, -1))
 
     # -- what the solver asks of a model ---------------------------------------------------------------------------
 
@@ -154,6 +154,14 @@ class ConstrainedModel(Model):
     @property
     def solves_sky(self) -> bool:
         return self._coordinates[-1].kind is Kind.SKY
+
+    @cached_property
+    def slopes(self) -> tuple[int, ...]:
+        return tuple(i for i, c in enumerate(self._coordinates) if c.name in SLOPES)
+
+    @property
+    def states_level(self) -> bool:
+        return bool(self.slopes) and "sky" in self.constraints.kept and not self.holds_sky
 
     @cached_property
     def linear(self) -> tuple[int, ...]:
@@ -224,8 +232,7 @@ class ConstrainedModel(Model):
 
     def begin(self, values: Tensor, single: Tensor) -> list[Tensor]:
         given = dict(zip(SINGLE, single.unbind(-1)))
-        own = [name for c in self.components for name in c.parameters]
-        columns = dict(zip((*own, "sky"), values.unbind(-1)))
+        columns = dict(zip((*(name for c in self.components for name in c.parameters), "sky"), values.unbind(-1)))
         unknown, out = torch.full_like(values[:, 0], math.nan), []
         for chosen in itertools.product(*self.constraints.starts.values()):
             begun = columns | {name: relation(given) for name, relation in zip(self.constraints.starts, chosen)}

@@ -64,6 +64,11 @@ class Constraints:
     def __bool__(self) -> bool:
         return any((self.ties, self.limits, self.bounds, self.priors, self.starts, self.fixed))
 
+    @property
+    def kept(self) -> set[str]:
+        """What something but others keeps from its optimum."""
+        return {*self.bounds, *self.priors, *self.fixed}
+
     def relations(self) -> Iterator[tuple[str, Expression]]:
         """Each tied or limited parameter, and what it follows."""
         yield from self.ties.items()

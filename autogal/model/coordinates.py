@@ -33,6 +33,7 @@ class Kind(Enum):
     LINEAR = auto()  # itself
     SKY = auto()  # of the sky or its slopes: itself, and the image is linear in it
     LEVEL = auto()  # of a sky that something keeps from its optimum: itself
+    SLOPE = auto()  # and of a slope of it
     LOG = auto()  # its logarithm
     ROUND = auto()  # of a size along the major axis: the logarithm of that of a circle of the same area
     FLUX = auto()  # of a magnitude: the flux, in which the image is linear
@@ -45,8 +46,9 @@ class Kind(Enum):
     UNDER = auto()  # how far below its upper limit
 
 
-_STEPS = {Kind.LINEAR: 4.0, Kind.SKY: math.inf, Kind.LEVEL: 1.0, Kind.LOG: 0.7, Kind.ROUND: 0.7, Kind.FLUX: math.inf, Kind.LN_FLUX: 1.0,
-          Kind.ANGLE: 0.7, Kind.VECTOR: 0.7, Kind.MODE: 0.2, Kind.SHARE: 0.25, Kind.OVER: 0.7, Kind.UNDER: 0.7}  # fmt: skip
+_STEPS = {Kind.LINEAR: 4.0, Kind.SKY: math.inf, Kind.LEVEL: 10.0, Kind.SLOPE: 0.1, Kind.LOG: 0.7, Kind.ROUND: 0.7, Kind.FLUX: math.inf,
+          Kind.LN_FLUX: 1.0, Kind.ANGLE: 0.7, Kind.VECTOR: 0.7, Kind.MODE: 0.2, Kind.SHARE: 0.25, Kind.OVER: 0.7,
+          Kind.UNDER: 0.7}  # fmt: skip
 
 
 class Coordinate(NamedTuple):
@@ -83,7 +85,7 @@ def coordinates_of(number: int, component, tied: Set[str], said: Constraints, re
     """The coordinates of one component's parameters that follow no other; `read` are those that others follow."""
     names = component.parameters
     if isinstance(component, PlaneComponent):
-        return [Coordinate(name, Kind.SKY, number, place) for place, name in enumerate(names)]
+        return [Coordinate(name, Kind.SLOPE if name in said.kept else Kind.SKY, number, place) for place, name in enumerate(names)]
     limits = {limit.name: set() for limit in said.limits}
     for limit in said.limits:
         limits[limit.name].add(limit.is_upper)
@@ -157,7 +159,7 @@ def reach(c: Coordinate, component, shape: tuple[int, int], said: Constraints) -
             return math.log(_TINY), math.inf
         case Kind.ANGLE:
             return 2 * math.radians(low), 2 * math.radians(high)
-        case Kind.VECTOR | Kind.SKY | Kind.LEVEL:
+        case Kind.VECTOR | Kind.SKY | Kind.LEVEL | Kind.SLOPE:
             return -math.inf, math.inf
         case Kind.LOG if component is None:
             return math.log(low), math.log(high)
@@ -176,12 +178,12 @@ def reach(c: Coordinate, component, shape: tuple[int, int], said: Constraints) -
 def bounded(coordinates: Sequence[Coordinate], lower: Tensor, upper: Tensor, said: Constraints,
             units: Units | None) -> tuple[Tensor, Tensor]:
     """Bounds [P] with those of the user for magnitudes and the sky; where there are any, [N, P], for they hang on the image."""
-    places = [i for i, c in enumerate(coordinates) if c.kind in (Kind.LN_FLUX, Kind.LEVEL) and c.name in said.bounds]
+    places = [i for i, c in enumerate(coordinates) if c.kind in (Kind.LN_FLUX, Kind.LEVEL, Kind.SLOPE) and c.name in said.bounds]
     if places:
         lower, upper = (bound.repeat(len(units.scale), 1) for bound in (lower, upper))
     for i in places:
         is_flux = coordinates[i].kind is Kind.LN_FLUX
-        factor, offset = units.of(is_flux)
+        factor, offset = units.of(coordinates[i].name)
         low, high = ((end - offset) / factor for end in said.bounds[coordinates[i].name])
         low, high = (high / MAG, low / MAG) if is_flux else (low, high)  # the brighter, the lower
         lower[:, i], upper[:, i] = torch.maximum(lower[:, i], low), torch.minimum(upper[:, i], high)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from autogal.model.plane import move_sky
-
 __all__ = ["NEIGHBOUR", "Fitted"]
 
 #: What is told of a neighbour that was fitted together with the target; of a point source only the first three
@@ -71,24 +69,17 @@ class Fitted:
         return cls(tuple(parameters), np.full((n, p), np.nan), np.full((n, p, p), np.nan), np.full(n, np.nan), np.zeros(n, int),
                    np.zeros(n, int), np.full(n, np.nan), ["skipped"] * n, np.zeros(n, int))
 
-    def move(self, origin: np.ndarray, sky: np.ndarray) -> None:
+    def move(self, origin: np.ndarray) -> None:
         """State the values in the pixels of a larger image.
 
         Parameters
         ----------
         origin : ndarray, [N, P]
             What is to be added to the values.
-        sky : ndarray, [N, 2]
-            How far the place moves at which the level of a tilted sky is stated, x and y.
         """
         self.values += origin
-        move_sky(self.parameters, self.values, self.covariance, sky)
-        if self.bootstrap is not None:
-            move_sky(self.parameters, np.zeros_like(self.values), self.bootstrap, sky)
         if self.replicates is not None:
             self.replicates += origin[:, None]
-            count = self.replicates.shape[1]
-            move_sky(self.parameters, self.replicates.reshape(-1, len(self.parameters)), None, np.repeat(sky, count, axis=0))
 
     def centre(self, row: int) -> np.ndarray:
         """x and y of one row: of several components, the first one's."""

@@ -13,7 +13,7 @@ from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
 from autogal.model.constraints import Prior
 from autogal.model.layout import Layout
-from autogal.model.plane import PlaneComponent
+from autogal.model.plane import SLOPES, PlaneComponent
 from autogal.model.point import PointComponent
 from autogal.model.pulls import Pull, block_rows, own_pulls, size_pull
 from autogal.model.units import Units
@@ -40,13 +40,13 @@ class Model(Layout):
         own parameters of profiles.
     holds_sky : bool
         Whether the sky keeps the value that it starts at instead of being fitted.
-    sky : float, optional
-        Where it starts, image units; by default where it is measured.
+    sky : dict of str to float
+        Where it starts, and the slopes of a tilted one, image units; by default where it is measured, and flat.
     size_ratio : Prior, optional
         Log-normal, on the first component's circularised half-light radius over the second's.
     """
 
-    sky: float | None = field(default=None, kw_only=True)
+    sky: dict[str, float] = field(default_factory=dict, kw_only=True)
     size_ratio: Prior | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
@@ -112,6 +112,20 @@ class Model(Layout):
     def solves_sky(self) -> bool:
         """Whether the sky is last among `linear`."""
         return not self.holds_sky
+
+    @cached_property
+    def slopes(self) -> tuple[int, ...]:
+        """Places in the free vector of the slopes of a tilted sky; none of a flat one."""
+        return tuple(self._kept.index(start + i) for start, c in zip(self._starts, self.components) if c.parameters == SLOPES
+                     for i in range(c.size))
+
+    @property
+    def states_level(self) -> bool:
+        """Whether the level of its tilted sky is that at the centre of the whole image, where what the user says of it holds.
+
+        Any other is that at the centre of the stamp, where it hangs on the slopes least.
+        """
+        return False
 
     @cached_property
     def linear(self) -> tuple[int, ...]:

@@ -13,10 +13,12 @@ from torch import Tensor
 from autogal.drawing.grid import Grid
 from autogal.profiles import TiltedSky
 
-__all__ = ["SLOPES", "PlaneComponent", "PlaneRenderer", "move_sky", "sky_image"]
+__all__ = ["SKY", "SLOPES", "PlaneComponent", "PlaneRenderer", "move_sky", "sky_image"]
 
 #: Names of its parameters
 SLOPES = ("sky_dx", "sky_dy")
+#: and those of all that a sky has
+SKY = ("sky", *SLOPES)
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,12 @@ class PlaneComponent:
         return self.lift(block)
 
     def native(self, block: Tensor) -> Tensor:
-        """What the renderer draws: both slopes, [B, 2]."""
-        return block
+        """What the renderer draws: both slopes, and where from the centre of the stamp the plane is zero, x and y, [B, 4]."""
+        return torch.cat([block, torch.zeros_like(block)], 1)
+
+    def around(self, native: Tensor, place: Tensor) -> Tensor:
+        """The same, zero at another place [B, 2]."""
+        return torch.cat([native[:, :2], place], 1)
 
     def lift(self, block: Tensor) -> Tensor:
         return torch.eye(2, dtype=block.dtype, device=block.device).expand(len(block), 2, 2)
@@ -73,28 +79,25 @@ class PlaneComponent:
 
 @dataclass(frozen=True)
 class PlaneRenderer:
-    """Draws planes that are zero at the centre of the stamp. Methods as `SpectralRenderer` has them."""
+    """Draws planes, each zero at a place of its own. Methods as `SpectralRenderer` has them."""
 
     profile: TiltedSky
     grid: Grid
 
     def image(self, native: Tensor, psf: Tensor) -> Tensor:
-        return torch.einsum("bi,ihw->bhw", native.to(self.grid.dtype), self._planes())
+        return torch.einsum("bi,bihw->bhw", native[:, :2].to(self.grid.dtype), self.fill(native, psf))
 
     def outline(self, native: Tensor) -> Tensor:
         return native
 
     def fill(self, outline: Tensor, psf: Tensor) -> Tensor:
         """Planes of unit slope along x and y, [B, 2, H, W]: the derivatives by both."""
-        return self._planes().expand(len(outline), -1, -1, -1)
+        height, width = self.grid.shape
+        y, x = torch.meshgrid(self.grid.y - (height - 1) / 2, self.grid.x - (width - 1) / 2, indexing="ij")
+        return torch.stack([x, y]) - outline[:, 2:, None, None].to(self.grid.dtype)
 
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(fwhm), torch.zeros_like(fwhm)
-
-    def _planes(self) -> Tensor:
-        height, width = self.grid.shape
-        y, x = torch.meshgrid(self.grid.y - (height - 1) / 2, self.grid.x - (width - 1) / 2, indexing="ij")
-        return torch.stack([x, y])
 
 
 def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray | None, move: np.ndarray) -> None:
@@ -117,13 +120,16 @@ def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarr
         return
     turn = np.broadcast_to(np.eye(len(parameters)), covariance.shape).copy()
     turn[:, sky, slopes] = move
-    covariance[:] = turn @ covariance @ turn.swapaxes(-1, -2)
+    # slopes held at a bound have no errors, and move the level as what is known does
+    covariance[:] = np.where(np.isnan(covariance), np.nan, turn @ np.where(np.isnan(covariance), 0, covariance) @ turn.swapaxes(-1, -2))
 
 
-def sky_image(parameters: Sequence[str], values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The sky of catalogue values [P], flat or tilted around the centre, [H, W]."""
+def sky_image(parameters: Sequence[str], values: np.ndarray, shape: tuple[int, int],
+              to_centre: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """The sky of catalogue values [P], flat or tilted around a place that is `to_centre` (x, y) from the centre, [H, W]."""
     image = np.full(shape, values[list(parameters).index("sky")])
-    for name, axis in zip(SLOPES, (1, 0)):
+    for name, axis, far in zip(SLOPES, (1, 0), to_centre):
         if name in parameters:
-            image += values[list(parameters).index(name)] * np.expand_dims(np.arange(shape[axis]) - (shape[axis] - 1) / 2, 1 - axis)
+            along = np.arange(shape[axis]) - (shape[axis] - 1) / 2 - far
+            image += values[list(parameters).index(name)] * np.expand_dims(along, 1 - axis)
     return image

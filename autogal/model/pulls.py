@@ -13,6 +13,7 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.constraints import Prior, is_magnitude
+from autogal.model.plane import SKY
 from autogal.model.units import Units
 
 __all__ = ["Pull", "Scale", "block_rows", "in_catalogue_units", "own_pulls", "said_pulls", "size_pull"]
@@ -25,7 +26,7 @@ class Scale(Enum):
     LINEAR = auto()  # a value
     LOG = auto()  # its logarithm
     ANGLE = auto()  # its angle, the same after half a turn
-    IMAGE = auto()  # a magnitude or the sky, as the catalogue has them
+    IMAGE = auto()  # a magnitude, the sky or a slope of it, as the catalogue has them
 
 
 class Pull(NamedTuple):
@@ -87,7 +88,7 @@ def said_pulls(priors: Mapping[str, Prior], bare: Mapping[str, str]) -> list[Pul
         if prior.is_logarithmic:
             out.append(Pull(name, Scale.LOG, *_in_logarithms(prior)))
         else:
-            is_image = name == "sky" or is_magnitude(bare[name])
+            is_image = name in SKY or is_magnitude(bare[name])
             scale = Scale.IMAGE if is_image else Scale.ANGLE if bare[name] == "pa" else Scale.LINEAR
             out.append(Pull(name, scale, prior.mean, prior.width**-2))
     return out
@@ -119,7 +120,7 @@ def in_catalogue_units(pulls: Sequence[Pull], off: Tensor, slope: Tensor, units:
     if rows:
         off, slope = off.clone(), slope.clone()
     for row in rows:
-        factor, offset = (number[items] for number in units.of(pulls[row].which != "sky"))
+        factor, offset = (number[items] for number in units.of(pulls[row].which))
         off[:, row] = factor * off[:, row] + offset - pulls[row].mean
         slope[:, row] *= factor[:, None]
     return off, slope

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
+from autogal.model.units import Units
 
-__all__ = ["component_starts", "given_start"]
+__all__ = ["component_starts", "given_start", "sky_start"]
 
 # Sizes of an inner and of an outer component, in units of the single profile's; the best of the pairs is taken
 _INNER = (0.1, 0.25, 0.5)
@@ -80,3 +82,21 @@ def given_start(model: Model, values: Tensor, sky: Tensor, scale: Tensor, zeropo
     for name in filter(model.parameters.__contains__, SLOPES):
         values[:, model.parameters.index(name)] /= scale
     return model.free(values, zeropoint)
+
+
+def sky_start(model: Model, free: Tensor, units: Units, far: Sequence[tuple[float, float]]) -> Tensor:
+    """Free vectors [N, P] with a tilted sky where the user has it start; a level that nothing holds is solved for at once.
+
+    Before, the level is that of another place; `far` is how far from there the centre of the whole image is, x and y, N pairs.
+    """
+    if not model.slopes:
+        return free
+    free, slopes = free.clone(), list(model.slopes)
+    for name, place in zip(SLOPES, slopes):
+        if name in model.sky:
+            free[:, place] = model.sky[name] / units.scale
+    if model.states_level and "sky" in model.sky:
+        free[:, -1] = (model.sky["sky"] - units.pedestal) / units.scale
+    elif model.states_level:
+        free[:, -1] += (free[:, slopes] * free.new_tensor(far)).sum(-1)
+    return free

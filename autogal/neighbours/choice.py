@@ -88,7 +88,7 @@ def _choose(places: Sequence[int], cutouts: Sequence[Cutout], around: Sequence[S
     bare = [replace(cutout, mask=one.bad) for cutout, one in zip(cutouts, around)]
     around = [replace(one, bad=~usable_pixels(cutout)) for cutout, one in zip(bare, around)]
     stamps = Stamps.from_cutouts(bare, values[:, fitted.parameters.index("sky")], how.device, how.dtype)
-    free = how.model.free(in_stamp_units(how.model, values, cutouts, stamps), stamps.zeropoint)
+    free = how.model.free(in_stamp_units(how.model, values, stamps), stamps.zeropoint)
     seen = [_see(cutout, one, fitted, place, residual, every)
             for place, cutout, one, residual in zip(places, bare, around, _residuals(how, stamps, free))]  # fmt: skip
     lights, hidden = zip(*seen)
@@ -118,7 +118,8 @@ def _see(cutout: Cutout, around: Surroundings, fitted: Fitted, place: int, resid
     usable = ~around.bad
     sigma = np.where(usable, cutout.sigma, 1.0)
     light = np.where(usable, residual[:height, :width] * sigma, 0.0)
-    signal = np.where(usable, (cutout.image - sky_image(fitted.parameters, fitted.values[place], cutout.shape) - light) / sigma, 0.0) ** 2
+    sky = sky_image(fitted.parameters, fitted.values[place], cutout.shape, cutout.to_centre)
+    signal = np.where(usable, (cutout.image - sky - light) / sigma, 0.0) ** 2
     # so faint a light, lay it all over the target's footprint, would not move it
     faintest = 0.0 if every else _MOVED * float(np.median(sigma[usable])) / np.sqrt(np.count_nonzero(around.labels == 1))
     labels = around.near(light, *fitted.centre(place), faintest)[:_LOOKED_AT]

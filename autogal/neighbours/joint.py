@@ -157,7 +157,7 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
     with how.watch.time("gather"):
         stamps = how.gather(own, masked.values[rows, masked.parameters.index("sky")])
     with how.watch.time("fit"):
-        target = blend.target.free(in_stamp_units(blend, masked.values[rows], own, stamps), stamps.zeropoint)
+        target = blend.target.free(in_stamp_units(blend, masked.values[rows], stamps), stamps.zeropoint)
         beside = blend.beside.free(_start(blend, [chosen[i] for i in places]).to(how.device), stamps.zeropoint)
         start = blend.join(target, beside)
         box = _box(blend, [chosen[i] for i in places], start)

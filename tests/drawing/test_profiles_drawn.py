@@ -141,6 +141,9 @@ def test_the_level_of_a_tilted_sky_moves_with_its_place():
     move_sky(parameters, values, covariance, np.array([[2.0, 4.0]]))
     assert values[0, 3] == 3.0 and covariance[0, 3, 3] == 1 + 4 * 4 + 16 * 9 and covariance[0, 3, 1] == 8
     assert covariance[0, 0, 0] == 1 and np.allclose(covariance[0], covariance[0].T)
+    covariance = np.diag([1.0, np.nan, 9.0, 1.0])[None].copy()  # a slope at its bound
+    move_sky(parameters, values, covariance, np.array([[2.0, 4.0]]))
+    assert np.isnan(covariance[0, 1, 1]) and covariance[0, 3, 3] == 1 + 16 * 9
 
 
 @pytest.mark.parametrize(("make", "words"), [

@@ -21,7 +21,8 @@ from autogal.model.units import Units
 
 SHAPE = (40, 40)
 ZEROPOINT = torch.tensor([25.0], dtype=torch.float64)
-UNITS = Units(ZEROPOINT, torch.tensor([2.0], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64))
+UNITS = Units(ZEROPOINT, torch.tensor([2.0], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64),
+              torch.tensor([[60.0, -90.0]], dtype=torch.float64))
 OWN = {"x": 18.0, "y": 19.5, "mag": 19.0, "r_eff": 3.0, "n": 1.5, "q": 0.6, "pa": 40.0}
 OTHER = {"x": 29.0, "y": 22.0, "mag": 19.5, "r_eff": 2.0, "n": 2.5, "q": 0.8, "pa": 100.0}
 POINT = {"x": 9.0, "y": 30.0, "mag": 20.0}
@@ -67,8 +68,9 @@ def test_the_same_problem_as_a_model_of_as_many_components():
     Model((GALAXY, PlaneComponent())),
     ConstrainedModel((GALAXY,), {}, Constraints(ties={"pa": Expression.parse("180 * q - 68")})),
     ConstrainedModel((GALAXY,), {}, Constraints(priors={"mag": Prior(18.0, 0.1), "sky": Prior(0.5, 0.1)})),
+    ConstrainedModel((GALAXY, PlaneComponent()), {}, Constraints(priors={"sky": Prior(0.5, 0.1), "sky_dx": Prior(0.0, 0.01)})),
     Model((GALAXY,), holds_sky=True),
-], ids=["tilted sky", "tied", "held by priors", "sky held"])  # fmt: skip
+], ids=["tilted sky", "tied", "held by priors", "tilted sky held by priors", "sky held"])  # fmt: skip
 def test_slopes_by_differences(target):
     sky = {"sky": 30.0 if target.holds_sky else SKY}  # far off, its pull would show what tables interpolate
     values = row(OWN, {"sky_dx": 0.01, "sky_dy": -0.02} if "sky_dx" in target.parameters else {}, sky)

@@ -29,6 +29,8 @@ VALUES = dict(bulge_x=30.2, bulge_y=29.7, bulge_mag=19.0, bulge_r_eff=2.0, bulge
 def test_a_tilted_sky_as_an_image():
     image = sky_image(("x", "sky", "sky_dx", "sky_dy"), np.array([7.0, 2.0, 0.1, -0.2]), (3, 5))
     assert image[1, 2] == 2 and image[0] - image[1] == pytest.approx(0.2) and image[:, 4] - image[:, 0] == pytest.approx(0.4)
+    part = sky_image(("x", "sky", "sky_dx", "sky_dy"), np.array([7.0, 2.0, 0.1, -0.2]), (2, 3), (1.0, -0.5))
+    np.testing.assert_allclose(part, image[1:, :3], err_msg="a part is of the same plane")
     assert (sky_image(("x", "sky"), np.array([7.0, 2.0]), (3, 5)) == 2).all()
 
 

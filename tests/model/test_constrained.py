@@ -222,7 +222,7 @@ def test_magnitudes_and_the_sky_are_those_of_the_catalogue():
 
 def test_a_fixed_sky_alone_is_still_the_plain_model():
     of = model(fixed={"sky": 3.0})
-    assert type(of) is Model and of.holds_sky and of.sky == 3.0 and of.held == (of.size - 1,) and of.size - 1 not in of.linear
+    assert type(of) is Model and of.holds_sky and of.sky == {"sky": 3.0} and of.held == (of.size - 1,) and of.size - 1 not in of.linear
 
 
 def test_a_round_component_with_a_tied_angle_still_feels_that_it_would_be_elongated():

@@ -8,16 +8,15 @@ from autogal.model.fitted import Fitted
 
 
 def test_replicates_and_their_covariance_move_with_the_values():
-    # x and a tilted sky: its level at another place follows from its slopes
     fitted = Fitted.empty(2, ("x", "sky_dx", "sky_dy", "sky"))
     rng = np.random.default_rng(0)
     fitted.replicates = rng.normal(size=(2, 500, 4))
     fitted.values = fitted.replicates.mean(1)
     fitted.bootstrap = np.stack([np.cov(one.T) for one in fitted.replicates])
     fitted.covariance = 2 * fitted.bootstrap
-    level = fitted.replicates[:, :, 3] + 5 * fitted.replicates[:, :, 1] - 3 * fitted.replicates[:, :, 2]
-    fitted.move(np.array([[10.0, 0, 0, 0], [20.0, 0, 0, 0]]), np.array([[5.0, -3.0], [5.0, -3.0]]))
-    np.testing.assert_allclose(fitted.replicates[:, :, 3], level)
+    level = fitted.replicates[:, :, 3].copy()
+    fitted.move(np.array([[10.0, 0, 0, 0], [20.0, 0, 0, 0]]))
+    np.testing.assert_array_equal(fitted.replicates[:, :, 3], level)
     np.testing.assert_allclose(fitted.replicates.mean(1), fitted.values)
     np.testing.assert_allclose(fitted.bootstrap, [np.cov(one.T) for one in fitted.replicates])
     np.testing.assert_allclose(fitted.covariance, 2 * fitted.bootstrap)
