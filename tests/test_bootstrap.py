@@ -74,6 +74,19 @@ def test_at_a_high_signal_to_noise_ratio_it_is_the_covariance(kind):
     assert np.abs(correlation[0] - correlation[1]).max() < (0.2 if kind == "parametric" else 0.3)
 
 
+@pytest.mark.parametrize("likelihood", ("gaussian", "student_t"))
+@pytest.mark.parametrize("known", (("n",), ("n", "sky")))
+def test_what_a_prior_decides_is_as_uncertain_as_the_prior(likelihood, known):
+    # tight priors: nearly all that is known of these parameters comes from them
+    sky = 0.02 * BRIGHT.noise
+    priors = {"n": [1.2, 0.005], "sky": {"normal": [1.0, sky]}}
+    catalogue = fit(observe([BRIGHT], seed=49), replicates=60, likelihood=likelihood, **{f"model.priors.{name}": priors[name] for name in known})
+    width = {"n": 1.2 * np.log(10) * 0.005, "sky": sky}
+    for name in known:
+        assert catalogue.table[f"{name}_err"][0] == pytest.approx(width[name], rel=0.2)
+        assert catalogue.table[f"{name}_err_boot"][0] == pytest.approx(catalogue.table[f"{name}_err"][0], rel=0.3)
+
+
 def test_the_chosen_one_is_the_error(mixed):
     some = mixed.rows([0, 1])
     both, alone, formal = fit(some), fit(some, uncertainty="bootstrap"), autogal.fit(**some.arguments())

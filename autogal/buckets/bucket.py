@@ -130,7 +130,7 @@ class Bucket:
             none = torch.empty((0, len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
             kind = StampProblem if self.likelihood.quadratic else partial(ReweightedProblem, likelihood=self.likelihood, times=stamps.times)
             self.problems[level, binning] = kind(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
-                                                 _chunk(grid, self.model), self.threads, stamps.units)
+                                                 _chunk(grid, self.model), self.threads, stamps.units, stamps.moved)
         problem = self.problems[level, binning]
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):

@@ -51,6 +51,8 @@ class StampProblem:
         Chunks drawn at the same time, each on one core.
     units : Units, optional
         Those of the stamps, where the model asks for them.
+    moved : Tensor, [N, R], optional
+        How far the means of the model's priors are moved, in standard deviations.
     """
 
     model: Model
@@ -62,6 +64,7 @@ class StampProblem:
     chunk: int
     threads: int = 1
     units: Units | None = None
+    moved: Tensor | None = None
 
     def linearise(self, free: Tensor, items: Tensor) -> Linearisation:
         """Chi-square, gradient and Gauss-Newton matrix at `free`, all that it is linear in solved for exactly.
@@ -124,7 +127,7 @@ class StampProblem:
             pulls[here] = torch.bmm(rows[owner[here] - first], light[here].flatten(1)[:, :, None])[..., 0]
             first += len(rows)
         lift = self.model.lift(free)
-        curvature = self.model.prior(free, self.units, items)[2]
+        curvature = self.prior(free, items)[2]
         return (lift[owner].mT @ pulls.double()[:, :, None])[..., 0], lift.mT @ torch.cat(grams) @ lift + curvature
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
@@ -144,10 +147,14 @@ class StampProblem:
 
     def penalty(self, free: Tensor, items: Tensor) -> Tensor:
         """What the prior adds to chi-square of the `items` [B] at `free` [B, P], [B]."""
-        return self.model.prior(free, self.units, items)[0]
+        return self.prior(free, items)[0]
+
+    def prior(self, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As the model has it, of the `items` [B] at `free` [B, P]."""
+        return self.model.prior(free, self.units, items, None if self.moved is None else self.moved[items])
 
     def _with_prior(self, state: Linearisation, items: Tensor) -> Linearisation:
-        penalty, slope, curvature = self.model.prior(state.theta, self.units, items)
+        penalty, slope, curvature = self.prior(state.theta, items)
         return Linearisation(state.theta, state.chi2 + penalty, state.gradient - slope, state.hessian + curvature)
 
     def _sums_or_halves(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

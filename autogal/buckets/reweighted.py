@@ -51,7 +51,7 @@ class ReweightedProblem(StampProblem):
         parts = [self._judged(*piece) for piece in self._pieces_at(free, items)]
         gram, mean, variance = (torch.cat(p) for p in zip(*parts))
         lift = self.model.lift(free)
-        return lift.mT @ gram @ lift + self.model.prior(free, self.units, items)[2], mean, variance
+        return lift.mT @ gram @ lift + self.prior(free, items)[2], mean, variance
 
     def _judged(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, weight = self._images(outlines, items), self.weight[items]

@@ -160,6 +160,8 @@ class Stamps:
         From the centre of the stamp to that of the whole image, x and y, pixels.
     times : Tensor, [N, H, W], optional
         How often each pixel counts, of resamples; once by default. Under a Gaussian likelihood the weight says that too.
+    moved : Tensor, [N, R] float64, optional
+        How far the means of the model's priors are moved, of resamples, in standard deviations.
     """
 
     data: Tensor
@@ -174,6 +176,7 @@ class Stamps:
     oversample: int
     to_centre: Tensor
     times: Tensor | None = None
+    moved: Tensor | None = None
 
     @classmethod
     def from_cutouts(
@@ -225,7 +228,7 @@ class Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
         return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.zeropoint[keep], self.usable[keep],
                       self.psfs, self.psf_index[keep], self.kind, self.oversample, self.to_centre[keep],
-                      None if self.times is None else self.times[keep])
+                      *(None if v is None else v[keep] for v in (self.times, self.moved)))
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:
         """Data and weight averaged over `binning` x `binning` pixels, noise-weighted."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from autogal.model.component import Component
 from autogal.model.model import Model
 from autogal.model.point import PointComponent
+from autogal.model.pulls import Pull
 from autogal.model.units import Units
 
 __all__ = ["Blend"]
@@ -162,8 +163,14 @@ class Blend:
         own, other = self.target.box(shape, like, units), self.beside.box(shape, like)
         return tuple(self._around(*pair) for pair in zip(own, other))
 
-    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        priors = [model.prior(part, units, items) for model, part in zip((self.target, self.beside), self.split(free))]
+    @cached_property
+    def pulls(self) -> list[Pull]:
+        return self.target.pulls + self.beside.pulls
+
+    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None,
+              moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        shares = (None, None) if moved is None else moved.tensor_split([len(self.target.pulls)], 1)
+        priors = [model.prior(part, units, items, share) for model, part, share in zip((self.target, self.beside), self.split(free), shares)]
         (penalty, slope, own), (more, steeper, other) = priors
         curvature = free.new_zeros(len(free), self.size, self.size)
         curvature[:, self._own :, self._own :] = other

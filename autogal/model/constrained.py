@@ -204,11 +204,14 @@ class ConstrainedModel(Model):
     def step_limit(self, like: Tensor) -> Tensor:
         return like.new_tensor([c.step for c in self._coordinates])
 
-    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None,
+              moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         first = len(self._source) + len(self._auxiliaries)
         off, slope = self._followed_by(free)[:, first:], self._slopes(free)[:, first:]
-        off, slope = in_catalogue_units(self._pulls, off, slope, units, items)
-        weight = self._tensor("precision", free, lambda: [pull.precision for pull in self._pulls])
+        off, slope = in_catalogue_units(self.pulls, off, slope, units, items)
+        weight = self._tensor("precision", free, lambda: [pull.precision for pull in self.pulls])
+        if moved is not None:
+            off = off - moved / weight.sqrt()
         weighted = slope.mT * weight
         return (off.square() * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope
 
@@ -294,7 +297,7 @@ class ConstrainedModel(Model):
         blocks = [block for i, component in enumerate(self.components) for block in self._block(component, at, vectors.get(i), z)]
         blocks.append(at["sky"])
         own = torch.stack(blocks, 1)
-        pulls = [pull.missed(at, own) for pull in self._pulls]
+        pulls = [pull.missed(at, own) for pull in self.pulls]
         return torch.cat([own, *(v[:, None] for v in (*(at[name] for name in self._auxiliaries), *pulls))], 1)
 
     def _block(self, component, at: Mapping[str, Tensor], vector, z) -> list[Tensor]:
@@ -319,7 +322,7 @@ class ConstrainedModel(Model):
         return values
 
     @cached_property
-    def _pulls(self) -> list[Pull]:
+    def pulls(self) -> list[Pull]:
         own = [pull for component, start in zip(self.components, self._starts) for pull in own_pulls(component, start, self._ties)]
         return own + self._ratios + said_pulls(self.constraints.priors, self._bare)
 

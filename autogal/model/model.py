@@ -253,15 +253,19 @@ class Model(Layout):
         pairs = [pair for c in self.components for pair in c.box(shape)] + [(-math.inf, math.inf)]
         return like.new_tensor([pairs[i] for i in self._kept]).unbind(1)
 
-    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None,
+              moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """What the Gaussian priors add to chi-square, [B], half its slope, [B, P], and half its curvature, [P, P] or [B, P, P].
 
         `units` are those of all stamps, and `items` [B] the stamps of `free`, where magnitudes or the sky have priors.
+        `moved` [B, R] is how far the means of `pulls` lie from where they are written, in standard deviations.
         """
-        rows = self._tensor("prior", free, lambda: block_rows(self._pulls, len(self._source)) or [[0.0] * (len(self._source) + 2)])
+        rows = self._tensor("prior", free, lambda: block_rows(self.pulls, len(self._source)) or [[0.0] * (len(self._source) + 2)])
         by_blocks, mean, precision = rows[:, :-2], rows[:, -2], rows[:, -1:]
         slope = by_blocks @ self._spread(free)
         off = free @ slope.mT + by_blocks @ self._tensor("constant", free, lambda: self._constant) - mean
+        if moved is not None:
+            off = off - moved / precision[:, 0].sqrt()
         return (off.square() @ precision)[:, 0], off @ (slope * precision), slope.mT @ (slope * precision)
 
     def step_limit(self, like: Tensor) -> Tensor:
@@ -286,7 +290,7 @@ class Model(Layout):
         return [c.name for c in self._lit].index("bulge")
 
     @cached_property
-    def _pulls(self) -> list[Pull]:
+    def pulls(self) -> list[Pull]:
         """The priors; a component's own on what is fixed or shared are none."""
         own = [pull for c, start in zip(self.components, self._starts) for pull in own_pulls(c, start, {}) if pull.which[0] in self._kept]
         return own + self._ratios
