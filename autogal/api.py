@@ -12,13 +12,14 @@ from astropy.table import Table
 
 from autogal.configuration.composing import override
 from autogal.errors import AutogalError
-from autogal.fitting.choices import check_model, choose_device, choose_likelihood, choose_settings, model_overrides
+from autogal.fitting.choices import check_model, choose_likelihood, choose_settings, model_overrides
 from autogal.images import ArrayCutouts, Cutout, report
 from autogal.pipeline import fit_cutouts
 from autogal.profiles import RadialProfile
 from autogal.rendering import render
 from autogal.results import Catalogue
 from autogal.runtime.ahead import ahead, helpers
+from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["fit", "render"]

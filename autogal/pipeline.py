@@ -17,12 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from autogal.fitting.choices import (
     check_model,
     choose_bootstrap,
-    choose_device,
     choose_likelihood,
     choose_model,
     choose_solver,
-    device_name,
-    is_shared,
     with_model,
 )
 from autogal.fitting.engine import START
@@ -36,6 +33,7 @@ from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import Surroundings, fit_neighbours
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.runtime.ahead import ahead, helpers
+from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
 from autogal.runtime.logs import run_log
 from autogal.runtime.stopwatch import Stopwatch
 from autogal.segment import segment_all, wanted_position
@@ -205,11 +203,10 @@ class Blocks:
     readers: int = 0
 
     @classmethod
-    def of_run(cls, settings: DictConfig, paths: Sequence[str], folder: Path, processes: int = 1) -> Blocks:
+    def of_run(cls, settings: DictConfig, entries: list[Entry], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
         check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
         device = choose_device(device_name(settings))
-        entries = find_entries(list(paths))
         options = Options.from_settings(settings)
         names = file_names([entry.id for entry in entries])
         wanted = {kind: _wanted(settings.objects[kind], len(entries), settings.objects.limit) for kind in ("fits", "png")}
@@ -279,15 +276,17 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
         On Ctrl-C, after what is done has been written.
     """
     begin, trainer, processes = time.perf_counter(), None, 1
-    if is_shared(settings):
+    entries = find_entries(list(paths))
+    settled = settle_processes(settings, len(entries))
+    if is_shared(settled):
         from autogal import parallel  # and with it Lightning, which takes longer to import than some runs take
 
-        trainer = parallel.fit_trainer(settings)
+        trainer = parallel.fit_trainer(settled)
         processes = trainer.world_size
         if not trainer.is_global_zero:
-            return parallel.help_out(Blocks.of_run(settings, paths, Path(settings.out), processes), trainer, Path(settings.out))
+            return parallel.help_out(Blocks.of_run(settled, entries, Path(settings.out), processes), trainer, Path(settings.out))
     with run_log(settings, paths) as folder:
-        blocks = Blocks.of_run(settings, paths, folder, processes)
+        blocks = Blocks.of_run(settled, entries, folder, processes)
         watch = Stopwatch()
         with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(blocks.entries)) as progress:
 

@@ -62,6 +62,7 @@ KEYS  (key=value; what is not given comes from the header, then the survey, then
                        whose light matters to it; none; or all there is room for; the others are masked [auto]
   device=auto|cpu|cuda|cuda:1   dtype=float32|float64   block=512   threads=2   seed=0
   trainer.devices=4    four GPUs share the cutouts, a process each (-1: all there are, [0,2]: these);
+                       auto: one process, but on a CPU one a core from 512 cutouts on [auto];
                        trainer.accelerator=cpu, trainer.strategy=, trainer.num_nodes=: as Lightning has them
 
 GROUPS  (group=choice; * is the default. Values inside: solver.max_iterations=100)

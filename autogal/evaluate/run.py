@@ -17,7 +17,7 @@ from autogal.evaluate.pipeline import evaluate_pipeline
 from autogal.evaluate.report import Report
 from autogal.evaluate.samples import samples
 from autogal.evaluate.segmenter import evaluate_segmenter
-from autogal.fitting.choices import choose_device
+from autogal.runtime.devices import choose_device
 from autogal.runtime.logs import run_log
 
 __all__ = ["run"]

@@ -1,4 +1,4 @@
-"""The model, solver and device that a configuration names."""
+"""The model, the solver and the rest that a configuration names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration.composing import compose, override, several_models
@@ -20,15 +19,11 @@ from autogal.profiles import RadialProfile, is_reference, settle_reference
 from autogal.solvers import SOLVERS, Solver
 from autogal.uncertainty import Bootstrap
 
-__all__ = ["check_model", "choose_bootstrap", "choose_device", "choose_likelihood", "choose_model", "choose_settings", "choose_solver", "device_name", "is_shared",
-           "is_whole_model", "model_overrides", "settle_profiles", "with_model"]
+__all__ = ["check_model", "choose_bootstrap", "choose_likelihood", "choose_model", "choose_settings", "choose_solver", "is_whole_model",
+           "model_overrides", "settle_profiles", "with_model"]
 
 # The kinds of uncertainty, and whether the bootstrap is part of them
 _UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
-# Lightning's words for the devices that a fit can use
-_ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
-# What the trainer is where one process does all
-_ALONE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
 @lru_cache(maxsize=64)
@@ -175,43 +170,3 @@ def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
         return Bootstrap(**given, seed=settings.seed)
     except TypeError as error:
         raise AutogalError(f"The bootstrap does not take these settings: {error}.", "See conf/uncertainty/bootstrap.yaml.") from None
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a configuration's ``device``; ``auto`` is a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise AutogalError(f"device={name}, but torch sees no GPU.", "Use device=cpu, or device=auto.")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise AutogalError(f"device={name}, but torch sees {torch.cuda.device_count()} GPU(s).", "They are numbered from cuda:0.")
-    return device
-
-
-def is_shared(settings: DictConfig) -> bool:
-    """Whether more is asked of the trainer than one process of its own."""
-    return any(settings.trainer.get(key, usual) not in (usual, str(usual)) for key, usual in _ALONE.items()) or bool(
-        settings.trainer.keys() - _ALONE.keys() - {"accelerator"})
-
-
-def device_name(settings: DictConfig) -> str:
-    """The device of a fit: what ``device`` says, or ``trainer.accelerator`` where it says ``auto``.
-
-    Raises
-    ------
-    AutogalError
-        Where the two contradict each other, or one device is to be shared by several processes.
-    """
-    accelerator = str(settings.trainer.get("accelerator", "auto"))
-    if accelerator not in _ACCELERATORS:
-        raise AutogalError(f"trainer.accelerator={accelerator} is not possible.", f"Choose one of: {', '.join(_ACCELERATORS)}.")
-    kind = _ACCELERATORS[accelerator]
-    if settings.device == "auto":
-        return kind
-    if kind not in ("auto", settings.device.partition(":")[0]):
-        raise AutogalError(f"device={settings.device} and trainer.accelerator={accelerator} contradict each other.", "Give one of them.")
-    if ":" in settings.device and is_shared(settings):
-        raise AutogalError(f"device={settings.device} is one device, but the trainer is to use others or several.",
-                           "Leave out device=, and name them as trainer.devices=[0,1].")
-    return settings.device

@@ -12,11 +12,12 @@ from omegaconf import DictConfig
 
 from autogal.buckets.bucket import LOST
 from autogal.buckets.stamps import Stamps, in_counts
-from autogal.fitting.choices import choose_bootstrap, choose_device, choose_likelihood, choose_model, choose_solver
+from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
 from autogal.images import Cutout
 from autogal.likelihood import Likelihood
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
+from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
 from autogal.runtime.threads import one_thread_an_operation
 from autogal.solvers import Solver

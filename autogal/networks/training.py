@@ -66,6 +66,8 @@ def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightnin
         Where Lightning refuses an argument, as more GPUs than there are.
     """
     given: dict[str, Any] = OmegaConf.to_container(settings.trainer, resolve=True)
+    if given.get("devices") == "auto":
+        given["devices"] = 1  # more would change how many stamps make a step
     precision = given.pop("precision", "auto")
     if precision == "auto":
         on_gpu = given.get("accelerator") in ("auto", "gpu", "cuda") and torch.cuda.is_available()

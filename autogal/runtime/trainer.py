@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as lightning
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
+from autogal.runtime.devices import in_sweep
 
 __all__ = ["make_trainer", "one_device_a_job"]
 
@@ -53,6 +52,6 @@ def one_device_a_job(settings: DictConfig) -> None:
     ------
     AutogalError
     """
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN and settings.trainer.get("devices", 1) not in (1, "1"):
+    if in_sweep() and settings.trainer.get("devices", 1) not in (1, "1", "auto"):
         raise AutogalError(f"A sweep with trainer.devices={settings.trainer.devices} is not possible.",
                            "Give each job of a sweep one device (trainer.devices=1), or leave out -m.")

@@ -13,8 +13,8 @@ from rich.progress import track
 
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_device
 from autogal.images.survey import Survey
+from autogal.runtime.devices import choose_device
 from autogal.runtime.logs import run_log
 from autogal.simulate.background import Background
 from autogal.simulate.cutouts import BLOCK, simulate
