@@ -15,6 +15,10 @@ _PIXEL = 0.5  # probability from which a pixel belongs to a source
 _SAME = 0.5  # overlap (intersection over union) from which two detections are one source
 _REACH = 0.05  # scatter of a target about its place, in stamp sides
 _NEAREST = 3.0  # px; and at least this
+# What the network may have got wrong: a target it is less sure of than this, or one of which it took out this part and more
+_SURE = 0.6
+_TAKEN_OUT = 0.02
+_WITHIN = 0.5  # part of a neighbour that lies within the target
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +41,19 @@ class Sources:
     neighbours: Tensor
     score: float
     scores: Tensor
+
+    @property
+    def are_doubtful(self) -> bool:
+        """Whether another look is worth its time: no target, an unsure one, or sources within it that may be its own."""
+        target, others = self.target.flatten().float(), self.neighbours.flatten(1).float()
+        common = others @ target
+        taken = common[common >= _WITHIN * others.sum(1)].sum()
+        return self.score < _SURE or bool(taken > _TAKEN_OUT * target.sum())
+
+    @property
+    def transposed(self) -> Sources:
+        """The same with rows for columns."""
+        return Sources(self.target.mT, self.neighbours.mT, self.score, self.scores)
 
     def labels(self) -> Tensor:
         """Footprints as int32 [H, W]: 0 sky, 1 target, 2, 3, ... neighbours.

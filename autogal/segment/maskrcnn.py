@@ -101,12 +101,23 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
     if factor > 1:
         parts = binned(*parts, factor)
         centres = (centres - (factor - 1) / 2) / factor
-    stamps = input_channels(*parts, centres.to(device))
-    shape = tuple(parts[0].shape[1:])
-    sources = [choose_sources({name: value.cpu() for name, value in result.items()}, tuple(centre), shape,
-                              settings.score, settings.target_score)
-               for result, centre in zip(network(list(stamps)), centres.tolist(), strict=True)]
+    sources = _look(parts, centres, network, settings)
+    # the network does not see the same in an image and in its mirror image: where it may be wrong, the surer of both views counts
+    doubtful = [k for k, one in enumerate(sources) if one.are_doubtful]
+    if doubtful:
+        mirrored = _look([part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings)
+        for k, one in zip(doubtful, mirrored, strict=True):
+            if one.score > sources[k].score:
+                sources[k] = one.transposed
     return sources if factor == 1 else [_enlarged(one, factor, images.shape[1:]) for one in sources]
+
+
+def _look(parts: Sequence[Tensor], centres: Tensor, network: MaskRCNN, settings) -> list[Sources]:
+    """Sources of images with their sigmas and masks, [B, H, W] each; `centres` [B, 2] are where the targets should be."""
+    stamps, shape = input_channels(*parts, centres.to(parts[0].device)), tuple(parts[0].shape[1:])
+    return [choose_sources({name: value.cpu() for name, value in result.items()}, tuple(centre), shape,
+                           settings.score, settings.target_score)
+            for result, centre in zip(network(list(stamps)), centres.tolist(), strict=True)]
 
 
 def _sigma(cutout: Cutout) -> np.ndarray:

@@ -13,7 +13,7 @@ from autogal.images.cutout import Cutout
 from autogal.networks import save
 from autogal.segment import maskrcnn, segment, segment_all
 from autogal.segment.channels import CHANNELS
-from autogal.segment.network import CLASSES, VERSION, build_network
+from autogal.segment.network import CLASSES, OTHER, VERSION, build_network
 from tests.segment.scenes import cutout, galaxy, star
 
 
@@ -54,6 +54,30 @@ def test_without_a_target_the_classical_way_is_taken_and_said(settings, network)
     classical = segment(scene(), compose().segment)
     assert Flag.MASK_FALLBACK in found.flags and Flag.NO_TARGET not in found.flags
     assert np.array_equal(found.labels, classical.labels) and "network found no target" in found.notes[-1]
+
+
+@pytest.mark.parametrize(("first", "second", "counts"), [(0.9, 0.95, 0), (0.4, 0.8, 1), (0.5, 0.2, 0), (None, 0.8, 1)])
+def test_a_doubtful_stamp_is_looked_at_in_the_mirror_too_and_the_surer_view_counts(first, second, counts, settings, network, monkeypatch):
+    wide, tall, finds = (64, 96), (96, 64), network.detect
+
+    def detect(stamp):
+        view = int(stamp.shape[1:] == tall)
+        found = finds(stamp)
+        score = (first, second)[view]
+        found["scores"][:] = score or 0.9
+        if score is None:
+            found["labels"][:] = OTHER
+        if view == 1:  # sees half of every source
+            found["masks"][:, :, 14:] = 0
+        return found
+
+    monkeypatch.setattr(network, "detect", detect)
+    found = segment(scene(64, width=96), settings)
+    assert network.shapes == [(1, *wide), (1, *tall)][: 1 if first == 0.9 else 2]
+    whole = np.argwhere(found.target)
+    assert found.target.shape == wide and Flag.MASK_FALLBACK not in found.flags
+    # half of it, and the half on the left: rows of the mirror image are columns
+    assert (whole[:, 1].max() < 50) == bool(counts) and whole[:, 1].min() < 45
 
 
 @pytest.mark.parametrize("spoil", [

@@ -95,6 +95,16 @@ def test_no_target_is_an_answer(found):
     assert not sources.target.any() and sources.score == 0 and len(sources.neighbours) == len(found["boxes"])
 
 
+@pytest.mark.parametrize(("found", "doubtful"), [
+    (detections((disk(32, 32, 9), TARGET, 0.95), (disk(50, 50, 5), OTHER, 0.9)), False), (detections(), True),
+    (detections((disk(32, 32, 9), TARGET, 0.5)), True),
+    (detections((disk(32, 32, 12), TARGET, 0.95), (disk(36, 32, 3), OTHER, 0.9)), True),
+    (detections((disk(32, 32, 9), TARGET, 0.95), (disk(41, 32, 6), OTHER, 0.9)), False),  # overlaps, and reaches out
+])
+def test_what_is_looked_at_again(found, doubtful):
+    assert choose_sources(found, (31.5, 31.5), (64, 64)).are_doubtful == doubtful
+
+
 def test_the_smaller_source_lies_on_top():
     found = detections((disk(32, 32, 20), TARGET, 0.9), (disk(38, 32, 3), OTHER, 0.9), (disk(32, 58, 5), OTHER, 0.8))
     labels = choose_sources(found, (31.5, 31.5), (64, 64)).labels()
