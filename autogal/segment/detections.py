@@ -67,7 +67,7 @@ class Sources:
         return labels
 
 
-def choose_sources(found: dict[str, Tensor], centre: tuple[float, float], shape: tuple[int, int], score: float = 0.5,
+def choose_sources(found: dict[str, Tensor], centre: tuple[float, float], shape: tuple[int, int], score: float = 0.4,
                    target_score: float = 0.1) -> Sources:
     """Choose the target, and drop what is detected twice or not surely enough.
 
