@@ -13,7 +13,8 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
-from autogal.model.constraints import SINGLE, Constraints, bare, in_order, is_magnitude, try_out
+from autogal.model.consistency import check
+from autogal.model.constraints import SINGLE, Constraints, bare, in_order
 from autogal.model.coordinates import Coordinate, Kind, bounded, coordinates_of, from_value, reach, span, squashed, to_value, unsquashed
 from autogal.model.deformed import mode_coefficients
 from autogal.model.expression import Expression
@@ -44,36 +45,8 @@ class ConstrainedModel(Model):
 
     def __post_init__(self):
         super().__post_init__()
-        said, known = self.constraints, set(self._bare)
-        for name, relation in said.relations():
-            for other in (name, *relation.names):
-                if other not in known:
-                    raise AutogalError(f"{name} follows {relation.text}, but there is no parameter {other}.",
-                                       f"There are {', '.join(self._bare)}; one more needs a start and bounds.")
-        starts = [(name, relation) for name, several in said.starts.items() for relation in several]
-        for name, relation in starts:
-            if wrong := [other for other in relation.names if other not in SINGLE]:
-                raise AutogalError(f"The start of {name} takes {wrong[0]}.", f"It can take {', '.join(SINGLE)}, of a single Sersic fit.")
-        for name in {limit.name for limit in said.limits} & (set(self._ties) | set(said.fixed)):
-            raise AutogalError(f"{name} is both limited and tied, shared or fixed.", "Choose one of them.")
-        for name in set(said.fixed) & set(self._ties):
-            raise AutogalError(f"{name} is both fixed and tied or shared.", "Choose one of them.")
-        for name in filter(lambda name: is_magnitude(self._bare.get(name, "")), said.bounds):
-            if name in self._followed:
-                raise AutogalError(f"{name} has bounds, and is tied or limited by others.", "Choose one of them, or bound the others.")
-        for limit in said.limits:
-            if limit.name in self._auxiliaries:
-                raise AutogalError(f"{limit.name} has bounds of its own and cannot be limited.", "Limit the parameter that is tied to it.")
-            if self._bare[limit.name] == "pa":
-                raise AutogalError(f"{limit.name} cannot be limited: an angle has no upper and lower side.",
-                                   "Tie it to another angle plus a parameter of its own with bounds.")
-        in_order(self._followed)
-        for name, relation in said.relations():
-            try_out(name, relation, self._bare)
-        for name, relation in starts:
-            try_out(name, relation, {single: single for single in SINGLE} | {name: self._bare[name]}, is_start=True)
-        if unknown := (said.kept | set(said.starts)) - known - {"sky", *(SLOPES if self.slopes else ())}:
-            raise AutogalError(f"There is no parameter {min(unknown)}.", f"There are {', '.join(self._bare)}.")
+        sky = {"sky", *(name for c in self.components if c.parameters == SLOPES for name in SLOPES)}
+        check(self.constraints, self._bare, self._ties, self._followed, self._auxiliaries, sky)
         if not any(c.kind in (Kind.FLUX, Kind.LN_FLUX) for c in self._coordinates):
             raise AutogalError("No component of the model has a free magnitude.", "Leave one of them untied.")
 
