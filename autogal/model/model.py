@@ -260,7 +260,7 @@ class Model(Layout):
         `units` are those of all stamps, and `items` [B] the stamps of `free`, where magnitudes or the sky have priors.
         `moved` [B, R] is how far the means of `pulls` lie from where they are written, in standard deviations.
         """
-        rows = self._tensor("prior", free, lambda: block_rows(self.pulls, len(self._source)) or [[0.0] * (len(self._source) + 2)])
+        rows = self._tensor("prior", free, lambda: block_rows(self.pulls, len(self._source))).reshape(-1, len(self._source) + 2)
         by_blocks, mean, precision = rows[:, :-2], rows[:, -2], rows[:, -1:]
         slope = by_blocks @ self._spread(free)
         off = free @ slope.mT + by_blocks @ self._tensor("constant", free, lambda: self._constant) - mean

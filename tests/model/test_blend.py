@@ -95,3 +95,20 @@ def test_slopes_by_differences(target):
 
 def _cost(stamps, free, items):
     return stamps.residuals(free, items).square().sum() + stamps.penalty(free, items)[0]
+
+
+@pytest.mark.parametrize("target", [Component(), GALAXY], ids=["without priors", "with priors"])
+@pytest.mark.parametrize("beside", [BESIDE, (PointComponent("neighbour1"),)], ids=["a galaxy and a star", "a star"])
+def test_moved_means_of_priors_come_to_the_model_that_has_them(target, beside):
+    blend = Blend(Model((target,)), beside)
+    parts = [row(OTHER, POINT, {"sky": 0.0}) if len(beside) == 2 else row(POINT, {"sky": 0.0})]
+    free = blend.join(blend.target.free(row(OWN, {"sky": SKY}), ZEROPOINT), blend.beside.free(*parts, ZEROPOINT))
+    moved = torch.linspace(0.5, 1.5, len(blend.pulls), dtype=torch.float64)[None]
+    (one, slope, curvature), (was, before, same) = blend.prior(free, moved=moved), blend.prior(free)
+    # in units of the widths: (off - moved)^2 - off^2
+    missed = [pull.missed({}, torch.cat(model.blocks(part), 1)) * pull.precision**0.5
+              for model, part in zip((blend.target, blend.beside), blend.split(free)) for pull in model.pulls]
+    off = torch.stack(missed, 1) if missed else moved
+    torch.testing.assert_close(one - was, (moved.square() - 2 * moved * off).sum(1))
+    torch.testing.assert_close(curvature, same)
+    assert bool((slope != before).any()) == bool(blend.pulls)
