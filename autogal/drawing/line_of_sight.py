@@ -45,7 +45,7 @@ class LineOfSightRenderer(TransformRenderer):
         value, *slopes = torch.cat([self._looked_up(some, derivatives) for some in native.split(_AT_ONCE[self.grid.device.type])]).unbind(1)
         if not derivatives:
             return [value]
-        by_size, *own, by_eta, by_psi = slopes
+        by_size, by_psi, *own, by_eta = slopes
         view = view_of(native)
         col = lambda v: v.to(self.grid.dtype)[:, None, None]  # noqa: E731
         by_eta, by_turn = by_eta + by_size / 2, by_psi * col(0.5 / view.eta.clamp(min=_ROUND))
@@ -72,38 +72,45 @@ class LineOfSightRenderer(TransformRenderer):
         return multipole_table(grid.device, grid.dtype, _ORDERS, (lowest / 1.02, highest), _REACH)
 
     @cached_property
-    def _waves(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Angles of the samples [J], from samples to multipoles [J, 2 M], and from transformed ones to angles [2 M, A + 1]."""
+    def _waves(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Angles of the samples [J], from samples to multipoles [J, 2 M], and from transformed ones to angles and to slopes [2 M, A + 1]."""
         orders = torch.tensor(_ORDERS, device=self.grid.device, dtype=torch.float64)
 
-        def waves(theta: Tensor) -> Tensor:
-            turns = theta[:, None] * orders
-            return torch.stack([turns.cos(), turns.sin()], -1).flatten(1)
+        def waves(theta: Tensor) -> tuple[Tensor, Tensor]:
+            cos, sin = torch.cos(theta[:, None] * orders), torch.sin(theta[:, None] * orders)
+            return torch.stack([cos, sin], -1).flatten(1), torch.stack([-orders * sin, orders * cos], -1).flatten(1)
 
         sampled = torch.arange(_SAMPLES, device=self.grid.device, dtype=torch.float64) * (math.pi / _SAMPLES)
-        analysis = waves(sampled) * (2 / _SAMPLES)
+        analysis = waves(sampled)[0] * (2 / _SAMPLES)
         analysis[:, :2] /= 2
         angles = torch.linspace(0, math.pi, _ANGLES + 1, device=self.grid.device, dtype=torch.float64)
-        synthesis = waves(angles).mT * torch.cos(orders * (math.pi / 2)).repeat_interleave(2)[:, None]
-        return sampled, analysis, synthesis
+        sign = torch.cos(orders * (math.pi / 2)).repeat_interleave(2)[:, None]
+        return sampled, analysis, *((w.mT * sign).to(self.grid.dtype) for w in waves(angles))
 
     def _looked_up(self, native: Tensor, derivatives: bool) -> Tensor:
-        """The transform, and its derivatives by ln of the size, the own parameters, eta and psi, [B, D, Kx, Ky]."""
+        """The transform, and its derivatives by ln of the size, psi, the own parameters and eta, [B, D, Kx, Ky]."""
         grid, table, view = self.grid, self._table, view_of(native)
         flattening = self.profile.flattening(native[:, 3:-2])
         frame = torch.sqrt(view.cos2 + flattening**2 * (1 - view.cos2)).clamp(_STRETCH**-2, _STRETCH**2).sqrt()
-        samples = self._samples(native, flattening, frame, derivatives)
-        _, analysis, synthesis = self._waves
+        _, analysis, synthesis, slope = self._waves
         col = lambda v: v.to(grid.dtype)[:, None, None]  # noqa: E731
         kx, ky = grid.kx.to(grid.dtype)[None, :, None], grid.ky.to(grid.dtype)[None, None, :]
-        cos, sin = col(view.psi.cos()), col(view.psi.sin())
-        u, v = (kx * cos + ky * sin) / col(frame), (ky * cos - kx * sin) * col(frame)
-        log_k = (u * u + v * v).clamp(min=1e-12).log() / 2
-        tables = table.transforms(samples, analysis) @ synthesis.to(grid.dtype)
-        return table.look_up(tables, log_k, torch.atan2(v, u), math.pi)
+        cos, sin, wide = col(view.psi.cos()), col(view.psi.sin()), col(frame)
+        u, v = (kx * cos + ky * sin) / wide, (ky * cos - kx * sin) * wide
+        squares = (u * u + v * v).clamp(min=1e-12)
+        poles = table.transforms(self._samples(native, flattening, frame, derivatives), analysis)
+        tables = poles @ synthesis
+        if derivatives:  # a size and an angle move what is there along ln k and theta
+            tables = torch.cat([tables[:, :1], table.slope(poles[:, :1]) @ synthesis, poles[:, :1] @ slope, tables[:, 1:]], 1)
+        found = table.look_up(tables, squares.log() / 2, torch.atan2(v, u), math.pi)
+        if not derivatives:
+            return found
+        value, by_log_k, by_theta, *rest = found.unbind(1)
+        by_psi = (by_log_k * (u * v) * (wide**-2 - wide**2) - by_theta * ((u * wide) ** 2 + (v / wide) ** 2)) / squares
+        return torch.stack([value, by_log_k, by_psi, *rest], 1)
 
     def _samples(self, native: Tensor, flattening: Tensor, frame: Tensor, derivatives: bool) -> Tensor:
-        """Light on all rings of the table, of a total of 1, and its derivatives, [B, D, T, J] float64."""
+        """Light on all rings of the table, of a total of 1, and its derivatives by the own parameters and eta, [B, D, T, J] float64."""
         log_rho = self._table.log_rho
         view, shape = view_of(native), native[:, 3:-2]
         log_size = native[:, 2] + view.eta / 2
@@ -111,29 +118,32 @@ class LineOfSightRenderer(TransformRenderer):
         count = min(len(log_rho), math.ceil(math.log(_RINGS[1] / _RINGS[0]) / float(spacing)))
         first = ((log_size + math.log(_RINGS[0]) - log_rho[0]) / spacing).long().clamp(0, len(log_rho) - count)
         rings = first[:, None] + torch.arange(count, device=first.device)
-        rho, theta = log_rho[rings].exp()[:, :, None], self._waves[0]
+        # half a turn, or where all is the same around the pole a quarter, of which the rest is the mirror image
+        once = _SAMPLES // 2 + 1 if self.profile.axisymmetric else _SAMPLES
+        theta = self._waves[0][:once]
+        rho = torch.exp(log_rho[rings] - log_size[:, None])[:, :, None]
         x = (rho * (theta.cos() / frame[:, None, None])).flatten(1)
         y = (rho * (theta.sin() * frame[:, None, None])).flatten(1)
 
         def light(p: Tensor) -> Tensor:
-            """Of ln of the size, the own parameters, eta, and a turn of the body."""
-            cos, sin, unit = p[:, -1:].cos(), p[:, -1:].sin(), torch.exp(-p[:, :1])
-            seen = self.profile.project((x * cos + y * sin) * unit, (y * cos - x * sin) * unit, cos2_of_log_ratio(p[:, -2])[0],
-                                        p[:, 1:-2], flattening)  # fmt: skip
-            return (seen * unit * unit).unflatten(1, (count, -1))
+            """Of the own parameters and eta."""
+            return self.profile.project(x, y, cos2_of_log_ratio(p[:, -1])[0], p[:, :-1], flattening).unflatten(1, (count, -1))
 
-        p = torch.cat([log_size[:, None], shape, view.eta[:, None], torch.zeros_like(log_size)[:, None]], 1)
+        p = torch.cat([shape, view.eta[:, None]], 1)
+        parts = [light(p)] if not derivatives else []
+        for i in range(p.shape[1] if derivatives else 0):
+            value, slope = value_and_slope(light, p, i)
+            parts += [slope] if i else [value, slope]
+        seen = torch.stack(parts, 1)
+        if once < _SAMPLES:
+            seen = torch.cat([seen, seen[..., 1:-1].flip(-1)], -1)
         area = torch.exp(2 * log_rho[rings]) * (2 * math.pi * spacing / _SAMPLES)
         # the inner rings, all alike, are a disk of the radius of the first
         area[:, 0] += math.pi * torch.exp(2 * log_rho[first] - spacing) / _SAMPLES
-        value = light(p)
-        total = (value.sum(-1) * area).sum(-1)[:, None, None]
-        parts = [value / total]
-        if derivatives:
-            for i in range(p.shape[1]):
-                slope = value_and_slope(light, p, i)[1]
-                parts.append((slope - parts[0] * (slope.sum(-1) * area).sum(-1)[:, None, None]) / total)
-        return self._on_table(torch.stack(parts, 1), first, len(log_rho))
+        sums = (seen.sum(-1) * area[:, None]).sum(-1)[:, :, None, None]
+        seen = seen / sums[:, :1]
+        seen[:, 1:] -= seen[:, :1] * (sums[:, 1:] / sums[:, :1])
+        return self._on_table(seen, first, len(log_rho))
 
     @staticmethod
     def _on_table(parts: Tensor, first: Tensor, size: int) -> Tensor:

@@ -33,6 +33,11 @@ class Emissivity(Body):
     The body must be the same below its plane and above it, and after half a turn around its pole, as disks, bars,
     bulges and even spirals are.
 
+    Attributes
+    ----------
+    axisymmetric : bool
+        That it is the same after any turn around its pole, which halves the work; False where nothing is said.
+
     Examples
     --------
     >>> class Plummer(Emissivity):
@@ -41,6 +46,8 @@ class Emissivity(Body):
     ...     def emissivity(self, x, y, z, flattening):
     ...         return (1 + x**2 + y**2 + (z / flattening) ** 2) ** -2.5
     """
+
+    axisymmetric: bool = False
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -28,7 +28,7 @@ def try_emissivity(kind: type[Emissivity]) -> None:
     ------
     AutogalError
         Where it lacks bounds or typical values, returns NaN or the wrong shape, has an infinite total, is another one
-        below its plane or after half a turn, or cannot be differentiated.
+        below its plane or after a turn, or cannot be differentiated.
     """
     body = made(kind)
     starts = torch.tensor(body.typical or ((),), dtype=torch.float64).log()
@@ -39,7 +39,7 @@ def try_emissivity(kind: type[Emissivity]) -> None:
             for bound in (own.lower, own.upper):
                 shape = starts[:1].clone()
                 shape[:, i] = math.log(bound) if math.isfinite(bound) else shape[:, i] + 3.0
-                _values(body, _places(), shape)
+                _check_symmetries(body, _places(), shape)
 
 
 def _places() -> list[Tensor]:
@@ -78,17 +78,26 @@ def _values(body: Emissivity, at: list[Tensor], shape: Tensor) -> Tensor:
 def _check_body(body: Emissivity, shape: Tensor) -> None:
     """The total, the symmetries, and the derivatives against differences."""
     at = _places()
-    x, y, z = at
-    light = _values(body, at, shape)
-    for turned, what in (([x, y, -z], "below its plane"), ([-x, -y, z], "after half a turn about its pole")):
-        if not torch.allclose(_values(body, turned, shape), light, rtol=1e-6, atol=0.0):
-            raise AutogalError(f"The emissivity {body.name} is another one {what}.",
-                               "It must be the same there: use abs(z), and even powers of x and y.")
+    light = _check_symmetries(body, at, shape)
     shells = body._whole(shape)[0].sum(-1)[0]
     if not bool(torch.isfinite(shells).all()) or not max(shells[:3].sum(), shells[-3:].sum()) < _EDGE * shells.sum():
         raise AutogalError(f"The light of the emissivity {body.name} does not add up to a finite total.",
                            "It must fall faster than 1/r^3 and not rise as 1/r^3 to the centre.")
     _compare_slopes(body, at, shape, light)
+
+
+def _check_symmetries(body: Emissivity, at: list[Tensor], shape: Tensor) -> Tensor:
+    """The light, the same where it has to be."""
+    x, y, z = at
+    light = _values(body, at, shape)
+    turns = [([x, y, -z], "below its plane", "use abs(z)"), ([-x, -y, z], "after half a turn about its pole", "use even powers of x and y")]
+    if body.axisymmetric:
+        turned = [0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y, z]
+        turns.append((turned, "after another turn about its pole", "or leave out axisymmetric = True"))
+    for place, what, how in turns:
+        if not torch.allclose(_values(body, place, shape), light, rtol=1e-6, atol=0.0):
+            raise AutogalError(f"The emissivity {body.name} is another one {what}.", f"It must be the same there: {how}.")
+    return light
 
 
 def _compare_slopes(body: Emissivity, at: list[Tensor], shape: Tensor, light: Tensor) -> None:

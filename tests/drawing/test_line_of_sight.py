@@ -98,6 +98,22 @@ def test_light_follows_every_free_parameter(profile, own, inclination):
         assert off < 3e-3
 
 
+class AllAround(Disk):
+    axisymmetric = True
+
+
+@pytest.mark.parametrize("inclination", [0.0, 40.0, 85.0])
+def test_a_body_that_is_the_same_all_around_is_drawn_from_half_of_the_lines_of_sight(inclination):
+    images = []
+    for profile in (Disk(), AllAround()):
+        model, free, renderer, psf = prepared(profile, [4.0, 0.8], inclination)
+        images.append(renderer.draw(model.native(free)[0], psf)[0])
+    scale = images[0].abs().amax((1, 2), keepdim=True).clamp(min=1e-6)
+    assert ((images[1] - images[0]).abs() / scale)[:4].max() < 1e-12
+    if inclination:
+        assert ((images[1] - images[0]).abs() / scale).max() < 1e-12
+
+
 @pytest.mark.parametrize("profile", [Disk(), Plummer(), Bar()], ids=lambda p: p.name)
 def test_numbers_and_flux_at_every_inclination(profile):
     for inclination in (0.0, 90.0):

@@ -101,6 +101,7 @@ def test_light_that_underflows_leaves_no_nan(dtype):
     (f"{BODY}return 1 / (1 + r)**3", "does not add up to a finite total"),
     (f"{BODY}return torch.exp(-r) * torch.sigmoid(z)", "is another one below its plane"),
     (f"{BODY}return torch.exp(-r) * torch.sigmoid(x)", "is another one after half a turn about its pole"),
+    (f"{BODY}return torch.exp(-r - x**2)\n    axisymmetric = True", "is another one after another turn about its pole"),
     ("class P(Emissivity):\n    pass", "P has no emissivity"),
     ("class P(Emissivity):\n    shape = (ShapeParameter('inclination', 1.0, 9.0),)\n    emissivity = None", "a name already taken"),
     ("class P:\n    pass", "P in .* is not a profile"),
