@@ -77,7 +77,8 @@ class Constraints:
 
 def bare(name: str, components: Iterable[str]) -> str:
     """A parameter's name without its component's: ``r_eff`` of ``disk_r_eff``."""
-    return next((name.removeprefix(f"{c}_") for c in components if c and name.startswith(f"{c}_")), name)
+    own = [f"{c}_" for c in components if c and name.startswith(f"{c}_")]
+    return name.removeprefix(max(own, key=len, default=""))  # disk_out_mag is disk_out's, though there is a disk
 
 
 def in_order(followed: Mapping[str, Iterable[str]]) -> list[str]:
@@ -153,7 +154,7 @@ def try_out(name: str, relation: Expression, bare_names: Mapping[str, str], is_s
 
 def is_magnitude(name: str) -> bool:
     """Whether a bare name is that of a magnitude, total or that of a break."""
-    return name.startswith("mag")
+    return name in ("mag", "mag_break")
 
 
 def _try_slopes(name: str, relation: Expression, values: dict[str, Tensor], value: Tensor) -> None:

@@ -79,6 +79,32 @@ def test_values_survive_the_way_to_the_free_vector_and_back(said):
     torch.testing.assert_close(of.free(of.values(free, ZEROPOINT), ZEROPOINT), free, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("said", "names"), [
+    ({"priors": {"mag": {"normal": [18.2, 0.1]}}}, "mag"), ({"bounds": {"mag": [17.0, 19.0]}}, "mag"),
+    ({"priors": {"pa": {"normal": [205.0, 5.0]}}}, "pa"), ({"bounds": {"x": [29.0, 31.0]}}, "x"),
+])  # fmt: skip
+def test_a_component_whose_name_begins_with_anothers_keeps_its_parameters(said, names):
+    """What is said of disk_out is of the same kind as what is said of another name, and holds as well."""
+    def called(name):
+        node = {"components": {"disk": {"profile": "sersic"}, name: {"profile": "exponential"} | said}}
+        return choose_model(choose_settings(*model_overrides(node)).model)
+
+    of, other = called("disk_out"), called("halo")
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    torch.testing.assert_close(component_starts(other, SINGLE, ZEROPOINT)[0], free)
+    for got, expected in zip((*of.prior(free, UNITS, ITEMS), *of.box((60, 60), free, UNITS)),
+                             (*other.prior(free, UNITS, ITEMS), *other.box((60, 60), free, UNITS))):
+        torch.testing.assert_close(got, expected)
+    assert of.is_anchored == other.is_anchored == (names == "x") and of.growing == other.growing
+
+
+def test_magnitudes_of_a_component_whose_name_begins_with_anothers_can_be_tied():
+    node = {"components": {"disk": {"profile": "sersic"}, "disk_out": {"profile": "exponential"}}, "ties": {"disk.mag": "disk_out.mag + 1"}}
+    of = choose_model(choose_settings(*model_overrides(node)).model)
+    at = named(of, component_starts(of, SINGLE, ZEROPOINT)[0])
+    torch.testing.assert_close(at["disk_mag"], at["disk_out_mag"] + 1)
+
+
 def test_what_is_said_holds_wherever_the_solver_goes():
     of = model(**EVERYTHING)
     assert of.parameters[-1] == "disk_h" and of.size == 11
