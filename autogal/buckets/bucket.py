@@ -230,6 +230,8 @@ class Bucket:
             inside = (frozen | ((there > lower) & (there < upper))).all(-1)
             for current in level.unique().tolist():
                 some = (inside & (level == current)).nonzero()[:, 0]
+                if not len(some):
+                    continue
                 places = items[some]
                 problem = self.problem(current, 1, places)
                 state = problem.linearise(there[some], places)

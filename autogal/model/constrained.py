@@ -311,7 +311,7 @@ class ConstrainedModel(Model):
         count = free.shape[1]
         directions = torch.eye(count, dtype=free.dtype, device=free.device).repeat(len(free), 1)
         slope = value_and_slope(self._follow, free.repeat_interleave(count, 0), direction=directions)[1]
-        return slope.reshape(len(free), count, -1).mT
+        return slope.reshape(len(free), count, slope.shape[1]).mT
 
     @cached_property
     def _memory(self) -> dict:

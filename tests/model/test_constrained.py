@@ -79,6 +79,18 @@ def test_values_survive_the_way_to_the_free_vector_and_back(said):
     torch.testing.assert_close(of.free(of.values(free, ZEROPOINT), ZEROPOINT), free, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("said", [{}, EVERYTHING, MODELS["contours"]])
+def test_no_galaxies_are_a_batch_too(said):
+    of, none = model(**said), torch.zeros(0, dtype=torch.long)
+    free = component_starts(of, SINGLE, ZEROPOINT)[0][none]
+    values, units = of.values(free, ZEROPOINT[none]), Units(*(part[none] for part in UNITS[:3]))
+    assert values.shape == (0, len(of.parameters)) and of.free(values, ZEROPOINT[none]).shape == free.shape
+    assert of.values_jacobian(free).shape == (0, len(of.parameters), of.size) and of.lift(free).shape[::2] == (0, of.size)
+    assert of.prior(free, units, none)[1].shape == free.shape
+    assert not any(len(drawn) for drawn in (*of.native(free), *of.amplitudes(free), of.multipliers(free), of.brightening(free)))
+    assert not any(len(again) for again in of.restarts(free))
+
+
 @pytest.mark.parametrize(("said", "names"), [
     ({"priors": {"mag": {"normal": [18.2, 0.1]}}}, "mag"), ({"bounds": {"mag": [17.0, 19.0]}}, "mag"),
     ({"priors": {"pa": {"normal": [205.0, 5.0]}}}, "pa"), ({"bounds": {"x": [29.0, 31.0]}}, "x"),
