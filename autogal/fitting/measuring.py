@@ -159,7 +159,7 @@ def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
         own, others = (component.block(v[..., places].flatten(0, -2), v.new_zeros(v[..., 0].numel()))[:, -2:] for v in (found, drawn))
         return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), ())
 
-    matrix = _with_shapes(model, found, replicate_covariance(found, drawn, _angles(model)), plane).numpy()
+    matrix = _with_shapes(model, found, replicate_covariance(found, drawn, _angles(model), _lengths(model)), plane).numpy()
     # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
     held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
     matrix[held[:, :, None] | held[:, None, :]] = np.nan
@@ -181,3 +181,8 @@ def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
         pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
         out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
     return out
+
+
+def _lengths(model: Model) -> list[int]:
+    """The columns of lengths: sizes, and those among the shapes."""
+    return [model.parameters.index(c.parameters[place]) for c in model.measured if isinstance(c, Component) for place in c.lengths]

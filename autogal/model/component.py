@@ -117,6 +117,11 @@ class Component:
         """Places of its angles, and the degrees after which each is the same; the others are counted from the first."""
         return {self.size - 1: 180.0}
 
+    @property
+    def lengths(self) -> list[int]:
+        """Places in its block of its size and of lengths among the shape."""
+        return [3, *self._lengths]
+
     @cached_property
     def _lengths(self) -> list[int]:
         """Places in its block of lengths among the shape."""
@@ -259,12 +264,23 @@ class Component:
         profile = self.profile
         own = dict(zip((s.name for s in profile.shape), profile.typical[kind])) if profile.typical else {}
         log_own = torch.tensor([[math.log(v) for v in own.values()]], dtype=single.dtype, device=single.device)
-        half = profile.half_light(log_own).nan_to_num(_NO_HALF_LIGHT).exp()
+        half = self._in_sizes(log_own)
         low, high = self.bounds.get(profile.size.name, (-math.inf, math.inf))
         low = max(2 * low, 2 * profile.size.lower, 0.3)
         size = (r_eff * scale / half).clamp(low, max(low, high / 2))
         shape = [torch.full_like(x, self.fixed.get(s.name, own[s.name])) * (size if s.length else 1.0) for s in profile.shape]
         return torch.stack([x, y, mag - 2.5 * math.log10(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
+
+    def half_light(self, values: Tensor) -> Tensor:
+        """About its half-light radius along the major axis, [B], of catalogue values [B, size]."""
+        size, shape = values[:, 3], values[:, 4 : 4 + len(self.profile.shape)].log()
+        for place in self._lengths:
+            shape[:, place - 4] -= size.log()
+        return size * self._in_sizes(shape)
+
+    def _in_sizes(self, log_own: Tensor) -> Tensor:
+        """The half-light radius in units of the size, or about as much where there is none, of ln of the own parameters, [B, S]."""
+        return self.profile.half_light(log_own).nan_to_num(_NO_HALF_LIGHT).exp()
 
     def _typical(self, log_size: Tensor, kind: tuple[float, ...]) -> list[Tensor]:
         """ln of a typical galaxy's own parameters, [B] each, of ln size [B]."""

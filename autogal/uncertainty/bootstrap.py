@@ -24,6 +24,8 @@ KINDS = ("pixel", "block", "parametric")
 
 # Bytes of the resampled images held at a time
 _HELD = 128 << 20
+# Lengths farther from their median than so many half widths count as just so far, and what that takes off a normal scatter
+_FAR, _KEPT = 2.0, 0.959446
 # A replicate has converged when its next step would gain less than this in chi-square; that step is still taken, so what
 # is left is far below the scatter that is asked for
 _TOLERANCE = 0.02
@@ -138,8 +140,13 @@ class Bootstrap:
         return out
 
 
-def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tuple[int, float, Sequence[int]]]) -> Tensor:
+def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tuple[int, float, Sequence[int]]],
+                         lengths: Sequence[int] = ()) -> Tensor:
     """Covariance of the replicates about their mean.
+
+    A component that a few resamples all but lose can have any size in them, and such sizes have no variance. Lengths are
+    therefore drawn in (Winsorised: Tukey 1962, Ann. Math. Stat. 33, 1, section 14) to two half widths of their central 68.3 %
+    about the median, and their scatter is divided by what is left of a normal one.
 
     Parameters
     ----------
@@ -149,6 +156,8 @@ def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tupl
     angles : sequence of (int, float, sequence of int)
         Columns of angles, the degrees after which each is the same, so that the nearest to `best` counts, and the columns of
         angles that are counted from it.
+    lengths : sequence of int
+        Columns of lengths.
 
     Returns
     -------
@@ -161,9 +170,18 @@ def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tupl
         for other in (column, *followers):
             moved[..., other] -= turned
     good = torch.isfinite(moved).all(-1)
+    lengths = list(lengths)
+    if lengths:
+        moved[..., lengths] = _drawn_in(torch.where(good[..., None], moved[..., lengths], torch.nan)) / _KEPT
     count = good.sum(-1)[:, None]
     # what is fixed has no scatter, not that of rounding
     moved = torch.where(good[..., None] & (moved.abs() > _ROUNDING * best.abs()[:, None]), moved, 0.0)
     moved = torch.where(good[..., None], moved - (moved.sum(1) / count.clamp(min=1))[:, None], 0.0)
     matrix = moved.mT @ moved / (count.clamp(min=2)[..., None] - 1)
     return torch.where((count >= 2)[..., None], matrix, torch.nan)
+
+
+def _drawn_in(values: Tensor) -> Tensor:
+    low, middle, high = torch.nanquantile(values, values.new_tensor([0.158655, 0.5, 0.841345]), dim=1, keepdim=True)
+    reach = _FAR * (high - low) / 2
+    return values.clamp(middle - reach, middle + reach)

@@ -25,6 +25,18 @@ def test_the_covariance_of_draws():
     torch.testing.assert_close(got[0], torch.cov(scatter[0].mT))
 
 
+def test_a_few_lengths_without_limit_have_a_scatter_and_normal_ones_keep_theirs():
+    best, scatter, truth = draws()
+    replicates = best[:, None] + scatter
+    torch.testing.assert_close(replicate_covariance(best, replicates, [], [1]), replicate_covariance(best, replicates, []), rtol=0.02, atol=0.05)
+    replicates[0, :80, 1] = 1e6
+    replicates[:, 80:90, 0] = torch.nan
+    got = replicate_covariance(best, replicates, [], [1])
+    assert got[0, 1, 1] == pytest.approx(9.0, rel=0.1) and got[0, 0, 0] == pytest.approx(4.0, rel=0.1)
+    assert (torch.linalg.eigvalsh(got) > 0).all()
+    assert replicate_covariance(best, replicates, [])[0, 1, 1] > 1e9
+
+
 def test_angles_are_the_same_after_half_a_turn():
     best, scatter, _ = draws(500)
     replicates = best[:, None] + scatter
