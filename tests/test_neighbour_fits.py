@@ -127,6 +127,12 @@ def test_several_models_are_fitted_to_the_same_pixels():
         abs(catalogue.table[f"sersic_{name}"][0] - TARGET[name]) / catalogue.table[f"sersic_{name}_err"][0] for name in TARGET) < 3.5
 
 
+@pytest.mark.parametrize("model", ["moffat", "exponential", "king", "point_source"])
+def test_targets_of_every_kind_have_neighbours(model):
+    catalogue = fit("pair", "alone", neighbours="auto", model=model)
+    assert np.isfinite(catalogue.neighbours[:, 0, 0]).tolist() == [True, False] and (catalogue.table["status"] == "converged").all()
+
+
 def test_bootstrap_and_covariance_agree():
     catalogue = fit("both", neighbours="auto", uncertainty="both", **{"uncertainty.replicates": 30})
     for name in ("x", "mag", "r_eff", "n", "q"):

@@ -18,7 +18,9 @@ from autogal.fitting.how import How, how_to_fit
 from autogal.fitting.measuring import in_stamp_units, write, write_bootstrap
 from autogal.flags import Flag
 from autogal.images import Cutout
+from autogal.model import Model
 from autogal.model.blend import Blend
+from autogal.model.component import Component
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.point import PointComponent
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
@@ -174,7 +176,7 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
     with how.watch.time("measure"):
         write(rows, cutouts, how, stamps, fit, fitted)
         joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
-        _judge(rows, fit.endless.cpu().numpy(), masked, joint)
+        _judge(rows, fit.endless.cpu().numpy(), blend.target, masked, joint)
         fitted.flags[rows] |= masked.flags[rows] & Flag.SKY_FIXED
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
@@ -232,30 +234,42 @@ def _values(blend: Blend, free: Tensor, zeropoint: Tensor) -> np.ndarray:
     return out
 
 
-def _judge(rows: np.ndarray, endless: np.ndarray, masked: Fitted, joint: _Joint) -> None:
+def _judge(rows: np.ndarray, endless: np.ndarray, target: Model, masked: Fitted, joint: _Joint) -> None:
     """Say which fits cannot be trusted, and why."""
     fitted = joint.fitted
-    sizes = [i for i, name in enumerate(fitted.parameters) if name.endswith("r_eff")]
-    for i, grown in zip(rows.tolist(), endless.tolist()):
+    before, now = _half_light(target, masked.values[rows]), _half_light(target, fitted.values[rows])
+    for i, grown, was, size in zip(rows.tolist(), endless.tolist(), before.tolist(), now.tolist()):
         moved = np.hypot(*(fitted.centre(i) - masked.centre(i)))
         reasons = {
             "the fit did not converge": fitted.status[i] != "converged",
             "the target grew without end": grown and not masked.flags[i] & Flag.AT_BOUND,
             "the target's light was lost": not fitted.snr[i] >= LOST,
-            "they are parts of the target": _taken_apart(fitted, masked, joint.neighbours[i], i),
-            "the target became another source": not moved <= max(_ASTRAY, *masked.values[i, sizes]),
+            "they are parts of the target": _taken_apart(fitted, masked, joint.neighbours[i], i, size),
+            "the target became another source": not moved <= max(_ASTRAY, was),
             _UNLIKE: bool(fitted.flags[i] & ~masked.flags[i] & Flag.POOR_FIT),
         }
         if why := next((why for why, true in reasons.items() if true), None):
             joint.failure.setdefault(i, why)
 
 
-def _taken_apart(fitted: Fitted, masked: Fitted, neighbours: np.ndarray, row: int) -> bool:
-    """Whether most of the target's light went to neighbours [K, 7] that it overlaps: they are parts of one galaxy."""
+def _half_light(target: Model, values: np.ndarray) -> np.ndarray:
+    """About the half-light radius of the target's largest component, [B], pixels; 0 where all are points."""
+    values, sizes = torch.from_numpy(values), torch.zeros(len(values), dtype=torch.float64)
+    for component in target.measured:
+        if isinstance(component, Component):
+            places = [target.parameters.index(name) for name in component.parameters]
+            sizes = torch.fmax(sizes, component.half_light(values[:, places]))
+    return sizes.numpy()
+
+
+def _taken_apart(fitted: Fitted, masked: Fitted, neighbours: np.ndarray, row: int, size: float) -> bool:
+    """Whether most of the target's light went to neighbours [K, 7] that it overlaps: they are parts of one galaxy.
+
+    `size` is the target's half-light radius, pixels.
+    """
     if "mag" not in fitted.parameters:
         return False
     mag = fitted.parameters.index("mag")
-    sizes = [i for i, name in enumerate(fitted.parameters) if name.endswith("r_eff")]
     apart = np.hypot(*(neighbours[:, :2] - fitted.centre(row)).T)
-    touch = apart < np.nan_to_num(neighbours[:, NEIGHBOUR.index("r_eff")]) + fitted.values[row, sizes].max(initial=0.0)
+    touch = apart < np.nan_to_num(neighbours[:, NEIGHBOUR.index("r_eff")]) + size
     return bool(fitted.values[row, mag] - masked.values[row, mag] > _FADED and touch.any())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from autogal.configuration.composing import compose
+from autogal.fitting.choices import choose_model
 from autogal.model.fitted import Fitted
-from autogal.neighbours.joint import _taken_apart
+from autogal.neighbours.joint import _half_light, _taken_apart
 
 PARAMETERS = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 
@@ -27,4 +29,15 @@ def neighbours(distance, r_eff):
     (20.0, 15.0, 5.0, False),  # wings that were the neighbour's
     (20.0, 6.0, np.nan, False), (20.0, 2.0, np.nan, True)])  # a star beside it, and on it
 def test_a_galaxy_taken_apart(mag, distance, r_eff, expected):
-    assert _taken_apart(row(mag, 3.0), row(19.0, 9.0), neighbours(distance, r_eff), 0) == expected
+    assert _taken_apart(row(mag, 3.0), row(19.0, 9.0), neighbours(distance, r_eff), 0, 3.0) == expected
+
+
+@pytest.mark.parametrize(("model", "values", "expected"), [
+    ("sersic", [0, 0, 18, 6, 4, 0.5, 0, 0], 6.0), ("gaussian", [0, 0, 18, 5, 0.5, 0, 0], 2.5),
+    ("bulge_disk", [0, 0, 18, 2, 0.9, 0, 18, 7, 0.5, 0, 0], 7.0), ("point_source", [0, 0, 18, 0], 0.0)])
+def test_half_light_radius_of_every_kind_of_target(model, values, expected):
+    target = choose_model(compose(overrides=[f"model={model}"]).model)
+    row = np.full((1, len(target.parameters)), np.nan)
+    names = [name for c in target.measured for name in c.parameters if not name.startswith(("disk_x", "disk_y"))] + ["sky"]
+    row[0, [target.parameters.index(name) for name in names]] = values
+    assert _half_light(target, row)[0] == pytest.approx(expected, rel=1e-3)
