@@ -4,7 +4,7 @@ The values and their comments are in ``conf/`` (the package ``autogal.conf``
 once installed). The nodes that do not change from one method to the next have
 types (`autogal.configuration.schemas`), so that a wrong key or a word in place
 of a number fails before any work. The method groups (model, solver, ...) are
-open: a user's own YAML file may hold whatever the user's own code reads.
+open: who reads a user's own YAML file knows its keys, and refuses others.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ __all__ = ["check_model", "choose_bootstrap", "choose_likelihood", "choose_model
 
 # The kinds of uncertainty, and whether the bootstrap is part of them
 _UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
+# The keys of a node ``model`` of several models
+_SEVERAL = ("name", "models", "choose")
 
 
 @lru_cache(maxsize=64)
@@ -115,6 +117,8 @@ def check_model(settings: DictConfig) -> None:
     several = settings.get("models")
     if several and settings.get("choose") not in CRITERIA:
         raise AutogalError(f"model.choose={settings.get('choose')} is not possible.", f"Choose one of: {', '.join(CRITERIA)}.")
+    if several and (others := [str(key) for key in settings if key not in _SEVERAL]):
+        raise AutogalError(f"model.{others[0]} is of no model: several are fitted.", f"Write model.models.{next(iter(several))}.{others[0]}.")
     for node in several.values() if several else [settings]:
         choose_model(node)
 

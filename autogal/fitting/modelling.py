@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
+from autogal.fitting.keys import check_keys
 from autogal.model.component import Component
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.constraints import Constraints, Prior, is_magnitude
@@ -38,8 +39,9 @@ def choose_model(settings: DictConfig) -> Model:
     Raises
     ------
     AutogalError
-        Where it cannot be fitted; a user's own profiles, ties and limits are tried out here.
+        Where it cannot be fitted, or has keys that mean nothing; a user's own profiles, ties and limits are tried out here.
     """
+    check_keys(settings)
     several = settings.get("components") or {"": settings}
     sky = settings.get("sky", "flat")
     if sky not in ("flat", "tilted"):
@@ -83,7 +85,9 @@ def _component(name: str, node: DictConfig, said: Constraints, read: set[str]) -
     if not is_own and chosen not in PROFILES:
         raise AutogalError(f"There is no profile called {chosen!r}.", f"Choose one of: {', '.join(PROFILES)}; your own is MODULE:CLASS.")
     profile = own_profile(chosen) if is_own else PROFILES[chosen]()
-    if node.get("truncation"):
+    if (truncation := node.get("truncation")) not in (None, True, False):
+        raise AutogalError(f"truncation is {truncation}.", "Write true or false; bounds, fixed and start say where, of r_trunc and softness.")
+    if truncation:
         if not isinstance(profile, RadialProfile):
             raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
         profile = Truncated(profile)
