@@ -125,3 +125,38 @@ def test_more_parameters_than_pixels_is_a_flagged_row(galaxies):
                       start={"x": [31.0], "y": [32.0], "mag": [12.0], "r_eff": [4.0], "n": [1.0], "q": [0.6], "pa": [0.0], "sky": [0.0]},
                       model={"components": COMPONENTS, "shared": CENTRE, "ties": {"bulge.pa": "disk.pa"}}).table[0]
     assert row["status"] == "skipped" and "FEW_PIXELS" in row["flag_names"] and np.isnan(row["bulge_mag"])
+
+
+KNOWN = ("x", "y", "mag", "r_eff", "n", "q", "pa")
+
+
+def known(galaxies):
+    """The disk of the first galaxy as a model of which all is fixed, and what of its image there is without the bulge."""
+    given, truth = galaxies
+    row = {name: float(truth[f"disk_{name}"][0]) for name in KNOWN}
+    image = autogal.render({name: [value] for name, value in row.items()}, psf=given["psf"], shape=SHAPE, zeropoint=25.0)
+    return row | {"sky": 0.0}, dict(images=image + galaxies[0]["sigma"][:1] * np.random.default_rng(4).normal(size=image.shape),
+                                    sigma=given["sigma"][:1], psf=given["psf"], zeropoint=25.0, pixel_scale=0.4)
+
+
+@pytest.mark.parametrize("free", [(), ("sky",)])
+@pytest.mark.parametrize("how", ["numbers", "start"])
+def test_a_model_of_which_all_is_known_is_photometry(galaxies, how, free):
+    values, given = known(galaxies)
+    table = {name: [value] for name, value in values.items()}
+    fixed = {name: value if how == "numbers" else "start" for name, value in values.items() if name not in free}
+    found = autogal.fit(**given, start=table, model={"profile": "sersic", "fixed": fixed}, uncertainty="both", **{"uncertainty.replicates": 3})
+    row = found.table[0]
+    assert row["status"] == "converged" and row["flag_names"] == "" and row["snr"] > 100 and 0.9 < row["chi2_dof"] < 1.1
+    for name in fixed:
+        assert row[name] == pytest.approx(values[name], abs=1e-9) and math.isnan(row[f"{name}_err"]) and math.isnan(row[f"{name}_err_boot"])
+    assert all(row[f"{name}_err"] > 0 and row[f"{name}_err_boot"] > 0 for name in free)
+
+
+def test_a_model_of_which_all_is_known_has_neighbours(galaxies):
+    values, given = known(galaxies)
+    beside = {name: [value] for name, value in (values | {"x": values["x"] + 15, "mag": 13.0, "r_eff": 3.0}).items()}
+    given["images"] = given["images"] + autogal.render(beside, psf=given["psf"], shape=SHAPE, zeropoint=25.0)
+    found = autogal.fit(**given, model={"profile": "sersic", "fixed": values}, segment="sep", initialise="moments", neighbours="fit")
+    assert found.table["status"][0] == "converged" and "was fitted together" in found.table["message"][0]
+    assert found.neighbours[0, 0, 2] == pytest.approx(13.0, abs=0.05) and found.table["mag"][0] == values["mag"]

@@ -150,7 +150,8 @@ def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: H
     inverse = torch.linalg.inv_ex(hessian * scale[:, :, None] * scale[:, None, :] + 1e-12 * torch.eye(len(kept), device=how.device))[0]
     error = inverse.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).sqrt()
     moved = (inverse[owner] @ (slope * scale[owner])[:, :, None])[..., 0] / error[owner]
-    far = moved[:, : len(how.model.own)].abs().amax(-1).nan_to_num(torch.inf)
+    own = moved[:, : len(how.model.own)].abs()
+    far = torch.nn.functional.pad(own, (1, 0)).amax(-1).nan_to_num(torch.inf)  # where nothing is fitted, nothing moves
     # a quarter of the pixels is enough to say how bright it is
     light = torch.nn.functional.interpolate(light[:, None], scale_factor=binning, mode="bilinear")[:, 0] if binning > 1 else light
     light = (light * stamps.scale[owner][:, None, None].to(light)).cpu().numpy()

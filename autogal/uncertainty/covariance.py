@@ -39,7 +39,7 @@ def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tenso
     matrix = torch.nan_to_num(hessian) * scale[:, :, None] * scale[:, None, :]
     matrix = matrix * keep[:, :, None] * keep[:, None, :] + eye * (1 - keep)[:, :, None]
     values, vectors = torch.linalg.eigh(torch.where(known[:, None, None], matrix, eye))
-    singular = ~known | (values[:, 0] < _SINGULAR)
+    singular = ~known | (values < _SINGULAR).any(-1)
     inverse = (vectors / values.clamp(min=_SINGULAR)[:, None, :]) @ vectors.mT
     inverse = inverse * scale[:, :, None] * scale[:, None, :] * keep[:, :, None] * keep[:, None, :]
     out = jacobian @ inverse @ jacobian.mT
