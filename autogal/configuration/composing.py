@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
@@ -32,7 +32,7 @@ from autogal.configuration.explaining import explain
 from autogal.configuration.schemas import SCHEMAS
 from autogal.errors import AutogalError
 
-__all__ = ["check", "compose", "known_keys", "override", "quoted", "several_models"]
+__all__ = ["check", "compose", "known_keys", "override", "packaged", "quoted", "several_models"]
 
 CONFIG_MODULE = "autogal.conf"
 HYDRA_VERSION = "1.3"
@@ -84,14 +84,18 @@ def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
     return settings
 
 
+@lru_cache
+def packaged(group: str, choice: str) -> DictConfig:
+    """What a file of the package says, as ``conf/solver/lm.yaml``; nothing where there is no such file."""
+    file = resources.files(CONFIG_MODULE).joinpath(group, f"{choice}.yaml")
+    return OmegaConf.create(file.read_text(encoding="utf-8") if file.is_file() else {})
+
+
 def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
     """Key and default of every number and switch of the packaged choices: the groups have no schema to check them."""
     for group in filter(settings.__contains__, _METHODS):
-        file = resources.files(CONFIG_MODULE).joinpath(group, f"{settings[group].name}.yaml")
-        if file.is_file():
-            defaults = OmegaConf.create(file.read_text(encoding="utf-8"))
-            yield from ((f"{group}.{key}", value) for key, value in defaults.items_ex(resolve=False)
-                       if isinstance(value, bool | int | float))
+        defaults = packaged(group, str(settings[group].name))
+        yield from ((f"{group}.{key}", value) for key, value in defaults.items_ex(resolve=False) if isinstance(value, bool | int | float))
 
 
 def known_keys(config: str = "fit") -> list[str]:

@@ -224,7 +224,7 @@ def opaque(bulge_q):
     ({"priors": {"size_ratios": [0.3, 0.3]}}, "beside the components"),
     ({"disk": {"profile": "point_source"}, "shared": {}, "priors": {"size_ratio": [0.3, 0.3]}}, "not two components"),
     ({"disk": {"fixed": {"q": 1.5}}}, "outside its bounds"),
-    ({"disk": {"fixed": {"q": 0.5}, "start": {"q": 0.6}}}, "tied or fixed"),
+    ({"disk": {"fixed": {"q": 0.5}, "start": {"q": 0.6}}}, "has a start, but it is fixed"),
     ({"disk": {"fixed": {"q": 0.5}}, "ties": {"disk.q": "bulge.q"}}, "both fixed and tied"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused_before_the_run(said, words):
