@@ -149,3 +149,13 @@ def test_a_truncated_disk_is_recovered():
     for name in ("mag", "r_eff", "r_trunc", "softness", "q", "sky"):
         assert np.all(np.abs(fitted.table[name] - table[name]) < 4 * fitted.table[f"{name}_err"]), name
     assert np.std(fitted.residual(0) / sigma[0]) == pytest.approx(1, abs=0.05)
+
+
+def test_a_truncation_of_a_galaxy_that_has_none_loses_neither_its_light_nor_its_sky():
+    psf, rng = moffat(2.8, 3.5, size=41), np.random.default_rng(9)
+    clean = autogal.render(dict(x=[36.3], y=[35.8], mag=[14.0], r_eff=[6.0], n=[2.5], q=[0.65], pa=[36.0]), psf=psf, shape=(72, 72), zeropoint=25.0)[0]
+    sigma = np.sqrt(clean + 32.0)
+    images = clean + 2.0 + sigma * rng.normal(size=(8, 72, 72))
+    fitted = autogal.fit(images, sigma=sigma, psf=psf, zeropoint=25.0, segment="none", **{"model.truncation": True}).table
+    assert set(fitted["status"]) == {"converged"} and not any("SKY_FIXED" in names for names in fitted["flag_names"])
+    assert np.all(np.abs(fitted["mag"] - 14.0) < 0.25)

@@ -118,6 +118,11 @@ class Component:
         return {self.size - 1: 180.0}
 
     @property
+    def growing(self) -> list[int]:
+        """Places in its block of what makes a galaxy without end where it has none."""
+        return [3, *(4 + i for i, s in enumerate(self.profile.shape) if s.grows)]
+
+    @property
     def lengths(self) -> list[int]:
         """Places in its block of its size and of lengths among the shape."""
         return [3, *self._lengths]

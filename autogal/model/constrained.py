@@ -146,9 +146,10 @@ class ConstrainedModel(Model):
 
     @cached_property
     def growing(self) -> tuple[int, ...]:
-        own = ("x", "y", "q", "pa")
-        return tuple(i for i in self._where(Kind.LOG, Kind.ROUND) if (name := self._coordinates[i].name) not in self.constraints.bounds
-                     and self._bare[name] not in own)
+        def grows(c: Coordinate) -> bool:
+            return c.place in self.components[c.component].growing if c.component >= 0 else self._bare[c.name] not in ("x", "y", "q", "pa")
+
+        return tuple(i for i in self._where(Kind.LOG, Kind.ROUND) if (c := self._coordinates[i]).name not in self.constraints.bounds and grows(c))
 
     def flux_places(self, like: Tensor) -> Tensor:
         return self._tensor("fluxes", like, lambda: self._where(Kind.FLUX), torch.long)

@@ -160,8 +160,9 @@ class Model(Layout):
 
     @cached_property
     def growing(self) -> tuple[int, ...]:
-        """Places in the free vector of what can grow without end: all but those of `linear`."""
-        return tuple(i for i in range(self.size - 1) if i not in self.linear)
+        """Places in the free vector of what can grow without end."""
+        places = {begin + place for begin, c in zip(self._starts, self.components) if isinstance(c, Component) for place in c.growing}
+        return tuple(i for i, place in enumerate(self._kept) if place in places)
 
     def multipliers(self, free: Tensor) -> Tensor:
         """What multiplies each of the drawn images at `linear_rows`, [B, L]."""

@@ -32,12 +32,15 @@ class ShapeParameter:
     length : bool
         Whether it is a radius along the major axis: pixels in the catalogue, and in units of the profile's size where
         the profile is evaluated.
+    grows : bool
+        Whether a galaxy in which it runs to its upper bound can take the place of the sky.
     """
 
     name: str
     lower: float
     upper: float
     length: bool = False
+    grows: bool = True
 
 
 class RadialProfile(ABC):

@@ -34,7 +34,9 @@ class Truncated(RadialProfile):
     def __init__(self, profile: RadialProfile):
         self.profile = profile
         self.name, self.size, self.largest = profile.name, profile.size, profile.largest
-        self.shape = (*profile.shape, ShapeParameter("r_trunc", 0.1, math.inf, length=True), ShapeParameter("softness", 0.05, 1.0))
+        # far out, a truncation is none
+        cut = ShapeParameter("r_trunc", 0.1, math.inf, length=True, grows=False), ShapeParameter("softness", 0.05, 1.0, grows=False)
+        self.shape = (*profile.shape, *cut)
         self.typical = tuple((*kind, ratio, 0.2) for kind in profile.typical or ((),) for ratio in (2.0, 4.0))
 
     def intensity(self, log_t: Tensor, shape: Tensor) -> Tensor:

@@ -57,8 +57,10 @@ class LevenbergMarquardt:
             newton, frozen = newton_step(state, torch.zeros_like(damping), low, high)
             decrement = (newton * state.gradient).sum(-1)
             done = running & (decrement < tolerance)
+            # the last step is not tried out: where it goes far, along what the data hardly tell, it is not taken
+            near = done & (newton.abs() <= step_limit).all(-1)
             end = torch.minimum(torch.maximum(state.theta + newton, low), high)
-            state = state.where(done, state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0)))
+            state = state.where(near, state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0)))
             out.keep(items, state)
             out.settle(items, done, frozen)
             # what has ended leaves here; to count it is the one time in an iteration that a GPU must be waited for

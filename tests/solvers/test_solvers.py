@@ -62,6 +62,16 @@ def solve(solver, problem, start, lower=None, upper=None, step_limit=None, toler
     return solver(problem, start, -free if lower is None else lower, free if upper is None else upper, limit, tolerance, noise)
 
 
+def test_the_last_step_does_not_follow_what_rounding_says_of_a_direction_that_data_do_not_tell():
+    def problem(theta, items):  # (x - 1)^2, and of y what single precision leaves of zero
+        gradient = torch.stack([1 - theta[:, 0], torch.full_like(theta[:, 1], 1e-4)], -1)
+        hessian = torch.diag_embed(torch.tensor([[1.0, 1e-5]], dtype=torch.float64).expand(len(theta), -1))
+        return Linearisation(theta, (theta[:, 0] - 1) ** 2, gradient, hessian)
+
+    out = solve(LevenbergMarquardt(), problem, torch.tensor([[1.01, 2.0], [1.0, 2.0]], dtype=torch.float64), tolerance=1e-2)
+    assert (out.status == Status.CONVERGED).all() and (out.theta[:, 1] == 2.0).all() and ((out.theta[:, 0] - 1).abs() < 0.02).all()
+
+
 @pytest.fixture(params=SOLVERS)
 def solver(request):
     return SOLVERS[request.param]
