@@ -160,3 +160,23 @@ def test_a_model_of_which_all_is_known_has_neighbours(galaxies):
     found = autogal.fit(**given, model={"profile": "sersic", "fixed": values}, segment="sep", initialise="moments", neighbours="fit")
     assert found.table["status"][0] == "converged" and "was fitted together" in found.table["message"][0]
     assert found.neighbours[0, 0, 2] == pytest.approx(13.0, abs=0.05) and found.table["mag"][0] == values["mag"]
+
+
+@pytest.mark.parametrize("fixed", [{"q": 1}, {"q": 1, "pa": 0}, {"q": 1, "pa": 30}, {"q": 0.9999}, {"q": "start"}])
+def test_what_is_held_round_keeps_its_errors(galaxies, fixed):
+    values, given = known(galaxies)
+    start = {name: [value] for name, value in (values | {"q": 1.0}).items()} if "start" in fixed.values() else None
+    row = autogal.fit(**given, start=start, model={"profile": "sersic", "fixed": fixed}, segment="none").table[0]
+    assert row["status"] == "converged" and "SINGULAR" not in row["flag_names"] and row["n_iter"] < 60
+    assert all(0 < row[f"{name}_err"] < 1 for name in ("x", "y", "mag", "r_eff", "n", "sky"))
+    if fixed["q"] == 1:
+        assert row["pa"] == pytest.approx(fixed.get("pa", 0), abs=1e-9) and math.isnan(row["pa_err"])
+    else:  # free, and known to be somewhere
+        assert 40 < row["pa_err"] < 52
+
+
+@pytest.mark.parametrize("said", [dict(bulge={"fixed": {"q": 1}}), dict(ties={"bulge.q": 1}), dict(disk={"fixed": {"q": 1}}, ties={"bulge.q": "disk.q"})])
+def test_a_round_bulge_keeps_the_errors_of_its_disk(galaxies, said):
+    table = fit(galaxies, 3, **said).table
+    assert set(table["status"]) == {"converged"} and (table["bulge_q"] == 1).all() and np.allclose(table["bulge_pa"], 0)
+    assert all((table[f"{name}_err"] > 0).all() for name in ("bulge_mag", "bulge_r_eff", "disk_mag", "disk_r_eff", "mag", "bt"))

@@ -123,6 +123,11 @@ class Component:
         return [3, *(4 + i for i, s in enumerate(self.profile.shape) if s.grows)]
 
     @property
+    def has_circles(self) -> bool:
+        """Whether nothing hangs on its angle where the axis ratio is 1."""
+        return isinstance(self.profile, RadialProfile)
+
+    @property
     def lengths(self) -> list[int]:
         """Places in its block of its size and of lengths among the shape."""
         return [3, *self._lengths]
@@ -314,7 +319,7 @@ class Component:
 
     def _squash_slope(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Length and direction of w, and the derivative of -ln q by the length."""
-        length = w.norm(dim=-1).clamp(min=1e-12)
+        length = w.norm(dim=-1).clamp(min=1e-18)
         return length, w / length[:, None], 1 - torch.tanh(length / self._eta_max) ** 2
 
 

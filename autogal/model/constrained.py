@@ -14,7 +14,7 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
 from autogal.model.consistency import check
-from autogal.model.constraints import SINGLE, Constraints, bare, in_order
+from autogal.model.constraints import SINGLE, Constraints, bare, constant, in_order
 from autogal.model.coordinates import Coordinate, Kind, bounded, coordinates_of, from_value, reach, span, squashed, to_value, unsquashed
 from autogal.model.deformed import mode_coefficients
 from autogal.model.expression import Expression
@@ -80,11 +80,15 @@ class ConstrainedModel(Model):
 
     @cached_property
     def _ties(self) -> dict[str, Expression]:
-        """Those of the user, what is shared, and what components hold fixed."""
+        """Those of the user, what is shared, what components hold fixed, and the angles of circles: 0 where nothing is said of them."""
         shared = {one: Expression.parse(other) for one, other in self.shared.items()}
         fixed = {f"{c.name}_{name}" if c.name else name: Expression.parse(value) for c in self.components
                  if isinstance(c, Component) for name, value in c.fixed.items()}
-        return shared | fixed | self.constraints.ties
+        ties = shared | fixed | self.constraints.ties
+        said = self.constraints
+        touched = {*ties, *said.starts, *said.kept, *(name for _, relation in said.relations() for name in relation.names)}
+        circles = [c for c in self.components if isinstance(c, Component) and c.has_circles and constant(c.parameters[-2], ties) == 1.0]
+        return ties | {c.parameters[-1]: Expression.parse(0) for c in circles if c.parameters[-1] not in touched}
 
     @cached_property
     def _followed(self) -> dict[str, list[str]]:
@@ -187,7 +191,19 @@ class ConstrainedModel(Model):
         if moved is not None:
             off = off - moved / weight.sqrt()
         weighted = slope.mT * weight
-        return (off.square() * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope
+        return (off.square() * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope + self._turns(free)
+
+    def _turns(self, like: Tensor) -> Tensor:
+        """What is known of an angle before, [P, P]: that it is somewhere in its turn, with the inverse variance of that.
+
+        It has no slope, being as likely everywhere. Near round, where the image tells nothing of an angle, the solver would
+        turn it without end.
+        """
+        def numbers() -> list:
+            turns = (self.components[c.component].turns[c.place] if c.kind is Kind.ANGLE else math.inf for c in self._coordinates)
+            return torch.tensor([3 / math.radians(turn) ** 2 for turn in turns], dtype=torch.float64).diag().tolist()
+
+        return self._tensor("turns", like, numbers)
 
     def restarts(self, start: Tensor) -> list[Tensor]:
         places = {(c.component, c.place): i for i, c in enumerate(self._coordinates) if c.kind in (Kind.LOG, Kind.ROUND)}

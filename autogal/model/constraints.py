@@ -10,9 +10,10 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.expression import Expression, Limit
+from autogal.profiles import is_reference
 from autogal.profiles.radial import value_and_slope
 
-__all__ = ["SINGLE", "Constraints", "Prior", "bare", "in_order", "is_magnitude", "try_out"]
+__all__ = ["SINGLE", "Constraints", "Prior", "bare", "constant", "in_order", "is_magnitude", "try_out"]
 
 #: Values of the single Sersic fit, from which starts can be computed
 SINGLE = ("x", "y", "mag", "r_eff", "n", "q", "pa")
@@ -79,6 +80,18 @@ def bare(name: str, components: Iterable[str]) -> str:
     """A parameter's name without its component's: ``r_eff`` of ``disk_r_eff``."""
     own = [f"{c}_" for c in components if c and name.startswith(f"{c}_")]
     return name.removeprefix(max(own, key=len, default=""))  # disk_out_mag is disk_out's, though there is a disk
+
+
+def constant(name: str, ties: Mapping[str, Expression]) -> float | None:
+    """What a parameter is tied to, by itself or by way of others, where that is one number."""
+    seen: set[str] = set()
+    while name in ties and name not in seen:
+        seen.add(name)
+        relation = ties[name]
+        if not relation.names and not is_reference(relation.text):
+            return float(relation.evaluate({}))
+        name = relation.text.replace(".", "_").strip()  # the same as another
+    return None
 
 
 def in_order(followed: Mapping[str, Iterable[str]]) -> list[str]:

@@ -25,6 +25,7 @@ _THINNEST = 1e-4  # in ln q, from the bound beyond which the vector of a compone
 _FAINTEST = 0.01  # amplitude of a mode from which its phase can start
 _NARROWEST = 1e-6  # between limits, relative
 _TINY = 1e-12
+_CIRCLE = 1e-17  # length of the vector of an axis ratio of 1, so that its angle is not lost
 
 
 class Kind(Enum):
@@ -280,6 +281,6 @@ def unsquashed(q: Tensor, pa: Tensor, component: Component, most: float = 1 - 1e
     """The vector (w1, w2) of an axis ratio and a position angle [deg]; -ln q at most the fraction `most` of its bound."""
     bound = -math.log(component.roundness[0])
     thin = -torch.log(torch.where(q > 1, 1.0, q))  # no clamp: on the bound itself that has no slope
-    length = bound * torch.atanh((thin / bound).clamp(max=most))
+    length = bound * torch.atanh((thin / bound).clamp(max=most)) + _CIRCLE
     angle = 2 * torch.deg2rad(pa + 90)
     return [length * torch.cos(angle), length * torch.sin(angle)]

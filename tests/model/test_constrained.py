@@ -272,3 +272,27 @@ def test_a_round_component_with_a_tied_angle_still_feels_that_it_would_be_elonga
     slopes = [of.lift(one)[:, :, place] for one in (near, at)]
     assert (named(of, at)["bulge_q"] == 1).all() and (slopes[0].abs().amax(-1) > 1).all()
     torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("more", [{}, {"boxiness": True}])
+def test_a_circle_does_not_forget_the_angle_that_it_is_given(more):
+    of = model(bulge={"fixed": {"q": 1, "pa": 30}} | more, disk={"fixed": {"q": "start"}} | more, ties={"disk.pa": "bulge.pa + 30"})
+    for free in component_starts(of, SINGLE, ZEROPOINT)[:1]:
+        torch.testing.assert_close(named(of, free)["bulge_pa"], torch.full((2,), 30.0, dtype=torch.float64))
+        assert (named(of, free)["bulge_q"] == 1).all()
+    tied = model(bulge={"fixed": {"q": 1}}, ties={"bulge.pa": "disk.pa + 10"})
+    free = component_starts(tied, SINGLE, ZEROPOINT)[0]
+    torch.testing.assert_close(named(tied, free)["bulge_pa"], (named(tied, free)["disk_pa"] + 10) % 180)
+    slope = tied.values_jacobian(free)
+    bulge, disk = (slope[:, tied.parameters.index(f"{name}_pa")] for name in ("bulge", "disk"))
+    torch.testing.assert_close(bulge, disk)
+
+
+def test_of_an_angle_that_the_image_does_not_tell_the_turn_is_known():
+    of = model(bulge={"fixed": {"q": 0.999}}, disk={"bounds": {"q": [0.1, 0.9]}})
+    free = component_starts(of, SINGLE, ZEROPOINT)[0]
+    penalty, slope, curvature = of.prior(free)
+    at = [i for i, c in enumerate(of._coordinates) if c.name in ("bulge_pa", "disk_pa")]
+    assert not penalty.any() and not slope.any() and len(at) == 2
+    degrees = curvature[..., at, at].rsqrt().rad2deg() / 2
+    torch.testing.assert_close(degrees, torch.full_like(degrees, 180 / math.sqrt(12)))
