@@ -10,7 +10,7 @@ from pathlib import Path
 
 from astropy.table import Table
 
-from autogal.configuration.composing import override
+from autogal.configuration.overrides import override
 from autogal.errors import AutogalError
 from autogal.fitting.choices import check_model, choose_likelihood, choose_settings, model_overrides
 from autogal.images import ArrayCutouts, Cutout, report

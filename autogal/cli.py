@@ -121,7 +121,7 @@ class Job:
         for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
             if override.get_key_element() not in self.fixed and override.get_key_element() != "out":
                 value = str(override.value()) if override.value() is not None else "null"
-                parts.append(f"{override.get_key_element()}={value}")
+                parts.append(f"{override.get_key_element().removeprefix('++')}={value}")
         # Quoting keeps names apart and on one level: psf.path=a/b.fits -> psf.path=a%2Fb.fits
         name = quote(",".join(parts), safe="=,+~@ ")
         return name if 0 < len(name) <= _LONGEST_NAME else str(hydra.job.num)
@@ -177,7 +177,7 @@ def _do(verb: str, words: list[str]) -> int:
                            f"Name them, as `autogal {verb} cutouts/*.fits`; `autogal {verb} --help` shows more.")
     if verb not in _TAKE_PATHS and line.paths:
         raise AutogalError(f"`autogal {verb}` takes no path, but {line.paths[0]} was given.", f"`autogal {verb} --help` shows its keys.")
-    line = _with_several_models(line)
+    line = _as_meant(line)
     job = Job(verb, line.paths, _fixed(line, verb))
     _hand_to_hydra(job, line)
     if job.failure is not None:
@@ -198,17 +198,16 @@ def _second_word(verb: str, words: list[str]) -> list[str]:
     return [f"{key}={word}" if word in choices else word for word in words]
 
 
-def _with_several_models(line: CommandLine) -> CommandLine:
-    """``model=[a,b]`` in Hydra's words, for which it would be one model with the keys of both."""
+def _as_meant(line: CommandLine) -> CommandLine:
+    """The same in Hydra's words, for which ``model=[a,b]`` would be one model with the keys of both."""
     from dataclasses import replace
 
-    from autogal.configuration.composing import several_models
+    from autogal.configuration.overrides import meant, several_models
 
     lists = [word for word in line.overrides if word.startswith("model=[") and word.endswith("]")]
-    if not lists:
-        return line
-    names = [name.strip() for name in lists[-1][len("model=[") : -1].split(",")]
-    return replace(line, overrides=(*several_models(names), *(word for word in line.overrides if word not in lists)))
+    names = [name.strip() for name in lists[-1][len("model=[") : -1].split(",")] if lists else []
+    others = meant(word for word in line.overrides if word not in lists)
+    return replace(line, overrides=(*(several_models(names) if lists else ()), *others))
 
 
 def _hand_to_hydra(job: Job, line: CommandLine) -> None:
@@ -216,8 +215,9 @@ def _hand_to_hydra(job: Job, line: CommandLine) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from autogal.configuration.composing import CONFIG_MODULE, HYDRA_VERSION, known_keys
+    from autogal.configuration.composing import HYDRA_VERSION, known_keys
     from autogal.configuration.explaining import explain
+    from autogal.configuration.packaged import CONFIG_MODULE
 
     start = hydra.main(version_base=HYDRA_VERSION, config_path=f"pkg://{CONFIG_MODULE}", config_name=job.verb)(job)
     try:

@@ -11,7 +11,7 @@ from astropy.table import Table
 from omegaconf import OmegaConf
 
 from autogal.buckets.render import render_images
-from autogal.configuration.composing import override
+from autogal.configuration.overrides import override
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model, choose_settings, is_whole_model, model_overrides
 from autogal.images import prepare_psf

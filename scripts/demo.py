@@ -16,7 +16,8 @@ from astropy.table import Table
 from rich.console import Console
 from rich.table import Table as Grid
 
-from autogal.configuration.composing import compose, override
+from autogal.configuration.composing import compose
+from autogal.configuration.overrides import override
 from autogal.errors import AutogalError
 from autogal.images import Survey
 from autogal.simulate import simulate, write_scenes

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from autogal.configuration.composing import quoted
+from autogal.configuration.overrides import quoted
 from autogal.configuration.explaining import did_you_mean
 from autogal.errors import AutogalError
 

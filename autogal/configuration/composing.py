@@ -11,30 +11,26 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
-from importlib import resources
-from pathlib import PurePath
-from typing import Any
+from functools import partial
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module, version
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from autogal.configuration.explaining import explain
+from autogal.configuration.overrides import METHODS, meant
+from autogal.configuration.packaged import CONFIG_MODULE, packaged
 from autogal.configuration.schemas import SCHEMAS
 from autogal.errors import AutogalError
 
-__all__ = ["check", "compose", "known_keys", "override", "packaged", "quoted", "several_models"]
+__all__ = ["check", "compose", "known_keys"]
 
-CONFIG_MODULE = "autogal.conf"
 HYDRA_VERSION = "1.3"
 
 for _verb, _schema in SCHEMAS.items():
@@ -51,7 +47,6 @@ _WORDS = {
 _POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "solver.max_iterations",
              "n", "size", "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
-_METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialise")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _lock = threading.Lock()
 
@@ -67,7 +62,7 @@ def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
         Name of a primary configuration in ``conf/``.
     overrides : sequence of str
         In Hydra's grammar, as ``"solver=adam"`` or ``"solver.max_iterations=50"``;
-        :func:`override` writes them from Python values.
+        `autogal.configuration.overrides.override` writes them from Python values.
 
     Returns
     -------
@@ -84,16 +79,9 @@ def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
     return settings
 
 
-@lru_cache
-def packaged(group: str, choice: str) -> DictConfig:
-    """What a file of the package says, as ``conf/solver/lm.yaml``; nothing where there is no such file."""
-    file = resources.files(CONFIG_MODULE).joinpath(group, f"{choice}.yaml")
-    return OmegaConf.create(file.read_text(encoding="utf-8") if file.is_file() else {})
-
-
 def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
     """Key and default of every number and switch of the packaged choices: the groups have no schema to check them."""
-    for group in filter(settings.__contains__, _METHODS):
+    for group in filter(settings.__contains__, METHODS):
         defaults = packaged(group, str(settings[group].name))
         yield from ((f"{group}.{key}", value) for key, value in defaults.items_ex(resolve=False) if isinstance(value, bool | int | float))
 
@@ -119,7 +107,7 @@ def check(settings: DictConfig) -> None:
             if value not in words:
                 listed = ", ".join(str(word).lower() for word in words)
                 raise AutogalError(f"{key}={value} is not possible.", f"Choose one of: {listed}.")
-        for group in mine(_METHODS):
+        for group in mine(METHODS):
             if OmegaConf.select(settings, f"{group}.name") is None:
                 raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
         for key, default in _numbers(settings):
@@ -139,55 +127,10 @@ def check(settings: DictConfig) -> None:
         raise explain(error, known_keys) from error
 
 
-def override(key: str, value: Any) -> str:
-    """Write one override in Hydra's grammar.
-
-    A string is taken as on the command line (``"50"`` becomes a number,
-    ``"null"`` None) where the grammar allows, and quoted where it does not.
-    """
-    return f"{key}={_element(key, value)}"
-
-
-def quoted(text: str) -> str:
-    """Text as Hydra's grammar takes it whatever is in it; interpolations stay alive."""
-    return QuotedString(text, Quote.single).with_quotes()
-
-
-def several_models(names: Sequence[str]) -> list[str]:
-    """The overrides that have each galaxy fitted with each of several models, by their names."""
-    if len(set(names)) < len(names) or len(names) < 2:
-        raise AutogalError(f"model=[{','.join(names)}] is not possible.", "Name two models or more, each once, as model=[sersic,bulge_disk].")
-    each = [f"+model@model.models.{name}={name}" for name in names]
-    return ["~model", *each, override("++model.name", "+".join(names)), "++model.choose=bic"]
-
-
-def _element(key: str, value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case Mapping():
-            return "{" + ",".join(f"{k}:{_element(key, v)}" for k, v in value.items()) + "}"
-        case str() | PurePath():
-            return str(value) if _is_plain(key, str(value)) else quoted(str(value))
-        case Sequence():
-            return "[" + ",".join(_element(key, v) for v in value) + "]"
-        case _:
-            return str(value)
-
-
-def _is_plain(key: str, text: str) -> bool:
-    try:
-        return not OverridesParser.create().parse_override(f"{key}={text}").is_sweep_override()
-    except HydraException:
-        return False
-
-
 def _compose(config: str, overrides: Sequence[str]) -> DictConfig:
     with _private_hydra():
         try:
-            return hydra_compose(config, overrides=list(overrides))
+            return hydra_compose(config, overrides=meant(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             failure = error
     # Outside the block: finding the key that was meant composes once more.

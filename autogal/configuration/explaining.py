@@ -89,7 +89,9 @@ def _no_such_key(key: str, parent: DictConfig | None, message: str, names: Itera
     if stem and siblings:
         meant = f"{stem}.{sibling}" if sibling else None
     else:
-        meant = did_you_mean(key, [*siblings, *names])
+        names = list(names)
+        inside = [name for name in names if stem and name.partition(".")[0] == key.partition(".")[0]]
+        meant = did_you_mean(key, inside or [*siblings, *names])
     what = f"There is no key {key}."
     given = re.search(r"use \+(.*)", message)
     if given and _FILE_LIKE.search(given[1]):

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration.composing import override
+from autogal.configuration.overrides import override
 from autogal.fitting.choices import choose_settings
 from autogal.networks import find
 

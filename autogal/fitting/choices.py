@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration.composing import compose, override, several_models
+from autogal.configuration.composing import compose
+from autogal.configuration.overrides import override, reference_to, several_models
 from autogal.errors import AutogalError
 from autogal.fitting.modelling import choose_model
 from autogal.fitting.selection import CRITERIA
@@ -48,7 +48,8 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
     ----------
     model : str, Path, mapping or class
         The name of a configuration; a YAML file like those in ``conf/model/``; the same as a mapping, whose ``profile``
-        may be a class; a profile's class, with the bounds that it has. A mapping without profiles changes keys of the default.
+        may be a class; a profile's class, with the bounds that it has. A mapping without profiles changes keys of the model that
+        it names, or of the default.
         Of a list of names, each model is fitted.
 
     Raises
@@ -66,10 +67,11 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
         folders, model = [*file.parents[:3], *folders], _read_model(file)
     elif isinstance(model, type):
         model = {"profile": model}
+    if isinstance(model, Mapping):
+        model = _copied(model)
+        settle_profiles(model, folders)
     if not is_whole_model(model):
         return [override("model", model)]
-    model = _copied(model)
-    settle_profiles(model, folders)
     return ["~model", override("++model", {"name": str(model.get("profile", "own")).rpartition(":")[2]} | model)]
 
 
@@ -92,24 +94,24 @@ def settle_profiles(model: Mapping, folders: Sequence[Path]) -> None:
     """Name the user's own profiles and functions in a node ``model`` so that every process finds them; their files may lie in `folders`."""
     for one in (model.get("models") or {}).values():
         settle_profiles(one, folders)
-    nodes = (model, *(model.get("components") or {}).values())
-    places = [(node, "profile") for node in nodes] + [(model["ties"], name) for name in model.get("ties") or ()]
-    places += [(node["start"], name) for node in nodes for name in node.get("start") or ()]
-    for node, key in places:
+    nodes = [model, *_mappings(_mapping(model.get("components")).values())]
+    ties = _mapping(model.get("ties"))
+    maps = [ties, *_mappings(ties.values()), *(_mapping(node.get("start")) for node in nodes)]
+    for node, key in [*((node, "profile") for node in nodes), *((one, name) for one in maps for name in one)]:
         named = node.get(key)
         if callable(named):
-            node[key] = _reference_to(named)
+            node[key] = reference_to(named)
         elif isinstance(named, str) and is_reference(named):
             node[key] = settle_reference(named, folders)
 
 
-def _reference_to(thing: Callable) -> str:
-    """A class or function by the name under which every process finds it."""
-    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
-    if getattr(sys.modules.get(module), name, None) is not thing:
-        raise AutogalError(f"{name or thing} cannot be found by its name.",
-                           "Define it on the first level of a module, not as a lambda or inside a function.")
-    return f"{module}:{name}"
+def _mapping(node: Any) -> Mapping:
+    """A node, or none where what stands there is something else, which is refused when the model is made."""
+    return node if isinstance(node, Mapping) else {}
+
+
+def _mappings(nodes: Iterable[Any]) -> list[Mapping]:
+    return [node for node in nodes if isinstance(node, Mapping)]
 
 
 def check_model(settings: DictConfig) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from autogal.configuration.explaining import did_you_mean
 from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.constraints import Constraints, Prior, is_magnitude
@@ -113,7 +114,9 @@ class Entries:
         for key, value in self._items("fixed", _number):
             name = self.prefix + key
             if key not in self.known:
-                raise AutogalError(f"{name} cannot be fixed at {value}.", f"These can: {', '.join(self.known)}.")
+                near = did_you_mean(key, self.known)
+                raise AutogalError(f"{name} cannot be fixed at {value}.",
+                                   f"{f'Did you mean {near}? ' if near else ''}These can: {', '.join(self.known)}.")
             if name in self.whole.follows:
                 remedy = f"Choose one of them: fix what it follows, or write null for it in ties or shared; it follows {self.whole.follows[name]}."
                 raise AutogalError(f"{name} is both fixed and tied or shared.", remedy)
@@ -178,13 +181,17 @@ class Entries:
         entries = self.node.get(what) or {}
         if not isinstance(entries, Mapping):
             raise AutogalError(f"{what} is {entries}.", f"Give it by parameter, as {what}: {{n: ...}}.")
-        yield from ((str(key), read(key, value)) for key, value in entries.items()
-                    if value is not None and (self.prefix or (key in SKY) == self.is_sky) and not self._gives_way(what, key, value))
+        for key, value in entries.items():
+            if value is None and not (self.is_sky or key in (*self.known, *SKY, *(self.node.get("start") or {}))):
+                self._refuse(self.prefix + key, f"{what} has null for")  # what is meant would not be freed
+            if value is not None and (self.prefix or (key in SKY) == self.is_sky) and not self._gives_way(what, key, value):
+                yield str(key), read(key, value)
 
     def _refuse(self, name: str, what: str, remedy: str = "") -> None:
         if not remedy and name.removeprefix(self.prefix) in SKY:
             remedy = "A flat sky has none; take sky: tilted." if self.is_sky else "The sky is no component's: write it beside them."
-        usual = f"The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it."
+        near = did_you_mean(name.removeprefix(self.prefix), self.known)
+        usual = f"{f'Did you mean {near}? ' if near else ''}The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it."
         raise AutogalError(f"{what} {name}, which the model does not have or cannot take.", remedy or usual)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from autogal.configuration.composing import packaged
+from autogal.configuration.explaining import did_you_mean
+from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError
 from autogal.fitting.entries import ROUNDNESS, Entries, Whole, read_prior, read_relation
 from autogal.fitting.keys import check_keys
@@ -44,14 +45,15 @@ def choose_model(settings: DictConfig) -> Model:
     sky = settings.get("sky", "flat")
     if sky not in ("flat", "tilted"):
         raise AutogalError(f"model.sky={sky} is not possible.", "Choose one of: flat, tilted.")
-    ties = {_flat(name): read_relation(name, value) for name, value in (settings.get("ties") or {}).items() if value is not None}
-    shared = {_flat(one): _flat(other) for one, other in (settings.get("shared") or {}).items()
-              if other is not None and _flat(one) not in ties}  # fmt: skip
+    said_ties, said_shared = dict(_by_name("ties", settings)), dict(_by_name("shared", settings))
+    ties = {name: read_relation(name, value) for name, value in said_ties.items() if value is not None}
+    shared = {one: _flat(other) for one, other in said_shared.items() if other is not None and one not in ties}
     usual = _ready_made(settings)
     follows = {name: relation.text for name, relation in ties.items()} | shared
     said = Constraints(ties, tuple(_limits(settings, follows, usual)))
     whole = Whole(said, follows, usual)
     components = tuple(_component(name, node, whole) for name, node in several.items())
+    _refuse_unknown({*said_ties, *said_shared} - set(follows), components)
     components += (PlaneComponent(),) if sky == "tilted" else ()
     holds_sky, begin = _sky(settings, whole)
     ratio = _size_ratio(settings)
@@ -62,6 +64,23 @@ def choose_model(settings: DictConfig) -> Model:
 def _flat(name: str) -> str:
     """``disk_x`` of ``disk.x``."""
     return str(name).replace(".", "_")
+
+
+def _by_name(key: str, settings: DictConfig) -> Iterator[tuple[str, Any]]:
+    """What is tied or shared and what it takes: ``disk.x: bulge.x``, or ``disk: {x: bulge.x}``."""
+    node = settings.get(key) or {}
+    if not isinstance(node, Mapping):
+        raise AutogalError(f"{key} is {node}.", f"Give it by parameter, as {key}: {{disk.x: bulge.x}}.")
+    for name, value in node.items():
+        yield from ((_flat(f"{name}.{inner}"), one) for inner, one in value.items()) if isinstance(value, Mapping) else ((_flat(name), value),)
+
+
+def _refuse_unknown(freed: set[str], components: Sequence[Component | PointComponent]) -> None:
+    """Refuse to free, with null, what there is not: what is meant would stay tied."""
+    names = [name for component in components for name in component.parameters]
+    if unknown := sorted(freed - set(names)):
+        near = did_you_mean(unknown[0], names)
+        raise AutogalError(f"There is no parameter {unknown[0]}.", f"Did you mean {near}?" if near else f"There are {', '.join(names)}.")
 
 
 def _ready_made(settings: DictConfig) -> Mapping[str, Any]:

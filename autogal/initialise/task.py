@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration.composing import compose, override
+from autogal.configuration.composing import compose
+from autogal.configuration.overrides import override
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
 from autogal.initialise.as_fitted import examples_as_fitted

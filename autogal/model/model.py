@@ -58,7 +58,10 @@ class Model(Layout):
         for one, other in self.shared.items():
             for name in (one, other):
                 if name not in self._places:
-                    raise AutogalError(f"{name!r} cannot be shared.", f"These can: {', '.join(self._places)}.")
+                    remedy = f"These can: {', '.join(self._places)}."
+                    if name in self.parameters:
+                        remedy = f"Write it in ties, as ties: {{{one}: {other}}}. {remedy}"
+                    raise AutogalError(f"{name!r} cannot be shared.", remedy)
             if other in self.shared:
                 raise AutogalError(f"{one} takes {other}, which takes {self.shared[other]}.", "Let both take the same parameter.")
         if self.size_ratio is not None:

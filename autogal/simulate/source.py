@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from autogal.configuration.composing import compose, override
+from autogal.configuration.composing import compose
+from autogal.configuration.overrides import override
 from autogal.images.survey import Survey
 from autogal.simulate.background import Background
 from autogal.simulate.batch import SceneBatch

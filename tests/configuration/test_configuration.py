@@ -13,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError
 
-from autogal.configuration.composing import compose, known_keys, override
+from autogal.configuration.composing import compose, known_keys
+from autogal.configuration.overrides import override
 from autogal.configuration.explaining import did_you_mean
 from autogal.configuration.schemas import SurveyFacts
 from autogal.errors import AutogalError

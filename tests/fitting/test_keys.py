@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
-from autogal.configuration.composing import compose, several_models
+from autogal.configuration.composing import compose
+from autogal.configuration.overrides import several_models
 from autogal.errors import AutogalError
 from autogal.fitting.choices import check_model, choose_model
 

@@ -8,7 +8,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 import autogal
-from autogal.configuration.composing import compose, several_models
+from autogal.configuration.composing import compose
+from autogal.configuration.overrides import several_models
 from autogal.errors import AutogalError
 from autogal.fitting.selection import select
 from autogal.images import moffat

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autogal.configuration.composing import override
+from autogal.configuration.overrides import override
 from autogal.fitting.choices import choose_settings
 from autogal.fitting.engine import START, fit_cutouts
 from autogal.flags import Flag

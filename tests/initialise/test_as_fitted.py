@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.configuration.composing import compose, override
+from autogal.configuration.composing import compose
+from autogal.configuration.overrides import override
 from autogal.images.survey import Survey
 from autogal.initialise.as_fitted import examples_as_fitted
 from autogal.initialise.resnet50 import cut
