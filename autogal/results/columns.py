@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -10,7 +12,7 @@ from astropy.table import Table
 
 from autogal.profiles import HIGHEST_MODE
 
-__all__ = ["COLUMNS", "Column", "column", "component_of", "declared"]
+__all__ = ["COLUMNS", "Column", "column", "component_of", "declared", "model_of", "of_chosen"]
 
 _NONE = u.dimensionless_unscaled
 
@@ -142,6 +144,49 @@ def component_of(name: str) -> tuple[str, str]:
         if (bare := "_".join(parts[i:])) in COLUMNS:
             return "_".join(parts[:i]), bare
     return "", name
+
+
+def model_of(name: str, values: Iterable[str]) -> str:
+    """Of several models in one catalogue, the one that a column is of.
+
+    Parameters
+    ----------
+    name : str
+        ``"sersic_point_host_mag"``.
+    values : iterable of str
+        All columns.
+
+    Returns
+    -------
+    str
+        ``"sersic_point"``; empty where it is of none, or where there is but one model.
+    """
+    models = {other.removesuffix("_status") for other in values if other.endswith("_status")}
+    return max((model for model in models if name.startswith(f"{model}_")), key=len, default="")
+
+
+def of_chosen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the columns of the chosen model alone, under the names that they have where there is no other.
+
+    Parameters
+    ----------
+    values : mapping
+        A row by column names. One without a choice comes back as it is.
+
+    Returns
+    -------
+    dict
+    """
+    if "model" not in values:
+        return dict(values)
+    chosen, out = str(values["model"]), {}
+    for name, value in values.items():
+        of = model_of(name, values)
+        if not of:
+            out[name] = value
+        elif of == chosen and (bare := name.removeprefix(f"{of}_")) not in values:
+            out[bare] = value
+    return out
 
 
 def column(name: str) -> Column:

@@ -20,7 +20,7 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.images.silence import silenced
 from autogal.results.atomic import atomic
-from autogal.results.columns import component_of
+from autogal.results.columns import COLUMNS, component_of, of_chosen
 from autogal.results.measurement import measurement
 
 __all__ = ["object_figure", "object_png"]
@@ -41,9 +41,12 @@ _STRIP = 6.0  # a stamp longer than this, relative to its width, is stretched to
 _WIDTH, _MARGIN, _PANEL, _PITCH = 13.0, 0.16, 2.75, 3.1
 _HEADING, _LINE = 0.92, 0.48  # heading above the panels; one line of numbers below
 
-_NUMBERS = ("mag", "r_eff", "r_eff_arcsec", "n", "q", "pa", "x", "y", "sky")
-_SYMBOLS = {"r_eff_arcsec": "r_eff", "pa": "PA"}
-_UNITS = {"r_eff": " px", "r_eff_arcsec": "″", "pa": "°"}
+# Of the numbers below the panels, those that come first and last, and those that are left out
+_FIRST, _LAST = ("mag", "bt", "r_eff", "r_eff_arcsec", "n", "q", "pa"), ("x", "y", "sky", "sky_dx", "sky_dy")
+_LEFT_OUT = ("flux", "mu_e_mean", "mu_break", "pa_sky")
+_IN_A_LINE = 9
+_SYMBOLS = {"r_eff_arcsec": "r_eff", "pa": "PA", "bt": "B/T"}
+_UNITS = {"pix": " px", "arcsec": "″", "deg": "°"}
 
 
 def object_png(
@@ -98,7 +101,7 @@ def object_figure(
     matplotlib.figure.Figure
         With an Agg canvas.
     """
-    values = dict(zip(row.colnames, row, strict=True)) if isinstance(row, Row) else dict(row or {})
+    values = of_chosen(dict(zip(row.colnames, row, strict=True)) if isinstance(row, Row) else dict(row or {}))
     lines = _lines(values)
     height = _HEADING + 0.25 + _PANEL + 0.2 + _LINE * max(1, len(lines)) + 0.05
     figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
@@ -240,7 +243,8 @@ def _heading(figure: Figure, cutout: Cutout, values: dict) -> None:
             drawn = figure.text(x, second, words, fontsize=9.5, color=colour)
             x = drawn.get_window_extent(figure.canvas.get_renderer()).x1 / figure.bbox.width + 0.018
     if np.isfinite(values.get("chi2_dof", np.nan)):
-        quality = "S/N {snr:.4g}    χ²/dof {chi2_dof:.3f}    iterations {n_iter}".format_map(values)
+        chosen = f"{values['model']}    " if values.get("model") else ""
+        quality = chosen + "S/N {snr:.4g}    χ²/dof {chi2_dof:.3f}    iterations {n_iter}".format_map(values)
         figure.text(right, second, quality, fontsize=9.5, color=_FAINT, ha="right")
     if cutout.error:
         figure.text(left, 0.2 / height, _short(cutout.error, 170), fontsize=10.5, color=_BAD, parse_math=False)
@@ -256,18 +260,20 @@ def _word(flag: Flag) -> str:
 
 
 def _lines(values: dict) -> list[list[tuple[str, str]]]:
-    """Labels and numbers to write, a line per component; none where nothing was measured."""
-    lines: dict[str, list[tuple[str, str]]] = {}
+    """Labels and numbers to write, a line per component or several; none where nothing was measured."""
+    lines: dict[str, list[tuple[int, str, str]]] = {}
     measured = False
-    for bare in _NUMBERS:
-        for name in values:
-            component, of = component_of(name)
-            if of == bare and f"{name}_err" in values:
-                value, error = float(values[name]), float(values[f"{name}_err"])
-                measured |= math.isfinite(value)
-                label = f"{component} {_SYMBOLS.get(bare, bare)}".strip()
-                lines.setdefault(component, []).append((label, measurement(value, error) + _UNITS.get(bare, "")))
-    return [lines[component] for component in sorted(lines)] if measured else []
+    for name in values:
+        component, bare = component_of(name)
+        if f"{name}_err" not in values or bare in _LEFT_OUT:
+            continue
+        value, error = float(values[name]), float(values[f"{name}_err"])
+        measured |= math.isfinite(value)
+        rank = _FIRST.index(bare) if bare in _FIRST else 100 + _LAST.index(bare) if bare in _LAST else len(_FIRST)
+        unit = _UNITS.get(str(COLUMNS[bare].unit), "") if bare in COLUMNS else ""
+        lines.setdefault(component, []).append((rank, f"{component} {_SYMBOLS.get(bare, bare)}".strip(), measurement(value, error) + unit))
+    every = (sorted(lines[component], key=lambda one: one[0]) for component in sorted(lines)) if measured else ()
+    return [[one[1:] for one in line[i : i + _IN_A_LINE]] for line in every for i in range(0, len(line), _IN_A_LINE)]
 
 
 def _numbers(figure: Figure, lines: list[list[tuple[str, str]]]) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from autogal import flags as quality
 from autogal.results.catalogue import Catalogue
+from autogal.results.columns import model_of, of_chosen
 from autogal.results.measurement import measurement
 
 __all__ = ["summary", "print_summary"]
@@ -118,18 +119,24 @@ def _flag_table(bits: np.ndarray) -> Table | None:
 
 
 def _number_table(table, parameters: Sequence[str]) -> Table | None:
-    """The parameters of each object, with errors; None where nothing was measured."""
-    rows = [row for row in table if any(np.isfinite(row[name]) for name in parameters)]
+    """The parameters of each object, those of the chosen model where there are several, with errors; None where nothing was measured."""
+    rows = [dict(zip(table.colnames, row)) for row in table if any(np.isfinite(row[name]) for name in parameters)]
     if not rows:
         return None
+    units = {name: str(table[name].unit or "") for name in parameters}
+    if "model" in table.colnames:
+        own = {name: name.removeprefix(f"{model_of(name, table.colnames)}_") for name in parameters}
+        rows = [of_chosen(row) for row in rows]
+        units = {own[name]: unit for name, unit in units.items() if any(own[name] in row for row in rows)}
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="not bold dim")
     grid.add_column("", no_wrap=True)
     for row in rows:
         grid.add_column(Text(str(row["id"])), no_wrap=True, max_width=30, overflow="ellipsis")
-    for name in parameters:
-        unit = str(table[name].unit or "")
+    if "model" in table.colnames:
+        grid.add_row("  model", *(Text(str(row["model"])) for row in rows))
+    for name, unit in units.items():
         label = f"  {name} [{unit}]" if unit else f"  {name}"
-        grid.add_row(Text(label), *(measurement(float(row[name]), float(row[f"{name}_err"])) for row in rows))
+        grid.add_row(Text(label), *(measurement(float(row[name]), float(row[f"{name}_err"])) if name in row else "" for row in rows))
     return grid
 
 

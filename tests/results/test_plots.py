@@ -10,7 +10,7 @@ from autogal.images.cutout import Cutout
 from autogal.results import Catalogue, object_figure, object_png
 from autogal.results.measurement import measurement
 
-from .scenes import VALUES, make_cutout, make_fit, make_model
+from .scenes import PARAMETERS, VALUES, make_cutout, make_fit, make_model
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -102,6 +102,28 @@ def test_each_component_has_an_ellipse_and_a_line():
     assert [p.height for p in figure.axes[0].patches] == [4, 18]
     assert {"bulge mag", "disk r_eff", "x"} <= set(words(figure))
     assert figure.get_figheight() > object_figure(cutout, make_model(), row_of(cutout)).get_figheight() + 0.5
+
+
+def test_of_several_models_the_chosen_one_is_drawn_and_written():
+    parameters = (*(f"sersic_{name}" for name in PARAMETERS), "sersic_point_host_r_eff", "sersic_point_point_mag", "sersic_point_sky")
+    values = np.array([[*VALUES, 9.0, 17.0, 0.1]])
+    chosen = {"model": np.array(["sersic"]), "sersic_status": np.array(["converged"]), "sersic_point_status": np.array(["converged"])}
+    cutout = make_cutout()
+    for model, shown, hidden in (("sersic", {"r_eff", "n", "x"}, {"host r_eff"}), ("sersic_point", {"host r_eff", "point mag"}, {"n"})):
+        selection = chosen | {"model": np.array([model])}
+        row = row_of(cutout, values=values, covariance=1e-4 * np.eye(11)[None], parameters=parameters, selection=selection)
+        figure = object_figure(cutout, make_model(), row)
+        assert shown <= set(words(figure)) and not hidden & set(words(figure))
+        assert any(text.startswith(f"{model} ") for text in words(figure))
+        assert [p.height for p in figure.axes[0].patches] == ([10.0] if model == "sersic" else [])
+
+
+def test_numbers_of_every_profile_are_written():
+    names = ("x", "y", "mag", "fwhm", "beta", "c0", "am3", "pm3", "q", "pa", "sky", "mine")
+    values = np.array([[30.0, 25.0, 18.0, 5.0, 2.5, 0.1, 0.2, 30.0, 0.6, 30.0, 0.2, 7.0]])
+    row = row_of(make_cutout(), values=values, covariance=1e-4 * np.eye(12)[None], parameters=names)
+    figure = object_figure(make_cutout(), make_model(), row)
+    assert {"fwhm", "beta", "c0", "am3", "mine", "sky", "5.000 ± 0.010 px", "30.000 ± 0.010°"} <= set(words(figure))
 
 
 def test_panels_share_a_stretch_and_the_residual_is_symmetric():

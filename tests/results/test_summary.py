@@ -78,6 +78,16 @@ def test_a_run_of_few_objects_shows_what_was_measured(run):
     assert len([line for line in text.splitlines() if "±" in line]) == len(catalogue.parameters)
 
 
+def test_of_several_models_the_chosen_one_is_shown():
+    parameters, values = ("sersic_mag", "sersic_n", "sersic_point_host_mag"), np.array([[18.0, 2.5, 17.0], [18.5, 3.5, 16.0]])
+    selection = {"model": np.array(["sersic", "sersic_point"]), "sersic_status": np.array(["converged"] * 2),
+                 "sersic_point_status": np.array(["converged"] * 2)}  # fmt: skip
+    fit = make_fit(2, values=values, covariance=np.tile(1e-4 * np.eye(3), (2, 1, 1)), parameters=parameters, selection=selection)
+    lines = {line.split()[0]: line for line in printed(Catalogue.from_fitted([make_cutout("a"), make_cutout("b")], fit), width=80).splitlines() if line.split()}
+    assert lines["model"].split()[1:] == ["sersic", "sersic_point"]
+    assert "2.50" in lines["n"] and "3.50" not in lines["n"] and "16.00" in lines["host_mag"] and "17.00" not in lines["host_mag"]
+
+
 def test_a_run_of_many_objects_does_not():
     assert "±" not in printed(Catalogue.from_fitted([make_cutout(str(k)) for k in range(4)], make_fit(4)))
 
