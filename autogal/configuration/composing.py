@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autogal.configuration.explaining import explain
+from autogal.configuration.explaining import did_you_mean, explain
 from autogal.configuration.overrides import METHODS, meant
 from autogal.configuration.packaged import CONFIG_MODULE, packaged
 from autogal.configuration.schemas import SCHEMAS
@@ -46,6 +46,7 @@ _WORDS = {
 }
 _POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "solver.max_iterations",
              "n", "size", "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
+_CLOSED = ("segment", "initialise")  # of which nobody later refuses keys that are not known
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _lock = threading.Lock()
@@ -110,6 +111,12 @@ def check(settings: DictConfig) -> None:
         for group in mine(METHODS):
             if OmegaConf.select(settings, f"{group}.name") is None:
                 raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
+        for group in mine(_CLOSED):
+            known = packaged(group, str(settings[group].name))
+            if known and (unknown := [str(key) for key in settings[group] if key not in known]):
+                near = did_you_mean(unknown[0], map(str, known))
+                raise AutogalError(f"There is no key {group}.{unknown[0]}.",
+                                   f"Did you mean {group}.{near}?" if near else f"The keys of {group} are: {', '.join(map(str, known))}.")
         for key, default in _numbers(settings):
             value = OmegaConf.select(settings, key, default=default)  # a model written out in full need not have all keys
             kinds = (int, float) if isinstance(default, float) else (type(default),)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration.composing import compose
+from autogal.configuration.explaining import did_you_mean
 from autogal.configuration.overrides import override, reference_to, several_models
 from autogal.errors import AutogalError
 from autogal.fitting.modelling import choose_model
@@ -155,10 +157,19 @@ def _made(kind: str, known: Mapping[str, type], node: DictConfig) -> Any:
     if node.name not in known:
         raise AutogalError(f"There is no {kind} called {node.name!r}.", f"Choose one of: {', '.join(known)}.")
     given = {key: value for key, value in OmegaConf.to_container(node).items() if key != "name"}
+    _refuse_unknown(kind, node.name, given, signature(known[node.name]).parameters)
     try:
         return known[node.name](**given)
     except TypeError as error:
         raise AutogalError(f"The {kind} {node.name} does not take these settings: {error}.", f"See conf/{kind}/.") from None
+
+
+def _refuse_unknown(kind: str, name: str, given: Iterable[str], takes: Collection[str]) -> None:
+    """Refuse settings that a method does not take, as those that stay where its name alone is changed."""
+    if unknown := [key for key in given if key not in takes]:
+        near = did_you_mean(unknown[0], takes)
+        raise AutogalError(f"The {kind} {name} does not take these settings: {', '.join(unknown)}.",
+                           f"Did you mean {kind}.{near}?" if near else f"See conf/{kind}/{name}.yaml; {kind}={name} chooses all of it.")
 
 
 def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
@@ -166,9 +177,13 @@ def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
     chosen = settings.uncertainty
     if chosen.name not in _UNCERTAINTIES:
         raise AutogalError(f"There is no uncertainty called {chosen.name!r}.", f"Choose one of: {', '.join(_UNCERTAINTIES)}.")
+    given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
+    takes = {"scale_by_chi2"} if chosen.name in ("covariance", "both") else set()
+    takes |= set(signature(Bootstrap).parameters) - {"seed"} if _UNCERTAINTIES[chosen.name] else set()
+    _refuse_unknown("uncertainty", chosen.name, given, takes)
     if not _UNCERTAINTIES[chosen.name]:
         return None
-    given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key not in ("name", "scale_by_chi2")}
+    given.pop("scale_by_chi2", None)
     if choose_likelihood(settings).counts and given.get("kind") == "block":
         raise AutogalError("uncertainty.kind=block is not possible with likelihood=poisson: residuals that are moved about are no counts.",
                            "Choose one of: pixel, parametric.")

@@ -105,6 +105,8 @@ def test_every_number_of_a_survey_has_its_origin(repository):
     ("solver.max_iterations=2.5", "solver.max_iterations=2.5 is not possible.", "Give a whole number"),
     ("segment.grow=null", "segment.grow=None is not possible.", "Give a number; the default is 1.0."),
     ("uncertainty.scale_by_chi2=1", "uncertainty.scale_by_chi2=1 is not possible.", "Give true or false"),
+    ("+segment.grwo=2", "There is no key segment.grwo.", "Did you mean segment.grow?"),
+    ("+initialise.colour=2", "There is no key initialise.colour.", "The keys of initialise are: name, checkpoints"),
     ("~solver", "solver has no name.", "Choose one, as solver=..."),
     ("out=", "out= is empty.", "Name the folder"),
 ])

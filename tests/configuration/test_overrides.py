@@ -11,7 +11,7 @@ import autogal
 from autogal.configuration.composing import compose
 from autogal.configuration.overrides import meant, override
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, choose_settings, model_overrides
+from autogal.fitting.choices import choose_model, choose_settings, choose_solver, model_overrides
 
 
 def roundness(disk_q):
@@ -89,6 +89,16 @@ def test_what_is_misspelt_is_explained(words, what, remedy):
         choose_model(compose(overrides=words).model)
     assert caught.value.what.startswith(what)
     assert remedy in caught.value.remedy and "psf.path" not in caught.value.remedy
+
+
+@pytest.mark.parametrize(("words", "what", "remedy"), [
+    (["solver.name=adam"], "The solver adam does not take these settings: damping.", "solver=adam chooses all of it"),
+    (["+solver.max_iteration=9"], "The solver lm does not take these settings: max_iteration.", "Did you mean solver.max_iterations?"),
+])
+def test_settings_of_another_solver(words, what, remedy):
+    with pytest.raises(AutogalError) as caught:
+        choose_solver(compose(overrides=words).solver)
+    assert caught.value.what == what and remedy in caught.value.remedy
 
 
 def test_mappings_choose_their_group_first():

@@ -137,7 +137,8 @@ def test_draws_are_of_the_likelihood(likelihood):
     ("likelihood=student_t likelihood.dof=inf", "likelihood.dof=inf is not possible.", "likelihood=gaussian"),
     ("likelihood=student_t likelihood.dof=few", "likelihood.dof=few is not possible.", "Give a number"),
     ("likelihood=student_t likelihood.scale=0", "likelihood.scale=0 is not possible.", "above zero"),
-    ("likelihood=poisson +likelihood.dof=4", "The likelihood poisson does not take these settings", "conf/likelihood/"),
+    ("likelihood=poisson +likelihood.dof=4", "The likelihood poisson does not take these settings: dof.", "conf/likelihood/poisson.yaml"),
+    ("likelihood=student_t +likelihood.dog=4", "The likelihood student_t does not take these settings: dog.", "Did you mean likelihood.dof?"),
 ])  # fmt: skip
 def test_what_cannot_be(given, what, remedy):
     with pytest.raises(AutogalError) as error:

@@ -80,7 +80,8 @@ def test_failed_replicates_are_left_out_and_one_alone_has_no_scatter():
     ("kind=jackknife", "uncertainty.kind=jackknife is not possible", "pixel, block, parametric"),
     ("block=0", "uncertainty.block=0 is not possible", "at least 1"),
     ("name=jackknife", "no uncertainty called 'jackknife'", "covariance, bootstrap, both, none"),
-    ("+wild=1", "does not take these settings", "bootstrap.yaml"),
+    ("+wild=1", "The uncertainty both does not take these settings: wild", "both.yaml"),
+    ("+replicats=9", "does not take these settings: replicats", "Did you mean uncertainty.replicates?"),
 ])
 def test_what_a_bootstrap_cannot_be(words, what, remedy):
     added, key = ("+", words[1:]) if words[0] == "+" else ("", words)
