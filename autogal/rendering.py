@@ -104,5 +104,6 @@ def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> t
     given.setdefault("sky", np.zeros(rows))
     missing = [name for name in model.parameters if name not in given]
     if missing:
-        raise AutogalError(f"The table has no column {', '.join(missing)}.", f"Give {', '.join(model.parameters)} (flux may stand for mag).")
+        raise AutogalError(f"The table has no column {', '.join(missing)}.",
+                           f"Give {', '.join(model.parameters)} (flux may stand for mag), or say with model= what was fitted.")
     return np.stack([given[name] for name in model.parameters], axis=-1), zeropoints

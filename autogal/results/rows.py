@@ -173,7 +173,7 @@ def _derive(
     if has("r_eff"):
         r_eff = numbers[prefix + "r_eff"]
         add("r_eff_arcsec", r_eff * scale, numbers[f"{prefix}r_eff_err"] * scale)
-    bent = any(has(name) for name in ("c0", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1))))
+    bent = any(has(name) for name in ("c0", "softness", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1))))  # or cut off
     for name, mag_of, radius_of, share in _BRIGHTNESS:
         if has(mag_of, radius_of, "q") and not (bent and share < 1):  # half of the light is not on the ellipse of r_eff then
             mag, radius, q = (numbers[prefix + key] for key in (mag_of, radius_of, "q"))
