@@ -63,7 +63,7 @@ def fit(
         skipped for every row that is complete.
     model : str, Path, mapping or class
         Name of a model configuration, as ``"bulge_disk"``; a YAML file like those in ``conf/model/``, or a mapping like one;
-        the class of a profile. A list of names fits each model and chooses one a galaxy, by ``**{"model.choose": "aic"}``
+        the class of a profile. A list of such fits each model and chooses one a galaxy, by ``**{"model.choose": "aic"}``
         or, by default, BIC.
     zeropoint : float or ndarray [N], optional
         AB magnitude of one image unit.

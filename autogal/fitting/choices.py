@@ -43,7 +43,7 @@ def is_whole_model(model: Any) -> bool:
     return isinstance(model, Mapping) and not {"profile", "components"}.isdisjoint(model)
 
 
-def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence[str]) -> list[str]:
+def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence) -> list[str]:
     """The overrides of the configuration that choose a model.
 
     Parameters
@@ -52,19 +52,17 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
         The name of a configuration; a YAML file like those in ``conf/model/``; the same as a mapping, whose ``profile``
         may be a class; a profile's class, with the bounds that it has. A mapping without profiles changes keys of the model that
         it names, or of the default.
-        Of a list of names, each model is fitted.
+        Of a list of such, each model is fitted.
 
     Raises
     ------
     AutogalError
-        Where the file cannot be read.
+        Where the file cannot be read, or models of a list have the same name.
     """
     if isinstance(model, list | tuple):
-        if not all(isinstance(name, str) for name in model):
-            raise AutogalError("A list of models holds names of configurations alone.", "Put your own models into a folder for --config-dir.")
-        return several_models(model)
+        return _each_of(model)
     folders = [Path.cwd()]
-    if isinstance(model, str | Path) and str(model).endswith((".yaml", ".yml")):
+    if _is_file(model):
         file = Path(model).resolve()
         folders, model = [*file.parents[:3], *folders], _read_model(file)
     elif isinstance(model, type):
@@ -75,6 +73,25 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
     if not is_whole_model(model):
         return [override("model", model)]
     return ["~model", override("++model", {"name": str(model.get("profile", "own")).rpartition(":")[2]} | model)]
+
+
+def _is_file(model: Any) -> bool:
+    return isinstance(model, str | Path) and str(model).endswith((".yaml", ".yml"))
+
+
+def _each_of(models: Sequence) -> list[str]:
+    """The overrides that have each of several models fitted: Hydra composes those that are named alone, others are written out."""
+    if all(isinstance(model, str) and not _is_file(model) for model in models):
+        return several_models(models)
+    if any(isinstance(model, list | tuple) for model in models):
+        raise AutogalError("A list of models holds another list.", "Give all models in one list.")
+    nodes = [OmegaConf.to_container(choose_settings(*model_overrides(model)).model) for model in models]
+    names = [str(node["name"]) for node in nodes]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise AutogalError(f"Several of the models are called {twice[0]}.", "Give each a name of its own, as {name: mine, profile: sersic}.")
+    if len(nodes) < 2:
+        raise AutogalError(f"model=[{names[0]}] is not possible.", "Give two models or more, or one without a list.")
+    return ["~model", override("++model", {"name": "+".join(names), "models": dict(zip(names, nodes, strict=True)), "choose": "bic"})]
 
 
 def _copied(node: Any) -> Any:
@@ -89,7 +106,7 @@ def _read_model(file: Path) -> dict:
         raise AutogalError(f"{file} cannot be read as a model: {' '.join(str(error).split())}.", "See the files in conf/model/.") from error
     if not is_whole_model(model):
         raise AutogalError(f"{file} says neither profile: nor components:, so it is no model.", "See the files in conf/model/.")
-    return model
+    return ({} if "profile" in model else {"name": file.stem}) | model
 
 
 def settle_profiles(model: Mapping, folders: Sequence[Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from astropy.io import fits
 from astropy.table import Table
 
@@ -11,6 +12,7 @@ import autogal
 from autogal.configuration.composing import compose
 from autogal.configuration.overrides import several_models
 from autogal.errors import AutogalError
+from autogal.fitting.choices import check_model, choose_settings, model_overrides
 from autogal.fitting.selection import select
 from autogal.images import moffat
 from autogal.model.fitted import Fitted
@@ -58,12 +60,43 @@ def test_bad_lists(names):
 
 
 def test_bad_choices():
-    with pytest.raises(AutogalError, match="A list of models holds names"):
-        autogal.fit(np.zeros((1, 32, 32)), model=["sersic", {"profile": "exponential"}])
+    for models, words in ((["sersic", {"profile": "sersic", "fixed": {"n": 4}}], "Several of the models are called sersic"),
+                          ([{"profile": "king"}], r"model=\[king\] is not possible"), (["sersic", ["king"]], "holds another list"),
+                          (["sersic", {"profile": "king", "fixd": {}}], "no key model.fixd"), (["sersic", "nowhere.yaml"], "cannot be read")):
+        with pytest.raises(AutogalError, match=words):
+            autogal.fit(np.zeros((1, 32, 32)), psf=np.ones((3, 3)), model=models)
     with pytest.raises(AutogalError, match="no model called sercic"):
         compose(overrides=several_models(["sersic", "sercic"]))
     with pytest.raises(AutogalError, match="model.choose=dic is not possible"):
         autogal.fit(np.zeros((1, 32, 32)), model=["sersic", "exponential"], **{"model.choose": "dic"})
+
+
+class Bell(autogal.Profile):
+    """A Gaussian, as a user's own profile."""
+
+    size = autogal.ShapeParameter("s", 0.05, float("inf"), length=True)
+
+    def surface_brightness(self, r):
+        return torch.exp(-(r**2) / 2)
+
+
+def test_a_list_holds_whatever_can_be_fitted_alone(tmp_path):
+    (tmp_path / "flat.yaml").write_text("components: {inner: {profile: sersic, fixed: {n: 0.5}}, outer: {profile: exponential}}\n"
+                                        "ties: {outer.x: inner.x, outer.y: inner.y}\n")
+    models = [Bell, "sersic", {"name": "round", "profile": "sersic", "fixed": {"q": 1.0}, "limits": ["n < 2"]}, tmp_path / "flat.yaml",
+              {"name": "bulge_disk", "limits": ["bulge.r_eff < disk.r_eff"]}]
+    node = choose_settings(*model_overrides(models), "model.models.sersic.bounds.n=[0.3,4]").model
+    check_model(node)
+    assert node.name == "Bell+sersic+round+flat+bulge_disk" and list(node.models) == node.name.split("+") and node.choose == "bic"
+    assert node.models.sersic.bounds.n == [0.3, 4] and node.models.round.limits == ["n < 2"] and len(node.models.bulge_disk.limits) == 1
+
+    psf = moffat(2.5, 3.5, size=21)
+    clean = autogal.render({"x": [15.4], "y": [16.3], "mag": [17.0], "s": [3.0], "q": [0.6], "pa": [20.0]}, model=Bell, psf=psf, shape=(32, 32),
+                           zeropoint=25.0)
+    found = autogal.fit(clean + np.random.default_rng(3).normal(0.0, 0.3, clean.shape), sigma=0.3, psf=psf, zeropoint=25.0, segment="none",
+                        neighbours="mask", model=[{"profile": "exponential"}, Bell], **{"model.choose": "aic"})
+    assert found.table["model"].tolist() == ["Bell"] and found.table["Bell_s"][0] == pytest.approx(3.0, abs=4 * found.table["Bell_s_err"][0])
+    assert found.table["exponential_delta_aic"][0] > 10 and np.std(found.residual(0)) == pytest.approx(0.3, abs=0.03)
 
 
 def test_on_images_in_python_and_on_the_command_line(tmp_path, autogal_command):
