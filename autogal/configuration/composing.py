@@ -84,7 +84,7 @@ def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
     """Key and default of every number and switch of the packaged choices: the groups have no schema to check them."""
     for group in filter(settings.__contains__, METHODS):
         defaults = packaged(group, str(settings[group].name))
-        yield from ((f"{group}.{key}", value) for key, value in defaults.items_ex(resolve=False) if isinstance(value, bool | int | float))
+        yield from ((f"{group}.{key}", value) for key, value in defaults.items() if isinstance(value, bool | int | float))
 
 
 def known_keys(config: str = "fit") -> list[str]:
@@ -114,9 +114,9 @@ def check(settings: DictConfig) -> None:
         for group in mine(_CLOSED):
             known = packaged(group, str(settings[group].name))
             if known and (unknown := [str(key) for key in settings[group] if key not in known]):
-                near = did_you_mean(unknown[0], map(str, known))
+                near = did_you_mean(unknown[0], known)
                 raise AutogalError(f"There is no key {group}.{unknown[0]}.",
-                                   f"Did you mean {group}.{near}?" if near else f"The keys of {group} are: {', '.join(map(str, known))}.")
+                                   f"Did you mean {group}.{near}?" if near else f"The keys of {group} are: {', '.join(known)}.")
         for key, default in _numbers(settings):
             value = OmegaConf.select(settings, key, default=default)  # a model written out in full need not have all keys
             kinds = (int, float) if isinstance(default, float) else (type(default),)

@@ -39,6 +39,7 @@ EXAMPLES
   autogal fit @list.txt zeropoint=27 pixel_scale=0.168 gain=5300
   autogal fit "a b.fits" "mosaic.fits[SCI,1]" psf=psf.fits psf.kind=optical psf.oversample=2
   autogal fit cutouts/ "model=[sersic,bulge_disk]"             (fit each, choose by BIC; model.choose=aic)
+  autogal fit cutouts/ model.fixed.n=1 "model.limits=['r_eff<20']"   (also start, bounds, priors, ties)
   autogal fit cutouts/ neighbours=mask                         (mask all neighbours, whatever overlaps)
   autogal fit xray/ likelihood=poisson                         (counts; likelihood=student_t: wild pixels)
   autogal fit -m cutouts/*.fits solver=lm,adam out=compare     (one folder a job: compare/solver=lm, ...)

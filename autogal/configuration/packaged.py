@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 __all__ = ["CONFIG_MODULE", "packaged"]
 
@@ -13,7 +15,7 @@ CONFIG_MODULE = "autogal.conf"
 
 
 @lru_cache
-def packaged(group: str, choice: str) -> DictConfig:
+def packaged(group: str, choice: str) -> Mapping[str, Any]:
     """What a file of the package says, as ``conf/solver/lm.yaml``; nothing where there is no such file."""
     file = resources.files(CONFIG_MODULE).joinpath(group, f"{choice}.yaml")
-    return OmegaConf.create(file.read_text(encoding="utf-8") if file.is_file() else {})
+    return OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8"))) if file.is_file() else {}

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from omegaconf import DictConfig
-
 from autogal.configuration.explaining import did_you_mean
 from autogal.errors import AutogalError
 from autogal.model.component import Component
@@ -59,12 +57,12 @@ class Entries:
     ----------
     blank : Component, PointComponent or PlaneComponent
         What they are of, with nothing said yet.
-    node : DictConfig
+    node : mapping
     whole : Whole
         Its `said` takes what the component cannot keep to.
     """
 
-    def __init__(self, blank: Component | PointComponent | PlaneComponent, node: DictConfig, whole: Whole):
+    def __init__(self, blank: Component | PointComponent | PlaneComponent, node: Mapping[str, Any], whole: Whole):
         self.node, self.whole, self.said = node, whole, whole.said
         self.is_sky = isinstance(blank, PlaneComponent)
         self.prefix = f"{blank.name}_" if blank.name and not self.is_sky else ""

@@ -48,6 +48,8 @@ def check_keys(settings: Mapping[str, Any]) -> None:
 
 def _check_component(name: str, node: Any, components: Mapping[str, Any]) -> None:
     place = f"model.components.{name}"
+    if not name.isidentifier():
+        raise AutogalError(f"A component is called {name!r}.", "Name it with letters, digits and _, as ties and columns can have it.")
     if not isinstance(node, Mapping):
         raise AutogalError(f"{place} is {node}.", f"Give its keys, as {name}: {{profile: sersic}}.")
     if whole := [str(key) for key in node if key in _WHOLE]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration.explaining import did_you_mean
 from autogal.configuration.packaged import packaged
@@ -40,6 +40,7 @@ def choose_model(settings: DictConfig) -> Model:
     AutogalError
         Where it cannot be fitted, or has keys that mean nothing; a user's own profiles, ties and limits are tried out here.
     """
+    settings = OmegaConf.to_container(settings, resolve=True)  # reading a node of OmegaConf's is slow
     check_keys(settings)
     several = settings.get("components") or {"": settings}
     sky = settings.get("sky", "flat")
@@ -66,7 +67,7 @@ def _flat(name: str) -> str:
     return str(name).replace(".", "_")
 
 
-def _by_name(key: str, settings: DictConfig) -> Iterator[tuple[str, Any]]:
+def _by_name(key: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What is tied or shared and what it takes: ``disk.x: bulge.x``, or ``disk: {x: bulge.x}``."""
     node = settings.get(key) or {}
     if not isinstance(node, Mapping):
@@ -83,19 +84,19 @@ def _refuse_unknown(freed: set[str], components: Sequence[Component | PointCompo
         raise AutogalError(f"There is no parameter {unknown[0]}.", f"Did you mean {near}?" if near else f"There are {', '.join(names)}.")
 
 
-def _ready_made(settings: DictConfig) -> Mapping[str, Any]:
+def _ready_made(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The ready-made model that the user's own settings were added to, if they were."""
     usual = packaged("model", str(settings.get("name")))
     return usual if set(usual) <= set(settings) else {}
 
 
-def _limits(settings: DictConfig, follows: Mapping[str, str], usual: Mapping[str, Any]) -> Iterator[Limit]:
+def _limits(settings: Mapping[str, Any], follows: Mapping[str, str], usual: Mapping[str, Any]) -> Iterator[Limit]:
     """All but those of the ready-made model on what the user has tied."""
     for text in settings.get("limits") or ():
         yield from (limit for limit in Limit.parse(text) if limit.name not in follows or text not in (usual.get("limits") or ()))
 
 
-def _component(name: str, node: DictConfig, whole: Whole) -> Component | PointComponent:
+def _component(name: str, node: Mapping[str, Any], whole: Whole) -> Component | PointComponent:
     """One component; what it does not know how to keep to is added to what is said of the whole model."""
     chosen = node.get("profile")
     is_own = is_reference(str(chosen))
@@ -116,7 +117,7 @@ def _component(name: str, node: DictConfig, whole: Whole) -> Component | PointCo
     return blank if isinstance(blank, PointComponent) else replace(blank, **own)
 
 
-def _sky(settings: DictConfig, whole: Whole) -> tuple[bool, dict[str, float]]:
+def _sky(settings: Mapping[str, Any], whole: Whole) -> tuple[bool, dict[str, float]]:
     """Whether a flat sky is held, and where it or its slopes start; bounds, priors and what of a tilted one is held go to what is said.
 
     Slopes of which something is said start at the mean of their prior, inside their bounds: of the level is said what holds
@@ -134,7 +135,7 @@ def _sky(settings: DictConfig, whole: Whole) -> tuple[bool, dict[str, float]]:
     for name in SKY:
         start = said.starts.pop(name, ())
         if len(start) > 1 or any(relation.names for relation in start):
-            raise AutogalError(f"The start of {name} is {settings.start[name]}.", "Give one number, in image units.")
+            raise AutogalError(f"The start of {name} is {settings['start'][name]}.", "Give one number, in image units.")
         if start:
             begin[name] = float(start[0].evaluate({}))
         elif name in SLOPES and name not in begin and name in said.kept:
@@ -148,7 +149,7 @@ def _sky(settings: DictConfig, whole: Whole) -> tuple[bool, dict[str, float]]:
     return bool(held) and not is_tilted, begin
 
 
-def _size_ratio(settings: DictConfig) -> Prior | None:
+def _size_ratio(settings: Mapping[str, Any]) -> Prior | None:
     """The prior on the ratio of the sizes of the first two components."""
     priors = settings.get("priors") or {}
     value = priors.get(_RATIO) if settings.get("components") and isinstance(priors, Mapping) else None
@@ -167,7 +168,7 @@ def _blank(profile: RadialProfile | EdgeOn | Body | Deformed, name: str) -> Comp
 
 
 def _deformed(profile: RadialProfile | EdgeOn | Body | PointSource,
-              node: DictConfig) -> RadialProfile | EdgeOn | Body | PointSource | Deformed:
+              node: Mapping[str, Any]) -> RadialProfile | EdgeOn | Body | PointSource | Deformed:
     """A profile with the boxiness and the Fourier modes that its node asks for."""
     boxiness, modes = node.get("boxiness") or False, node.get("fourier") or []
     if boxiness is not False and boxiness is not True:

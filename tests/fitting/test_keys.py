@@ -33,6 +33,8 @@ TWO = {"a": {"profile": "sersic"}, "b": {"profile": "exponential"}}
     ({"components": TWO | {"a": {"profile": "sersic", "ties": {"a.n": 1}}}}, "ties stands at the component a.", "beside the components"),
     ({"components": {"bulge": {"profile": "sersic"}, "buldge": {"fixed": {"n": 1}}}}, "The component buldge has no profile.",
      "Did you mean bulge?"),
+    ({"components": {"thin disk": {"profile": "sersic"}}}, "A component is called 'thin disk'.", "letters, digits and _"),
+    ({"components": {"thin.disk": {"profile": "sersic"}}}, "A component is called 'thin.disk'.", "letters, digits and _"),
     ({"components": {"bulge": "sersic"}}, "model.components.bulge is sersic.", "bulge: {profile: sersic}"),
     ({"components": ["sersic"]}, "model.components is ['sersic'].", "by name"),
     ({"components": {}}, "The model has no profile.", "profile: sersic"),
