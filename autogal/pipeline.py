@@ -29,6 +29,7 @@ from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
 from autogal.initialise import initialise_all
+from autogal.initialise.given import settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import Surroundings, fit_neighbours
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
@@ -64,10 +65,14 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         One row a cutout, in order.
     """
     watch = Stopwatch()
-    start, spread, flags, around, searched = _prepare(cutouts, settings, watch)
     several = settings.model.get("models")
     each = {name: with_model(settings, node) for name, node in several.items()} if several else {"": settings}
     models = {name: choose_model(one.model) for name, one in each.items()}
+    bounds = [model.single_bounds for model in models.values()]
+    widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
+              for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
+    settled = np.array([settle_start(cutout, widest) for cutout in cutouts], int)
+    start, spread, flags, around, searched = _prepare(cutouts, settings, watch)
     anchored = any(model.is_anchored for model in models.values())
     parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
     fits = {}
@@ -81,7 +86,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     for fitted in fits.values():
         _put_back(fitted, cutouts, origin)
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
-    fitted.flags |= flags
+    fitted.flags |= flags | settled
     fitted.seconds = dict(watch)
     return fitted
 

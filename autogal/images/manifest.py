@@ -107,7 +107,7 @@ def read_manifest(path: str) -> list[Entry]:
 
 
 def start_values(row: dict) -> dict[str, float]:
-    """The starting values in a row; empty, masked and NaN ones are not given.
+    """The starting values in a row; empty, masked and NaN ones are not given. Whether a galaxy can have them is not asked.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def start_values(row: dict) -> dict[str, float]:
     AutogalError
         Where a value is not a number.
     """
-    values = {name: _number(row.get(name), name) for name in START}
+    values = {name: _number(row.get(name), name, finite=False) for name in START}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -183,7 +183,7 @@ def _text(cell) -> str | None:
     return text or None
 
 
-def _number(cell, name: str) -> float | None:
+def _number(cell, name: str, finite: bool = True) -> float | None:
     if cell is None or np.ma.is_masked(cell):
         return None
     if isinstance(cell, (str, bytes)):
@@ -194,6 +194,6 @@ def _number(cell, name: str) -> float | None:
         value = float(cell.value if hasattr(cell, "unit") else cell)
     except (TypeError, ValueError):
         raise AutogalError(f"{name} = {str(cell)!r} in the manifest is not a number.", "Correct the cell.") from None
-    if math.isinf(value):
+    if finite and math.isinf(value):
         raise AutogalError(f"{name} in the manifest is infinite.", "Correct the cell.")
     return None if math.isnan(value) else value

@@ -61,6 +61,11 @@ class ConstrainedModel(Model):
         return Model(tuple(replace(c, fixed={}) if isinstance(c, Component) else c for c in self.components))
 
     @property
+    def single_bounds(self) -> dict[str, tuple[float, float]]:
+        said = self.constraints.bounds if self.like_sersic else {}
+        return super().single_bounds | {name: pair for name, pair in said.items() if name in SINGLE and name != "pa"}  # angles come round
+
+    @property
     def is_anchored(self) -> bool:
         said = self.constraints
         numbers = {name for name, relation in said.relations() if not relation.names}

@@ -97,6 +97,12 @@ class Model(Layout):
         return len(self._lit) == 1 and isinstance(self._lit[0].profile, Sersic | FixedIndex)
 
     @property
+    def single_bounds(self) -> dict[str, tuple[float, float]]:
+        """Bounds of the values of the single Sersic profile that the fit starts from, whatever the image."""
+        component = self._lit[0] if self.like_sersic else Component()
+        return component.limits | component.bounds
+
+    @property
     def _lit(self) -> tuple[Component | PointComponent, ...]:
         """The components that have a flux."""
         return tuple(c for c in self.components if c.flux is not None)
