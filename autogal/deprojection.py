@@ -19,9 +19,10 @@ __all__ = ["FreeForm", "free_form"]
 
 _MARGIN = 32  # of the periodic grid beyond the stamp, px, besides the body's own reach
 _BOUT = 10  # steps of L-BFGS, after which convergence is judged
-_SOFTEST = 1e-9  # curvature of directions of which neither data nor prior say anything, in units of the mean
+_SOFTEST = 1e-9  # curvature of directions of which neither data nor prior say anything, in units of the diagonal
 _GAIN = 1e-5  # of chi-square, relative, below which a bout was the last one
-_FAINTEST, _START = 1e-12, (0.2, 0.2)  # the start is exponential, its lengths in units of the last nodes
+_FAINTEST = 1e-12  # amplitude of the start, in units of the median sigma
+_START = (0.2, 0.2)  # the start is exponential, its lengths in units of the last nodes
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def free_form(
     good = np.isfinite(image) & np.isfinite(sigma) & (sigma > 0) & ~(False if mask is None else np.asarray(mask, bool))
     if not good.any():
         raise AutogalError("No pixel of the image is usable.", "Check the image, sigma and the mask.")
+    unit = float(np.median(sigma[good]))  # whatever the image is in, what is small is so in units of its noise
+    image, sigma = image / unit, sigma / unit
     reach = math.ceil(float(torch.hypot(nodes.radii[-1], nodes.heights[-1])))
     grid = Grid(image.shape, tuple(fast_length(n + reach + _MARGIN) for n in image.shape), dtype=torch.float64)
     transfer = grid.psf_transform(torch.from_numpy(prepare_psf(np.asarray(psf, float), 1)[0])[None], False)[0]
@@ -116,8 +119,9 @@ def free_form(
         draw = torch.Generator().manual_seed(seed)
         noise = torch.randn(replicates, len(data), generator=draw, dtype=torch.float64) * (weight > 0)
         found = torch.stack([problem.fit(model * weight + one, theta, iterations)[0] for one in noise])
-        error = (found[:, :-1].std(0) * light[:-1]).reshape(shape).numpy()
+        error = (unit * found[:, :-1].std(0) * light[:-1]).reshape(shape).numpy()
     chi2 = float(((data - model) * weight).square().sum())
+    light, model = unit * light, unit * model
     return FreeForm(light[:-1].reshape(shape).numpy(), error, float(light[-1]), chi2, model.reshape(image.shape).numpy(), converged)
 
 
@@ -174,7 +178,7 @@ class _Problem:
         unit = torch.cat([theta[:-1].exp(), torch.ones_like(theta[-1:])])
         matrix = self._gram * unit[:, None] * unit
         matrix[:-1, :-1] += self._prior_gram
-        matrix.diagonal().add_(_SOFTEST * matrix.diagonal().mean())
+        matrix.diagonal().mul_(1 + _SOFTEST)
         return torch.linalg.cholesky(matrix)
 
     @cached_property

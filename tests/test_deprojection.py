@@ -70,6 +70,16 @@ def test_numbers_face_on_and_edge_on(inclination):
     assert np.isfinite(found.emissivity).all() and found.chi2 / image.size < 1.3
 
 
+@pytest.mark.parametrize("unit", [1e-18, 1e-10, 1e-6, 1e9])
+def test_the_unit_of_the_image_does_not_matter(unit):
+    image, sigma = simulated((40, 40), x=19.0, y=20.0, h=3.0, z0=1.5)
+    settings = dict(psf=PSF, **VIEW | {"x": 19.0, "y": 20.0}, radii=np.linspace(0, 20, 11), heights=np.linspace(0, 8, 5), replicates=2)
+    found, other = autogal.free_form(image, sigma, **settings), autogal.free_form(image * unit, sigma * unit, **settings)
+    assert found.converged and other.converged and other.chi2 == pytest.approx(found.chi2, rel=1e-7)
+    for name in ("emissivity", "error", "sky", "model"):
+        np.testing.assert_allclose(getattr(other, name) / unit, getattr(found, name), rtol=1e-4, err_msg=name)
+
+
 @pytest.mark.parametrize(("changes", "what"), [
     ({"inclination": 95.0}, "inclination 95"), ({"radii": [1.0, 2.0, 3.0]}, "radii are no nodes"),
     ({"heights": [0.0, 2.0, 1.0]}, "heights are no nodes"), ({"smoothness": 0.0}, "smoothness is 0"),
