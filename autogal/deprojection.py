@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,15 +14,20 @@ from torch import Tensor
 from autogal.drawing.free_form import NodeGrid
 from autogal.drawing.grid import Grid, fast_length
 from autogal.errors import AutogalError
+from autogal.fitting.measuring import POOR_CHI2
+from autogal.flags import DESCRIPTIONS, Flag
 from autogal.images import prepare_psf
 
 __all__ = ["FreeForm", "free_form"]
+
+_log = logging.getLogger(__name__)
 
 _MARGIN = 32  # of the periodic grid beyond the stamp, px, besides the body's own reach
 _BOUT = 10  # steps of L-BFGS, after which convergence is judged
 _SOFTEST = 1e-9  # curvature of directions of which neither data nor prior say anything, in units of the diagonal
 _GAIN = 1e-5  # of chi-square, relative, below which a bout was the last one
 _FAINTEST = 1e-12  # amplitude of the start, in units of the median sigma
+_LOW_SN, _POOR_SHARE = 10.0, 0.1  # as in catalogues
 _START = (0.2, 0.2)  # the start is exponential, its lengths in units of the last nodes
 
 
@@ -40,6 +46,9 @@ class FreeForm:
     model : ndarray, [H, W]
         The convolved image, the sky included.
     converged : bool
+    flags : Flag
+        NOT_CONVERGED; LOW_SN where there is hardly any light; POOR_FIT where the body misses a good part of it: another
+        centre, angle or PSF, nodes too far apart or too near, or no such body. 0 where all is well.
     """
 
     emissivity: np.ndarray
@@ -48,6 +57,7 @@ class FreeForm:
     chi2: float
     model: np.ndarray
     converged: bool
+    flags: Flag
 
 
 def free_form(
@@ -76,7 +86,7 @@ def free_form(
         Standard deviation of the prior on second differences of the logarithm between neighbouring nodes: exponentials
         are free, corners cost. Without one, noise is deprojected too.
     replicates : int
-        Of the parametric bootstrap; 0: no errors.
+        Of the parametric bootstrap, at least 2; 0: no errors.
     seed : int
     iterations : int
         Of each fit, at most.
@@ -84,21 +94,17 @@ def free_form(
     Raises
     ------
     AutogalError
-        Where shapes, nodes or angles are not possible, or no pixel is left.
+        Where shapes, nodes, angles or settings are not possible, the centre is not on the image, or that is constant or has
+        no usable pixel. What only the fit shows is in `FreeForm.flags`, and logged.
     """
     nodes = NodeGrid(_rising("radii", radii), _rising("heights", heights))
-    if not 0 <= inclination <= 90 or not np.isfinite([x, y, pa]).all():
-        raise AutogalError(f"The body is at ({x}, {y}), inclination {inclination}, pa {pa}.",
-                           "Give numbers, the inclination from 0 to 90 degrees.")
-    if not smoothness > 0:
-        raise AutogalError(f"smoothness is {smoothness}.", "Give a positive one.")
+    _check_settings(inclination, pa, smoothness, replicates, iterations)
     image, sigma = np.asarray(image, float), np.asarray(sigma, float)
-    if image.ndim != 2 or sigma.shape != image.shape or (mask is not None and np.shape(mask) != image.shape):
-        raise AutogalError(f"The image has the shape {image.shape}, sigma {sigma.shape}.",
-                           "Give one image, with a sigma and a mask of its shape.")
-    good = np.isfinite(image) & np.isfinite(sigma) & (sigma > 0) & ~(False if mask is None else np.asarray(mask, bool))
-    if not good.any():
-        raise AutogalError("No pixel of the image is usable.", "Check the image, sigma and the mask.")
+    good = _usable(image, sigma, mask)
+    height, width = image.shape
+    if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+        raise AutogalError(f"The centre ({x}, {y}) is not on the image of {width} x {height} pixels.",
+                           "Give x along the columns and y along the rows, in pixels; (0, 0) is the centre of the first one.")
     unit = float(np.median(sigma[good]))  # whatever the image is in, what is small is so in units of its noise
     image, sigma = image / unit, sigma / unit
     reach = math.ceil(float(torch.hypot(nodes.radii[-1], nodes.heights[-1])))
@@ -121,8 +127,9 @@ def free_form(
         found = torch.stack([problem.fit(model * weight + one, theta, iterations)[0] for one in noise])
         error = (unit * found[:, :-1].std(0) * light[:-1]).reshape(shape).numpy()
     chi2 = float(((data - model) * weight).square().sum())
+    flags = _judge(data, weight, chi2, converged)
     light, model = unit * light, unit * model
-    return FreeForm(light[:-1].reshape(shape).numpy(), error, float(light[-1]), chi2, model.reshape(image.shape).numpy(), converged)
+    return FreeForm(light[:-1].reshape(shape).numpy(), error, float(light[-1]), chi2, model.reshape(image.shape).numpy(), converged, flags)
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,48 @@ class _Problem:
     @cached_property
     def _prior_gram(self) -> Tensor:
         return self.prior.mT @ self.prior
+
+
+def _check_settings(inclination: float, pa: float, smoothness: float, replicates: int, iterations: int) -> None:
+    if not 0 <= inclination <= 90 or not math.isfinite(pa):
+        raise AutogalError(f"The body has the inclination {inclination} and pa {pa}.", "Give degrees, the inclination from 0 to 90.")
+    if not 0 < smoothness < math.inf:
+        raise AutogalError(f"smoothness is {smoothness}.", "Give a positive number, as 0.1.")
+    if replicates != 0 and replicates < 2:
+        raise AutogalError(f"replicates={replicates} is not possible: one fit has no scatter.", "Give at least 2, or 0 for no errors.")
+    if iterations < 1:
+        raise AutogalError(f"iterations={iterations} is not possible.", "Give at least 1; 300 are usual.")
+
+
+def _usable(image: np.ndarray, sigma: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Pixels that can be fitted, [H, W] bool."""
+    if image.ndim != 2:
+        raise AutogalError(f"The image has the shape {image.shape}.", "Give one image, [H, W].")
+    for name, plane in (("sigma", sigma), ("mask", mask)):
+        if plane is not None and np.shape(plane) != image.shape:
+            raise AutogalError(f"The image has the shape {image.shape}, its {name} {np.shape(plane)}.", f"Give a {name} of the image's shape.")
+    good = np.isfinite(image) & np.isfinite(sigma) & (sigma > 0)
+    if mask is not None:
+        good &= ~np.asarray(mask, bool)
+    if not good.any():
+        raise AutogalError("No pixel of the image is usable.", "Check the image, sigma and the mask.")
+    if np.ptp(image[good]) == 0:
+        raise AutogalError(f"The image is constant: every usable pixel is {image[good][0]:g}.", "Give an image of a galaxy.")
+    return good
+
+
+def _judge(data: Tensor, weight: Tensor, chi2: float, converged: bool) -> Flag:
+    """What not to trust, by the rules of catalogues; light is what is better described than by a sky alone."""
+    squared, count = weight.square(), int(torch.count_nonzero(weight))
+    sky = (squared * data).sum() / squared.sum()
+    snr = math.sqrt(max(float((squared * (data - sky).square()).sum()) - chi2, 0.0))
+    poor = chi2 / count > max(POOR_CHI2, 1 + 5 * math.sqrt(2 / count)) and math.sqrt(chi2 - count) > _POOR_SHARE * snr
+    flags = Flag(0)
+    for flag, raised in ((Flag.NOT_CONVERGED, not converged), (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor)):
+        if raised:
+            flags |= flag
+            _log.warning("%s: %s chi2 %.4g of %d pixels, signal-to-noise ratio %.3g.", flag.name, DESCRIPTIONS[flag], chi2, count, snr)
+    return flags
 
 
 def _rising(name: str, nodes: np.ndarray) -> Tensor:

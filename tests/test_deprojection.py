@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import autogal
+from autogal.flags import Flag
 from autogal.images import moffat
 
 PSF = moffat(2.5, 3.5, size=25)
@@ -67,7 +68,7 @@ def test_numbers_face_on_and_edge_on(inclination):
     image, sigma = simulated((40, 40), x=19.0, y=20.0, h=3.0, z0=1.5, inclination=inclination)
     view = VIEW | {"x": 19.0, "y": 20.0, "inclination": inclination}
     found = autogal.free_form(image, sigma, PSF, **view, radii=np.linspace(0, 20, 11), heights=np.linspace(0, 8, 5))
-    assert np.isfinite(found.emissivity).all() and found.chi2 / image.size < 1.3
+    assert np.isfinite(found.emissivity).all() and found.chi2 / image.size < 1.3 and found.flags == 0
 
 
 @pytest.mark.parametrize("unit", [1e-18, 1e-10, 1e-6, 1e9])
@@ -80,12 +81,34 @@ def test_the_unit_of_the_image_does_not_matter(unit):
         np.testing.assert_allclose(getattr(other, name) / unit, getattr(found, name), rtol=1e-4, err_msg=name)
 
 
+def small(image, sigma, **changes):
+    view = VIEW | {"x": 19.0, "y": 20.0, "inclination": 80.0} | changes
+    return autogal.free_form(image, sigma, PSF, **{"radii": np.linspace(0, 20, 6), "heights": np.linspace(0, 8, 4)} | view)
+
+
+def test_what_is_not_to_be_trusted_is_flagged_and_logged(caplog):
+    image, sigma = simulated((40, 40), x=19.0, y=20.0, h=3.0, z0=1.5)
+    noise = np.random.default_rng(0).normal(3.0, 1.0, image.shape)
+    assert small(4 - image, sigma).flags == Flag.LOW_SN | Flag.POOR_FIT  # there is light, but none that a body sends out
+    assert "signal-to-noise ratio is too low" in caplog.text and "misses a good part of the light" in caplog.text
+    assert small(noise, sigma).flags == Flag.LOW_SN
+    assert small(image, sigma, inclination=20.0).flags == Flag.POOR_FIT
+    assert small(image, sigma, iterations=1).flags & Flag.NOT_CONVERGED
+    caplog.clear()
+    assert small(image, sigma, radii=np.linspace(0, 20, 21), heights=np.linspace(0, 8, 9)).flags == 0 and not caplog.records
+
+
 @pytest.mark.parametrize(("changes", "what"), [
-    ({"inclination": 95.0}, "inclination 95"), ({"radii": [1.0, 2.0, 3.0]}, "radii are no nodes"),
-    ({"heights": [0.0, 2.0, 1.0]}, "heights are no nodes"), ({"smoothness": 0.0}, "smoothness is 0"),
-    ({"sigma": np.ones((3, 3))}, "sigma \\(3, 3\\)"), ({"mask": np.ones((40, 40), bool)}, "No pixel"),
+    ({"inclination": 95.0}, "inclination 95"), ({"pa": np.nan}, "pa nan"), ({"radii": [1.0, 2.0, 3.0]}, "radii are no nodes"),
+    ({"heights": [0.0, 2.0, 1.0]}, "heights are no nodes"), ({"smoothness": 0.0}, "smoothness is 0"), ({"smoothness": np.inf}, "smoothness is inf"),
+    ({"sigma": np.ones((3, 3))}, "its sigma \\(3, 3\\)"), ({"mask": np.zeros((3, 3))}, "its mask \\(3, 3\\)"), ({"image": np.ones(4)}, "shape \\(4,\\)"),
+    ({"mask": np.ones((40, 40), bool)}, "No pixel"), ({"image": np.zeros((40, 40))}, "constant: every usable pixel is 0"),
+    ({"x": -500.0}, "centre \\(-500.0, 26.8\\) is not on the image"), ({"y": 40.0}, "not on the image"), ({"x": np.nan}, "not on the image"),
+    ({"replicates": 1}, "replicates=1 is not possible: one fit has no scatter"), ({"replicates": -1}, "replicates=-1"),
+    ({"iterations": 0}, "iterations=0"),
 ])  # fmt: skip
 def test_bad_input(changes, what):
-    given = {"image": np.ones((40, 40)), "sigma": np.ones((40, 40)), "psf": PSF, **VIEW, "radii": np.arange(4.0), "heights": np.arange(4.0)}
-    with pytest.raises(autogal.AutogalError, match=what):
+    given = {"image": np.eye(40), "sigma": np.ones((40, 40)), "psf": PSF, **VIEW, "radii": np.arange(4.0), "heights": np.arange(4.0)}
+    with pytest.raises(autogal.AutogalError, match=what) as error:
         autogal.free_form(**given | changes)
+    assert error.value.remedy
