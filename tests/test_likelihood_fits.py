@@ -121,6 +121,19 @@ def test_no_sky_to_speak_of():
     assert not (np.asarray(catalogue.table["flags"]) & (Flag.POOR_FIT | Flag.BLENDED | Flag.SKY_FIXED | Flag.SIGMA_ESTIMATED)).any()
 
 
+def test_a_bright_source_does_not_raise_a_faint_sky():
+    galaxy = replace(FAINT, mag=ZEROPOINT - 2.5 * np.log10(1e5), x=31.4, y=32.2, r_eff=3.0, n=1.0, sky=0.01, shape=(64, 64))
+    observed = of_counts(galaxy, 60, seed=67)
+    catalogue = count(observed)
+    off, errors = deviations(catalogue, observed)
+    pull = (off / errors)[:, PARAMETERS.index("sky")]
+    print(f"sky: {pull.mean():+.2f} errors, {np.mean(np.abs(pull) < 1):.0%} within one")
+    assert abs(pull.mean()) < 0.5 and np.mean(np.abs(pull) < 1) > 0.5
+    assert np.mean(catalogue.table["status"] == "converged") > 0.95 and np.mean(catalogue.table["n_iter"]) < 35
+    other, _ = deviations(count(observed.rows(range(2)), solver="lbfgs"), observed.rows(range(2)))
+    assert np.abs((other - off[:2]) / errors[:2]).max() < 0.3
+
+
 def test_a_poor_fit_to_counts_is_one():
     one = replace(FAINT, mag=FAINT.mag - 4)
     other = replace(one, x=44.0, y=28.0, r_eff=3.0)

@@ -14,8 +14,9 @@ from autogal.likelihood.likelihood import Terms
 
 __all__ = ["Poisson"]
 
-# Below this share of the stamp's mean counts the deviance goes on as a parabola: a model may ring below zero, or a sky
-# try to be negative, and must be brought back. What it changes in an empty pixel is less than this share of a count.
+# Below this share of a pixel's counts, or in an empty one of the share of pixels that have any, the deviance goes on as a
+# parabola: a model may ring below zero, or a sky try to be negative, and must be brought back. No source is so bright that
+# this lies above the sky; what changes in an empty pixel is less than this share of a count.
 _FLOOR = 1e-3
 # ln of the counts between which moments of the deviance are tabulated; above, they are those of chi-square but for 1 / 6 counts
 _LOWEST, _HIGHEST, _POINTS = math.log(1e-6), math.log(1e3), 512
@@ -69,9 +70,12 @@ class Poisson:
 
 
 def _floor(counts: Tensor, exposure: Tensor) -> Tensor:
-    """The model below which the deviance goes on as a parabola, [B, 1, 1]."""
+    """The model below which the deviance goes on as a parabola, [B, H, W]."""
     total = lambda plane: plane.sum((-2, -1), keepdim=True)  # noqa: E731
-    return (_FLOOR * total(exposure * counts) / total(exposure).clamp(min=1e-30)).clamp(min=1e-12)
+    # binned pixels only tell where to begin, and what is drawn on them rings by more than a faint sky: there it is of the mean
+    binned = exposure.amax((-2, -1), keepdim=True) > 1
+    mean = total(exposure * torch.where(binned, counts, counts.clamp(max=1))) / total(exposure).clamp(min=1e-30)
+    return (_FLOOR * torch.maximum(counts, mean)).clamp(min=1e-12)
 
 
 @lru_cache(maxsize=1)

@@ -89,6 +89,16 @@ def test_the_deviance_of_counts_is_that_of_scipy():
     np.testing.assert_allclose(summed, expected, atol=1e-8)
 
 
+def test_the_deviance_of_a_faint_sky_beside_a_bright_source_is_that_of_cash():
+    model = torch.full((1, 64, 64), 0.01, dtype=torch.float64)
+    model[:, 20:30, 20:30] += 1e4  # 244 counts a pixel in the mean
+    data = torch.poisson(model, generator=torch.Generator().manual_seed(0))
+    expected = -2 * (stats.poisson.logpmf(data, model) - stats.poisson.logpmf(data, data))
+    terms = Poisson().terms(data, model, torch.ones_like(data))
+    np.testing.assert_allclose(terms.deviance, expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(Poisson().information(model, torch.ones_like(data)), 1 / model)
+
+
 def test_many_counts_in_single_precision():
     n = torch.full((1, 8, 8), 1e6)
     m = n + torch.linspace(-3000, 3000, 64).reshape(n.shape)
