@@ -73,6 +73,11 @@ def meant(words: Iterable[str]) -> list[str]:
     ----------
     words : iterable of str
         As a user writes them; those that cannot be read stay, for Hydra to say so.
+
+    Raises
+    ------
+    AutogalError
+        Where what is chosen of a group is no name.
     """
     return [one for word in words for one in _meant(word)]
 
@@ -87,16 +92,20 @@ def _meant(word: str) -> Iterator[str]:
         yield word
     elif _OPEN.fullmatch(read.key_or_group):
         yield f"++{word}"
-    elif read.key_or_group in (*METHODS, "survey") and not read.is_sweep_override() and isinstance(read.value(), dict):
-        yield from _of_group(read.key_or_group, read.value())
-    else:
+    elif read.key_or_group not in (*METHODS, "survey") or read.is_sweep_override():
         yield word
+    elif isinstance(read.value(), dict):
+        yield from _of_group(read.key_or_group, read.value())
+    elif isinstance(read.value(), str | list):
+        yield word
+    else:
+        raise AutogalError(f"{word} is not possible.", f"Give a name: `autogal fit --help` lists those of {read.key_or_group}.")
 
 
 def _of_group(group: str, said: Mapping[str, Any]) -> Iterator[str]:
-    """The choice that a mapping names, and its keys; a survey may be described under any name."""
+    """The choice that a mapping names, and its keys; a survey that is described may have any name."""
     keys = dict(said)
-    if "name" in keys and (group != "survey" or packaged(group, str(keys["name"]))):
+    if "name" in keys and (group != "survey" or len(keys) == 1 or packaged(group, str(keys["name"]))):
         yield override(group, keys.pop("name"))
     for key, value in keys.items():
         yield from _meant(override(f"{group}.{key}", value))

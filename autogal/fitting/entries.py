@@ -112,9 +112,7 @@ class Entries:
         for key, value in self._items("fixed", _number):
             name = self.prefix + key
             if key not in self.known:
-                near = did_you_mean(key, self.known)
-                raise AutogalError(f"{name} cannot be fixed at {value}.",
-                                   f"{f'Did you mean {near}? ' if near else ''}These can: {', '.join(self.known)}.")
+                raise AutogalError(f"{name} cannot be fixed at {value}.", self._instead(key, f"These can: {', '.join(self.known)}."))
             if name in self.whole.follows:
                 remedy = f"Choose one of them: fix what it follows, or write null for it in ties or shared; it follows {self.whole.follows[name]}."
                 raise AutogalError(f"{name} is both fixed and tied or shared.", remedy)
@@ -186,11 +184,16 @@ class Entries:
                 yield str(key), read(key, value)
 
     def _refuse(self, name: str, what: str, remedy: str = "") -> None:
-        if not remedy and name.removeprefix(self.prefix) in SKY:
-            remedy = "A flat sky has none; take sky: tilted." if self.is_sky else "The sky is no component's: write it beside them."
-        near = did_you_mean(name.removeprefix(self.prefix), self.known)
-        usual = f"{f'Did you mean {near}? ' if near else ''}The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it."
-        raise AutogalError(f"{what} {name}, which the model does not have or cannot take.", remedy or usual)
+        usual = f"The component has {', '.join(self.known)}; a parameter of your own needs a start, bounds, and a tie that reads it."
+        raise AutogalError(f"{what} {name}, which the model does not have or cannot take.",
+                           remedy or self._instead(name.removeprefix(self.prefix), usual))
+
+    def _instead(self, key: str, usual: str) -> str:
+        """What to do about a parameter that there is not."""
+        if key in SKY:
+            return "A flat sky has none; take sky: tilted." if self.is_sky else "The sky is no component's: write it beside them."
+        near = did_you_mean(key, self.known)
+        return f"Did you mean {near}? {usual}" if near else usual
 
 
 def _is_of_image(key: str) -> bool:

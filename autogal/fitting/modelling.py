@@ -92,7 +92,11 @@ def _ready_made(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _limits(settings: Mapping[str, Any], follows: Mapping[str, str], usual: Mapping[str, Any]) -> Iterator[Limit]:
     """All but those of the ready-made model on what the user has tied."""
-    for text in settings.get("limits") or ():
+    texts = settings.get("limits") or []
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list):
+        raise AutogalError(f"limits is {texts}.", "Give a list, as limits: [bulge.r_eff < disk.r_eff].")
+    for text in texts:
         yield from (limit for limit in Limit.parse(text) if limit.name not in follows or text not in (usual.get("limits") or ()))
 
 

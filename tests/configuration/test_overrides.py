@@ -30,6 +30,7 @@ def roundness(disk_q):
     (["model={name: bulge_disk, sky: tilted}"], ["model=bulge_disk", "++model.sky=tilted"]),
     (["survey={name: sdss, band: g}"], ["survey=sdss", "survey.band=g"]),
     (["survey={name: mine, band: g}"], ["survey.name=mine", "survey.band=g"]),
+    (["survey={name: mine}"], ["survey=mine"]),
     (["psf={path: a.fits}", "a b", "out=("], ["psf={path: a.fits}", "a b", "out=("]),
 ])  # fmt: skip
 def test_what_is_meant(words, expected):
@@ -58,8 +59,9 @@ def test_constraints_that_the_files_do_not_have(words, name, at):
 
 
 def test_limits_and_shapes_that_the_files_do_not_have():
-    model = choose_model(compose(overrides=["model.limits=['n<1.2']"]).model)
-    assert [limit.name for limit in model.constraints.limits] == ["n"]
+    for word in ("model.limits=['n<1.2']", "model.limits='n<1.2'"):
+        model = choose_model(compose(overrides=[word]).model)
+        assert [limit.name for limit in model.constraints.limits] == ["n"]
     words = ["model=bulge_disk", "model.components.disk.truncation=true", "model.components.bulge.boxiness=true", "model.components.disk.fourier=[1]"]
     model = choose_model(compose(overrides=words).model)
     assert {"disk_r_trunc", "bulge_c0", "disk_am1"} <= set(model.parameters)
@@ -76,6 +78,12 @@ def test_limits_and_shapes_that_the_files_do_not_have():
     (["model=bulge_disk", "model.ties.buldge.pa=disk.pa"], "buldge_pa follows disk.pa, but there is no parameter buldge_pa.", "There are"),
     (["model=bulge_disk", "model.shared.disk_z=null"], "There is no parameter disk_z.", "Did you mean disk_"),
     (["model=bulge_disk", "model.shared={disk.pa: bulge.pa}"], "'disk_pa' cannot be shared.", "Write it in ties, as ties: {disk_pa: bulge_pa}."),
+    (["model.limits={n: 2}"], "limits is {'n': 2}.", "Give a list"),
+    (["model.fixed.sky_dx=0"], "sky_dx cannot be fixed at 0.0.", "take sky: tilted"),
+    (["model=5"], "model=5 is not possible.", "Give a name"),
+    (["solver=null"], "solver=null is not possible.", "Give a name"),
+    (["model.ties=[n]"], "ties is ['n'].", "by parameter"),
+    (["model.fixed=3"], "fixed is 3.", "by parameter"),
     (["model=edge_on", "model.boxiness=true"], "The profile edge_on can have no boxiness", "elliptical isophotes"),
     (["model.fixd={n: 1}"], "There is no key model.fixd.", "Did you mean model.fixed?"),
     (["model={fixd: {n: 1}}"], "There is no key model.fixd.", "Did you mean model.fixed?"),
