@@ -13,12 +13,16 @@ from autogal.errors import AutogalError
 from autogal.profiles.body import Body
 from autogal.profiles.radial import RadialProfile, ShapeParameter
 
-__all__ = ["DERIVATIVES", "compare", "made", "said", "try_profile"]
+__all__ = ["DERIVATIVES", "check_precision", "compare", "made", "said", "try_profile", "unused"]
 
 _RADII = (-8.0, 5.0, 261)  # ln, in units of the size: where derivatives are compared
 _PLANE = (-17.0, 17.0, 1361)  # of the total
 _STEP = 1e-5
+_WIDE = 0.3  # a step over which light that depends on a parameter at all changes
+_JUMP, _ROUNDING = 1e-3, 1e-6  # of the light, over a small step: more is an edge, less may be single precision
 _TAKEN = ("x", "y", "mag", "flux", "q", "inclination", "pa", "sky")
+_PRECISION = "Keep it as it is given, in double precision: no float(), half() or dtype=torch.float32 on the way to the light."
+_SMOOTH = "Let it fall over some width, as torch.sigmoid((edge - r) / width) does in the place of torch.where(r < edge, ...)."
 #: What makes a function differentiable
 DERIVATIVES = "Write it in torch alone: no numpy, float(), detach() or torch.no_grad() between the parameters and the light."
 
@@ -95,6 +99,7 @@ def _values(profile: RadialProfile, log_t: Tensor, shape: Tensor) -> tuple[Tenso
     if not isinstance(light, Tensor) or light.shape != log_t.shape:
         given = f"an array of shape {list(light.shape)}" if isinstance(light, Tensor) else f"a {type(light).__name__}"
         raise AutogalError(f"The profile {profile.name} returns {given} for radii of shape {list(log_t.shape)}.", "Return one value a radius.")
+    check_precision(f"profile {profile.name}", light)
     good = torch.isfinite(light) & (light >= 0)
     if not bool(good.all()):
         first = float(log_t[~good].exp()[0])
@@ -134,23 +139,49 @@ def _check_light(profile: RadialProfile, shape: Tensor) -> None:
                                "Give the size another name, or scale the radius so that it holds half of the light.")
     log_t = torch.linspace(*_RADII, dtype=torch.float64).expand(1, -1)
     _, by_log_t, by_shape = profile.evaluate(log_t, shape)
-    difference = (profile.evaluate(log_t + _STEP, shape)[0] - profile.evaluate(log_t - _STEP, shape)[0]) / (2 * _STEP)
-    compare(f"profile {profile.name}", "the radius", by_log_t, difference)
+    around = [profile.evaluate(log_t + step, shape)[0] for step in (_STEP, -_STEP)]
+    compare(f"profile {profile.name}", "the radius", by_log_t, *around, torch.tensor(_STEP))
     for i, own in enumerate(profile.shape):
         step = torch.zeros_like(shape)
         step[:, i] = _STEP
-        difference = (profile.evaluate(log_t, shape + step)[0] - profile.evaluate(log_t, shape - step)[0]) / (2 * _STEP)
-        if not bool((difference != 0).any()):
-            raise AutogalError(f"The light of the profile {profile.name} does not depend on {own.name}.", "Use the parameter, or leave it out.")
-        compare(f"profile {profile.name}", own.name, by_shape[i], difference)
+        above, below = (profile.evaluate(log_t, shape + move)[0] for move in (step, -step))
+        if torch.equal(above, below):
+            far = (profile.evaluate(log_t, shape + move * (_WIDE / _STEP))[0] for move in (step, -step))
+            raise unused(f"profile {profile.name}", own.name, *far)
+        compare(f"profile {profile.name}", own.name, by_shape[i], above, below, torch.tensor(_STEP))
 
 
-def compare(name: str, by: str, slope: Tensor, difference: Tensor) -> None:
-    """Refuse a derivative that is not the one by differences at a good part of the radii; at a kink it need not be."""
+def check_precision(name: str, light: Tensor) -> None:
+    """Refuse light in single precision: its derivatives, and differences of images, would be lost in rounding."""
+    if light.dtype != torch.float64 and light.is_floating_point():
+        raise AutogalError(f"The {name} returns light in {str(light.dtype).removeprefix('torch.')}.", _PRECISION)
+
+
+def unused(name: str, parameter: str, above: Tensor, below: Tensor) -> AutogalError:
+    """Why a small step of a parameter changes nothing, given the light a large step above and below."""
+    if torch.equal(above, below):
+        return AutogalError(f"The light of the {name} does not depend on {parameter}.", "Use the parameter, or leave it out.")
+    return _edge(name, parameter)
+
+
+def compare(name: str, by: str, slope: Tensor, above: Tensor, below: Tensor, step: Tensor) -> None:
+    """Refuse a derivative that is not the one by differences, `step` above and below, at a good part of the places; at a kink it need not be."""
+    difference = (above - below) / (2 * step)
     told = difference.abs() > 1e-6 * difference.abs().amax()
     wrong = ((slope - difference).abs() > 0.05 * difference.abs()) & told
-    if float(wrong.sum()) > 0.2 * float(told.sum()):
-        raise AutogalError(f"The derivative of the {name} by {by} is not that of its light: it is not differentiable.", DERIVATIVES)
+    if not float(wrong.sum()) > 0.2 * float(told.sum()):
+        return
+    off = ((above - below - 2 * step * slope).abs() / (above.abs() + below.abs()))[wrong].median()
+    if off > _JUMP:
+        raise _edge(name, by)
+    what = f"The derivative of the {name} by {by} is not that of its light: "
+    if off < _ROUNDING and bool((slope[wrong] != 0).double().mean() > 0.5):
+        raise AutogalError(what + "that is rounded to single precision.", _PRECISION)
+    raise AutogalError(what + "it is not differentiable.", DERIVATIVES)
+
+
+def _edge(name: str, by: str) -> AutogalError:
+    return AutogalError(f"The light of the {name} has a hard edge: by {by} it jumps, and no derivative says how the edge moves.", _SMOOTH)
 
 
 def said(error: Exception) -> str:

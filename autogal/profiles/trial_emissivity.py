@@ -10,14 +10,14 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.profiles.emissivity import Emissivity
 from autogal.profiles.radial import value_and_slope
-from autogal.profiles.trial import DERIVATIVES, compare, made, said
+from autogal.profiles.trial import DERIVATIVES, check_precision, compare, made, said, unused
 
 __all__ = ["try_emissivity"]
 
 _RADII = (-5.0, 4.0, 46)  # ln, in units of the size
 _HEIGHTS = (-0.9, -0.4, -0.1, -0.01, 0.01, 0.1, 0.4, 0.9)  # over the radius
 _AZIMUTHS = (0.3, 1.4, 2.9)
-_STEP = 1e-5
+_STEP, _WIDE = 1e-5, 0.3  # of derivatives, and one over which light that depends on a parameter at all changes
 _EDGE = 1e-2  # share of the light in the three innermost or outermost of the shells
 
 
@@ -67,6 +67,7 @@ def _values(body: Emissivity, at: list[Tensor], shape: Tensor) -> Tensor:
         given = f"an array of shape {list(light.shape)}" if isinstance(light, Tensor) else f"a {type(light).__name__}"
         raise AutogalError(f"The emissivity {body.name} returns {given} for places of shape {list(at[0].shape)}.",
                            "Return one value a place.")
+    check_precision(f"emissivity {body.name}", light)
     good = torch.isfinite(light) & (light >= 0)
     if not bool(good.all()):
         first = ", ".join(f"{float(v[~good][0]):.3g}" for v in at)
@@ -115,10 +116,10 @@ def _compare_slopes(body: Emissivity, at: list[Tensor], shape: Tensor, light: Te
         except Exception as error:
             raise AutogalError(f"The emissivity {body.name} is not differentiable: {said(error)}.", DERIVATIVES) from error
         step = _STEP * (p[i].abs() if i < 3 else torch.ones_like(p[i]))
-        difference = (stated(p[i] + step, i) - stated(p[i] - step, i)) / (2 * step)
-        if i >= 3 and not bool((difference != 0).any()):
-            raise AutogalError(f"The light of the emissivity {body.name} does not depend on {name}.", "Use the parameter, or leave it out.")
+        above, below = stated(p[i] + step, i), stated(p[i] - step, i)
+        if i >= 3 and torch.equal(above, below):
+            raise unused(f"emissivity {body.name}", name, stated(p[i] + _WIDE, i), stated(p[i] - _WIDE, i))
         if not bool((torch.isfinite(slope) | (light < 1e-200)).all()):
             raise AutogalError(f"The derivative of the emissivity {body.name} by {name} is NaN or infinite.",
                                "Avoid powers and roots of what may be 0, also on the side of torch.where that is not taken.")
-        compare(f"emissivity {body.name}", name, slope, difference)
+        compare(f"emissivity {body.name}", name, slope, above, below, step)
