@@ -120,6 +120,17 @@ def test_a_neighbour_that_is_no_galaxy_stays_masked():
     assert np.isnan(joint.neighbours).all() and (joint.cutouts[0].mask == masked.cutouts[0].mask).all()
 
 
+def test_one_that_is_no_galaxy_does_not_spoil_the_fit_with_the_others():
+    rows, columns = np.indices(SHAPE)
+    square = np.where((np.abs(rows - 18) < 6) & (np.abs(columns - 20) < 6), 60.0, 0.0)
+    image, sigma = scene(TARGET, CLOSE, extra=square, seed=4)
+    catalogue = autogal.fit([image], sigma=[sigma], psf=STAR, zeropoint=ZEROPOINT, segment="sep", neighbours="fit")
+    assert "1 neighbour was fitted" in catalogue.table["message"][0] and "stayed masked" in catalogue.table["message"][0]
+    assert not catalogue.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK
+    assert abs(catalogue.neighbours[0, 0, 2] - CLOSE["mag"]) < 0.1 and np.isnan(catalogue.neighbours[0, 1:]).all()
+    assert catalogue.cutouts[0].mask[18, 20] and max(abs(error) for error in errors(catalogue, 0).values()) < 4
+
+
 def test_several_models_are_fitted_to_the_same_pixels():
     catalogue = fit("pair", "alone", neighbours="auto", model=["sersic", "exponential"])
     assert np.isfinite(catalogue.neighbours[:, 0, 0]).tolist() == [True, False]

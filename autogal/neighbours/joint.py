@@ -26,6 +26,7 @@ from autogal.model.point import PointComponent
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
 from autogal.neighbours.missed import Missed, find_missed
 from autogal.neighbours.surroundings import Neighbour, Surroundings
+from autogal.profiles import Sersic
 from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["fit_neighbours"]
@@ -36,24 +37,34 @@ _UNLIKE = "the neighbours are not like Sersic profiles"
 
 _UNKNOWN = 0.05  # of a neighbour's light: what its profile is taken to miss
 _FADED = 0.75  # mag: a target that loses more to what overlaps it was one with it
+_ENDLESS = 0.99  # of the highest index
 _ASTRAY = 3.0  # px, or the half-light radius: a target that moves by more has become another source
 
 
 @dataclass
 class _Joint:
-    """Fits of some cutouts with their neighbours: rows of `fitted`, their neighbours' values, and what went wrong."""
+    """Fits of some cutouts with their neighbours: rows of `fitted`, their neighbours' values, what went wrong, and because of which."""
 
     fitted: Fitted
     neighbours: np.ndarray
     failure: dict[int, str]
+    unlike: dict[int, frozenset[int]]
+
+    def take(self, i: int, other: _Joint) -> None:
+        """Put another fit of one cutout in place of this."""
+        self.fitted.take(i, other.fitted)
+        self.neighbours[i] = other.neighbours[i]
+        self.failure.pop(i, None)
+        self.failure |= {i: other.failure[i]} if i in other.failure else {}
 
 
 def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], fits: Mapping[str, Fitted],
                    settings: Mapping[str, DictConfig], watch: Stopwatch) -> None:
     """Fit targets again, together with the neighbours that matter to them.
 
-    A joint fit takes the place of the one inside the masks, and the cutout's mask that of what is still masked. Where it
-    fails, for any of the models, the fits inside the masks stay, with the flag NEIGHBOUR_FALLBACK and a note.
+    A joint fit takes the place of the one inside the masks, and the cutout's mask that of what is still masked. Neighbours
+    that are not like their profiles are masked again, and the others fitted without them. Where a joint fit fails, for any of
+    the models, the fits inside the masks stay, with the flag NEIGHBOUR_FALLBACK and a note.
 
     Parameters
     ----------
@@ -75,11 +86,24 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
     with how_to_fit(settings[first], len(cutouts), watch) as how:
         with watch.time("neighbours"):
             chosen = choose_neighbours(cutouts, ready, how, fits[first], settings[first].neighbours == "fit")
-        together = {i: _unmasked(cutouts[i], ready[i], some) for i, some in chosen.items()}
-        # the first model says what is missed, so that all are fitted to the same pixels
         models = {name: choose_model(one.model) for name, one in settings.items()}
-        joint = {name: _fit(together, chosen, replace(how, model=models[name]), fits[name], ready if name == first else None)
-                 for name in fits}  # fmt: skip
+
+        def fit(chosen: Mapping[int, list[Neighbour]]) -> tuple[dict[int, Cutout], dict[str, _Joint]]:
+            together = {i: _unmasked(cutouts[i], ready[i], some) for i, some in chosen.items()}
+            # the first model says what is missed, so that all are fitted to the same pixels
+            return together, {name: _fit(together, chosen, replace(how, model=models[name]), fits[name], ready if name == first else None)
+                              for name in fits}  # fmt: skip
+
+        together, joint = fit(chosen)
+        fewer = {i: [one for one in chosen[i] if one.label not in labels] for i, labels in joint[first].unlike.items()}
+        fewer = {i: some for i, some in fewer.items() if some}
+        again, others = fit(fewer)
+        for i in again:
+            left = len(chosen[i]) - len(fewer[i])
+            again[i].notes.append(f"{left} more, not like {'Sersic profiles' if left > 1 else 'a Sersic profile'}, stayed masked.")
+            together[i], chosen[i] = again[i], fewer[i]
+            for name in fits:
+                joint[name].take(i, others[name])
     for i, cutout in together.items():
         failure = next((one.failure[i] for one in joint.values() if i in one.failure), None)
         if failure is None:
@@ -114,7 +138,7 @@ def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], h
 
     Given what lies `around`, pixels in which the neighbours' profiles miss something are masked, in `cutouts` too.
     """
-    joint = _Joint(how.blank(len(masked)), np.full((len(masked), MOST, len(NEIGHBOUR)), np.nan), {})
+    joint = _Joint(how.blank(len(masked)), np.full((len(masked), MOST, len(NEIGHBOUR)), np.nan), {}, {})
     groups: dict[tuple, list[int]] = {}
     for i, some in chosen.items():
         some.sort(key=lambda one: one.is_point)  # stable: the most important first within each kind
@@ -166,7 +190,8 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
         fit = fit_bucket(blend, stamps, [start], how.solver, how.threads, None, how.likelihood, box)
         if around is not None:
             missed = find_missed(blend, stamps, fit.outcome.theta, how, own, [around[i] for i in places], [chosen[i] for i in places])
-            joint.failure |= {places[row]: _UNLIKE for row, one in missed.items() if one.is_most}
+            joint.unlike |= {places[row]: one.unlike for row, one in missed.items() if one.unlike}
+            joint.failure |= dict.fromkeys(joint.unlike.keys() & set(places), _UNLIKE)
             again = _without(stamps, missed, own)
             fitted.dof[rows] = stamps.usable.cpu().numpy() - len(blend.fitted)
             if len(again):
@@ -246,10 +271,17 @@ def _judge(rows: np.ndarray, endless: np.ndarray, target: Model, masked: Fitted,
             "the target's light was lost": not fitted.snr[i] >= LOST,
             "they are parts of the target": _taken_apart(fitted, masked, joint.neighbours[i], i, size),
             "the target became another source": not moved <= max(_ASTRAY, was),
+            "a neighbour grew without end": _outgrown(joint.neighbours[i], fitted.centre(i)),
             _UNLIKE: bool(fitted.flags[i] & ~masked.flags[i] & Flag.POOR_FIT),
         }
         if why := next((why for why, true in reasons.items() if true), None):
             joint.failure.setdefault(i, why)
+
+
+def _outgrown(neighbours: np.ndarray, centre: np.ndarray) -> bool:
+    """Whether one of the neighbours [K, 7] has run to the highest index and over the target: its wings stand for the sky."""
+    x, y, _, r_eff, n, *_ = neighbours.T
+    return bool(((n > _ENDLESS * Sersic.shape[0].upper) & (r_eff > np.hypot(x - centre[0], y - centre[1]))).any())
 
 
 def _half_light(target: Model, values: np.ndarray) -> np.ndarray:

@@ -28,10 +28,10 @@ _MOST = 0.5  # of a footprint
 
 @dataclass(frozen=True)
 class Missed:
-    """Pixels [H, W] bool that do not follow the model, and whether they are most of any neighbour's footprint."""
+    """Pixels [H, W] bool that do not follow the model, and the labels of the neighbours of whose footprints they are most."""
 
     pixels: np.ndarray
-    is_most: bool
+    unlike: frozenset[int]
 
 
 def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: How, cutouts: Sequence[Cutout], around: Sequence[Surroundings],
@@ -71,5 +71,5 @@ def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: How, cutouts: S
         off = (np.abs(smooth) > _ABOVE) & union_of({label: place.reaches[label] for label in labels}, (height, width)) & (place.labels != 1)
         if off.any():
             pixels = ndimage.binary_dilation(off, iterations=_GROWN) & (place.labels != 1)
-            found[row] = Missed(pixels, any(pixels[place.labels == label].mean() > _MOST for label in labels))
+            found[row] = Missed(pixels, frozenset(label for label in labels if pixels[place.labels == label].mean() > _MOST))
     return found

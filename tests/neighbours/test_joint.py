@@ -8,7 +8,7 @@ import pytest
 from autogal.configuration.composing import compose
 from autogal.fitting.choices import choose_model
 from autogal.model.fitted import Fitted
-from autogal.neighbours.joint import _half_light, _taken_apart
+from autogal.neighbours.joint import _half_light, _outgrown, _taken_apart
 
 PARAMETERS = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 
@@ -30,6 +30,11 @@ def neighbours(distance, r_eff):
     (20.0, 6.0, np.nan, False), (20.0, 2.0, np.nan, True)])  # a star beside it, and on it
 def test_a_galaxy_taken_apart(mag, distance, r_eff, expected):
     assert _taken_apart(row(mag, 3.0), row(19.0, 9.0), neighbours(distance, r_eff), 0, 3.0) == expected
+
+
+@pytest.mark.parametrize(("n", "r_eff", "expected"), [(10.0, 25.0, True), (10.0, 5.0, False), (4.0, 25.0, False), (np.nan, np.nan, False)])
+def test_a_neighbour_that_stands_for_the_sky(n, r_eff, expected):
+    assert _outgrown(np.array([[50.0, 30, 19, r_eff, n, 1, 0], 7 * [np.nan]]), np.array([30.0, 30.0])) == expected
 
 
 @pytest.mark.parametrize(("model", "values", "expected"), [
