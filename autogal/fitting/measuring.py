@@ -26,7 +26,7 @@ __all__ = ["POOR_CHI2", "in_stamp_units", "write", "write_bootstrap"]
 POOR_CHI2 = 1.5
 
 _LOW_SN = 10.0
-_POOR_SHARE = 0.1
+_POOR_SHARE = 0.07  # of the light
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
 
 
@@ -157,7 +157,7 @@ def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
 
     def plane(component: Component, places: list[int]) -> Tensor:
         own, others = (component.block(v[..., places].flatten(0, -2), v.new_zeros(v[..., 0].numel()))[:, -2:] for v in (found, drawn))
-        return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), ())
+        return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), (), (0, 1))
 
     matrix = _with_shapes(model, found, replicate_covariance(found, drawn, _angles(model), _lengths(model)), plane).numpy()
     # the scatter of what is held at a bound says nothing of its error, as little as the curvature does

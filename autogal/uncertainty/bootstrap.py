@@ -24,7 +24,7 @@ KINDS = ("pixel", "block", "parametric")
 
 # Bytes of the resampled images held at a time
 _HELD = 128 << 20
-# Lengths farther from their median than so many half widths count as just so far, and what that takes off a normal scatter
+# Sizes and shapes farther from their median than so many half widths count as just so far, and what that takes off a normal scatter
 _FAR, _KEPT = 2.0, 0.959446
 # A replicate has converged when its next step would gain less than this in chi-square; that step is still taken, so what
 # is left is far below the scatter that is asked for
@@ -141,10 +141,10 @@ class Bootstrap:
 
 
 def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tuple[int, float, Sequence[int]]],
-                         lengths: Sequence[int] = ()) -> Tensor:
+                         loose: Sequence[int] = ()) -> Tensor:
     """Covariance of the replicates about their mean.
 
-    A component that a few resamples all but lose can have any size in them, and such sizes have no variance. Lengths are
+    A component that a few resamples all but lose can have any size and shape in them, and such sizes have no variance. These are
     therefore drawn in (Winsorised: Tukey 1962, Ann. Math. Stat. 33, 1, section 14) to two half widths of their central 68.3 %
     about the median, and their scatter is divided by what is left of a normal one.
 
@@ -156,8 +156,8 @@ def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tupl
     angles : sequence of (int, float, sequence of int)
         Columns of angles, the degrees after which each is the same, so that the nearest to `best` counts, and the columns of
         angles that are counted from it.
-    lengths : sequence of int
-        Columns of lengths.
+    loose : sequence of int
+        Columns of sizes and shapes.
 
     Returns
     -------
@@ -170,9 +170,9 @@ def replicate_covariance(best: Tensor, replicates: Tensor, angles: Sequence[tupl
         for other in (column, *followers):
             moved[..., other] -= turned
     good = torch.isfinite(moved).all(-1)
-    lengths = list(lengths)
-    if lengths:
-        moved[..., lengths] = _drawn_in(torch.where(good[..., None], moved[..., lengths], torch.nan)) / _KEPT
+    loose = list(loose)
+    if loose:
+        moved[..., loose] = _drawn_in(torch.where(good[..., None], moved[..., loose], torch.nan)) / _KEPT
     count = good.sum(-1)[:, None]
     # what is fixed has no scatter, not that of rounding
     moved = torch.where(good[..., None] & (moved.abs() > _ROUNDING * best.abs()[:, None]), moved, 0.0)
