@@ -92,11 +92,12 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
 
 
 def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> None:
-    """From positions in the parts of cutouts that were fitted, which begin at `origin`, to those in the cutouts."""
+    """From what was fitted in the parts of cutouts that begin at `origin` to what the catalogue says of the cutouts."""
     fitted.move(_moved(fitted.parameters, origin))
     if fitted.neighbours is not None:
         fitted.neighbours += _moved(NEIGHBOUR, origin)[:, None]
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
+    fitted.fade()
 
 
 def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 import autogal
 from autogal.images import moffat
@@ -76,3 +77,36 @@ def test_the_prior_on_the_ratio_of_sizes_decides_where_the_image_does_not(galaxi
         ratio[name] = np.log10(np.asarray(t["bulge_r_eff"] * np.sqrt(t["bulge_q"]) / (t["disk_r_eff"] * np.sqrt(t["disk_q"])), float))
     assert np.nanmax(np.abs(ratio["with"] - np.log10(0.35))) < 0.9
     assert np.nanstd(ratio["with"]) < 0.7 * np.nanstd(ratio["without"])
+
+
+@pytest.fixture(scope="module")
+def without_bulge(galaxies):
+    """Two disks that lack a little light in the middle, so that no bulge has any; the second has one."""
+    _, _, psf, truth = galaxies
+    row = {name: np.repeat(value[:1], 2) for name, value in truth["disk"].items()}
+    middle = {name: np.repeat(value[:1], 2) for name, value in truth["bulge"].items()} | {"flux": np.array([-4e3, 1e5])}
+    light = autogal.render(row | {"flux": np.array([4e5, 3e5])}, psf=psf, shape=(72, 72), zeropoint=25.0)
+    light = light + middle["flux"][:, None, None] * autogal.render(middle | {"flux": np.ones(2)}, psf=psf, shape=(72, 72), zeropoint=25.0)
+    sigma = np.sqrt(light + 150.0)
+    images = light + sigma * np.random.default_rng(3).normal(size=light.shape)
+    return dict(images=images, sigma=sigma, psf=psf, model="bulge_disk", zeropoint=25.0, pixel_scale=0.4, segment="none")
+
+
+@pytest.mark.parametrize("said", [{}, {"model.limits": ["bulge.r_eff < disk.r_eff"]}])
+def test_a_component_without_light_takes_no_error_from_the_others(without_bulge, tmp_path, said):
+    found = autogal.fit(**without_bulge, **said, uncertainty="both", **{"uncertainty.replicates": 5})
+    none, some = found.table
+    assert "AT_BOUND" in none["flag_names"] and "SINGULAR" not in none["flag_names"] and none["status"] == "converged"
+    assert np.isposinf(none["bulge_mag"]) and none["bulge_flux"] == 0 and none["bt"] < 1e-9 and np.isfinite(some["bulge_mag"])
+    for name in ("x", "y", "mag", "r_eff", "q", "pa"):
+        assert np.isnan(none[f"bulge_{name}_err"]) or name in "xy"  # the centre is shared
+        assert none[f"disk_{name}_err"] > 0
+    assert none["mag_err"] == pytest.approx(none["disk_mag_err"], rel=0.02)
+    # how much of a bulge of that shape would have been seen: less than noise gives to one whose shape is sought too
+    assert 0.1 < none["bt_err"] / some["bt_err"] < 1 and none["bt_err_boot"] < 3 * none["bt_err"]
+    assert (np.linalg.eigvalsh(np.nan_to_num(found.covariance[0])) > -1e-9).all()
+    assert np.std(found.residual(0) / without_bulge["sigma"][0]) == pytest.approx(1, abs=0.1)
+    again = autogal.render(found.table, model="bulge_disk", psf=without_bulge["psf"], shape=(72, 72), zeropoint=25.0)
+    np.testing.assert_allclose(again[0], found.model_image(0), atol=1e-4 * again[0].max())
+    for ending in ("fits", "ecsv"):
+        assert np.isposinf(Table.read(found.write(tmp_path / f"c.{ending}"), **({"hdu": 1} if ending == "fits" else {}))["bulge_mag"][0])

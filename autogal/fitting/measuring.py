@@ -13,7 +13,7 @@ from autogal.buckets.bucket import BucketFit, significance
 from autogal.buckets.stamps import Stamps
 from autogal.fitting.how import How
 from autogal.flags import Flag
-from autogal.model.component import Component
+from autogal.model.component import FAINTEST, Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SKY, move_sky
@@ -26,6 +26,7 @@ __all__ = ["POOR_CHI2", "in_stamp_units", "write", "write_bootstrap"]
 POOR_CHI2 = 1.5
 
 _LOW_SN = 10.0
+_SUMS = ("mag", "bt")  # of several components together
 _POOR_SHARE = 0.07  # of the light
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
 
@@ -82,9 +83,38 @@ def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, fro
     """Values and their covariance in image units, and where there is none."""
     model, free = how.model, list(how.model.fitted)  # what is held is known
     values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
-    matrix, singular = covariance(hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free])
+    hessian, jacobian, frozen = hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free]
+    matrix, singular = _without_unlit(model, theta, hessian, jacobian, frozen) if len(model.fluxes) > 1 else covariance(hessian, jacobian, frozen)
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
     return values, matrix * unit[:, :, None] * unit[:, None, :], singular
+
+
+def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
+    """As `covariance`, of several components; one that ended without light is held at that, and says nothing of the others.
+
+    Its own values have no errors. The share of the light has the error with which the least of it would be seen.
+    """
+    unlit = _unlit(model, theta)[:, list(model.fitted)]
+    sums = [model.parameters.index(name) for name in _SUMS if name in model.parameters]
+    is_lit = jacobian.clone()
+    is_lit[:, sums] = torch.where(unlit[:, None], 0.0, jacobian[:, sums])
+    matrix, singular = covariance(hessian, is_lit, frozen | unlit)
+    if _SUMS[-1] in model.parameters and unlit.any():
+        is_flux = torch.tensor([place in model.fluxes for place in model.fitted], device=unlit.device)
+        share = sums[-1]
+        least = covariance(hessian, jacobian[:, share : share + 1], (frozen | unlit) & ~(unlit & is_flux))[0][:, 0, 0]
+        some = unlit.any(-1).nonzero()[:, 0]
+        matrix[some, share], matrix[some, :, share] = 0.0, 0.0
+        matrix[some, share, share] = least[some]
+    return matrix, singular
+
+
+def _unlit(model: Model, theta: Tensor) -> Tensor:
+    """What moves nothing but components that ended without light, [B, P] bool."""
+    is_dark = [(amplitude < 2 * FAINTEST)[:, None].expand(-1, c.size) for c, amplitude in zip(model.components, model.amplitudes(theta))]
+    is_dark = torch.cat([*is_dark, torch.zeros_like(is_dark[0][:, :1])], 1)  # the sky is last
+    moves = (model.lift(theta) != 0) & ~is_dark[:, :, None]
+    return is_dark.any(-1)[:, None] & ~moves.any(1)
 
 
 def _mean(several: Sequence[Tensor]) -> Tensor:

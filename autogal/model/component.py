@@ -13,10 +13,12 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.profiles import EdgeOn, RadialProfile, Sersic, ShapeParameter
 
-__all__ = ["MAG", "Component"]
+__all__ = ["FAINTEST", "MAG", "Component"]
 
 #: Magnitudes in a unit of ln flux
 MAG = -2.5 / math.log(10.0)
+#: Least flux of a component, units of the stamp: none that shows
+FAINTEST = 1e-12
 
 # In units of the stamp's longer side: where light that leaves the stamp ends or turns cannot be told
 _FARTHEST = 2.0
@@ -225,7 +227,7 @@ class Component:
 
         own = [logs(s, _FARTHEST * max(shape) if s.length else math.inf) for s in self.profile.shape]
         free = (-math.inf, math.inf)
-        return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (1e-12, math.inf),
+        return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (FAINTEST, math.inf),
                 logs(self.profile.size, self.profile.largest * max(shape)), *own, free, free]
 
     def prior(self) -> list[tuple[float, float]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from autogal.model.component import MAG, Component
+from autogal.model.component import FAINTEST, MAG, Component
 from autogal.model.constraints import Constraints
 from autogal.model.deformed import DeformedComponent, mode_coefficients
 from autogal.model.inclined import InclinedComponent
@@ -157,7 +157,7 @@ def reach(c: Coordinate, component, shape: tuple[int, int], said: Constraints) -
         case Kind.OVER | Kind.UNDER:
             return 0.0, math.inf
         case Kind.LN_FLUX:
-            return math.log(_TINY), math.inf
+            return math.log(FAINTEST), math.inf
         case Kind.ANGLE:
             return 2 * math.radians(low), 2 * math.radians(high)
         case Kind.VECTOR | Kind.SKY | Kind.LEVEL | Kind.SLOPE:

@@ -11,6 +11,8 @@ __all__ = ["NEIGHBOUR", "Fitted"]
 #: What is told of a neighbour that was fitted together with the target; of a point source only the first three
 NEIGHBOUR = ("x", "y", "mag", "r_eff", "n", "q", "pa")
 
+_NOTHING = 25.0  # magnitudes below the total, fainter than can be measured
+
 
 @dataclass
 class Fitted:
@@ -80,6 +82,15 @@ class Fitted:
         self.values += origin
         if self.replicates is not None:
             self.replicates += origin[:, None]
+
+    def fade(self) -> None:
+        """Give the components that ended without light the magnitude of that, which is infinite, in place of the solver's floor."""
+        if "mag" in self.parameters:
+            components = [i for i, name in enumerate(self.parameters) if name.endswith("_mag")]
+            total = self.parameters.index("mag")
+            for values in (self.values, self.replicates)[: 1 + (self.replicates is not None)]:
+                magnitudes = values[..., components]
+                values[..., components] = np.where(magnitudes > values[..., total, None] + _NOTHING, np.inf, magnitudes)
 
     def centre(self, row: int) -> np.ndarray:
         """x and y of one row: of several components, the first one's."""

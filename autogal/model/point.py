@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autogal.drawing.grid import Grid
 from autogal.drawing.placed import Placed, PlacedRenderer
-from autogal.model.component import MAG
+from autogal.model.component import FAINTEST, MAG
 from autogal.profiles import PointSource
 
 __all__ = ["PointComponent", "PointRenderer"]
@@ -63,7 +63,7 @@ class PointComponent:
 
     def box(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
         height, width = shape
-        return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (1e-12, math.inf)]
+        return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (FAINTEST, math.inf)]
 
     def prior(self) -> list[tuple[float, float]]:
         return [(0.0, 0.0)] * 3

@@ -217,7 +217,7 @@ class Catalogue:
             model, prefix = model["models"][str(row["model"])], f"{row['model']}_"
             parameters = choose_model(OmegaConf.create(model)).parameters
         values = [float(row[prefix + name]) for name in parameters]
-        if row["status"] not in MEASURED or not np.isfinite(values).all():
+        if row["status"] not in MEASURED or np.isnan(values).any():
             return np.full(cutout.shape, np.nan, dtype=np.float32)
         target = Table({name: [value] for name, value in zip(parameters, values)})
         return self._render(target, cutout, model)[0] + self.neighbours_image(i)

@@ -114,7 +114,7 @@ def measured(cutouts: Sequence[Cutout], fitted) -> tuple[np.ndarray, np.ndarray,
     status = ["failed" if c.error is not None else str(s) for c, s in zip(cutouts, fitted.status, strict=True)]
     values[_unmeasured(status)] = np.nan
     covariance = unmeasured_as_nan(covariance, status)
-    values[~np.isfinite(values)] = np.nan
+    values[~(values > -np.inf)] = np.nan  # inf is the magnitude of a component without light
     return values, covariance, status
 
 
