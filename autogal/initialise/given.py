@@ -33,6 +33,8 @@ def settle_start(cutout: Cutout, bounds: Mapping[str, tuple[float, float]]) -> F
         return Flag(0)
     given = cutout.start
     impossible = {name for name, value in given.items() if not _is_possible(name, value)}
+    if math.isfinite(given.get("mag", math.nan)):
+        impossible.discard("flux")  # it serves only where there is no mag
     moved = {name: min(max(given[name], low), high) for name, (low, high) in bounds.items() if name in given and name not in impossible}
     moved = {name: value for name, value in moved.items() if abs(value - given[name]) > _ROUNDING * abs(value)}
     if not impossible and not moved:

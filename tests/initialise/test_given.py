@@ -38,7 +38,7 @@ def test_what_is_outside_the_bounds_is_moved_to_them_and_said():
     assert one.start == GOOD | {"n": 10.0} and one.notes == ["The start n = 50 is outside the bounds; 10 was taken."]
 
 
-@pytest.mark.parametrize("start", [None, GOOD, {"x": 3.0}, GOOD | {"n": math.nan}, GOOD | {"q": 1 + 1e-9}, GOOD | {"pa": 720.0}])
+@pytest.mark.parametrize("start", [None, GOOD, {"x": 3.0}, GOOD | {"n": math.nan}, GOOD | {"q": 1 + 1e-9}, GOOD | {"flux": -3.0}, GOOD | {"pa": 720.0}])
 def test_what_is_possible_stays_as_it_is(start):
     one = cutout(start)
     assert settle_start(one, BOUNDS) == Flag(0) and one.start is start and not one.notes
