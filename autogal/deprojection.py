@@ -14,7 +14,7 @@ from torch import Tensor
 from autogal.drawing.free_form import NodeGrid
 from autogal.drawing.grid import Grid, fast_length
 from autogal.errors import AutogalError
-from autogal.fitting.measuring import POOR_CHI2
+from autogal.fitting.measuring import LOW_SN, POOR_CHI2, POOR_SHARE
 from autogal.flags import DESCRIPTIONS, Flag
 from autogal.images import prepare_psf
 
@@ -27,7 +27,6 @@ _BOUT = 10  # steps of L-BFGS, after which convergence is judged
 _SOFTEST = 1e-9  # curvature of directions of which neither data nor prior say anything, in units of the diagonal
 _GAIN = 1e-5  # of chi-square, relative, below which a bout was the last one
 _FAINTEST = 1e-12  # amplitude of the start, in units of the median sigma
-_LOW_SN, _POOR_SHARE = 10.0, 0.1  # as in catalogues
 _START = (0.2, 0.2)  # the start is exponential, its lengths in units of the last nodes
 
 
@@ -230,9 +229,9 @@ def _judge(data: Tensor, weight: Tensor, chi2: float, converged: bool) -> Flag:
     squared, count = weight.square(), int(torch.count_nonzero(weight))
     sky = (squared * data).sum() / squared.sum()
     snr = math.sqrt(max(float((squared * (data - sky).square()).sum()) - chi2, 0.0))
-    poor = chi2 / count > max(POOR_CHI2, 1 + 5 * math.sqrt(2 / count)) and math.sqrt(chi2 - count) > _POOR_SHARE * snr
+    poor = chi2 / count > max(POOR_CHI2, 1 + 5 * math.sqrt(2 / count)) and math.sqrt(chi2 - count) > POOR_SHARE * snr
     flags = Flag(0)
-    for flag, raised in ((Flag.NOT_CONVERGED, not converged), (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor)):
+    for flag, raised in ((Flag.NOT_CONVERGED, not converged), (Flag.LOW_SN, snr < LOW_SN), (Flag.POOR_FIT, poor)):
         if raised:
             flags |= flag
             _log.warning("%s: %s chi2 %.4g of %d pixels, signal-to-noise ratio %.3g.", flag.name, DESCRIPTIONS[flag], chi2, count, snr)

@@ -20,14 +20,16 @@ from autogal.model.plane import SKY, move_sky
 from autogal.solvers import Status
 from autogal.uncertainty import covariance, in_plane, replicate_covariance, shape_errors
 
-__all__ = ["POOR_CHI2", "in_stamp_units", "write", "write_bootstrap"]
+__all__ = ["LOW_SN", "POOR_CHI2", "POOR_SHARE", "in_stamp_units", "write", "write_bootstrap"]
 
 #: Reduced chi-square from which a fit may be poor
 POOR_CHI2 = 1.5
 
-_LOW_SN = 10.0
+#: Signal-to-noise ratio below which a fit says little
+LOW_SN = 10.0
 _SUMS = ("mag", "bt")  # of several components together
-_POOR_SHARE = 0.07  # of the light
+#: Of the light, which a poor fit misses
+POOR_SHARE = 0.07
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
 
 
@@ -72,10 +74,10 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     x, y, (height, width) = values[:, 0], values[:, 1], np.array([cutouts[i].shape for i in rows]).reshape(-1, 2).T
     inside = (-0.5 <= x) & (x <= width - 0.5) & (-0.5 <= y) & (y <= height - 0.5)
     # bright galaxies are never Sersic profiles to within the noise: poor is what misses a good part of the light
-    missed = np.sqrt(np.maximum(chi2 - mean, 0.0)) > _POOR_SHARE * snr
+    missed = np.sqrt(np.maximum(chi2 - mean, 0.0)) > POOR_SHARE * snr
     poor = missed & (reduced > np.maximum(POOR_CHI2, 1 + 5 * np.sqrt(variance) / mean))
     for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
-                         (Flag.LOW_SN, snr < _LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
+                         (Flag.LOW_SN, snr < LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
         fitted.flags[rows[raised]] |= flag
 
 
