@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from autogal.buckets import bodies
+from autogal.buckets.known import least_known
 from autogal.buckets.levels import LEVELS, model_level, renderers_at
 from autogal.buckets.memory import fitting
 from autogal.buckets.normal import StampProblem
@@ -32,8 +34,6 @@ LOST = 3.0
 # A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
 _COARSE_FROM = 64
 _COARSE_TOLERANCE = 3.0
-# Of a scaled Gauss-Newton matrix the least eigenvalue that is more than rounding
-_UNKNOWN = 1e-7
 # Of several starts, how many an item tries that ends at a bound or not at all
 _TRIES = 3
 # Bytes of the spectra of one component of a chunk on a CPU: they should stay in its cache
@@ -56,7 +56,7 @@ class BucketFit(NamedTuple):
         Of chi-square where the model describes the data.
     around : list of (Tensor, Tensor), [N, P] and [N, P, P]
         Points a standard deviation to either side of the best, along what is known least, and Fisher's matrices there; NaN
-        where there is none. None of models with one source of light.
+        where there is none. None of models with one source of light, but of bodies that may be seen face-on the less and more tilted.
     """
 
     outcome: Outcome
@@ -103,10 +103,11 @@ def fit_bucket(
     if others is not None and len(failed):
         for again in others(failed):
             bucket.improve(best, again, failed)
+    bodies.bring_back(bucket, best)
     best.chi2 -= bucket.penalty(best.theta, everything)
     mean, variance = bucket.judge(best, everything)
     endless = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
-    around = bucket.around(best) if len(model.fluxes) > 1 else []
+    around = (bucket.around(best) if len(model.fluxes) > 1 else []) + bodies.less_and_more_tilted(bucket, best)
     return BucketFit(best, endless, mean - len(model.fitted), variance, around)
 
 
@@ -181,12 +182,13 @@ class Bucket:
 
     def refit(self, start: Tensor, level: Tensor, tolerance: float) -> Outcome:
         """Full resolution only, on the grid of `level` [N]: for all stamps, from starts [N, P] that are nearly best."""
-        out, (start,) = None, self.hold([start])
+        out, (start,) = None, self.hold([bodies.off_the_edge(self.model, start)])
         for current in level.unique().tolist():
             items = (level == current).nonzero()[:, 0]
             part = self.solve(self.problem(current, 1, items), start[items], items, tolerance)
             out = part.blank(len(start)) if out is None else out
             _put(out, items, part, slice(None))
+        bodies.bring_back(self, out)
         return out
 
     def residuals(self, theta: Tensor, items: Tensor, level: Tensor) -> Tensor:
@@ -224,21 +226,26 @@ class Bucket:
         lower, upper = (bound if bound.ndim == 1 else bound[items] for bound in (self.lower, self.upper))
         out = []
         for sign in (-1, 1):
-            point, matrix = torch.full_like(best.theta, torch.nan), torch.full_like(best.hessian, torch.nan)
             there = theta + sign * step
             # a point that the bounds cut short tells of them, and not of the valley
             inside = (frozen | ((there > lower) & (there < upper))).all(-1)
-            for current in level.unique().tolist():
-                some = (inside & (level == current)).nonzero()[:, 0]
-                if not len(some):
-                    continue
-                places = items[some]
-                problem = self.problem(current, 1, places)
-                state = problem.linearise(there[some], places)
-                point[places] = state.theta
-                matrix[places] = state.hessian if self.likelihood.quadratic else problem.judge(state.theta, places)[0]
-            out.append((point, matrix))
+            out.append(self.fisher(best, there[inside], items[inside], level[inside]))
         return out
+
+    def fisher(self, best: Outcome, theta: Tensor, items: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Free vectors, the linear of them at their best, and Fisher's matrices at `theta` of `items`, drawn on the grids of `level` [M].
+
+        NaN in all other rows of those of `best`.
+        """
+        point, matrix = torch.full_like(best.theta, torch.nan), torch.full_like(best.hessian, torch.nan)
+        for current in level.unique().tolist():
+            some = (level == current).nonzero()[:, 0]
+            places = items[some]
+            problem = self.problem(current, 1, places)
+            state = problem.linearise(theta[some], places)
+            point[places] = state.theta
+            matrix[places] = state.hessian if self.likelihood.quadratic else problem.judge(state.theta, places)[0]
+        return point, matrix
 
     def penalty(self, theta: Tensor, items: Tensor) -> Tensor:
         return next(iter(self.problems.values())).penalty(theta, items)
@@ -273,15 +280,6 @@ class Bucket:
         out = self.solver(lambda t, i: problem.linearise(t, items[i]), theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
         out.at_bound[:, list(self.model.held)] = False  # it is where it is to be
         return out
-
-
-def least_known(hessian: Tensor, frozen: Tensor) -> Tensor:
-    """One standard deviation along what a Gauss-Newton matrix [B, P, P] says is known least, [B, P]."""
-    diagonal = hessian.diagonal(dim1=-2, dim2=-1)
-    scale = torch.where((diagonal > 0) & ~frozen, diagonal, torch.inf).rsqrt()
-    matrix = hessian * scale[:, :, None] * scale[:, None, :] + torch.diag_embed((scale == 0).to(hessian.dtype))
-    values, vectors = torch.linalg.eigh(matrix)
-    return vectors[:, :, 0] * values[:, :1].clamp(min=_UNKNOWN).rsqrt() * scale
 
 
 def significance(model: Model, best: Outcome) -> Tensor:

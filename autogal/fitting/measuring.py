@@ -18,7 +18,7 @@ from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SKY, move_sky
 from autogal.solvers import Status
-from autogal.uncertainty import covariance, in_plane, replicate_covariance, shape_errors
+from autogal.uncertainty import covariance, in_plane, plane_of, replicate_covariance, shape_errors
 
 __all__ = ["LOW_SN", "POOR_CHI2", "POOR_SHARE", "in_stamp_units", "write", "write_bootstrap"]
 
@@ -85,6 +85,9 @@ def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, fro
     """Values and their covariance in image units, and where there is none."""
     model, free = how.model, list(how.model.fitted)  # what is held is known
     values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
+    frame = _frame(model, theta)
+    if frame is not None:
+        hessian, jacobian = frame.mT @ hessian @ frame, jacobian @ frame
     hessian, jacobian, frozen = hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free]
     matrix, singular = _without_unlit(model, theta, hessian, jacobian, frozen) if len(model.fluxes) > 1 else covariance(hessian, jacobian, frozen)
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
@@ -119,6 +122,17 @@ def _unlit(model: Model, theta: Tensor) -> Tensor:
     return is_dark.any(-1)[:, None] & ~moves.any(1)
 
 
+def _frame(model: Model, theta: Tensor) -> Tensor | None:
+    """Derivatives of free vectors by those in which bodies are known as well at every inclination, [B, P, P]; None: by themselves."""
+    if not model.bodies:
+        return None
+    out = torch.eye(model.size, dtype=theta.dtype, device=theta.device).repeat(len(theta), 1, 1)
+    for body, places in model.bodies:
+        rows = torch.tensor(places, device=theta.device)
+        out[:, rows[:, None], rows] = body.by_sine(theta[:, places])[1]
+    return out
+
+
 def _mean(several: Sequence[Tensor]) -> Tensor:
     """Their mean, without those that are not known."""
     return torch.stack(list(several)).nanmean(0) if len(several) > 1 else several[0]
@@ -132,7 +146,7 @@ def _ellipses(model: Model) -> list[tuple[Component, list[int]]]:
 def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[Component, list[int]], Tensor]) -> Tensor:
     """A covariance with the errors that angles and axis ratios have where a component may be round.
 
-    `plane` gives the covariance of a component's (w1, w2).
+    `plane` gives the covariance in a component's plane of shapes.
     """
     unit = torch.ones_like(values)
     for component, places in _ellipses(model):
@@ -188,7 +202,7 @@ def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
     found, drawn = torch.from_numpy(fitted.values[rows]), torch.from_numpy(values)
 
     def plane(component: Component, places: list[int]) -> Tensor:
-        own, others = (component.block(v[..., places].flatten(0, -2), v.new_zeros(v[..., 0].numel()))[:, -2:] for v in (found, drawn))
+        own, others = (plane_of(component).vector(v[..., places].flatten(0, -2)) for v in (found, drawn))
         return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), (), (0, 1))
 
     matrix = _with_shapes(model, found, replicate_covariance(found, drawn, _angles(model), _lengths(model)), plane).numpy()

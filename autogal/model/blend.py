@@ -52,6 +52,10 @@ class Blend:
         return self.target.ellipses
 
     @property
+    def bodies(self) -> tuple:
+        return self.target.bodies
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         return self.target.parameters
 

@@ -107,6 +107,9 @@ class ConstrainedModel(Model):
         touched = {name for names in self._followed.values() for name in names} | set(self._followed) | set(self.constraints.bounds)
         return tuple(c for c in super().ellipses if touched.isdisjoint(c.parameters[-2:]))
 
+    def _vector(self, number: int) -> tuple[int, ...]:
+        return tuple(i for i, c in enumerate(self._coordinates) if c.component == number and c.kind is Kind.VECTOR)
+
     @cached_property
     def _order(self) -> list[str]:
         return in_order(self._followed)
@@ -252,9 +255,8 @@ class ConstrainedModel(Model):
                 spans[name] = span(limited[name], at, self.constraints)
                 places[name] = from_value(limited[name], at, self.components, spans[name])
                 at[name] = to_value(limited[name], places[name], None, spans[name])
-        bounds = self.constraints.bounds
-        return torch.stack([places[c.name] if c.name in places else from_value(c, at, self.components, bounds.get(c.name))
-                            for c in self._coordinates], 1)
+        return torch.stack([places[c.name] if c.name in places else
+                            from_value(c, at, self.components, self.constraints.bounds.get(c.name)) for c in self._coordinates], 1)
 
     def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
         first = len(self._source)

@@ -79,4 +79,19 @@ class InclinedComponent(Component):
         return out
 
     def at_thinnest(self, values: Tensor) -> Tensor:
-        return super().at_thinnest(torch.cat([values[:, :-2], self.axis_ratio(values[:, -2:-1]), values[:, -1:]], 1))
+        """Never: edge-on is where inclinations end by themselves, as axis ratios do at round."""
+        return torch.zeros_like(values[:, 0], dtype=torch.bool)
+
+    def inside(self, w: Tensor, closest: float = closest) -> Tensor:
+        """Vectors [B, 2] brought back to where -ln q is at most `closest` of its bound, and the image still has a slope by them."""
+        longest = self._eta_max * math.atanh(closest)
+        return w * (longest / w.norm(dim=-1, keepdim=True).clamp(min=longest))
+
+    def by_sine(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Of (w1, w2) [B, 2], :math:`\sin^2 i` [B], and the derivatives by the vector of that length and the same angle, [B, 2, 2]."""
+        length, unit, slope = self._squash_slope(w)
+        cos2, by_eta = cos2_of_log_ratio(self._eta_max * torch.tanh(length / self._eta_max))
+        along = -1 / (by_eta * slope)
+        sin2 = torch.where(length < _NEARLY, length / along, 1 - cos2)
+        eye, both = torch.eye(2, dtype=w.dtype, device=w.device), unit[:, :, None] * unit[:, None, :]
+        return sin2, (length / sin2)[:, None, None] * (eye - both) + along[:, None, None] * both

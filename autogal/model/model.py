@@ -12,6 +12,7 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.model.component import MAG, Component
 from autogal.model.constraints import Prior
+from autogal.model.inclined import InclinedComponent
 from autogal.model.layout import Layout
 from autogal.model.plane import SLOPES, PlaneComponent
 from autogal.model.point import PointComponent
@@ -116,6 +117,16 @@ class Model(Layout):
     def ellipses(self) -> tuple[Component, ...]:
         """The measured components whose axis ratio and angle follow nothing else, nor anything else them."""
         return tuple(c for c in self.components if isinstance(c, Component))
+
+    @cached_property
+    def bodies(self) -> tuple[tuple[InclinedComponent, tuple[int, int]], ...]:
+        """The components of which inclination and angle move together, and where in the free vector their (w1, w2) are."""
+        return tuple((c, self._vector(i)) for i, c in enumerate(self.components) if isinstance(c, InclinedComponent) and self._vector(i))
+
+    def _vector(self, number: int) -> tuple[int, ...]:
+        """Places in the free vector of the (w1, w2) of a component; none where it has none."""
+        first = self._starts[number] + self.components[number].size - 2
+        return self._kept.index(first), self._kept.index(first + 1)
 
     @property
     def solves_sky(self) -> bool:

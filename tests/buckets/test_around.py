@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import autogal
-from autogal.buckets.bucket import least_known
+from autogal.buckets.known import deviation, least_known
 from autogal.fitting import engine
 from autogal.images import moffat
 
@@ -22,6 +22,18 @@ def test_a_standard_deviation_along_what_is_known_least():
     torch.testing.assert_close(torch.einsum("bi,bij,bj->b", step, hessian, step), torch.ones(5, dtype=torch.float64))
     assert step[2, 1] == 0 and (step[:2] != 0).all()
     torch.testing.assert_close((least_known(hessian * unit[:, None] * unit, frozen) * unit).abs(), step.abs())  # whatever the units
+
+
+def test_the_standard_deviation_of_a_product():
+    rng = torch.Generator().manual_seed(1)
+    root, along = torch.randn((5, 4, 4), generator=rng, dtype=torch.float64), torch.randn((5, 4), generator=rng, dtype=torch.float64)
+    hessian, frozen = root @ root.mT, torch.zeros((5, 4), dtype=torch.bool)
+    expected = torch.einsum("bi,bij,bj->b", along, torch.linalg.inv(hessian), along).sqrt()
+    torch.testing.assert_close(deviation(hessian, frozen, along), expected)
+    frozen[:, 2] = True
+    kept = [0, 1, 3]
+    expected = torch.einsum("bi,bij,bj->b", along[:, kept], torch.linalg.inv(hessian[:, kept][:, :, kept]), along[:, kept]).sqrt()
+    torch.testing.assert_close(deviation(hessian, frozen, along), expected)
 
 
 @pytest.mark.parametrize(("model", "points"), [("sersic", 0), ("bulge_disk", 2)])
