@@ -9,6 +9,7 @@ __all__ = ["covariance"]
 
 # A scaled Gauss-Newton matrix summed in float32 is known to about 1e-7; below this nothing is measured
 _SINGULAR = 1e-7
+_TOUCHED = 1e-3  # part in a direction of which nothing is known, from which a parameter is not known either
 
 
 def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,22 +28,22 @@ def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tenso
     -------
     covariance : Tensor, [B, P, P] float64
         Full covariance, in the units of the catalogue's values. A value that hangs on a frozen parameter has NaN
-        in its row and column: at a bound the curvature says nothing of its error. So has everything where the
-        matrix is singular.
+        in its row and column: at a bound the curvature says nothing of its error. So has one that hangs on what cannot be told:
+        parameters that can take each other's place, or change nothing.
     singular : Tensor, [B] bool
     """
-    keep = (~frozen).to(hessian.dtype)
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)
-    known = torch.isfinite(hessian).flatten(1).all(-1) & ((diagonal > 0) | frozen).all(-1)
-    scale = torch.where((diagonal > 0) & ~frozen & known[:, None], diagonal, 1.0).rsqrt()
+    finite = torch.isfinite(hessian).flatten(1).all(-1)
+    told = ~frozen & (diagonal > 0) & finite[:, None]
+    scale, keep = torch.where(told, diagonal, 1.0).rsqrt(), told.to(hessian.dtype)
     eye = torch.eye(hessian.shape[-1], dtype=hessian.dtype, device=hessian.device)
     matrix = torch.nan_to_num(hessian) * scale[:, :, None] * scale[:, None, :]
     matrix = matrix * keep[:, :, None] * keep[:, None, :] + eye * (1 - keep)[:, :, None]
-    values, vectors = torch.linalg.eigh(torch.where(known[:, None, None], matrix, eye))
-    singular = ~known | (values < _SINGULAR).any(-1)
-    inverse = (vectors / values.clamp(min=_SINGULAR)[:, None, :]) @ vectors.mT
+    values, vectors = torch.linalg.eigh(matrix)
+    nothing = values < _SINGULAR
+    told &= ~((vectors.abs() > _TOUCHED) & nothing[:, None, :]).any(-1)
+    inverse = (vectors * torch.where(nothing, 0.0, 1 / values)[:, None, :]) @ vectors.mT
     inverse = inverse * scale[:, :, None] * scale[:, None, :] * keep[:, :, None] * keep[:, None, :]
     out = jacobian @ inverse @ jacobian.mT
-    hangs = ((jacobian.abs() > 0) & frozen[:, None, :]).any(-1)
-    unknown = hangs[:, :, None] | hangs[:, None, :] | singular[:, None, None]
-    return torch.where(unknown, torch.nan, out), singular
+    hangs = ((jacobian.abs() > 0) & ~told[:, None, :]).any(-1)
+    return torch.where(hangs[:, :, None] | hangs[:, None, :], torch.nan, out), ~(told | frozen).all(-1)
