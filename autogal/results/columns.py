@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from autogal.profiles import HIGHEST_MODE
 
-__all__ = ["COLUMNS", "Column", "column", "component_of", "declared", "model_of", "of_chosen"]
+__all__ = ["COLUMNS", "Column", "bare_names", "column", "component_of", "declared", "of_chosen"]
 
 _NONE = u.dimensionless_unscaled
 
@@ -146,23 +146,23 @@ def component_of(name: str) -> tuple[str, str]:
     return "", name
 
 
-def model_of(name: str, values: Iterable[str]) -> str:
-    """Of several models in one catalogue, the one that a column is of.
+def bare_names(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Of a catalogue of several models, the model that each column is of, and the name that it has where there is no other.
 
     Parameters
     ----------
-    name : str
-        ``"sersic_point_host_mag"``.
-    values : iterable of str
+    names : iterable of str
         All columns.
 
     Returns
     -------
-    str
-        ``"sersic_point"``; empty where it is of none, or where there is but one model.
+    dict of str to (str, str)
+        ``"sersic_point_host_mag": ("sersic_point", "host_mag")``; the model is empty where a column is of none.
     """
-    models = {other.removesuffix("_status") for other in values if other.endswith("_status")}
-    return max((model for model in models if name.startswith(f"{model}_")), key=len, default="")
+    names = list(names)
+    models = sorted((name.removesuffix("_status") for name in names if name.endswith("_status")), key=len, reverse=True)
+    of = {name: next((model for model in models if name.startswith(f"{model}_")), "") for name in names}
+    return {name: (model, name.removeprefix(f"{model}_") if model else name) for name, model in of.items()}
 
 
 def of_chosen(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,14 +179,8 @@ def of_chosen(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "model" not in values:
         return dict(values)
-    chosen, out = str(values["model"]), {}
-    for name, value in values.items():
-        of = model_of(name, values)
-        if not of:
-            out[name] = value
-        elif of == chosen and (bare := name.removeprefix(f"{of}_")) not in values:
-            out[bare] = value
-    return out
+    chosen, names = str(values["model"]), bare_names(values)
+    return {bare: values[name] for name, (model, bare) in names.items() if not model or (model == chosen and bare not in values)}
 
 
 def column(name: str) -> Column:

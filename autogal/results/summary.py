@@ -13,7 +13,7 @@ from rich.text import Text
 
 from autogal import flags as quality
 from autogal.results.catalogue import Catalogue
-from autogal.results.columns import model_of, of_chosen
+from autogal.results.columns import bare_names, of_chosen
 from autogal.results.measurement import measurement
 
 __all__ = ["summary", "print_summary"]
@@ -125,9 +125,8 @@ def _number_table(table, parameters: Sequence[str]) -> Table | None:
         return None
     units = {name: str(table[name].unit or "") for name in parameters}
     if "model" in table.colnames:
-        own = {name: name.removeprefix(f"{model_of(name, table.colnames)}_") for name in parameters}
-        rows = [of_chosen(row) for row in rows]
-        units = {own[name]: unit for name, unit in units.items() if any(own[name] in row for row in rows)}
+        bare, rows = bare_names(table.colnames), [of_chosen(row) for row in rows]
+        units = {bare[name][1]: unit for name, unit in units.items() if any(bare[name][1] in row for row in rows)}
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="not bold dim")
     grid.add_column("", no_wrap=True)
     for row in rows:
