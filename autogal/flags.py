@@ -34,6 +34,16 @@ class Flag(IntFlag):
     SKY_FIXED = 1 << 18
     BOOTSTRAP_FAILED = 1 << 19
     NEIGHBOUR_FALLBACK = 1 << 20
+    PSF_UNDERSAMPLED = 1 << 21
+    PSF_TRUNCATED = 1 << 22
+    UNCONSTRAINED = 1 << 23
+    SKY_SLOPED = 1 << 24
+    NOISE_MISMATCH = 1 << 25
+    NOISE_CORRELATED = 1 << 26
+    CORE_MASKED = 1 << 27
+    ROLES_SWAPPED = 1 << 28
+    TARGET_MASKED = 1 << 29
+    GAIN_ESTIMATED = 1 << 30
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -58,6 +68,16 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.SKY_FIXED: "The fitted sky was not the image's own; it was held at the level measured there.",
     Flag.BOOTSTRAP_FAILED: "More than a tenth of the bootstrap's fits failed and were left out, or the image has no room for its blocks.",
     Flag.NEIGHBOUR_FALLBACK: "Neighbours could not be fitted together with the target and were masked; the message says why.",
+    Flag.PSF_UNDERSAMPLED: "The PSF image has too few samples across its core to be known between them.",
+    Flag.PSF_TRUNCATED: "The PSF image ends where the star still has light; its wings are missing.",
+    Flag.UNCONSTRAINED: "Size or light are not told by the data: the galaxy fills the image, or runs away.",
+    Flag.SKY_SLOPED: "The sky is not flat where the model has it flat; light and size may follow the slope.",
+    Flag.NOISE_MISMATCH: "The noise map does not agree with the scatter of the image itself.",
+    Flag.NOISE_CORRELATED: "The noise of neighbouring pixels is correlated; errors for independent pixels are too small.",
+    Flag.CORE_MASKED: "Bad pixels cover a third or more of the target's signal-to-noise.",
+    Flag.ROLES_SWAPPED: "The inner component ended larger than the outer one; their names do not say what they are.",
+    Flag.TARGET_MASKED: "Masks hide more than half of the target's signal-to-noise.",
+    Flag.GAIN_ESTIMATED: "No gain was given; the sources' own photon noise was bounded from the image itself.",
 }
 
 
