@@ -12,6 +12,9 @@ def test_values_never_change():
         "NOT_CONVERGED": 64, "AT_BOUND": 128, "POOR_FIT": 256, "LOW_SN": 512, "BLENDED": 1024, "EDGE": 2048, "SATURATED": 4096,
         "FEW_PIXELS": 8192, "SINGULAR_COVARIANCE": 16384, "PSF_CORRECTED": 32768, "ZEROPOINT_DEFAULT": 65536,
         "PIXEL_SCALE_DEFAULT": 131072, "SKY_FIXED": 262144, "BOOTSTRAP_FAILED": 524288, "NEIGHBOUR_FALLBACK": 1048576,
+        "PSF_UNDERSAMPLED": 1 << 21, "PSF_TRUNCATED": 1 << 22, "UNCONSTRAINED": 1 << 23, "SKY_SLOPED": 1 << 24,
+        "NOISE_MISMATCH": 1 << 25, "NOISE_CORRELATED": 1 << 26, "CORE_MASKED": 1 << 27, "ROLES_SWAPPED": 1 << 28,
+        "TARGET_MASKED": 1 << 29, "GAIN_ESTIMATED": 1 << 30,
     }  # fmt: skip
 
 
@@ -23,7 +26,7 @@ def test_every_flag_is_described_in_a_sentence():
 def test_names():
     assert names(0) == []
     assert names(Flag.EDGE | Flag.BAD_INPUT) == ["BAD_INPUT", "EDGE"]
-    assert names(1 << 30) == []
+    assert names(1 << 62) == []
 
 
 def test_error_says_what_and_what_to_do_and_survives_pickling():
