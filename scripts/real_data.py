@@ -5,11 +5,16 @@ The folder holds INDEX.csv, a manifest with one row an image: besides what ``aut
 name is the folder of the image, and pub_mag, pub_re_arcsec, pub_n, pub_q, pub_pa_deg are the published values where
 there are any, cat_mag a catalogue's magnitude.
 
-    scripts/real_data.py FOLDER [out=FOLDER] [survey=...] [any other setting of `autogal fit`]
+    scripts/real_data.py FOLDER [--imfit PYTHON] [out=FOLDER] [survey=...] [any other setting of `autogal fit`]
+
+A second table says which part of the published values lies within 1, 2 and 3 quoted errors: ours and, where the folder of the
+image has them (columns `*_err` of a table truth*.csv), theirs, added in quadrature. With `--imfit`, which names a Python that has
+pyimfit, imfit fits the same images with the same masks and starting values, and autogal once more inside the masks alone.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,13 +25,21 @@ from astropy.table import Table
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
+from autogal.images import find_entries, load
+from autogal.initialise import initialise_all
 from autogal.pipeline import run
+from autogal.segment import segment_all
 
-__all__ = ["angle", "compare", "good", "main"]
+__all__ = ["angle", "compare", "good", "main", "pulls", "published_errors", "shares"]
 
 # A fit with any of these is a number with a reservation; the others say what the input lacked.
 RESERVATIONS = (Flag.BAD_INPUT | Flag.NO_TARGET | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.NOT_CONVERGED | Flag.AT_BOUND
                 | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.FEW_PIXELS | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED)  # fmt: skip
+PARAMETERS = ("mag", "r_eff", "n", "q", "pa")
+PUBLISHED = ("pub_mag", "pub_re_arcsec", "pub_n", "pub_q", "pub_pa_deg")
+# Columns with published errors, the first that is there; sizes in pixels
+ERROR_COLUMNS = {"mag": ("sersic_mag_err", "mag_err"), "r_eff": ("re_pix_err", "re_err"), "n": ("n_err",), "q": ("q_err",),
+                 "pa": ("pa_err",)}  # fmt: skip
 ROUND = 0.9  # axis ratio above which a position angle means little
 
 
@@ -57,12 +70,56 @@ def compare(table: Table, index: Table) -> Table:
     })  # fmt: skip
 
 
+def published_errors(folder: Path, index: Table) -> Table:
+    """1-sigma errors published with the values of an index: mag, r_eff [arcsec], n, q, pa [deg]; NaN where there are none."""
+    errors = Table({name: np.full(len(index), np.nan) for name in PARAMETERS})
+    for row, (image, name, scale) in enumerate(zip(index["image"], index["object_id"], index["pixscale_arcsec"])):
+        for file in sorted((folder / str(image)).parent.glob("truth*.csv")):
+            published = Table.read(file, format="ascii.csv")
+            if "object_id" in published.colnames:
+                published = published[[str(one) == str(name) for one in published["object_id"]]]
+            for parameter, columns in ERROR_COLUMNS.items():
+                known = [float(published[column][0]) for column in columns if len(published) and column in published.colnames]
+                if known:
+                    errors[parameter][row] = known[0] * (float(scale) if parameter == "r_eff" else 1.0)
+    return errors
+
+
+def pulls(table: Table, index: Table, theirs: Table) -> Table:
+    """Difference from the published values over the quoted errors, theirs and ours in quadrature; NaN where not published."""
+    off, scale = compare(table, index), np.asarray(index["pixscale_arcsec"], float)
+    ours = {name: np.asarray(table[f"{name}_err"], float) for name in PARAMETERS}
+    published = {name: np.ma.filled(np.ma.asarray(index[column], float), np.nan)
+                 for name, column in (("r_eff", "pub_re_arcsec"), ("n", "pub_n"))}  # fmt: skip
+    difference = {"mag": off["d_mag"], "r_eff": (off["r_eff"] - 1) * published["r_eff"], "n": (off["n"] - 1) * published["n"],
+                  "q": off["d_q"], "pa": off["d_pa"]}  # fmt: skip
+    ours["r_eff"] = ours["r_eff"] * scale
+    return Table({name: np.asarray(difference[name]) / np.hypot(ours[name], np.nan_to_num(theirs[name])) for name in PARAMETERS})
+
+
+def shares(pull: Table) -> dict[str, list[float]]:
+    """Part of the known pulls of each parameter, and of all, within 1, 2 and 3, in percent; the last number counts them."""
+    columns = {name: np.asarray(pull[name]) for name in PARAMETERS}
+    columns["all"] = np.concatenate(list(columns.values()))
+    found = {}
+    for name, values in columns.items():
+        known = np.abs(values[np.isfinite(values)])
+        found[name] = [*(100 * np.mean(known < k) if known.size else np.nan for k in (1, 2, 3)), known.size]
+    return found
+
+
 def main(words: list[str]) -> int:
     """Fit, and print a block a survey."""
     if not words or words[0].startswith("-"):
         print(__doc__.strip())
         return 0 if words else 2
-    folder, overrides = Path(words[0]), words[1:]
+    folder, overrides, python = Path(words[0]), words[1:], None
+    if "--imfit" in overrides:
+        place = overrides.index("--imfit")
+        if place + 1 == len(overrides):
+            raise AutogalError("--imfit names no Python.", "Give one that has pyimfit, as in --imfit venv/bin/python.")
+        python = overrides[place + 1]
+        overrides = overrides[:place] + overrides[place + 2 :]
     index_file = folder / "INDEX.csv"
     index = Table.read(index_file, format="ascii.csv")
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,8 +127,57 @@ def main(words: list[str]) -> int:
         given = {word.split("=")[0].lstrip("+") for word in overrides}
         keep = [word for word in quiet if not ({word.split("=")[0], "out"} & given)]
         table = run(compose("fit", keep + overrides), [str(index_file)]).table
-    report(table, index)
+        report(table, index)
+        tools = {"autogal": table}
+        if python is not None:
+            masked = [word for word in overrides if word.split("=")[0] not in ("neighbours", "out")]
+            settings = compose("fit", [*quiet[:2], f"out={scratch}/masked", "neighbours=mask", *masked])
+            tools["autogal, masks"] = run(settings, [str(index_file)]).table
+            tools["imfit, masks"] = fit_with_imfit(python, index, index_file, settings, Path(scratch))
+    report_pulls(tools, index, published_errors(folder, index))
     return 0
+
+
+def fit_with_imfit(python: str, index: Table, index_file: Path, settings, scratch: Path) -> Table:
+    """What imfit makes of the images that have a published fit, in the columns of a catalogue of all."""
+    has_fit = np.any([np.isfinite(np.ma.filled(np.ma.asarray(index[name], float), np.nan)) for name in PUBLISHED], axis=0)
+    folder = scratch / "imfit"
+    folder.mkdir()
+    cutouts = {i: load(entry, settings) for i, entry in enumerate(find_entries([str(index_file)])) if has_fit[i]}
+    cutouts = {i: cutout for i, cutout in cutouts.items() if cutout.error is None}
+    found = segment_all(list(cutouts.values()), settings.segment)
+    starts = initialise_all(list(cutouts.values()), found, settings.initialise)
+    for (i, cutout), one, start in zip(cutouts.items(), found, starts, strict=True):
+        np.savez(folder / f"{i:04d}.npz", image=cutout.image, sigma=cutout.sigma, mask=cutout.mask | one.neighbours, psf=cutout.psf,
+                 start=[start.values[name] for name in ("x", "y", "flux", "r_eff", "n", "q", "pa", "sky")])  # fmt: skip
+    subprocess.run([python, Path(__file__).with_name("imfit_cutouts.py"), folder], check=True)
+    theirs = Table.read(folder / "imfit.csv", format="ascii.csv")
+    table = Table({name: np.full(len(index), np.nan) for value in PARAMETERS for name in (value, f"{value}_err")})
+    table["flags"] = np.zeros(len(index), int)
+    for row in theirs:
+        i = int(row["name"])
+        for name in set(table.colnames) & set(theirs.colnames):
+            table[name][i] = row[name]
+        if row["flux"] > 0:
+            table["mag"][i] = cutouts[i].zeropoint - 2.5 * np.log10(row["flux"])
+        table["flags"][i] = int(cutouts[i].flags)
+    return table
+
+
+def report_pulls(tools: dict[str, Table], index: Table, theirs: Table) -> None:
+    """Print the part of the published values within 1, 2, 3 errors for each tool, and the fits with one more than 3 errors off."""
+    print(f"\n% of published values within 1, 2, 3 quoted errors (ours and theirs in quadrature)\n\n{'':16s}"
+          + "".join(f"{name:>18s}" for name in (*PARAMETERS, "all")))  # fmt: skip
+    for tool, table in tools.items():
+        cells = [f"{one:3.0f} {two:3.0f} {three:3.0f} ({count:3d})" if count else "-" for one, two, three, count in shares(pulls(table, index, theirs)).values()]
+        print(f"{tool:16s}" + "".join(f"{cell:>18s}" for cell in cells))
+    pull = pulls(tools["autogal"], index, theirs)
+    print("\nautogal, more than 3 errors off:")
+    for i in range(len(index)):
+        far = {name: pull[name][i] for name in PARAMETERS if abs(pull[name][i]) > 3}
+        if far:
+            numbers = " ".join(f"{name} {value:+.1f}" for name, value in far.items())
+            print(f"  {str(index['object_id'][i])[:30]} {index['band'][i]}: {numbers}  {tools['autogal']['flag_names'][i]}")
 
 
 def report(table: Table, index: Table) -> None:
