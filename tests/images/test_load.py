@@ -43,7 +43,9 @@ def test_everything_given(scene):
     mask[2, 3] = 4
     header = {"MAGZERO": 27.0, "PIXSCALE": 0.2, "GAIN": 3.0, "EXPTIME": 30.0, "SATURATE": 5e4}
     cutout = load(scene(header=header, sigma=sigma, mask=mask, psf=moffat(3.0)))
-    assert cutout.error is None and cutout.flags == Flag(0) and cutout.notes == []
+    assert cutout.error is None and cutout.flags == Flag(0) and not cutout.warnings
+    assert cutout.notes == ["Header: pixel scale 0.2 arcsec from PIXSCALE of HDU 0, zero point 27 from MAGZERO of HDU 0, "
+                            "gain 3 from GAIN of HDU 0."]
     assert (cutout.zeropoint, cutout.pixel_scale, cutout.gain) == (27.0, 0.2, 3.0)
     assert (cutout.exposure_time, cutout.saturation) == (30.0, 5e4)
     np.testing.assert_allclose(cutout.image, scene.image, rtol=1e-6)
