@@ -16,8 +16,6 @@ from autogal.images.noise import estimate_sigma
 
 __all__ = ["gain_bound", "too_noisy", "with_right_gain"]
 
-_SQUARES = 70.0  # of the weights 1, -4, 6, -4, 1 of a fourth difference: the variance of one, in that of a pixel
-_MEDIAN = 0.4549  # of the square of a normal deviate
 _BIN, _MOST_BINS = 48, 12
 _SKY = 200  # differences that the noise of the sky must rest on
 _CERTAIN = 4.0  # errors
@@ -80,8 +78,11 @@ def too_noisy(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: floa
     bool
         False too where the image cannot tell.
     """
-    signal, scatter, measured, error = _bins(image, mask, sigma, gain)
-    photons = signal / (gain if other is None else other)
+    signal, scatter, ratio, error, faint = _bins(image, mask, sigma, gain)
+    gain = gain if other is None else other
+    photons = signal / gain
+    # Correlated noise bends less: the faint part of the image says by how much.
+    measured = ratio * (scatter**2 + faint / gain)
     expected = scatter**2 + photons
     return bool(np.any((photons > _MATTERS * scatter**2) & (measured < expected * (1 - _CERTAIN * error))))
 
@@ -96,14 +97,21 @@ def gain_bound(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: flo
     image, mask, sigma, gain
         As :func:`too_noisy` takes them.
     """
-    signal, scatter, measured, error = _bins(image, mask, sigma, gain)
+    signal, scatter, ratio, error, faint = _bins(image, mask, sigma, gain)
     if not signal.size:
         return None
-    return float(np.max(signal / np.maximum(measured * (1 + error) - scatter**2, error * measured)))
+    bound = np.inf
+    for _ in range(5):
+        measured = ratio * (scatter**2 + faint / bound)
+        bound = float(np.max(signal / np.maximum(measured * (1 + error) - scatter**2, error * measured)))
+    return bound
 
 
-def _bins(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
-    """Mean signal above the sky, scatter of the sky, and measured variance with its relative error, in bins of pixels."""
+def _bins(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float) -> tuple[np.ndarray, float, np.ndarray, np.ndarray, float]:
+    """Bins of pixels: their mean signal above the sky, and their variance in units of that of the faint part, with its error.
+
+    Besides, the scatter of the sky, and the signal of the faint part.
+    """
     good = ~mask & np.isfinite(image)
     sigma = np.asarray(sigma, np.float64)
     scatter = float(sigma.min())
@@ -118,29 +126,24 @@ def _bins(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float) -
         # The mean over as far as the difference reaches, so that a pixel's own noise does not choose its bin.
         mean = (light[:-4] + 4 * light[1:-3] + 6 * light[2:-2] + 4 * light[3:-1] + light[4:]) / 16
         found.append((bent[every], mean[every]))
-    nothing = np.zeros(0), scatter, np.zeros(0), np.zeros(0)
+    nothing = np.zeros(0), scatter, np.zeros(0), np.zeros(0), 0.0
     if not found:
         return nothing
     bent, mean = (np.concatenate(part) for part in zip(*found))
-    squares = bent**2 / _SQUARES
-    # By the scatter in units of the map's own, faint is where it says that photons do not matter.
+    squares = bent**2
     order = np.argsort(mean)
     squares, mean = squares[order], mean[order]
     faint = max(_SKY, mean.size // 4)
     if mean.size < faint + _BIN:
         return nothing
-    # Correlated noise bends less: the sky says by how much.
-    sky = float(np.median(squares[:faint])) / _MEDIAN
-    if not sky > 0:
-        return nothing
-    squares *= scatter**2 / sky
+    sky, dim = float(np.median(squares[:faint])), float(np.median(mean[:faint]))
     bright = mean > 3 * scatter
     squares, mean = squares[bright], mean[bright]
     number = min(_MOST_BINS, mean.size // _BIN)
-    if not number:
+    if not (sky > 0 and number):
         return nothing
     parts = np.array_split(np.arange(mean.size), number)
-    measured = np.array([np.median(squares[part]) for part in parts]) / _MEDIAN
+    ratio = np.array([np.median(squares[part]) for part in parts]) / sky
     # 1.6 / sqrt(n) for n independent squares; each pixel is in ten differences, of two directions.
     error = np.array([1.6 * 2.0 / np.sqrt(part.size) for part in parts])
-    return np.array([np.mean(mean[part]) for part in parts]), scatter, measured, np.minimum(error, 1.0 / (_CERTAIN + 1))
+    return np.array([np.mean(mean[part]) for part in parts]), scatter, ratio, np.minimum(error, 1.0 / (_CERTAIN + 1)), dim

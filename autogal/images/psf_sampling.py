@@ -138,12 +138,13 @@ def with_pixel(psf: np.ndarray, oversample: int) -> np.ndarray:
     -------
     ndarray of float64, shape (K, L)
     """
-    weights = np.ones(oversample | 1)
-    if oversample % 2 == 0:  # a box of even length about a sample ends in the middle of two
-        weights = np.r_[0.5, np.ones(oversample - 1), 0.5]
     psf = np.asarray(psf, np.float64)
     for axis in (0, 1):
-        psf = ndimage.convolve1d(psf, weights / weights.sum(), axis, mode="constant")
+        length = psf.shape[axis]
+        padded = length + 2 * oversample | 1  # what leaves one side does not come in at the other
+        box = np.sinc(np.fft.rfftfreq(padded) * oversample)
+        spectrum = np.fft.rfft(psf, padded, axis=axis) * (box[:, None] if axis == 0 else box)
+        psf = np.take(np.fft.irfft(spectrum, padded, axis=axis), range(length), axis=axis)
     return psf
 
 

@@ -25,6 +25,7 @@ _CLOSE = 0.5  # sigma
 _STEP = 0.7
 _SHARE = 0.05  # of an image; where less of it is measured, that is a source without a sky, as simulations draw
 _RARE = 0.02  # as many pixels outside, in units of those in areas: noise that hardly ever has the value
+_CHANCE = 1e-3
 _LARGE = 64  # pixels of one piece, where noise has it
 _MAD = 1.4826
 # Correlation of next-door second differences: -2/3 for white noise, below 0.7 for drizzled, 0.9 and more for a smooth model
@@ -155,7 +156,7 @@ def _no_measurement(image: np.ndarray, rest: np.ndarray, same: np.ndarray, area:
         return None
     if _continued(image[window], rest[window], area[window], value):
         return None
-    return same if few else area  # what repeats the value alone, outside, is none either, where the noise hardly ever has it
+    return same if few and chance < _CHANCE else area  # what repeats the value outside is none either, where the noise never has it
 
 
 def _continued(image: np.ndarray, rest: np.ndarray, area: np.ndarray, value: float) -> bool:
