@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images import Entry, Options, Survey, fwhm, load, moffat
+from autogal.images import Entry, Options, Survey, from_arrays, fwhm, load, moffat
 
 SDSS = Survey("sdss", "r", pixel_scale=0.4, zeropoint=22.5, psf_fwhm=1.4, psf_beta=3.0, gain=900.0, sky_sigma=0.03)
 

@@ -28,7 +28,7 @@ def read(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("seconds, camera", [(1000.0, 2.0), (300.0, 1.1), (54.0, 4.7), (5400.0, 1.55)])
 @pytest.mark.parametrize("sky", [0.0, 30.0])
 def test_counts_a_second_without_a_unit(read, seconds, camera, seed, sky):
@@ -39,7 +39,7 @@ def test_counts_a_second_without_a_unit(read, seconds, camera, seed, sky):
     assert np.median(cutout.sigma) == pytest.approx(1.0, rel=0.05)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("gain, flux", [(2.0, 1e5), (4.7, 3e4), (1.0, 2e6), (0.5, 1e3)])
 @pytest.mark.parametrize("unit", [{}, {"BUNIT": "ADU"}])
 def test_counts_of_the_exposure_keep_their_gain(read, gain, flux, seed, unit):
