@@ -15,7 +15,7 @@ from autogal.images.facts import Facts
 from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma
 from autogal.images.options import Options
-from autogal.images.photons import with_right_gain
+from autogal.images.gain import with_right_gain
 from autogal.images.psf_sampling import Sampling
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
