@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.images.facts import Facts
 from autogal.images.noise import estimate_sigma
 
-__all__ = ["gain_bound", "too_noisy", "with_right_gain"]
+__all__ = ["gain_bound", "settle_gain", "too_noisy"]
 
 _BIN, _MOST_BINS = 48, 12
 _SKY = 200  # differences that the noise of the sky must rest on
@@ -22,40 +23,38 @@ _CERTAIN = 4.0  # errors
 _MATTERS = 0.3  # photon noise, in units of the sky's variance, below which a gain hardly changes an error
 
 
-def with_right_gain(cutout: Cutout, facts: Facts, sigma: np.ndarray, notes: list[str]) -> tuple[np.ndarray, list[str]]:
-    """The sigma map for the reading of the gain whose photon noise the image can hold.
+def settle_gain(cutout: Cutout, facts: Facts) -> None:
+    """Take the reading of the gain whose photon noise the image can hold.
 
     Parameters
     ----------
     cutout : Cutout
-        Its gain becomes the one taken; notes, warnings and flags say what was in doubt.
+        Without a sigma map of its own. Its gain becomes the one taken; notes, warnings and flags say what was in doubt.
     facts : Facts
-    sigma, notes
-        What :func:`autogal.images.noise.estimate_sigma` returns for the cutout's gain.
-
-    Returns
-    -------
-    sigma : ndarray, shape (H, W)
-    notes : list of str
+        The readings of the header.
     """
     image, mask, gain = cutout.image, cutout.mask, cutout.gain
+    if gain is None:
+        return
+    try:
+        sigma, _ = estimate_sigma(image, mask, gain)
+    except AutogalError:  # an image whose noise cannot be measured says nothing of its photons
+        return
     if not too_noisy(image, mask, sigma, gain):
-        return sigma, notes
+        return
     doubt = f"The photon noise for a gain of {gain:.5g} is more than the scatter of the image where its sources are bright"
     if gain != facts.gain or not facts.gains:
         cutout.flags |= Flag.NOISE_MISMATCH
         cutout.warn(f"{doubt}; it is what was given, and stays.")
-        return sigma, notes
+        return
     for other, words in facts.gains[1:]:
         if not too_noisy(image, mask, sigma, gain, other):
             cutout.gain = other
             cutout.warn(f"{doubt}: gain {other:.5g} taken, {words}.")
-            return estimate_sigma(image, mask, other)
-    bound = gain_bound(image, mask, sigma, gain)
+            return
+    cutout.gain = gain_bound(image, mask, sigma, gain)
     cutout.flags |= Flag.NOISE_MISMATCH | Flag.GAIN_ESTIMATED
-    cutout.gain = bound
-    cutout.warn(f"{doubt}, and no other reading of the header's gain fits: {bound:.5g}, the least that the scatter allows, taken.")
-    return estimate_sigma(image, mask, bound)
+    cutout.warn(f"{doubt}, and no other reading of the header's gain fits: {cutout.gain:.5g}, the least that the scatter allows, taken.")
 
 
 def too_noisy(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float, other: float | None = None) -> bool:

@@ -12,10 +12,10 @@ from autogal.flags import Flag
 from autogal.images.counts import check_counts, count_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.facts import Facts
+from autogal.images.gain import settle_gain
 from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma
 from autogal.images.options import Options
-from autogal.images.gain import with_right_gain
 from autogal.images.psf_sampling import Sampling
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
@@ -99,7 +99,8 @@ def prepare(
         _usable(cutout)
         _counts(cutout)
         if cutout.sigma is None:
-            _estimate(cutout, options.survey, facts)
+            settle_gain(cutout, facts)
+            _estimate(cutout, options.survey)
     except AutogalError as error:
         cutout.fail(error.what)
     return cutout
@@ -318,12 +319,9 @@ def _counts(cutout: Cutout) -> None:
             cutout.sigma = count_sigma(cutout.image, cutout.mask, cutout.gain).astype(cutout.image.dtype)
 
 
-def _estimate(cutout: Cutout, survey: Survey, facts: Facts) -> None:
-    image, mask = cutout.image, cutout.mask
+def _estimate(cutout: Cutout, survey: Survey) -> None:
     try:
-        sigma, notes = estimate_sigma(image, mask, cutout.gain)
-        if cutout.gain is not None:
-            sigma, notes = with_right_gain(cutout, facts, sigma, notes)
+        sigma, notes = estimate_sigma(cutout.image, cutout.mask, cutout.gain)
     except AutogalError:
         if survey.sky_sigma is None or cutout.flags & Flag.ZEROPOINT_DEFAULT:
             raise
