@@ -16,9 +16,9 @@ KINDS = [
     ("03-magzpt-per-second/casu", {}, {"mag": 17.0}, {"mag": 0.05}),
     ("04-pixar/jwst_pixar", {}, {"mag": 17.0}, {"mag": 0.05}),
     ("05-asinh-pixels/asinh", {"zeropoint": 32.5}, {"mag": 17.0, "r_eff": 8.0, "n": 2.0}, {"mag": 2e-3, "r_eff": 0.02, "n": 0.01}),
-    ("13-sentinels/sentinel_border_-99", {}, {"n": 1.5}, {"n": 0.02}),
-    ("13-sentinels/blank_float_header", {}, {"mag": 15.0, "n": 1.5}, {"mag": 0.01, "n": 0.02}),
-    ("13-sentinels/border_-1e+30", {}, {"mag": 15.0, "n": 1.5}, {"mag": 0.01, "n": 0.02}),
+    ("13-sentinels/sentinel_border_-99", {}, {"n": 1.5}, {"n": 0.03}),
+    ("13-sentinels/blank_float_header", {}, {"mag": 15.0, "n": 1.5}, {"mag": 0.01, "n": 0.03}),
+    ("13-sentinels/border_-1e+30", {}, {"mag": 15.0, "n": 1.5}, {"mag": 0.01, "n": 0.03}),
     ("14-local-scale/corner01", {}, {"r_eff_arcsec": 0.2766}, {"r_eff_arcsec": 6e-4}),
     ("17-gain-of-camera/cps_nobunit", {}, {"r_eff": 6.0, "n": 1.5}, {"r_eff": 0.005, "n": 0.003}),
 ]
