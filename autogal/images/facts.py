@@ -125,8 +125,8 @@ def header_facts(header: Header, primary: Header | None = None, hdu: str = "HDU 
     -------
     Facts
     """
-    look = Look(header, primary, hdu)
     facts = Facts()
+    look = Look(header, primary, hdu, facts.notes)
     facts.wcs = celestial(header, facts.notes)
     facts.pixel_scale = _pixel_scale(look, facts, header)
     facts.exposure_time = look.number(*_EXPOSURE, low=0.0)
@@ -145,27 +145,33 @@ def header_facts(header: Header, primary: Header | None = None, hdu: str = "HDU 
 class Look:
     """Keywords in the order: extension, primary header."""
 
-    def __init__(self, header: Header, primary: Header | None, hdu: str = "HDU 0"):
+    def __init__(self, header: Header, primary: Header | None, hdu: str = "HDU 0", notes: list[str] | None = None):
         self._headers = [(header, hdu)] if primary is None else [(header, hdu), (primary, "HDU 0")]
+        self._notes = [] if notes is None else notes
 
     def number(self, *keys: str, low: float = -math.inf, high: float = math.inf, notes: list[str] | None = None) -> Found | None:
         """The first of the keywords that holds a finite number between the limits, exclusive; others are noted."""
         for key in keys:
             for header, where in self._headers:
-                try:
-                    value = float(header[key])
-                except (KeyError, TypeError, ValueError):
+                value = self._number(header, key)
+                if value is None or not math.isfinite(value):
                     continue
-                if math.isfinite(value) and low < value < high:
+                if low < value < high:
                     return Found(value, key, where)
                 if notes is not None:
                     note = f"{key} = {value:g} of {where} ignored: no such value is possible."
                     notes += [note] if note not in notes else []
         return None
 
+    def _number(self, header: Header, key: str) -> float | None:
+        try:
+            return float(self._value(header, key))
+        except (TypeError, ValueError, OverflowError):
+            return None
+
     def text(self, key: str) -> str:
         for header, _ in self._headers:
-            value = header.get(key)
+            value = self._value(header, key)
             if isinstance(value, str) and value.strip():
                 return value.strip()
         return ""
@@ -173,6 +179,15 @@ class Look:
     def has(self, *keys: str) -> bool:
         """Whether any of the keywords stands in a header."""
         return any(key in header for key in keys for header, _ in self._headers)
+
+    def _value(self, header: Header, key: str):
+        """What a card says; None where there is none, or one that cannot be read."""
+        if key not in header:
+            return None
+        try:
+            return header[key]
+        except Exception:  # astropy parses a card when it is asked for, and raises nearly anything
+            return None
 
 
 def celestial(header: Header, notes: list[str]) -> WCS | None:

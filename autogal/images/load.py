@@ -14,7 +14,7 @@ from autogal.flags import Flag
 from autogal.images.asinh import asinh_scale, linear, linear_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
-from autogal.images.facts import header_facts
+from autogal.images.facts import Look, header_facts
 from autogal.images.fits import FitsImage, read, split_selection
 from autogal.images.options import Options
 from autogal.images.prepare import attach_psf, prepare
@@ -200,7 +200,7 @@ def _told(sampling: Sampling, image: FitsImage, with_pixel: bool) -> Sampling:
 @functools.lru_cache(maxsize=64)
 def _read_psf(path: str, choose: bool, changed: int, size: int) -> FitsImage:
     image = read(path)
-    if choose and image.header.get("EXTNAME") == "OVERSAMP" and split_selection(path)[1] is None:
+    if choose and Look(image.header, None).text("EXTNAME") == "OVERSAMP" and split_selection(path)[1] is None:
         try:
             image = read(path, "OVERDIST")
         except AutogalError:  # computed without the distortion of the detector

@@ -86,7 +86,8 @@ def psf_sampling(header: Header, primary: Header | None, hdu: str, pixel_scale: 
             ratio, source = by_scale, words
     elif scale is not None and ratio is None and given is None:
         notes.append(f"The PSF's scale, {scale[0]:.4g} arcsec ({scale[1]}), cannot be compared: the image's is not known.")
-    optical = given is None and (header.get("EXTNAME") in _FINE or (header.get("EXTNAME") not in _REBINNED and look.has(*_OPTICAL)))
+    name = Look(header, None).text("EXTNAME")
+    optical = given is None and (name in _FINE or (name not in _REBINNED and look.has(*_OPTICAL)))
     if given is not None:
         if ratio is not None and abs(ratio / given - 1) > max(_AGREE, _ONE if given == 1 else 0):
             warnings.append(f"PSF sampling {given} a pixel as given, but its header says {ratio:.3g}: {source}.")
@@ -163,8 +164,9 @@ def _scale(look: Look, header: Header, warnings: list[str]) -> tuple[float, str]
 
 def _factor(look: Look, header: Header) -> tuple[float, str] | None:
     """Samples a pixel, and what says it."""
-    if header.get("EXTNAME") in _REBINNED:
-        return 1.0, f"its extension {header['EXTNAME']}"
+    name = Look(header, None).text("EXTNAME")
+    if name in _REBINNED:
+        return 1.0, f"its extension {name}"
     low, high = _PLAUSIBLE
     samples: Found | None = look.number(*_SAMPLES, low=low, high=high)
     if samples is not None:

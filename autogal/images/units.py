@@ -78,8 +78,11 @@ class ImageUnit:
         if maggies:
             return (22.5 if text.lower().lstrip().startswith("n") else 0.0) - 2.5 * math.log10(factor)
         plain = _PER_PIXEL.sub("", text)
-        with silenced():  # discouraged spellings
-            parsed = units.Unit(plain, parse_strict="silent") if plain else None
+        try:
+            with silenced():  # discouraged spellings
+                parsed = units.Unit(plain, parse_strict="silent") if plain else None
+        except Exception:  # numbers that no unit can have make astropy's parser raise what it likes
+            return None
         if parsed is None or isinstance(parsed, units.UnrecognizedUnit):
             return None
         if parsed.is_equivalent(units.Jy):
