@@ -54,7 +54,7 @@ PATHS
 
 KEYS  (key=value; what is not given comes from the header, then the survey, then a default with a flag)
   out=FOLDER           catalogue.fits, config.yaml, autogal.log, objects/           [autogal_run]
-  psf=FILE             one PSF for all        psf.kind=effective|optical        psf.oversample=1
+  psf=FILE             one PSF for all        psf.kind=effective|optical        psf.oversample=2
   sigma=FILE mask=FILE one noise map or mask for all; mask: non-zero = bad pixel
   zeropoint= pixel_scale= gain= saturation= hdu=       facts about the images
   catalogue.format=fits|ecsv|parquet

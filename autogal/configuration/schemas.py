@@ -35,7 +35,7 @@ class PsfSettings:
 
     path: str | None = None
     kind: str = "effective"
-    oversample: int = 1
+    oversample: int | None = None
 
 
 @dataclass

@@ -13,11 +13,11 @@ from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry, unique_ids
 from autogal.images.fits import read
-from autogal.images.load import load_entry, read_psf, report
+from autogal.images.load import attach, load_entry, read_psf, report
 from autogal.images.manifest import START, start_values
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
-from autogal.images.prepare import attach_psf, prepare
+from autogal.images.prepare import prepare
 from autogal.images.psf import prepare_psf
 from autogal.images.psf_stack import normalise_sound
 from autogal.images.stack import Pixels, check_pixels, uniform
@@ -142,7 +142,7 @@ class ArrayCutouts(Sequence):
         return cutout
 
     def _companion(self, kind: str, value, sound: dict):
-        """A sigma map or mask as an array, a PSF as prepared."""
+        """A sigma map or mask as an array, a PSF as prepared or the path of its file."""
         if value is None:
             return None
         key = (kind, id(value))
@@ -152,9 +152,11 @@ class ArrayCutouts(Sequence):
             oversample = self._options.psf_oversample
             if isinstance(value, (str, os.PathLike)):
                 path = os.path.abspath(os.path.expanduser(os.fspath(value)))
-                self._known[key] = read_psf(path, oversample) if kind == "psf" else read(path).data
+                if kind == "psf":
+                    read_psf(path, oversample)  # now, that a file which all share is refused once
+                self._known[key] = path if kind == "psf" else read(path).data
             else:
-                self._known[key] = prepare_psf(value, oversample) if kind == "psf" else value
+                self._known[key] = prepare_psf(value, oversample or 1) if kind == "psf" else value
         return self._known[key]
 
 
@@ -162,8 +164,7 @@ def _cutout(id: str, item, given: dict, start: dict | None, options: Options, pi
     if isinstance(item, Entry):
         return load_entry(dataclasses.replace(item, id=id, start=start or item.start), options, given)
     cutout = prepare(id, item, given["sigma"], given["mask"], options=options, start=start, pixels=pixels)
-    if cutout.error is None:
-        attach_psf(cutout, given["psf"], options.survey)
+    attach(cutout, given["psf"], options)
     return cutout
 
 

@@ -56,6 +56,8 @@ class Cutout:
         What is known about the input so far.
     notes : list of str
         One sentence for each thing that was put right or assumed.
+    warnings : list of str
+        Those of the notes of which two sources contradict each other.
     error : str or None
         Why this object cannot be fitted.
     path : str or None
@@ -64,6 +66,8 @@ class Cutout:
         Whether the image, times the gain, is counts.
     to_centre : (float, float)
         From its centre to that of the image of which it is a window, x and y, pixels.
+    wcs_scale : bool
+        Whether the pixel scale is that of the WCS, whose local scale holds where it changes over the image.
     """
 
     id: str
@@ -86,6 +90,8 @@ class Cutout:
     path: str | None = None
     counts: bool = False
     to_centre: tuple[float, float] = (0.0, 0.0)
+    wcs_scale: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def failed(cls, id: str, error: str, path: str | None = None, **facts) -> Cutout:
@@ -98,6 +104,11 @@ class Cutout:
         """Mark this cutout as not fittable. The first reason is kept."""
         self.error = self.error or error
         self.flags |= Flag.BAD_INPUT
+
+    def warn(self, note: str) -> None:
+        """Note that two sources contradict each other."""
+        self.notes.append(note)
+        self.warnings.append(note)
 
     def window(self, rows: slice, columns: slice) -> Cutout:
         """A part of this cutout that shares its pixels and its notes.

@@ -1,39 +1,56 @@
 """What a FITS header says about its image: zero point, pixel scale, gain, exposure, saturation, WCS.
 
-Only what is certain is taken. A zero point that a keyword gives holds for the
-stored pixel values, mag = zeropoint - 2.5 log10(sum), whatever EXPTIME says;
-the exposure time enters only where the unit of the image says that it must.
+Only what is certain is taken, and of what decided, the keyword is kept. Which zero points hold for the stored pixels
+and which for one count a second is told in :mod:`autogal.images.zeropoint`.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 
-from astropy import units
+import numpy as np
 from astropy.io.fits import Header
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from autogal.images.silence import silenced
+from autogal.images.units import ImageUnit
+from autogal.images.zeropoint import find_zeropoint
 
-__all__ = ["Facts", "header_facts"]
+__all__ = ["SCALE_RANGE", "Facts", "Found", "Look", "celestial", "header_facts"]
 
-_ZEROPOINT = ("MAGZERO", "MAGZPT", "MAGZP", "PHOTZP", "ZEROPNT", "ZEROPOINT", "ZPMAG", "MAG_ZP", "ZP")
 _PIXEL_SCALE = ("PIXSCALE", "PIXSCAL1", "PIXELSCL", "SCALE")
 _EXPOSURE = ("EXPTIME", "TEXPTIME", "EXPOSURE", "XPOSURE")
 _SATURATION = ("SATURATE", "SATLEVEL", "SATURAT", "SATUR_LV")
 _GAIN = ("GAIN", "EGAIN")
-# Magnitudes outside this range are a typing error or a placeholder, not a zero point.
-_ZEROPOINT_RANGE = (-30.0, 60.0)
-_SCALE_RANGE = (1e-4, 60.0)  # arcsec per pixel
-_AB_JANSKY = 8.9  # AB magnitude of 1 Jy: 2.5 log10(3631)
+SCALE_RANGE = (1e-4, 60.0)
+"""Pixels of a smaller or larger side [arcsec] are a typing error or a placeholder."""
+_AGREE = 0.02  # two scales within this part of each other are the same, rounded
+# An image whose pixels are so much larger or smaller than at the reference point lies where its distortion does not hold
+_DISTORTED = 0.3
 
-_MAGGIES = re.compile(r"^\s*(nano)?(maggy|maggies|nmgy|mgy)\s*$", re.IGNORECASE)
-_COUNTS = re.compile(r"\b(electrons?|e-?|elec|counts?|cts?|adu|dn|data numbers?)(?![a-z])", re.IGNORECASE)
-_ELECTRONS = re.compile(r"\b(electrons?|elec|e-?)(?![a-z])", re.IGNORECASE)
-_PER_SECOND = re.compile(r"/\s*(s|sec|second)s?\b|\b(s|sec)\s*(\*\*|\^)?\s*-1\b|\bcps\b|per\s+sec", re.IGNORECASE)
+
+class Found(float):
+    """A number of a header, with the keyword that says it and the place of the keyword.
+
+    Attributes
+    ----------
+    key, where : str
+        ``"MAGZERO"``, ``"HDU 1"``.
+    """
+
+    key: str
+    where: str
+
+    def __new__(cls, value: float, key: str, where: str):
+        found = super().__new__(cls, value)
+        found.key, found.where = key, where
+        return found
+
+    @property
+    def source(self) -> str:
+        return f"{self.key} of {self.where}"
 
 
 @dataclass(slots=True)
@@ -42,7 +59,11 @@ class Facts:
 
     ``uncertain`` says that the zero point follows from an assumption, which
     the notes name. ``counts`` says that the pixels are counts of a whole
-    exposure, by their unit.
+    exposure, by their unit. ``sources`` names, for a fact, what decided it,
+    and ``warnings`` are the notes of which two sources contradict each other.
+    ``gains`` are other readings of the header's gain, each with its words.
+    ``wcs_scale``: the pixel scale is that of the WCS. ``blank``: the value of
+    pixels that hold no measurement.
     """
 
     zeropoint: float | None = None
@@ -54,18 +75,42 @@ class Facts:
     uncertain: bool = False
     counts: bool = False
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    gains: list[tuple[float, str]] = field(default_factory=list)
+    wcs_scale: bool = False
+    blank: float | None = None
+
+    def warn(self, note: str) -> None:
+        """Note a contradiction."""
+        self.notes.append(note)
+        self.warnings.append(note)
+
+    def given(self, **values: float) -> None:
+        """Take what the user says of an image in place of what its header says."""
+        for name, value in values.items():
+            setattr(self, name, value)
+            self.sources.pop(name, None)
+            if name == "zeropoint":
+                self.uncertain = False
+            elif name == "pixel_scale":
+                self.wcs_scale = False
+            elif name == "gain":
+                self.gains = []
 
 
-def header_facts(header: Header, primary: Header | None = None) -> Facts:
+def header_facts(header: Header, primary: Header | None = None, hdu: str = "HDU 0") -> Facts:
     """Collect what the headers of an image say.
 
-    Zero point, the first found of: a keyword in magnitudes (MAGZERO, MAGZPT,
-    MAGZP, PHOTZP, ...); FLUXMAG0; a calibrated unit (nanomaggies, Jy and its
-    multiples, MJy/sr with a known pixel area); PHOTFLAM with PHOTPLAM.
+    Zero point: see :func:`autogal.images.zeropoint.find_zeropoint`.
 
     Gain, in electrons per image unit, the first found of: GAINEFF; the unit,
     where it is electrons; GAIN or EGAIN where the unit is counts or unknown,
-    times the exposure time where it is counts a second.
+    times the exposure time where it is counts a second. What else GAIN can
+    mean, of a mean of NCOMBINE exposures or of counts a second, is in ``gains``.
+
+    Pixel scale: that of the WCS, its distortion included, in the middle of the
+    image; else a keyword.
 
     Parameters
     ----------
@@ -73,53 +118,91 @@ def header_facts(header: Header, primary: Header | None = None) -> Facts:
         Of the extension with the image.
     primary : astropy.io.fits.Header, optional
         Of the file; asked where the first is silent, but never for the WCS.
+    hdu : str
+        What the extension is called in notes.
 
     Returns
     -------
     Facts
     """
-    look = _Look(header, primary)
     facts = Facts()
-    facts.wcs = _celestial(header, facts.notes)
-    facts.pixel_scale = _pixel_scale(look, facts)
+    look = Look(header, primary, hdu, facts.notes)
+    facts.wcs = celestial(header, facts.notes)
+    facts.pixel_scale = _pixel_scale(look, facts, header)
     facts.exposure_time = look.number(*_EXPOSURE, low=0.0)
     facts.saturation = look.number(*_SATURATION, low=0.0)
-    unit = look.text("BUNIT")
-    per_second = bool(_PER_SECOND.search(unit))
-    counts = bool(_COUNTS.search(unit))
-    facts.counts = counts and not per_second
-    facts.zeropoint = _zeropoint(look, facts, unit, per_second)
-    facts.gain = _gain(look, facts, unit, per_second)
+    unit = ImageUnit(look.text("BUNIT"))
+    facts.counts = unit.counts and not unit.per_second
+    facts.blank = look.number("BLANK")
+    facts.zeropoint = find_zeropoint(look, facts, unit)
+    facts.gain = _gain(look, facts, unit)
+    for name in ("zeropoint", "pixel_scale", "gain", "exposure_time", "saturation", "blank"):
+        if (value := getattr(facts, name)) is not None:
+            setattr(facts, name, float(value))
     return facts
 
 
-class _Look:
+class Look:
     """Keywords in the order: extension, primary header."""
 
-    def __init__(self, header: Header, primary: Header | None):
-        self._headers = [header] if primary is None else [header, primary]
+    def __init__(self, header: Header, primary: Header | None, hdu: str = "HDU 0", notes: list[str] | None = None):
+        self._headers = [(header, hdu)] if primary is None else [(header, hdu), (primary, "HDU 0")]
+        self._notes = [] if notes is None else notes
 
-    def number(self, *keys: str, low: float = -math.inf, high: float = math.inf) -> float | None:
-        """The first of the keywords that holds a finite number between the limits, exclusive."""
+    def number(self, *keys: str, low: float = -math.inf, high: float = math.inf, notes: list[str] | None = None) -> Found | None:
+        """The first of the keywords that holds a finite number between the limits, exclusive; others are noted."""
         for key in keys:
-            for header in self._headers:
-                try:
-                    value = float(header[key])
-                except (KeyError, TypeError, ValueError):
+            for header, where in self._headers:
+                value = self._number(header, key)
+                if value is None or not math.isfinite(value):
                     continue
-                if math.isfinite(value) and low < value < high:
-                    return value
+                if low < value < high:
+                    return Found(value, key, where)
+                if notes is not None:
+                    note = f"{key} = {value:g} of {where} ignored: no such value is possible."
+                    notes += [note] if note not in notes else []
         return None
 
+    def _number(self, header: Header, key: str) -> float | None:
+        try:
+            return float(self._value(header, key))
+        except (TypeError, ValueError, OverflowError):
+            return None
+
     def text(self, key: str) -> str:
-        for header in self._headers:
-            value = header.get(key)
+        for header, _ in self._headers:
+            value = self._value(header, key)
             if isinstance(value, str) and value.strip():
                 return value.strip()
         return ""
 
+    def has(self, *keys: str) -> bool:
+        """Whether any of the keywords stands in a header."""
+        return any(key in header for key in keys for header, _ in self._headers)
 
-def _celestial(header: Header, notes: list[str]) -> WCS | None:
+    def _value(self, header: Header, key: str):
+        """What a card says; None where there is none, or one that cannot be read."""
+        if key not in header:
+            return None
+        try:
+            return header[key]
+        except Exception:  # astropy parses a card when it is asked for, and raises nearly anything
+            return None
+
+
+def celestial(header: Header, notes: list[str]) -> WCS | None:
+    """The celestial WCS of a header; None, with a note, for one that cannot be used.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+    notes : list of str
+        Appended to.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+    """
     if "CTYPE1" not in header:
         return None
     try:
@@ -129,7 +212,7 @@ def _celestial(header: Header, notes: list[str]) -> WCS | None:
         if not wcs.has_celestial:
             return None
         wcs = wcs.celestial
-        if _SCALE_RANGE[0] < _wcs_scale(wcs) < _SCALE_RANGE[1]:
+        if SCALE_RANGE[0] < _wcs_scale(wcs) < SCALE_RANGE[1]:
             return wcs
         notes.append(f"WCS ignored: its pixels would be {_wcs_scale(wcs):.3g} arcsec wide.")
     except Exception as error:  # wcslib and its wrapper raise many kinds on a broken header
@@ -138,81 +221,68 @@ def _celestial(header: Header, notes: list[str]) -> WCS | None:
 
 
 def _wcs_scale(wcs: WCS) -> float:
-    """arcsec per pixel: the root of the pixel's area (degrees squared) at the reference point."""
+    """arcsec per pixel: the root of the pixel's area (degrees squared) at the reference point, without distortion."""
     return 3600.0 * math.sqrt(abs(float(proj_plane_pixel_area(wcs))))
 
 
-def _pixel_scale(look: _Look, facts: Facts) -> float | None:
-    keyword = look.number(*_PIXEL_SCALE, low=_SCALE_RANGE[0], high=_SCALE_RANGE[1])
+def _scale_at(wcs: WCS, x: float, y: float) -> float:
+    """arcsec per pixel: the root of the area on the sky of the pixel at a position, by its diagonals."""
+    around = np.array([[-0.5, -0.5], [0.5, 0.5], [-0.5, 0.5], [0.5, -0.5]]) + (x, y)
+    lon, lat = np.radians(wcs.all_pix2world(around, 0)).T
+    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    area = np.linalg.norm(np.cross(points[1] - points[0], points[3] - points[2])) / 2
+    return float(np.degrees(math.sqrt(area)) * 3600.0)
+
+
+def _pixel_scale(look: Look, facts: Facts, header: Header) -> float | None:
+    keyword = look.number(*_PIXEL_SCALE, low=SCALE_RANGE[0], high=SCALE_RANGE[1], notes=facts.notes)
     if facts.wcs is None:
+        if keyword is not None:
+            facts.sources["pixel_scale"] = keyword.source
         return keyword
-    scale = _wcs_scale(facts.wcs)
-    if keyword is not None and abs(keyword / scale - 1) > 0.02:
-        facts.notes.append(f"Pixel scale {scale:.4g} arcsec from the WCS; the header's keyword says {keyword:.4g}.")
+    scale, facts.wcs_scale = _wcs_scale(facts.wcs), True
+    facts.sources["pixel_scale"] = "the WCS"
+    width, height = look.number("NAXIS1", low=0), look.number("NAXIS2", low=0)
+    if width is not None and height is not None:
+        try:
+            here = _scale_at(facts.wcs, (width - 1) / 2, (height - 1) / 2)
+        except Exception:  # wcslib raises many kinds where a projection has no solution
+            here = math.nan
+        if abs(here / scale - 1) < _DISTORTED:
+            scale = here
+        else:
+            facts.warn(f"The WCS does not hold in the middle of the image ({here:.3g} arcsec a pixel there, {scale:.4g} at its "
+                       "reference point): the latter taken.")  # fmt: skip
+            facts.wcs_scale = False
+    if keyword is not None and abs(keyword / scale - 1) > _AGREE:
+        facts.warn(f"Pixel scale {scale:.4g} arcsec from the WCS; {keyword.source} says {keyword:.4g}.")
     return scale
 
 
-def _zeropoint(look: _Look, facts: Facts, unit: str, per_second: bool) -> float | None:
-    low, high = _ZEROPOINT_RANGE
-    zeropoint = look.number(*_ZEROPOINT, low=low, high=high)
-    if zeropoint is not None:
-        return zeropoint
-    fluxmag0 = look.number("FLUXMAG0", low=0.0)
-    if fluxmag0 is not None:
-        return 2.5 * math.log10(fluxmag0)
-    zeropoint = _of_unit(unit, look, facts.pixel_scale)
-    return zeropoint if zeropoint is not None else _hubble(look, facts, unit, per_second)
-
-
-def _of_unit(unit: str, look: _Look, pixel_scale: float | None) -> float | None:
-    """AB zero point of a calibrated unit, None for any other."""
-    maggies = _MAGGIES.match(unit)
-    if maggies:
-        return 22.5 if unit.lower().lstrip().startswith("n") else 0.0
-    plain = re.sub(r"\s*(/\s*pix(el)?|pix(el)?\s*(\*\*|\^)?\s*-1)\s*$", "", unit, flags=re.IGNORECASE)
-    with silenced():  # discouraged spellings
-        parsed = units.Unit(plain, parse_strict="silent") if plain else None
-    if parsed is None or isinstance(parsed, units.UnrecognizedUnit):
-        return None
-    if parsed.is_equivalent(units.Jy):
-        return _AB_JANSKY - 2.5 * math.log10(parsed.to(units.Jy))
-    if parsed.is_equivalent(units.Jy / units.sr):
-        area = look.number("PIXAR_SR", low=0.0)
-        if area is None and pixel_scale is not None:
-            area = (pixel_scale * units.arcsec**2).to_value(units.sr) * pixel_scale
-        if area is not None:
-            return _AB_JANSKY - 2.5 * math.log10(parsed.to(units.Jy / units.sr) * area)
-    return None
-
-
-def _hubble(look: _Look, facts: Facts, unit: str, per_second: bool) -> float | None:
-    """AB zero point of Hubble images, which give PHOTFLAM for counts a second.
-
-    -2.5 log10(PHOTFLAM) - 5 log10(PHOTPLAM) - 2.408 (ACS Data Handbook, 5.1.1).
-    """
-    flam, plam = look.number("PHOTFLAM", low=0.0), look.number("PHOTPLAM", low=0.0)
-    if flam is None or plam is None:
-        return None
-    zeropoint = -2.5 * math.log10(flam) - 5.0 * math.log10(plam) - 2.408
-    if per_second:
-        return zeropoint
-    if facts.counts and facts.exposure_time:
-        facts.notes.append(f"Zero point from PHOTFLAM for the {facts.exposure_time:g} s of EXPTIME (unit {unit}).")
-        return zeropoint + 2.5 * math.log10(facts.exposure_time)
-    facts.uncertain = True
-    facts.notes.append(f"Zero point from PHOTFLAM, if the pixels are counts a second (unit {unit or 'not given'}).")
-    return zeropoint
-
-
-def _gain(look: _Look, facts: Facts, unit: str, per_second: bool) -> float | None:
+def _gain(look: Look, facts: Facts, unit: ImageUnit) -> float | None:
     effective = look.number("GAINEFF", low=0.0)
     if effective is not None:
+        facts.sources["gain"] = effective.source
         return effective
-    if _ELECTRONS.search(unit):
-        return facts.exposure_time if per_second else 1.0
+    exposure = facts.exposure_time
+    if unit.electrons:
+        facts.sources["gain"] = "BUNIT" if not unit.per_second else f"BUNIT and {getattr(exposure, 'source', 'EXPTIME')}"
+        return exposure if unit.per_second else 1.0
     gain = look.number(*_GAIN, low=0.0)
-    if gain is None or (unit and not _COUNTS.search(unit)):
+    if gain is None or (unit.text and not unit.counts):
         return None  # the gain of the camera says nothing about a calibrated unit
-    if not per_second:
-        return gain
-    return gain * facts.exposure_time if facts.exposure_time else None
+    if unit.per_second and exposure is None:
+        return None
+    combined = look.number("NCOMBINE", low=1.0)
+    times = {"": 1.0}
+    if exposure is not None and exposure != 1:
+        times[f" times {exposure.key}"] = float(exposure)
+    if combined is not None:
+        times |= {f"{words} times {combined.key}": factor * combined for words, factor in times.items()}
+    # The unit says whether the exposure time belongs to it; where there is none, what the keyword says is tried first.
+    first = f" times {exposure.key}" if unit.per_second and exposure != 1 else ""
+    readings = [(float(gain * factor), f"{gain.source}{words}") for words, factor in times.items()
+                if not unit.per_second or words.startswith(first)]  # fmt: skip
+    facts.gains = readings
+    facts.sources["gain"] = readings[0][1]
+    return readings[0][0]

@@ -34,11 +34,14 @@ class FitsImage:
         Of the extension that holds the image.
     primary : astropy.io.fits.Header
         Of the file; often the place of the exposure time and the gain.
+    hdu : str
+        What the extension is called in notes.
     """
 
     data: np.ndarray
     header: fits.Header
     primary: fits.Header
+    hdu: str = "HDU 0"
 
 
 def split_selection(path: str) -> tuple[str, str | None]:
@@ -93,7 +96,7 @@ def read(path: str, hdu: str | int | None = None) -> FitsImage:
         # astropy warns of what raises a moment later, and of header style, which is not ours to judge.
         with silenced(AstropyWarning), fits.open(file, memmap=False) as hdus:
             chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
-            return FitsImage(_plane(chosen, file), chosen.header.copy(), hdus[0].header.copy())
+            return FitsImage(_plane(chosen, file), chosen.header.copy(), hdus[0].header.copy(), _called(hdus, chosen))
     except AutogalError:
         raise
     except PermissionError:
@@ -121,6 +124,12 @@ def _begins_as_fits(file: str) -> bool:
 def _line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text.rstrip(".")[:200]
+
+
+def _called(hdus, chosen) -> str:
+    """The number of an HDU and its name."""
+    number = next(i for i, hdu in enumerate(hdus) if hdu is chosen)
+    return f"HDU {number} [{chosen.name}]" if number and chosen.name else f"HDU {number}"
 
 
 def _shape(hdu) -> tuple[int, ...]:

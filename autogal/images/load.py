@@ -5,19 +5,23 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from dataclasses import replace
 
 import numpy as np
 
 from autogal.errors import AutogalError
+from autogal.flags import Flag
+from autogal.images.asinh import asinh_scale, linear, linear_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
-from autogal.images.facts import header_facts
-from autogal.images.fits import read, split_selection
+from autogal.images.facts import Look, header_facts
+from autogal.images.fits import FitsImage, read, split_selection
 from autogal.images.options import Options
 from autogal.images.prepare import attach_psf, prepare
 from autogal.images.psf import prepare_psf
+from autogal.images.psf_sampling import Sampling, psf_sampling, resampled, with_pixel
 
-__all__ = ["load", "load_entry", "load_unreported", "read_psf", "report"]
+__all__ = ["attach", "load", "load_entry", "load_unreported", "read_psf", "report"]
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +60,17 @@ def load_unreported(entry: Entry, options: Options) -> Cutout:
     shared = {
         "sigma": None if options.sigma is None else read(options.sigma).data,
         "mask": None if options.mask is None else read(options.mask).data,
-        "psf": None if options.psf is None else read_psf(options.psf),
+        "psf": options.psf,
     }
+    if options.psf is not None:
+        read_psf(options.psf, options.psf_oversample)  # one that cannot be used is no fault of a row
     return load_entry(entry, options, shared)
 
 
 def report(cutout: Cutout) -> None:
     """Write in the log what was put right, assumed or wrong."""
     for note in cutout.notes:
-        log.info("%s: %s", cutout.id, note)
+        log.log(logging.WARNING if note in cutout.warnings else logging.INFO, "%s: %s", cutout.id, note)
     if cutout.error:
         log.warning("%s: %s", cutout.id, cutout.error)
 
@@ -77,8 +83,7 @@ def load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
     entry : Entry
     options : Options
     given : dict
-        ``sigma`` and ``mask`` as arrays, ``psf`` as :func:`autogal.images.prepare_psf`
-        returns it; each may be None.
+        ``sigma`` and ``mask`` as arrays, ``psf`` as :func:`attach` takes it; each may be None.
 
     Returns
     -------
@@ -89,43 +94,83 @@ def load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
         return Cutout.failed(entry.id, entry.error, entry.image or None, start=entry.start, notes=notes)
     try:
         image = read(entry.image, options.hdu)
-        facts = header_facts(image.header, image.primary)
-        for name in ("pixel_scale", "gain"):
-            if getattr(entry, name) is not None:
-                setattr(facts, name, getattr(entry, name))
-        if entry.zeropoint is not None:
-            facts.zeropoint, facts.uncertain = entry.zeropoint, False
+        facts = header_facts(image.header, image.primary, image.hdu)
+        facts.given(**{name: getattr(entry, name) for name in ("zeropoint", "pixel_scale", "gain") if getattr(entry, name) is not None})
         sigma, mask, psf = (given[kind] for kind in ("sigma", "mask", "psf"))
-        if sigma is None and entry.sigma:
-            sigma = read(entry.sigma).data
+        own = read(entry.sigma) if sigma is None and entry.sigma else None
+        if own is not None:
+            sigma = own.data
         if mask is None and entry.mask:
             mask = read(entry.mask).data
-        if psf is None and entry.psf:
-            psf = read_psf(entry.psf, options.psf_oversample)
+        psf = entry.psf if psf is None else psf
+        pixels, sigma = _linear(image, sigma, own, facts.notes)
     except AutogalError as error:
         return Cutout.failed(entry.id, error.what, entry.image, start=entry.start, notes=notes)
     cutout = prepare(
-        entry.id, image.data, sigma, mask, facts=facts, options=options, start=entry.start, path=entry.image, notes=notes
+        entry.id, pixels, sigma, mask, facts=facts, options=options, start=entry.start, path=entry.image, notes=notes
     )
-    if cutout.error is None:
-        attach_psf(cutout, psf, options.survey)
+    attach(cutout, psf, options)
     return cutout
 
 
-def read_psf(path: str, oversample: int = 1) -> tuple[np.ndarray, list[str]]:
+def attach(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | str | None, options: Options) -> None:
+    """Give a cutout its PSF; one that cannot be used makes it a failed one.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    psf : tuple, str or None
+        As :func:`autogal.images.prepare_psf` returns it, or the path of a file, whose header says how it is sampled.
+    options : Options
+    """
+    if cutout.error is not None:
+        return
+    sampling = None
+    if isinstance(psf, str):
+        scale = None if cutout.flags & Flag.PIXEL_SCALE_DEFAULT else cutout.pixel_scale
+        try:
+            *psf, sampling = read_psf(psf, options.psf_oversample, scale, options.psf_kind == "effective")
+        except AutogalError as error:
+            cutout.fail(error.what)
+            return
+    attach_psf(cutout, psf, options.survey, sampling)
+
+
+def _linear(image: FitsImage, sigma, own: FitsImage | None, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Image and sigma map in linear units."""
+    scale = asinh_scale(image.header)
+    if scale is None:
+        return image.data, sigma
+    notes.append(f"Pixels are asinh-scaled (BSOFTEN = {scale[0]:g}, BOFFSET = {scale[1]:g} of {image.hdu}): undone.")
+    pixels = linear(image.data, scale)
+    of_sigma = None if own is None else asinh_scale(own.header)
+    if of_sigma is not None:
+        sigma, note = linear_sigma(sigma, of_sigma, pixels)
+        notes.append(note)
+    return pixels, sigma
+
+
+def read_psf(path: str, oversample: int | None = None, pixel_scale: float | None = None,
+             effective: bool = True) -> tuple[np.ndarray, list[str], Sampling]:  # fmt: skip
     """Read and prepare a PSF image; one that many objects share is read once.
 
     Parameters
     ----------
     path : str
-        FITS file, with an extension selected or not.
-    oversample : int
-        Samples of the PSF a pixel of the image.
+        FITS file, with an extension selected or not. Of the extensions of
+        STPSF, OVERDIST is taken where none is: detector effects are in it.
+    oversample : int, optional
+        Samples of the PSF a pixel of the image; by default what its header says, else 1.
+    pixel_scale : float, optional
+        Of the image [arcsec].
+    effective : bool
+        Whether the PSF is to have the pixel in it; one that is known not to gets it.
 
     Returns
     -------
     psf, notes
         As :func:`autogal.images.prepare_psf`.
+    sampling : Sampling
 
     Raises
     ------
@@ -136,12 +181,41 @@ def read_psf(path: str, oversample: int = 1) -> tuple[np.ndarray, list[str]]:
         state = os.stat(split_selection(path)[0])
     except OSError:
         raise AutogalError(f"No such PSF file: {split_selection(path)[0]}.", "Check the path.") from None
-    return _read_psf(path, oversample, state.st_mtime_ns, state.st_size)
+    changed = state.st_mtime_ns, state.st_size
+    image = _read_psf(path, oversample is None, *changed)
+    sampling = psf_sampling(image.header, image.primary, image.hdu, pixel_scale, oversample)
+    add_pixel = effective and sampling.optical and sampling.oversample > 1
+    zoom = round(sampling.zoom, 3)
+    return *_prepared(path, oversample is None, *changed, sampling.oversample, zoom, add_pixel), _told(sampling, image, add_pixel)
+
+
+def _told(sampling: Sampling, image: FitsImage, with_pixel: bool) -> Sampling:
+    """The sampling, with a note of what else was made of a PSF that its program computed."""
+    if not with_pixel:
+        return sampling
+    note = f"The PSF ({image.hdu}) is a diffraction image: averaged over the pixel, as psf.kind=effective wants."
+    return replace(sampling, notes=(*sampling.notes, note))
 
 
 @functools.lru_cache(maxsize=64)
-def _read_psf(path: str, oversample: int, changed: int, size: int) -> tuple[np.ndarray, list[str]]:
+def _read_psf(path: str, choose: bool, changed: int, size: int) -> FitsImage:
+    image = read(path)
+    if choose and Look(image.header, None).text("EXTNAME") == "OVERSAMP" and split_selection(path)[1] is None:
+        try:
+            image = read(path, "OVERDIST")
+        except AutogalError:  # computed without the distortion of the detector
+            pass
+    return image
+
+
+@functools.lru_cache(maxsize=64)
+def _prepared(path: str, choose: bool, changed: int, size: int, oversample: int, zoom: float, pixel: bool) -> tuple[np.ndarray, list[str]]:
     try:
-        return prepare_psf(read(path).data, oversample)
+        psf = _read_psf(path, choose, changed, size).data
+        if zoom != 1 or pixel:
+            psf, _ = prepare_psf(psf, oversample)
+            psf = resampled(psf, zoom) if zoom != 1 else psf
+            psf = with_pixel(psf, oversample) if pixel else psf
+        return prepare_psf(psf, oversample)
     except AutogalError as error:
         raise AutogalError(f"{error.what.rstrip('.')} ({path}).", error.remedy) from error

@@ -26,7 +26,8 @@ class Options:
     psf, sigma, mask : str or None
         Files shared by all cutouts.
     psf_kind : str
-    psf_oversample : int
+    psf_oversample : int or None
+        None: what the PSF's header says, else 1.
     zeropoint, pixel_scale, gain, saturation : float or None
     survey : Survey
     counts : bool
@@ -37,7 +38,7 @@ class Options:
     hdu: str | int | None = None
     psf: str | None = None
     psf_kind: str = "effective"
-    psf_oversample: int = 1
+    psf_oversample: int | None = None
     sigma: str | None = None
     mask: str | None = None
     zeropoint: float | None = None
@@ -52,7 +53,7 @@ class Options:
             raise AutogalError(f"dtype = {self.dtype} is not known.", "Choose float32 or float64.")
         if self.psf_kind not in ("effective", "optical"):
             raise AutogalError(f"psf.kind = {self.psf_kind} is not known.", "Choose effective or optical.")
-        if self.psf_oversample < 1:
+        if self.psf_oversample is not None and self.psf_oversample < 1:
             raise AutogalError(f"psf.oversample = {self.psf_oversample} is not positive.", "Give 1, 2, 3, ...")
 
     @classmethod

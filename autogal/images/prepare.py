@@ -12,11 +12,15 @@ from autogal.flags import Flag
 from autogal.images.counts import check_counts, count_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.facts import Facts
+from autogal.images.gain import settle_gain
 from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma
 from autogal.images.options import Options
+from autogal.images.psf_sampling import Sampling
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
+from autogal.images.unmeasured import suspect, unmeasured
+from autogal.images.zeropoint import ZEROPOINT_RANGE
 
 __all__ = ["attach_psf", "prepare"]
 
@@ -28,6 +32,10 @@ _DEFAULT_FWHM = 2.5  # pixels: critical sampling
 _PIXEL_FWHM2 = 8 * math.log(2) / 12
 # As many adjacent pixels at exactly the maximum are a clipped core; symmetry explains up to four.
 _PLATEAU = 6
+# What a fact can be; outside, exclusive, it is a typing error.
+_POSSIBLE = {"zeropoint": ZEROPOINT_RANGE, "pixel_scale": (1e-6, 3600.0), "gain": (0.0, math.inf)}
+_ROWS = 32  # of an image, to see its noise and its level by
+_ROUNDED = 1e-4  # sigma: rounding above it can be seen in what is fitted
 
 
 def prepare(
@@ -74,30 +82,31 @@ def prepare(
     facts, options = facts or Facts(), options or Options()
     cutout = Cutout(
         id, np.zeros((0, 0), options.dtype), None, np.zeros((0, 0), bool), None,
-        psf_kind=options.psf_kind, psf_oversample=options.psf_oversample,
+        psf_kind=options.psf_kind, psf_oversample=options.psf_oversample or 1,
         exposure_time=facts.exposure_time, wcs=facts.wcs, start=start, path=path,
-        notes=[*(notes or []), *facts.notes], counts=options.counts,
+        notes=[*(notes or []), *facts.notes], warnings=list(facts.warnings), counts=options.counts,
     )  # fmt: skip
     try:
         _calibrate(cutout, facts, options)
-        if pixels is not None and _sound(pixels, cutout.saturation):
+        if pixels is not None and _sound(pixels, cutout.saturation, image):
             cutout.image, cutout.sigma, cutout.mask = pixels.image, pixels.sigma, pixels.mask
             _counts(cutout)
             return cutout
-        _pixels(cutout, image, mask, options)
+        _pixels(cutout, image, mask, options, facts)
         if sigma is not None:
             cutout.sigma = _sigma(sigma, cutout)
         _saturated(cutout, facts, options)
         _usable(cutout)
         _counts(cutout)
         if cutout.sigma is None:
+            settle_gain(cutout, facts)
             _estimate(cutout, options.survey)
     except AutogalError as error:
         cutout.fail(error.what)
     return cutout
 
 
-def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey: Survey) -> None:
+def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey: Survey, sampling: Sampling | None = None) -> None:
     """Give a cutout its PSF, or the survey's Moffat where it has none.
 
     Parameters
@@ -106,8 +115,16 @@ def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey:
     psf : tuple or None
         As :func:`autogal.images.prepare_psf` returns it.
     survey : Survey
+    sampling : Sampling, optional
+        What the PSF's own header says.
     """
     if psf is not None:
+        if sampling is not None:
+            cutout.psf_oversample = sampling.oversample
+            cutout.notes += sampling.notes
+            cutout.warnings += sampling.warnings
+            if sampling.zoom != 1:
+                cutout.flags |= Flag.PSF_CORRECTED
         cutout.psf = psf[0]
         cutout.notes += psf[1]
         if psf[1]:
@@ -157,6 +174,7 @@ def _calibrate(cutout: Cutout, facts: Facts, options: Options) -> None:
         cutout.flags |= Flag.PIXEL_SCALE_DEFAULT
         cutout.notes.append(f"No pixel scale: {_DEFAULT_PIXEL_SCALE:g} arcsec taken.")
     cutout.pixel_scale = float(scale)
+    cutout.wcs_scale = facts.wcs_scale and options.pixel_scale is None
 
     cutout.gain = _first(options.gain, facts.gain)
     cutout.saturation = _first(options.saturation, facts.saturation)
@@ -166,10 +184,17 @@ def _calibrate(cutout: Cutout, facts: Facts, options: Options) -> None:
             cutout.gain = survey.gain * ratio
         if cutout.saturation is None and survey.saturation is not None:
             cutout.saturation = survey.saturation / ratio
-    for name in ("zeropoint", "pixel_scale", "gain"):
+    for name, (low, high) in _POSSIBLE.items():
         value = getattr(cutout, name)
-        if value is not None and not (math.isfinite(value) and (value > 0 or name == "zeropoint")):
-            raise AutogalError(f"{name} = {value:g} is not {'finite' if name == 'zeropoint' else 'positive'}.")
+        if value is not None and not low < value < high:
+            kind = "finite" if name == "zeropoint" else "positive"
+            why = f"is not {kind}" if not (math.isfinite(value) and (value > 0 or name == "zeropoint")) else "is none that an image can have"
+            raise AutogalError(f"{name} = {value:g} {why}.")
+    says = {name: getattr(cutout, name) for name in facts.sources if getattr(options, name) is None}
+    words = {"zeropoint": "zero point {:.6g}", "pixel_scale": "pixel scale {:.5g} arcsec", "gain": "gain {:.5g}"}
+    parts = [f"{words[name].format(value)} from {facts.sources[name]}" for name, value in says.items() if value is not None]
+    if parts:
+        cutout.notes.append(f"Header: {', '.join(parts)}.")
 
 
 def _plane(array, what: str) -> np.ndarray:
@@ -185,16 +210,37 @@ def _plane(array, what: str) -> np.ndarray:
     return array
 
 
-def _sound(pixels: Pixels, saturation: float | None) -> bool:
+def _sound(pixels: Pixels, saturation: float | None, image: np.ndarray) -> bool:
     """Whether the checks of single objects would leave them as they are."""
     clear = pixels.repeats < _PLATEAU if saturation is None else pixels.top < saturation
-    return clear and min(pixels.image.shape) >= _SMALLEST
+    return (clear and min(pixels.image.shape) >= _SMALLEST and not suspect(pixels.image)
+            and (pixels.image.dtype == np.float64 or not _needs_double(image)))
 
 
-def _pixels(cutout: Cutout, image, mask, options: Options) -> None:
+def _needs_double(plane: np.ndarray) -> bool:
+    """Whether single precision would round an image by as much as matters to its noise: a small one, on a large pedestal."""
+    if plane.dtype.itemsize <= (4 if plane.dtype.kind == "f" else 2) or min(plane.shape) < 3:
+        return False
+    some = plane[:: max(1, len(plane) // _ROWS)].astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        bent = np.abs(some[:, :-2] - 2 * some[:, 1:-1] + some[:, 2:])
+    good = np.isfinite(bent)
+    if not good.any():
+        return False
+    level = float(np.median(np.abs(some[:, 1:-1][good])))
+    noise = 1.4826 * float(np.median(bent[good])) / math.sqrt(6.0)
+    return noise > 0 and level * 2.0**-24 > _ROUNDED * noise
+
+
+def _pixels(cutout: Cutout, image, mask, options: Options, facts: Facts) -> None:
     plane = _plane(image, "image")
-    # Also brings big-endian and integer data to the machine's own floats.
-    cutout.image = np.ascontiguousarray(plane, dtype=options.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Also brings big-endian and integer data to the machine's own floats.
+        cutout.image = np.ascontiguousarray(plane, dtype="float64" if _needs_double(plane) else options.dtype)
+    none, notes = unmeasured(np.asarray(plane), facts.blank)
+    if none.any():
+        cutout.image = np.where(none, cutout.image.dtype.type(np.nan), cutout.image)
+        cutout.notes += notes
     cutout.mask = ~np.isfinite(cutout.image)
     if min(plane.shape) < _SMALLEST:
         raise AutogalError(f"An image of {plane.shape[0]} x {plane.shape[1]} pixels is too small to fit.")

@@ -10,7 +10,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
-__all__ = ["local_sky", "position_angle"]
+__all__ = ["local_sky", "position_angle", "scale_along"]
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,30 @@ def position_angle(jacobian: np.ndarray, pa: float, pa_err: float = np.nan) -> t
     # d(pa_sky) / d(pa): 1 for square pixels, whatever their rotation.
     turn = abs(np.linalg.det(jacobian)) / (east**2 + north**2)
     return (0.0 if pa_sky >= 180 else pa_sky), float(turn * pa_err)
+
+
+def scale_along(jacobian: np.ndarray, pa: float) -> tuple[float, float]:
+    """Scale of the sky along a direction in the image, and how it changes with the direction.
+
+    Parameters
+    ----------
+    jacobian : ndarray, shape (2, 2)
+        From :func:`local_sky`.
+    pa : float
+        Angle in the image, counter-clockwise from +y [deg].
+
+    Returns
+    -------
+    scale : float
+        arcsec per pixel; of square pixels the same in all directions.
+    slope : float
+        Its derivative by `pa` [arcsec per pixel and degree].
+    """
+    angle = np.deg2rad(pa)
+    along = jacobian @ (-np.sin(angle), np.cos(angle))
+    turned = jacobian @ (-np.cos(angle), -np.sin(angle))
+    scale = float(np.hypot(*along))
+    return scale, float(np.deg2rad(along @ turned / scale)) if scale > 0 else np.nan
 
 
 def _icrs(wcs: WCS, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

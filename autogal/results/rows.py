@@ -10,7 +10,7 @@ from astropy.table import Table
 from autogal import flags as quality
 from autogal.images.cutout import Cutout
 from autogal.profiles import HIGHEST_MODE
-from autogal.results.celestial import local_sky, position_angle
+from autogal.results.celestial import local_sky, position_angle, scale_along
 from autogal.results.columns import component_of, declared
 
 __all__ = ["MEASURED", "build_table", "join_tables", "measured", "unmeasured_as_nan"]
@@ -21,6 +21,7 @@ MEASURED = ("converged", "not_converged")
 # Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on its area
 # (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
 _BRIGHTNESS = (("mu_e_mean", "mag", "r_eff", 0.5), ("mu_break", "mag_break", "r_break", 1.0))
+_SQUARE = 1e-4  # a scale that changes by less, per degree, is the same in all directions: what projections do
 
 
 def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
@@ -166,32 +167,39 @@ def _derive(
         return all(prefix + name in numbers for name in names)
 
     scale = np.array([np.nan if c.flags & quality.Flag.PIXEL_SCALE_DEFAULT else c.pixel_scale for c in cutouts])
+    # A component without a centre of its own has the shared one.
+    at = prefix if has("x", "y") else ""
+    placed = at + "x" in numbers and at + "y" in numbers
+    places = None
+    if placed and any(c.wcs is not None for c in cutouts):
+        places = [local_sky(c.wcs, x, y) for c, x, y in zip(cutouts, numbers[at + "x"], numbers[at + "y"], strict=True)]
+    along, slope, across = _local_scales(cutouts, places, numbers.get(prefix + "pa"), scale)
     if has("mag"):
         mag, mag_err = numbers[prefix + "mag"], numbers[f"{prefix}mag_err"]
         flux = 10 ** (-0.4 * (mag - np.array([c.zeropoint for c in cutouts])))
         add("flux", flux, flux * mag_err * 0.4 * np.log(10))
     if has("r_eff"):
-        r_eff = numbers[prefix + "r_eff"]
-        add("r_eff_arcsec", r_eff * scale, numbers[f"{prefix}r_eff_err"] * scale)
+        r_eff, error = numbers[prefix + "r_eff"], numbers[f"{prefix}r_eff_err"] * along
+        if slope.any():  # the direction is uncertain too
+            of = [parameters.index(prefix + key) for key in ("r_eff", "pa") if prefix + key in parameters]
+            steps = np.stack([along, r_eff * slope], axis=1)[:, : len(of)]
+            variance = np.einsum("ni,nij,nj->n", steps, covariance[:, of][:, :, of], steps)
+            error = np.where(slope != 0, _errors(variance, r_eff), error)
+        add("r_eff_arcsec", r_eff * along, error)
     bent = any(has(name) for name in ("c0", "softness", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1))))  # or cut off
     for name, mag_of, radius_of, share in _BRIGHTNESS:
         if has(mag_of, radius_of, "q") and not (bent and share < 1):  # half of the light is not on the ellipse of r_eff then
             mag, radius, q = (numbers[prefix + key] for key in (mag_of, radius_of, "q"))
-            mu = mag + 2.5 * np.log10(np.pi / share * q * (radius * scale) ** 2)
+            mu = mag + 2.5 * np.log10(np.pi / share * q * (radius * across) ** 2)
             of = [parameters.index(prefix + key) for key in (mag_of, radius_of, "q")]
             slope = np.stack([np.ones_like(q), 5 / np.log(10) / radius, 2.5 / np.log(10) / q], axis=1)
             variance = np.einsum("ni,nij,nj->n", slope, covariance[:, of][:, :, of], slope)
             add(name, mu, _errors(variance, mu))
-    # A component without a centre of its own has the shared one.
-    at = prefix if has("x", "y") else ""
-    if at + "x" in numbers and at + "y" in numbers and all(c.wcs is None for c in cutouts):
+    if placed and places is None:
         names = (["ra", "dec"] if at == prefix else []) + (["pa_sky"] if has("pa") else [])
         for name in names:
             add(name, np.full(len(scale), np.nan), np.full(len(scale), np.nan) if name == "pa_sky" else None)
-    elif at + "x" in numbers and at + "y" in numbers:
-        places = [
-            local_sky(c.wcs, x, y) for c, x, y in zip(cutouts, numbers[at + "x"], numbers[at + "y"], strict=True)
-        ]
+    elif placed:
         if at == prefix:
             ra, dec = np.array([place[:2] for place in places]).reshape(-1, 2).T
             add("ra", ra)
@@ -201,6 +209,23 @@ def _derive(
             angles = np.array([position_angle(place[2], pa, err) for place, pa, err in turns])
             add("pa_sky", *angles.reshape(-1, 2).T)
     return derived
+
+
+def _local_scales(cutouts: Sequence[Cutout], places: list[tuple] | None, pa: np.ndarray | None,
+                  scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """arcsec per pixel where the galaxies are: along their major axes, how that changes with pa, and the root of the area.
+
+    Those of the WCS, where the pixel scale of the image is the WCS's; else the image's everywhere.
+    """
+    along, slope, across = scale.copy(), np.zeros_like(scale), scale.copy()
+    for i, cutout in enumerate(cutouts):
+        if places is None or not cutout.wcs_scale or not np.isfinite(places[i][2]).all():
+            continue
+        across[i] = np.sqrt(abs(np.linalg.det(places[i][2])))
+        along[i], slope[i] = (across[i], 0.0) if pa is None or not np.isfinite(pa[i]) else scale_along(places[i][2], pa[i])
+        if abs(slope[i]) < _SQUARE * along[i]:
+            slope[i] = 0.0
+    return along, slope, across
 
 
 def _words(texts: Sequence[str]) -> np.ndarray:

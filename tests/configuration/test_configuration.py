@@ -26,7 +26,7 @@ def test_the_defaults():
     settings = compose()
     assert settings.out == "autogal_run"
     assert (settings.solver.name, settings.segment.name, settings.initialise.name, settings.survey.name) == ("lm", "maskrcnn", "resnet50", "none")
-    assert settings.psf == {"path": None, "kind": "effective", "oversample": 1}
+    assert settings.psf == {"path": None, "kind": "effective", "oversample": None}
     with pytest.raises(ConfigAttributeError):
         _ = settings.solvr
 

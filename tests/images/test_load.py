@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images import Entry, Options, Survey, fwhm, load, moffat
+from autogal.images import Entry, Options, Survey, from_arrays, fwhm, load, moffat
 
 SDSS = Survey("sdss", "r", pixel_scale=0.4, zeropoint=22.5, psf_fwhm=1.4, psf_beta=3.0, gain=900.0, sky_sigma=0.03)
 
@@ -43,7 +43,9 @@ def test_everything_given(scene):
     mask[2, 3] = 4
     header = {"MAGZERO": 27.0, "PIXSCALE": 0.2, "GAIN": 3.0, "EXPTIME": 30.0, "SATURATE": 5e4}
     cutout = load(scene(header=header, sigma=sigma, mask=mask, psf=moffat(3.0)))
-    assert cutout.error is None and cutout.flags == Flag(0) and cutout.notes == []
+    assert cutout.error is None and cutout.flags == Flag(0) and not cutout.warnings
+    assert cutout.notes == ["Header: pixel scale 0.2 arcsec from PIXSCALE of HDU 0, zero point 27 from MAGZERO of HDU 0, "
+                            "gain 3 from GAIN of HDU 0."]
     assert (cutout.zeropoint, cutout.pixel_scale, cutout.gain) == (27.0, 0.2, 3.0)
     assert (cutout.exposure_time, cutout.saturation) == (30.0, 5e4)
     np.testing.assert_allclose(cutout.image, scene.image, rtol=1e-6)
@@ -236,3 +238,22 @@ def test_every_survey_of_the_configuration_is_usable():
     for name in ("sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst"):
         survey = Options.from_settings(compose(overrides=[f"survey={name}"])).survey
         assert survey.name == name and survey.pixel_scale > 0 and survey.psf_fwhm > 0 and survey.zeropoint is not None
+
+
+@pytest.mark.parametrize("kind", ["f8", "i4", "u4"])
+@pytest.mark.parametrize("ratio, kept", [(1e2, "float32"), (3e4, "float64"), (1e6, "float64")])
+def test_pixels_on_a_large_pedestal_keep_their_digits(scene, tmp_path, kind, ratio, kept):
+    entry = scene()
+    noise = 3.0 if kind == "f8" else 60.0
+    image = np.random.default_rng(4).normal(0, noise, (50, 50)) + ratio * noise
+    fits.writeto(entry.image, image.astype(kind), overwrite=True)
+    for cutout in (load(entry), *from_arrays(image[None].astype(kind), sigma=np.full((1, 50, 50), noise), psf=moffat(3.0))):
+        assert cutout.image.dtype == kept
+        np.testing.assert_allclose(cutout.image - ratio * noise, image - ratio * noise, atol=max(2e-5 * noise * ratio / 1e2, 1.0))
+    assert load(entry, Options(dtype="float64")).image.dtype == "float64"
+
+
+def test_single_precision_stays_where_the_file_has_no_more(scene):
+    entry = scene()
+    fits.writeto(entry.image, (np.random.default_rng(4).normal(0, 1, (50, 50)) + 1e6).astype(np.float32), overwrite=True)
+    assert load(entry).image.dtype == "float32"

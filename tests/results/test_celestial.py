@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 
-from autogal.results.celestial import local_sky, position_angle
+from autogal.results.celestial import local_sky, position_angle, scale_along
+from autogal.results.rows import build_table
 
-from .scenes import sky_wcs
+from .scenes import make_cutout, make_fit, sky_wcs
 
 X, Y = 12.3, 47.9
 
@@ -106,3 +107,56 @@ def test_the_wcs_is_not_changed():
     local_sky(wcs, X, Y)
     assert wcs.to_header_string() == before
     assert Angle(wcs.wcs.crval[0] * u.deg).deg == 150
+
+
+def distorted_wcs(kind):
+    """A camera whose pixels are neither square nor of one size, far from its reference point."""
+    wcs = sky_wcs(rotation=31)
+    if kind == "not square":
+        wcs.wcs.cd = wcs.wcs.cd @ np.diag([1.3, 0.8])
+    elif kind == "sheared":
+        wcs.wcs.cd = wcs.wcs.cd @ np.array([[1.0, 0.2], [0.0, 0.9]])
+    elif kind == "SIP":
+        wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+        a, b = np.zeros((3, 3)), np.zeros((3, 3))
+        a[2, 0], a[1, 1], b[0, 2] = 3e-5, -2e-5, 4e-5
+        wcs.sip = Sip(a, b, None, None, wcs.wcs.crpix)
+        wcs.wcs.crpix = wcs.wcs.crpix + (1500, -900)
+        wcs.sip = Sip(a, b, None, None, wcs.wcs.crpix)
+    else:
+        header = wcs.to_header()
+        header["CTYPE1"], header["CTYPE2"], header["PV1_1"], header["PV2_1"] = "RA---TPV", "DEC--TPV", 1.08, 0.93
+        wcs = WCS(header)
+    return wcs
+
+
+@pytest.mark.parametrize("kind", ["not square", "sheared", "SIP", "TPV"])
+@pytest.mark.parametrize("pa", [0.0, 25.0, 70.0, 140.0])
+def test_scale_along_the_major_axis(kind, pa):
+    wcs = distorted_wcs(kind)
+    scale, slope = scale_along(local_sky(wcs, X, Y)[2], pa)
+
+    def measured(angle, step=0.5):
+        dx, dy = -np.sin(np.deg2rad(angle)) * step, np.cos(np.deg2rad(angle)) * step
+        return wcs.pixel_to_world(X - dx, Y - dy).separation(wcs.pixel_to_world(X + dx, Y + dy)).arcsec / (2 * step)
+
+    assert scale == pytest.approx(measured(pa), rel=1e-5)
+    assert slope == pytest.approx((measured(pa + 0.5) - measured(pa - 0.5)), rel=1e-2, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["not square", "sheared", "SIP", "TPV"])
+def test_sizes_in_arcsec_follow_the_local_scale(kind):
+    wcs = distorted_wcs(kind)
+    facts = {"wcs": wcs, "pixel_scale": 0.5}
+    cutouts = [make_cutout("local", wcs_scale=True, **facts), make_cutout("given", **facts)]
+    local, given = build_table(cutouts, make_fit(2))
+    jacobian = local_sky(wcs, local["x"], local["y"])[2]
+    along, area = scale_along(jacobian, local["pa"])[0], np.sqrt(abs(np.linalg.det(jacobian)))
+    assert local["r_eff_arcsec"] == pytest.approx(local["r_eff"] * along, rel=1e-9)
+    # The error of the angle turns the axis into another scale.
+    turned = local["r_eff"] * abs(scale_along(jacobian, local["pa"])[1]) * local["pa_err"]
+    alone = local["r_eff_err"] * along
+    assert abs(alone - turned) * 0.999 <= local["r_eff_arcsec_err"] <= (alone + turned) * 1.001
+    assert local["mu_e_mean"] - given["mu_e_mean"] == pytest.approx(5 * np.log10(area / 0.5), abs=1e-9)
+    # A scale that the user gives holds everywhere.
+    assert given["r_eff_arcsec"] == pytest.approx(0.5 * given["r_eff"]) and given["r_eff_arcsec_err"] == pytest.approx(0.5 * given["r_eff_err"])
