@@ -26,7 +26,7 @@ from autogal.fitting.engine import START
 from autogal.fitting.engine import fit_cutouts as fit_starts
 from autogal.fitting.selection import select
 from autogal.flags import Flag
-from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
+from autogal.images import Cutout, Entry, Options, as_seen, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
 from autogal.initialise import initialise_all
 from autogal.initialise.given import settle_start
@@ -87,6 +87,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         _put_back(fitted, cutouts, origin)
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
     fitted.flags |= flags | settled
+    fitted.without_errors([not cutout.noise.tells_errors for cutout in cutouts])
     fitted.seconds = dict(watch)
     return fitted
 
@@ -117,7 +118,8 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
         return start, spread, flags, around, ~complete
     device = choose_device(settings.device)
     with watch.time("segment"):
-        segmentations = dict(zip(wanting, segment_all([cutouts[i] for i in wanting], settings.segment, device), strict=True))
+        looks = {i: as_seen(cutouts[i]) for i in wanting}
+        segmentations = dict(zip(wanting, segment_all(list(looks.values()), settings.segment, device), strict=True))
     for i, found in segmentations.items():
         flags[i] = found.flags
         if Flag.NO_TARGET in found.flags:
@@ -126,7 +128,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
                                     "x and y in a manifest or start table name another place.")
     seen = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
     with watch.time("initialise"):
-        starts = initialise_all([cutouts[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)
+        starts = initialise_all([looks[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)
     for i, first in zip(seen, starts, strict=True):
         cutout = cutouts[i]
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:

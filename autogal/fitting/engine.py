@@ -168,7 +168,9 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> dict[int, f
         # what the user says of the sky is not overruled
         again = _astray(rows, cutouts, how, fit, fitted) if how.model.solves_sky else {}
         settled = ~np.isin(rows, list(again))
-        _withdraw(rows[settled], detection(how.model, fit.outcome).cpu().numpy()[settled], cutouts, how, fitted)
+        # what the map has for noise is none to tell a source by where the image plainly has another
+        known = np.array([cutouts[i].noise.ratio if cutouts[i].noise.contradicts else 1.0 for i in places])
+        _withdraw(rows[settled], (known * detection(how.model, fit.outcome).cpu().numpy())[settled], cutouts, how, fitted)
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
             measured = np.isfinite(fitted.values[rows]).all(1) & settled

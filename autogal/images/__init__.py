@@ -14,6 +14,7 @@ from autogal.images.noise import estimate_sigma, sky_statistics
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
 from autogal.images.psf import fwhm, prepare_psf
+from autogal.images.sigma import as_seen
 from autogal.images.survey import Survey
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Entry",
     "Options",
     "Survey",
+    "as_seen",
     "estimate_sigma",
     "find_entries",
     "from_arrays",

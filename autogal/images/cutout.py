@@ -8,6 +8,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from autogal.flags import Flag
+from autogal.images.noise_map import Noise
 
 __all__ = ["Cutout"]
 
@@ -64,6 +65,8 @@ class Cutout:
         The image file, with its extension in brackets where one was chosen.
     counts : bool
         Whether the image, times the gain, is counts.
+    noise : Noise
+        What the image itself says of its noise, and of the sigma map.
     to_centre : (float, float)
         From its centre to that of the image of which it is a window, x and y, pixels.
     wcs_scale : bool
@@ -89,6 +92,7 @@ class Cutout:
     error: str | None = None
     path: str | None = None
     counts: bool = False
+    noise: Noise = field(default_factory=Noise)
     to_centre: tuple[float, float] = (0.0, 0.0)
     wcs_scale: bool = False
     warnings: list[str] = field(default_factory=list)

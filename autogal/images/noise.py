@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from autogal.errors import AutogalError
 
-__all__ = ["estimate_sigma", "sky_statistics"]
+__all__ = ["Sky", "box_mean", "estimate_sigma", "find_sky", "scatter_of", "sky_statistics"]
 
 _MAD = 1.4826  # standard deviation of a normal distribution in units of its median absolute deviation
 _LAG = 4  # pixels; longer than the correlation of drizzled or resampled noise
 _ROUNDS = 6
 _ENOUGH = 30  # differences that a scatter must rest on
 _MANY, _FEW = 50_000, 4_000  # values enough for a scatter good to 0.5 %, and to find the sky
-# Scatter of next-door differences below this part of the scatter of distant ones: correlated noise.
-_CORRELATED = 0.85
+
+
+class Sky(NamedTuple):
+    """Level and scatter of the sky of an image, in its units, and where it is seen, bool [H, W]."""
+
+    level: float
+    scatter: float
+    free: np.ndarray
 
 
 def sky_statistics(image: np.ndarray, mask: np.ndarray | None = None) -> tuple[float, float]:
-    """Level and scatter of the source-free part of an image.
+    """Level and scatter of the source-free part of an image, as `find_sky` gives them."""
+    return find_sky(image, mask)[:2]
+
+
+def find_sky(image: np.ndarray, mask: np.ndarray | None = None) -> Sky:
+    """Level, scatter and place of the source-free part of an image.
 
     The scatter comes from second differences, x(i - L) - 2 x(i) + x(i + L),
     of source-free pixels, L = 4: a gradient of the sky and the wings of a
@@ -37,41 +50,41 @@ def sky_statistics(image: np.ndarray, mask: np.ndarray | None = None) -> tuple[f
 
     Returns
     -------
-    level, scatter : float
-        In image units; NaN where fewer than 30 differences can be formed and
-        for an image without usable pixels.
+    Sky
+        Level and scatter are NaN where fewer than 30 differences can be
+        formed and for an image without usable pixels.
     """
     image = np.asarray(image, dtype=np.float64)
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
     if not good.any():
-        return float("nan"), float("nan")
+        return Sky(float("nan"), float("nan"), good)
     # About its median, so that running sums keep their digits on a high pedestal.
     pivot = np.median(image[good])
     image = np.where(good, image - pivot, 0.0)
-    smooth = _box_mean(image, good)
+    smooth = box_mean(image, good)
 
     source_free = good & (smooth <= np.quantile(smooth[good], 0.4))
     for _ in range(_ROUNDS):
         level = _level(image[source_free], _FEW)
-        width = _scatter(smooth, source_free, _LAG + 1, _FEW)
+        width = scatter_of(smooth, source_free, _LAG + 1, _FEW)
         if not np.isfinite(width):
-            width = _scatter(smooth, good, _LAG + 1, _FEW)
+            width = scatter_of(smooth, good, _LAG + 1, _FEW)
         before, wider = source_free, good & (smooth < level + 2.5 * width)
         if not wider.any():
             break
         source_free = wider
         if np.count_nonzero(before ^ wider) < 0.005 * image.size:
             break
-    scatter = _scatter(image, source_free, _LAG)
+    scatter = scatter_of(image, source_free, _LAG)
     if not np.isfinite(scatter):  # sky in pieces smaller than two lags, or a stamp of a few pixels
-        scatter = _scatter(image, source_free, 1)
+        scatter = scatter_of(image, source_free, 1)
     if not np.isfinite(scatter):
-        scatter = _scatter(image, good, 1)
-    return float(pivot + _level(image[source_free])), scatter
+        scatter = scatter_of(image, good, 1)
+    return Sky(float(pivot + _level(image[source_free])), scatter, source_free)
 
 
 def estimate_sigma(
-    image: np.ndarray, mask: np.ndarray | None = None, gain: float | None = None
+    image: np.ndarray, mask: np.ndarray | None = None, gain: float | None = None, sky: Sky | None = None
 ) -> tuple[np.ndarray, list[str]]:
     """Sigma map of an image: the sky's scatter and the photon noise of the sources.
 
@@ -87,6 +100,8 @@ def estimate_sigma(
         True = left out of the statistics; such pixels get a sigma all the same.
     gain : float, optional
         Electrons per image unit. None: no photon noise of the sources.
+    sky : Sky, optional
+        Of `image`, from :func:`find_sky`, where it is known already.
 
     Returns
     -------
@@ -102,23 +117,17 @@ def estimate_sigma(
     """
     image = np.asarray(image, dtype=np.float64)
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
-    level, scatter = sky_statistics(image, ~good)
+    level, scatter, _ = sky or find_sky(image, ~good)
     if not scatter > 0:
         raise AutogalError("The noise of the image cannot be measured from its sky.", "Give a sigma map (sigma=FILE).")
     notes = [f"Sigma estimated: sky scatter {scatter:.4g} at level {level:.4g}"]
-    ratio = _correlation(image, good, level, scatter)
-    if ratio < _CORRELATED:
-        notes.append(
-            f"The noise is correlated (scatter between neighbours {ratio:.0%} of that between distant pixels): "
-            "errors per pixel hold, but fitted parameters are less certain than theirs say."
-        )
     sigma = np.full(image.shape, scatter)
     if gain is None:
         notes[0] += ", without the photon noise of the sources (gain unknown)."
         return sigma, notes
     notes[0] += f", photon noise for a gain of {gain:.4g}."
     signal = np.where(good, image - level, 0.0)
-    smooth = _box_mean(signal, good)
+    smooth = box_mean(signal, good)
     # Above ten sigma, its photon noise included, a pixel knows its own brightness to 10 % and better than its mean.
     bright = signal > 10 * np.sqrt(scatter**2 + np.maximum(signal, 0) / gain)
     signal = np.where(bright, signal, smooth)
@@ -134,7 +143,7 @@ def _level(values: np.ndarray, many: int = _MANY) -> float:
     return float(np.median(values[near])) if near.any() else float(median)
 
 
-def _box_mean(image: np.ndarray, good: np.ndarray, half: int = 2) -> np.ndarray:
+def box_mean(image: np.ndarray, good: np.ndarray, half: int = 2) -> np.ndarray:
     """Mean of the good pixels in a square around each; 0 where there are none."""
 
     def total(values):
@@ -148,10 +157,12 @@ def _box_mean(image: np.ndarray, good: np.ndarray, half: int = 2) -> np.ndarray:
     return total(np.where(good, image, 0.0)) / np.maximum(number, 1.0)
 
 
-def _scatter(image: np.ndarray, use: np.ndarray, lag: int, many: int = _MANY) -> float:
+def scatter_of(image: np.ndarray, use: np.ndarray, lag: int, many: int = _MANY) -> float:
     """Standard deviation of a pixel, from second differences of used pixels; NaN from fewer than 30."""
     differences = []
-    for values, used in ((image, use), (image.T, use.T)):
+    # Of a few lines as much is learnt as of all, where more differences are there than are wanted.
+    step = max(1, int(2 * np.count_nonzero(use) // (2 * many)))
+    for values, used in ((image[:, ::step], use[:, ::step]), (image.T[:, ::step], use.T[:, ::step])):
         if values.shape[0] > 2 * lag:
             all_used = used[: -2 * lag] & used[lag:-lag] & used[2 * lag :]
             bent = values[: -2 * lag] - 2 * values[lag:-lag] + values[2 * lag :]
@@ -168,10 +179,3 @@ def _scatter(image: np.ndarray, use: np.ndarray, lag: int, many: int = _MANY) ->
     # What a source that slipped through bends is cut at four sigma; that takes 0.1 % of a normal distribution's width.
     kept = differences[np.abs(differences) < 4 * robust]
     return float(min(np.sqrt(np.mean(kept**2)), 1.3 * robust) / np.sqrt(6.0))
-
-
-def _correlation(image: np.ndarray, good: np.ndarray, level: float, scatter: float) -> float:
-    """Scatter of second differences of neighbours, in units of the scatter of distant pixels."""
-    faint = good & (np.abs(image - level) < 4 * scatter)
-    near = _scatter(np.where(good, image - level, 0.0), faint, 1)
-    return near / scatter if np.isfinite(near) else 1.0

@@ -12,11 +12,10 @@ from autogal.flags import Flag
 from autogal.images.counts import check_counts, count_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.facts import Facts
-from autogal.images.gain import settle_gain
 from autogal.images.moffat import moffat
-from autogal.images.noise import estimate_sigma
 from autogal.images.options import Options
 from autogal.images.psf_sampling import Sampling
+from autogal.images.sigma import settle_noise
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
 from autogal.images.unmeasured import suspect, unmeasured
@@ -36,6 +35,8 @@ _PLATEAU = 6
 _POSSIBLE = {"zeropoint": ZEROPOINT_RANGE, "pixel_scale": (1e-6, 3600.0), "gain": (0.0, math.inf)}
 _ROWS = 32  # of an image, to see its noise and its level by
 _ROUNDED = 1e-4  # sigma: rounding above it can be seen in what is fitted
+# Masks that hide more than this of an image, its middle too, may say where pixels are good
+_MASKED = 0.6
 
 
 def prepare(
@@ -91,6 +92,8 @@ def prepare(
         if pixels is not None and _sound(pixels, cutout.saturation, image):
             cutout.image, cutout.sigma, cutout.mask = pixels.image, pixels.sigma, pixels.mask
             _counts(cutout)
+            if not cutout.counts:
+                settle_noise(cutout, options.survey, facts)
             return cutout
         _pixels(cutout, image, mask, options, facts)
         if sigma is not None:
@@ -98,9 +101,8 @@ def prepare(
         _saturated(cutout, facts, options)
         _usable(cutout)
         _counts(cutout)
-        if cutout.sigma is None:
-            settle_gain(cutout, facts)
-            _estimate(cutout, options.survey)
+        if not cutout.counts:
+            settle_noise(cutout, options.survey, facts)
     except AutogalError as error:
         cutout.fail(error.what)
     return cutout
@@ -251,9 +253,19 @@ def _pixels(cutout: Cutout, image, mask, options: Options, facts: Facts) -> None
     if mask is not None:
         bad = _plane(mask, "mask")
         _same_shape(bad, cutout, "mask")
-        cutout.mask |= bad != 0  # NaN != 0: excluded too
+        bad = bad != 0  # NaN != 0: excluded too
+        _inverted(bad, cutout)
+        cutout.mask |= bad
     if cutout.mask.all():
         raise AutogalError("Every pixel of the image is masked.")
+
+
+def _inverted(bad: np.ndarray, cutout: Cutout) -> None:
+    """Say of a mask that hides most of the image, its middle too, what it looks like."""
+    share, (rows, columns) = bad.mean(), bad.shape
+    middle = bad[rows // 2 - rows // 20 : rows // 2 + rows // 20 + 1, columns // 2 - columns // 20 : columns // 2 + columns // 20 + 1]
+    if share > _MASKED and middle.all():
+        cutout.notes.append(f"The mask excludes {share:.0%} of the pixels, the middle of the image too: it may be inverted. Non-zero is bad.")
 
 
 def _same_shape(array: np.ndarray, cutout: Cutout, what: str) -> None:
@@ -317,16 +329,3 @@ def _counts(cutout: Cutout) -> None:
         cutout.notes += check_counts(cutout.image, cutout.mask, cutout.gain)
         if cutout.sigma is None:
             cutout.sigma = count_sigma(cutout.image, cutout.mask, cutout.gain).astype(cutout.image.dtype)
-
-
-def _estimate(cutout: Cutout, survey: Survey) -> None:
-    try:
-        sigma, notes = estimate_sigma(cutout.image, cutout.mask, cutout.gain)
-    except AutogalError:
-        if survey.sky_sigma is None or cutout.flags & Flag.ZEROPOINT_DEFAULT:
-            raise
-        scatter = survey.sky_sigma / survey.unit_ratio(cutout.zeropoint)
-        sigma, notes = np.full(cutout.image.shape, scatter), [f"Sigma {scatter:.4g} of survey {survey.name} taken."]
-    cutout.sigma = sigma.astype(cutout.image.dtype)
-    cutout.flags |= Flag.SIGMA_ESTIMATED
-    cutout.notes += notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,6 +92,18 @@ class Fitted:
             for values in (self.values, self.replicates)[: 1 + (self.replicates is not None)]:
                 magnitudes = values[..., components]
                 values[..., components] = np.where(magnitudes > values[..., total, None] + _NOTHING, np.inf, magnitudes)
+
+    def without_errors(self, rows: Sequence[bool]) -> None:
+        """Take from rows what follows from their noise where none is known: errors, signal-to-noise ratio and chi-square.
+
+        Parameters
+        ----------
+        rows : sequence of bool, [N]
+        """
+        some = np.asarray(rows, bool)
+        for array in (self.covariance, self.bootstrap, self.chi2, self.snr):
+            if array is not None:
+                array[some] = np.nan
 
     def centre(self, row: int) -> np.ndarray:
         """x and y of one row: of several components, the first one's."""

@@ -1,0 +1,147 @@
+"""How the noise of one pixel goes with that of its neighbours, measured on the sky of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+__all__ = ["REACH", "Correlation", "correlation"]
+
+#: Lags looked at, pixels
+REACH = 8
+_LOCAL = 12  # half side of the square whose mean is taken off: skies slope, and galaxies have wings
+_CUT = 4.0  # robust standard deviations at which pixels are cut, lest a star outvotes the sky
+_SIDE = 256  # pixels; of more than that the middle is enough
+_FEWEST = 200  # pixels that say something of a correlation
+_MAD = 1.4826
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Autocorrelation of the noise of an image.
+
+    Attributes
+    ----------
+    matrix : ndarray of float, shape (2 REACH + 1, 2 REACH + 1)
+        By lag in y and in x, pixels; 1 in the middle, 0 elsewhere for independent pixels.
+    error : float
+        Standard deviation of one of its entries where pixels are independent.
+    scatter : float
+        Standard deviation of a pixel, in the units of what was measured, the smoothest part taken off.
+    """
+
+    matrix: np.ndarray
+    error: float
+    scatter: float
+
+    @property
+    def neighbour(self) -> float:
+        """Mean correlation with the four nearest pixels."""
+        m = REACH
+        return float(self.matrix[[m - 1, m + 1, m, m], [m, m, m - 1, m + 1]].mean())
+
+    @property
+    def factor(self) -> float:
+        """By how much the noise of a large sum of pixels exceeds that of independent ones.
+
+        The root of the sum of the autocorrelation, out to the first ring of lags that does not stand out of its
+        own error: the factor by which errors of extended sources that rest on independent pixels are too small.
+        """
+        lags = np.arange(-REACH, REACH + 1)
+        ring = np.rint(np.hypot(lags[:, None], lags)).astype(int)
+        total = 1.0
+        for radius in range(1, REACH):
+            values = self.matrix[ring == radius]
+            # each lag is there twice, with its opposite
+            if abs(values.mean()) < 2.5 * self.error * np.sqrt(2 / values.size):
+                break
+            total += values.sum()
+        return float(np.sqrt(max(total, 0.0)))
+
+    def power(self, shape: tuple[int, int]) -> np.ndarray:
+        """Power spectrum of the noise in units of that of independent pixels of the same scatter.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Rows and columns of the periodic grid, at least 2 REACH + 1 each.
+
+        Returns
+        -------
+        ndarray, shape (H, W // 2 + 1)
+            As `scipy.fft.rfft2` orders frequencies; never negative. Its mean over all frequencies is about 1.
+        """
+        padded = np.zeros(shape)
+        lags = np.arange(-REACH, REACH + 1)
+        # a Hann taper: a correlation cut off at REACH would ring
+        taper = np.cos(np.pi * lags / (2 * (REACH + 1))) ** 2
+        padded[np.ix_(lags % shape[0], lags % shape[1])] = self.matrix * taper[:, None] * taper
+        return np.maximum(fft.rfft2(padded).real, 0.0)
+
+
+def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
+    """Autocorrelation of what is left of an image without its sources.
+
+    The mean of the pixels used in the 25 x 25 around is taken off each, so that slopes and wings are not taken for
+    correlation, and pixels are cut at four robust standard deviations. Products are averaged over the pairs of used
+    pixels of each lag, by Fourier transforms of the pixels and of their mask (the Wiener-Khinchin theorem).
+
+    Parameters
+    ----------
+    noise : ndarray, shape (H, W)
+        Image less its sky, best in units of its sigma map. Where not used, anything finite.
+    use : ndarray of bool, shape (H, W)
+        Source-free pixels.
+
+    Returns
+    -------
+    Correlation or None
+        None where fewer than 200 pixels can be used, or nothing scatters.
+    """
+    part = tuple(slice(max(0, (n - _SIDE) // 2), max(0, (n - _SIDE) // 2) + _SIDE) for n in noise.shape)
+    noise, use = noise[part], use[part]
+    if min(noise.shape) < 2 * REACH or np.count_nonzero(use) < _FEWEST:
+        return None
+    weight = use.astype(np.float32)
+    values = np.where(use, noise, 0).astype(np.float32)
+    some = values[use]
+    width = _MAD * float(np.median(np.abs(some)))
+    if not width > 0:
+        return None
+    np.clip(values, -_CUT * width, _CUT * width, out=values)
+    values -= _local_mean(values, weight) * weight
+    shape = [fft.next_fast_len(n + REACH, real=True) for n in noise.shape]
+    both = fft.rfft2(np.stack([values, weight]), shape)
+    products, pairs = fft.irfft2(both.real**2 + both.imag**2, shape)
+    lags = np.arange(-REACH, REACH + 1)
+    window = np.ix_(lags % shape[0], lags % shape[1])
+    products, pairs = products[window], pairs[window]
+    number = float(pairs[REACH, REACH])
+    variance = float(products[REACH, REACH]) / number
+    if not variance > 0:
+        return None
+    # lags of few pairs say nothing, and are shrunk towards none
+    matrix = products / np.maximum(pairs, 0.05 * number) / variance
+    # the means that were taken off hold noise too: all lags lie too low by what the farthest ones lie below zero
+    low = max(-float(np.median(matrix[np.hypot(lags[:, None], lags) > REACH - 1])), 0.0)
+    matrix = (matrix + low) / (1 + low)
+    return Correlation(matrix.astype(np.float64), float(1 / np.sqrt(number)), float(np.sqrt(variance)))
+
+
+def _local_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    total, number = _box_sum(np.stack([values, weight]))
+    return total / np.maximum(number, 1.0)
+
+
+def _box_sum(planes: np.ndarray) -> np.ndarray:
+    """Sums over squares of side 2 _LOCAL + 1 around each pixel of each plane, [M, H, W]."""
+    for axis in (1, 2):
+        length = planes.shape[axis]
+        sums = np.cumsum(planes, axis=axis, dtype=np.float64)
+        sums = np.concatenate([np.zeros_like(np.take(sums, [0], axis)), sums], axis=axis)
+        places = np.arange(length)
+        upper, lower = np.minimum(places + _LOCAL + 1, length), np.maximum(places - _LOCAL, 0)
+        planes = np.take(sums, upper, axis) - np.take(sums, lower, axis)
+    return planes

@@ -1,0 +1,70 @@
+"""The sources' own photon noise, where nobody says how many electrons an image unit is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autogal.images.noise import Sky, box_mean
+
+__all__ = ["photon_variance"]
+
+_BRIGHT = 5.0  # scatters of the sky from which a source's own noise can be seen
+_FEWEST = 16  # pixels of like brightness whose scatter is worth something
+_MAD = 1.4826
+_QUANTILE = 0.4
+
+
+def photon_variance(image: np.ndarray, mask: np.ndarray, sky: Sky) -> float | None:
+    """At most so much does the variance of a pixel grow with its light: an upper bound of 1 / gain.
+
+    Scatter is that of the mixed fourth difference of 3 x 3 pixels, which leaves nothing of an image that is smooth on
+    that scale, in bins of the mean of 3 x 3 pixels; in units of the same scatter of the sky, so that correlated noise,
+    which lowers both, does not count. Structure of the sources only adds to it: of all bins the one with the
+    lowest ratio of variance to light counts, at its upper error.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    mask : ndarray of bool, shape (H, W)
+        True = left out.
+    sky : Sky
+        Of `image`.
+
+    Returns
+    -------
+    float or None
+        Variance per light of a pixel, image units; None where no sources are bright enough to tell.
+    """
+    good = ~mask & np.isfinite(image)
+    if min(image.shape) < 8 or not sky.scatter > 0:
+        return None
+    light = np.where(good, np.asarray(image, np.float64) - sky.level, 0.0)
+    smooth = box_mean(light, good, 1)
+    bright = good & (smooth > _BRIGHT * sky.scatter)
+    if np.count_nonzero(bright) < _FEWEST:
+        return None
+    inner = slice(1, -1)
+    rows = light[:-2] - 2 * light[inner] + light[2:]
+    bent = rows[:, :-2] - 2 * rows[:, inner] + rows[:, 2:]
+    whole = good[:-2] & good[inner] & good[2:]
+    whole = whole[:, :-2] & whole[:, inner] & whole[:, 2:]
+    smooth = smooth[inner, inner]
+    blank = whole & sky.free[inner, inner]
+    if np.count_nonzero(blank) < _FEWEST:
+        return None
+    still = _MAD * float(np.median(np.abs(bent[blank])))
+    if not still > 0:
+        return None
+    some = whole & bright[inner, inner]
+    values, brightness = np.abs(bent[some]), smooth[some]
+    octave = np.floor(2 * np.log2(brightness / sky.scatter)).astype(int)
+    slopes = []
+    for step in np.unique(octave):
+        own = octave == step
+        if np.count_nonzero(own) >= _FEWEST:
+            variance = (_MAD * float(np.median(values[own])) / still) ** 2
+            slopes.append((variance - 1) * sky.scatter**2 / float(np.mean(brightness[own])))
+    if not slopes:
+        return None
+    slope = float(np.quantile(slopes, _QUANTILE))
+    return slope if slope > 0 else None
