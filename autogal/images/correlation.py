@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import fft
+from scipy.ndimage import uniform_filter1d
 
 __all__ = ["REACH", "Correlation", "correlation"]
 
@@ -32,7 +33,7 @@ class Correlation:
         Standard deviation of a pixel, in the units of what was measured, the smoothest part taken off.
     """
 
-    matrix: np.ndarray
+    matrix: np.ndarray = field(compare=False)
     error: float
     scatter: float
 
@@ -131,17 +132,7 @@ def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
 
 
 def _local_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    total, number = _box_sum(np.stack([values, weight]))
-    return total / np.maximum(number, 1.0)
-
-
-def _box_sum(planes: np.ndarray) -> np.ndarray:
-    """Sums over squares of side 2 _LOCAL + 1 around each pixel of each plane, [M, H, W]."""
-    for axis in (1, 2):
-        length = planes.shape[axis]
-        sums = np.cumsum(planes, axis=axis, dtype=np.float64)
-        sums = np.concatenate([np.zeros_like(np.take(sums, [0], axis)), sums], axis=axis)
-        places = np.arange(length)
-        upper, lower = np.minimum(places + _LOCAL + 1, length), np.maximum(places - _LOCAL, 0)
-        planes = np.take(sums, upper, axis) - np.take(sums, lower, axis)
-    return planes
+    total, number = values, weight
+    for axis in (0, 1):
+        total, number = (uniform_filter1d(plane, 2 * _LOCAL + 1, axis, mode="constant") for plane in (total, number))
+    return total / np.maximum(number, (2 * _LOCAL + 1) ** -2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from autogal.errors import AutogalError
 
@@ -59,11 +60,13 @@ def find_sky(image: np.ndarray, mask: np.ndarray | None = None) -> Sky:
     if not good.any():
         return Sky(float("nan"), float("nan"), good)
     # About its median, so that running sums keep their digits on a high pedestal.
-    pivot = np.median(image[good])
+    usable = image[good]
+    pivot = np.median(usable[:: 1 + usable.size // _FEW])
     image = np.where(good, image - pivot, 0.0)
     smooth = box_mean(image, good)
 
-    source_free = good & (smooth <= np.quantile(smooth[good], 0.4))
+    usable = smooth[good]
+    source_free = good & (smooth <= np.quantile(usable[:: 1 + usable.size // _FEW], 0.4))
     for _ in range(_ROUNDS):
         level = _level(image[source_free], _FEW)
         width = scatter_of(smooth, source_free, _LAG + 1, _FEW)
@@ -148,12 +151,10 @@ def box_mean(image: np.ndarray, good: np.ndarray, half: int = 2) -> np.ndarray:
 
     def total(values):
         for axis in (0, 1):
-            values = np.moveaxis(values, axis, 0)
-            padded = np.pad(values, [(half + 1, half), (0, 0)]).cumsum(axis=0)
-            values = np.moveaxis(padded[2 * half + 1 :] - padded[: -2 * half - 1], 0, axis)
-        return values
+            values = uniform_filter1d(values, 2 * half + 1, axis, mode="constant")
+        return values * (2 * half + 1) ** 2
 
-    number = total(good.astype(np.float64))
+    number = np.rint(total(good.astype(np.float64)))
     return total(np.where(good, image, 0.0)) / np.maximum(number, 1.0)
 
 

@@ -93,12 +93,12 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     found = correlation(relative, use)
     flags, notes = Flag(0), []
     factor = 1.0
-    if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error):
+    # 1.5: second differences that share pixels are not independent
+    unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
+    if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error) and _is_rough(relative, use, unsure):
         flags |= Flag.NOISE_CORRELATED
         factor = max(found.factor, 1.0)
     ratio = 1.0 if estimated else 1 / width if width > 0 else math.nan
-    # 1.5: second differences that share pixels are not independent
-    unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
     if not estimated and math.isfinite(ratio) and abs(math.log(ratio)) > max(math.log(_OFF), unsure):
         what = f"The sigma map is {_times(ratio)} the scatter of the image's sky"
         if factor > 1 and abs(math.log(ratio / factor)) < math.log(_OFF_LARGE):
@@ -115,6 +115,12 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
             f"errors are too small by a factor of up to {factor:.2g}, that of sources much larger than the correlation."
             if factor > 1 / _OFF_LARGE and factor > 1.005 else "the sigma map allows for it."))
     return Noise(ratio, found, flags=flags, notes=notes)
+
+
+def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
+    """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not on the wings of a source."""
+    near, far = scatter_of(noise, use, 1), scatter_of(noise, use, 2)
+    return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
 
 
 def _times(ratio: float) -> str:

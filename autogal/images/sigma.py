@@ -117,8 +117,8 @@ def _without_noise(cutout: Cutout, survey: Survey, sky: Sky) -> None:
     light = np.maximum(np.where(cutout.mask, 0.0, cutout.image), 0.0)
     tells = True
     if cutout.gain is not None:
-        # no pixel is known better than to one electron
-        variance = (scatter or 0.0) ** 2 + np.maximum(light, 1 / cutout.gain) / cutout.gain
+        # without a sky of its own, no pixel is known better than to one electron
+        variance = np.maximum(light, 1 / cutout.gain) / cutout.gain if scatter is None else scatter**2 + light / cutout.gain
         note = f"errors are those of the photons for a gain of {cutout.gain:.4g}."
     elif scatter is not None:
         variance = np.full(cutout.shape, scatter**2)

@@ -38,7 +38,7 @@ def scene(tmp_path):
 
 
 def test_everything_given(scene):
-    sigma = np.full((40, 48), 1.5)
+    sigma = np.full((40, 48), 1.0)
     mask = np.zeros((40, 48), np.uint8)
     mask[2, 3] = 4
     header = {"MAGZERO": 27.0, "PIXSCALE": 0.2, "GAIN": 3.0, "EXPTIME": 30.0, "SATURATE": 5e4}
@@ -183,14 +183,16 @@ def test_cube_of_one_plane_is_an_image(scene):
     assert cutout.error is None and cutout.shape == (40, 48)
 
 
-def test_image_without_noise_takes_the_survey_s(scene):
+def test_image_without_noise_takes_the_survey_s_or_has_no_errors(scene):
     # A synthetic image: a galaxy on a sky of exactly zero.
     image = np.zeros((64, 64))
     image[28:36, 28:36] = np.arange(64).reshape(8, 8)
-    assert "noise of the image cannot be measured" in load(scene(image)).error
+    cutout = load(scene(image))
+    assert cutout.error is None and cutout.flags & Flag.NOISE_MISMATCH and not cutout.noise.tells_errors
+    assert np.ptp(cutout.sigma) == 0 and cutout.sigma[0, 0] > 0
     cutout = load(scene(image), Options(survey=SDSS))
-    assert cutout.error is None and cutout.flags & Flag.SIGMA_ESTIMATED
-    np.testing.assert_allclose(cutout.sigma, 0.03, rtol=1e-6)
+    assert cutout.error is None and cutout.flags & Flag.SIGMA_ESTIMATED and cutout.noise.tells_errors
+    np.testing.assert_allclose(cutout.sigma[image == 0], 0.03, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["psf", "sigma", "mask"])

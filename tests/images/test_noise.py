@@ -36,15 +36,12 @@ def test_scatter_where_a_galaxy_fills_the_stamp(rng, n):
     assert sky_statistics(image)[1] == pytest.approx(1.0, rel=0.25)
 
 
-def test_scatter_of_correlated_noise_is_that_of_a_pixel_and_is_said(rng):
+def test_scatter_of_correlated_noise_is_that_of_a_pixel(rng):
     noise = rng.normal(size=(130, 130))
     for axis in (0, 1):
         noise = sum(weight * np.roll(noise, shift, axis) for weight, shift in ((0.25, -1), (0.5, 0), (0.25, 1)))
     noise = noise[1:-1, 1:-1]
-    sigma, notes = estimate_sigma(noise)
-    assert np.median(sigma) == pytest.approx(noise.std(), rel=0.05)
-    assert any("correlated" in note for note in notes)
-    assert not any("correlated" in note for note in estimate_sigma(rng.normal(size=(128, 128)))[1])
+    assert np.median(estimate_sigma(noise)[0]) == pytest.approx(noise.std(), rel=0.05)
 
 
 def test_slope_and_masked_neighbours_do_not_count(rng):
