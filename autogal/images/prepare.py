@@ -15,6 +15,7 @@ from autogal.images.facts import Facts
 from autogal.images.moffat import moffat
 from autogal.images.options import Options
 from autogal.images.psf_sampling import Sampling
+from autogal.images.psf_model import mend_psf
 from autogal.images.sigma import settle_noise
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
@@ -131,6 +132,10 @@ def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey:
         cutout.notes += psf[1]
         if psf[1]:
             cutout.flags |= Flag.PSF_CORRECTED
+        mended = mend_psf(cutout.psf, cutout.psf_kind, cutout.psf_oversample)
+        cutout.psf, cutout.psf_oversample = mended.psf, mended.oversample
+        cutout.flags |= mended.flags
+        cutout.notes += mended.notes
         return
     if survey.psf_fwhm is None:
         width, source = _DEFAULT_FWHM, "no survey"
