@@ -14,7 +14,7 @@ from autogal.buckets.render import render_images
 from autogal.configuration.overrides import override
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model, choose_settings, is_whole_model, model_overrides
-from autogal.images import prepare_psf
+from autogal.images import mend_psf, prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
 from autogal.profiles import HIGHEST_MODE, RadialProfile
@@ -42,7 +42,7 @@ def render(
     model : str, Path, mapping or class
         As `autogal.fit` takes it; a mapping also as a catalogue has it, ``catalogue.settings["model"]``.
     psf : ndarray, [K, K'] or [N, K, K']
-        One PSF, or one for each row.
+        One PSF, or one for each row. One that cuts its wings or is undersampled is completed, as `autogal.fit` does.
     psf_kind : {"effective", "optical"}
         Whether the PSF holds the pixel's own response, as the image of a star does, or not.
     shape : (int, int)
@@ -69,13 +69,19 @@ def render(
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
     chosen = _model_of(model, set(table.colnames if hasattr(table, "colnames") else table)).unfixed
     kernels = np.asarray(psf, float)
-    kernels = np.stack([prepare_psf(k, psf_oversample)[0] for k in (kernels[None] if kernels.ndim == 2 else kernels)])
+    kernels = [mend_psf(prepare_psf(k, psf_oversample)[0], psf_kind, psf_oversample) for k in (kernels[None] if kernels.ndim == 2 else kernels)]
     values, zeropoints = table_values(table, chosen, zeropoint)
     if len(kernels) not in (1, len(values)):
         raise AutogalError(f"{len(kernels)} PSFs for {len(values)} rows.", "Give one PSF, or one for each row.")
-    images = render_images(chosen, torch.from_numpy(values), torch.from_numpy(zeropoints), torch.from_numpy(kernels), tuple(shape),
-                           psf_kind == "optical", psf_oversample, getattr(torch, dtype))
-    return images.numpy()
+    images = np.empty((len(values), *shape), dtype)
+    kinds = np.array([(*one.psf.shape, one.oversample) for one in kernels])  # those of one kind are drawn together
+    for kind in np.unique(kinds, axis=0):
+        of_kind = [i for i, same in enumerate((kinds == kind).all(axis=1)) if same]
+        rows = of_kind if len(kernels) > 1 else slice(None)
+        images[rows] = render_images(chosen, torch.from_numpy(values[rows]), torch.from_numpy(zeropoints[rows]),
+                                     torch.from_numpy(np.stack([kernels[i].psf for i in of_kind])), tuple(shape), psf_kind == "optical",
+                                     int(kind[-1]), getattr(torch, dtype)).numpy()  # fmt: skip
+    return images
 
 
 def _model_of(model, names: set[str]) -> Model:

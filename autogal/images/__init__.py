@@ -14,6 +14,7 @@ from autogal.images.noise import estimate_sigma, sky_statistics
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
 from autogal.images.psf import fwhm, prepare_psf
+from autogal.images.psf_model import mend_psf
 from autogal.images.sigma import as_seen
 from autogal.images.survey import Survey
 
@@ -30,6 +31,7 @@ __all__ = [
     "fwhm",
     "load",
     "load_unreported",
+    "mend_psf",
     "moffat",
     "prepare_psf",
     "report",

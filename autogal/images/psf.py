@@ -14,6 +14,7 @@ __all__ = ["NEGATIVE_LIGHT", "OFF_CENTRE", "PEDESTAL", "PEDESTAL_LIGHT", "SMALLE
 PEDESTAL = 0.01
 SMALLEST_FOR_PEDESTAL = 7  # pixels a side; a smaller stamp has no corners without light
 _FLAT = 0.7
+_FILLED = 3.0
 # A constant below that is left alone, but worth a word where it would hold this part of the light.
 PEDESTAL_LIGHT = 0.1
 # More negative than positive light than this: noise, not a star.
@@ -104,7 +105,8 @@ def _without_pedestal(psf: np.ndarray, notes: list[str]) -> np.ndarray:
     border = np.median(np.concatenate([psf[0], psf[-1], psf[1:-1, 0], psf[1:-1, -1]]))
     below = np.median(psf[corners(psf.shape)])
     flat = abs(below) >= _FLAT * abs(border) and below * border > 0
-    if not flat:
+    # in a stamp of a few widths of its star the corners have the star's light
+    if not flat or min(psf.shape) < _FILLED * fwhm(psf - below):
         return psf
     if min(abs(below), abs(border)) > PEDESTAL * (psf.max() - below):
         notes.append(f"PSF had a constant of {below:.4g} under it ({below / psf.max():.1%} of its peak): subtracted.")

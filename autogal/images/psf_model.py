@@ -14,9 +14,10 @@ from autogal.images.psf import fwhm
 
 __all__ = ["Mended", "mend_psf"]
 
-#: Border light, of the peak, from which a stamp cuts wings that hold more than a percent of the light
-_CUT = 1e-3
+#: Border light, of the peak, from which a stamp may cut wings, and the part of the light from which they are worth a word
+_CUT, _LOST = 6e-4, 5e-3
 _FALLS = 2.0  # power of the radius; less steep is no star's wing but something under it
+_ALL_CORE = 3.0  # widths of the star, in a side smaller than which there is little else
 _LEFT_OUT = 2e-3  # of the light, which may lie outside of an extended stamp
 _LARGEST = 100.0  # pixels from the middle to the side of an extended stamp
 #: FWHM, in pixels of the image, from which samples hold what lies between them
@@ -27,6 +28,7 @@ _CORE = 4  # pixels around the middle in which a pixel's light needs many nodes
 _NODES, _FEW_NODES = 9, 4
 # Parts of the peak above which a law is fitted to light in relative terms: for the wings, and for the core
 _WINGS, _CORE_LIGHT = 2e-3, 0.03
+_GOOD = 1e-4  # rms misfit, of the peak, with which a Moffat needs no rival
 _LONE = 1e-4  # of the peak; where no other pixel has more, there is no star to fit
 _MISFIT = 0.05  # of the peak or of the wings, by which a Moffat may miss a stamp without a word
 
@@ -43,8 +45,9 @@ class Mended(NamedTuple):
 def mend_psf(psf: np.ndarray, kind: str, oversample: int) -> Mended:
     """Extend a PSF image whose wings are cut, and model one that is undersampled.
 
-    A stamp whose border is brighter than 0.1 % of its peak, and still falling as a wing does, is continued by the
-    elliptical Moffat law fitted to it, until 0.2 % of the light are left outside (or 100 pixels from the middle), and divided by the new sum. One
+    A stamp whose border is brighter than 0.06 % of its peak, and still falling as a wing does, is continued by the elliptical
+    Moffat law fitted to it where that has more than 0.5 % of its light outside: until 0.2 % are left there (or 100 pixels from
+    the middle), and divided by the new sum. One
     whose star is narrower than 2.1 pixels (FWHM) is replaced by samples, three to five a pixel, of a Moffat law or an
     Airy disk, whichever is nearer, convolved with the pixel where the PSF is an effective one, and fitted to its pixels
     with the star's place among them; what the law misses is added, interpolated. The model is centred. Any other PSF stays as it is.
@@ -76,20 +79,25 @@ def _mended(content: bytes, shape: tuple[int, int], kind: str, oversample: int) 
     psf = np.frombuffer(content, np.float64).reshape(shape)
     flags, notes = Flag(0), []
     is_pixel = kind == "effective" and oversample == 1
-    if min(shape) >= 5 and _border(psf) > _CUT * psf.max() and _slope(psf) > _FALLS:
+    # the core itself falls less steeply
+    falls = _slope(psf) > _FALLS or min(shape) < _ALL_CORE * fwhm(psf)
+    if min(shape) >= 5 and _border(psf) > _CUT * psf.max() and falls:
         law, _ = _fit(psf, is_pixel, _WINGS)
         extended, outside = _extended(psf, law, is_pixel)
-        flags |= Flag.PSF_TRUNCATED
-        notes.append(f"PSF cuts its wings (border {_border(psf) / psf.max():.2%} of the peak): continued by {law.name}, which has "
-                     f"{outside:.1%} of the light outside of {shape[0]} x {shape[1]}{_miss(psf, law, is_pixel, wings=True)}.")
-        psf = extended
+        if outside > _LOST:
+            flags |= Flag.PSF_TRUNCATED
+            notes.append(f"PSF cuts its wings (border {_border(psf) / psf.max():.2%} of the peak): continued by {law.name}, "
+                         f"which has {outside:.1%} of the light outside of {shape[0]} x {shape[1]}{_miss(psf, law, is_pixel, wings=True)}.")
+            psf = extended
     width = fwhm(psf) if oversample == 1 else math.inf
     if width < _SAMPLED:
         flags |= Flag.PSF_UNDERSAMPLED
         if min(shape) < 5 or np.count_nonzero(psf > _LONE * psf.max()) < 5:
             notes.append(f"PSF of FWHM {width:.1f} pixels is undersampled, and too small to be modelled.")
         else:
-            law, _ = min((_fit(psf, is_pixel, _CORE_LIGHT, is_airy) for is_airy in (False, True)), key=lambda one: one[1])
+            law, missed = _fit(psf, is_pixel, _CORE_LIGHT)
+            if missed > _GOOD:
+                law, _ = min((law, missed), _fit(psf, is_pixel, _CORE_LIGHT, is_airy=True), key=lambda one: one[1])
             oversample = int(min(max(math.ceil(_FINE / width), 3), _MOST_SAMPLES))
             notes.append(f"PSF of FWHM {width:.1f} pixels is undersampled: replaced by {law.name}"
                          f"{' and the pixel' if is_pixel else ''}, {oversample} samples a pixel{_miss(psf, law, is_pixel, wings=False)}.")
@@ -157,12 +165,12 @@ def _pixels(law: _Law, x: np.ndarray, y: np.ndarray, nodes: int) -> np.ndarray:
     return total
 
 
-def _sampled(law: _Law, x: np.ndarray, y: np.ndarray, is_pixel: bool) -> np.ndarray:
+def _sampled(law: _Law, x: np.ndarray, y: np.ndarray, is_pixel: bool, roughly: bool = False) -> np.ndarray:
     if not is_pixel:
         return law.at(x, y)
     out = np.empty(x.shape)
     near = (np.abs(x - law.x) < _CORE) & (np.abs(y - law.y) < _CORE)
-    for part, nodes in ((near, _NODES), (~near, _FEW_NODES)):
+    for part, nodes in ((near, _NODES - 4 * roughly), (~near, _FEW_NODES - 2 * roughly)):
         out[part] = _pixels(law, x[part], y[part], nodes)
     return out
 
@@ -185,12 +193,13 @@ def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False
         return _Law(math.exp(p[0]), p[1], p[2], math.exp(p[3]), shape, p[5], p[6], is_airy)
 
     def misfit(p):
-        return (_sampled(law(p), x, y, is_pixel) - data) * weight
+        return (_sampled(law(p), x, y, is_pixel, roughly) - data) * weight
 
     bounds = [(-5, 8), (-1, 1), (-1, 1), (math.log(0.1), math.log(100)), (-5, 5), (-1, 1), (-1, 1)]
     middle = [0.0, 0.0, 0.0, math.log(begin), 0.0 if is_airy else math.log(1.9), 0.0, 0.0]
-    found = optimize.least_squares(misfit, middle, bounds=tuple(zip(*bounds)), loss="soft_l1", f_scale=0.1, max_nfev=60)
-    best = law(found.x)
+    for roughly, most in ((True, 40), (False, 4)):
+        middle = optimize.least_squares(misfit, middle, bounds=tuple(zip(*bounds)), loss="soft_l1", f_scale=0.1, max_nfev=most, xtol=1e-6).x
+    best = law(middle)
     missed = float(np.sqrt(np.mean((_sampled(best, x, y, is_pixel) - data) ** 2)))
     return best._replace(amplitude=best.amplitude * float(psf.max())), missed
 

@@ -202,10 +202,10 @@ def test_shared_file_that_cannot_be_used_is_one_error(scene, kind):
 
 
 def test_shared_psf_is_used_and_read_again_when_it_changes(scene):
-    entry = scene(psf=moffat(3.0, size=9))
+    entry = scene(psf=moffat(3.0, 9.0, size=15))
     shared = str(scene.folder / "shared.fits")
     for size in (11, 13):
-        fits.writeto(shared, moffat(3.0, size=size), overwrite=True)
+        fits.writeto(shared, moffat(2.4, 9.0, size=size), overwrite=True)
         assert load(entry, Options(psf=shared)).psf.shape == (size, size)
 
 
