@@ -197,7 +197,9 @@ def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False
 
     bounds = [(-5, 8), (-1, 1), (-1, 1), (math.log(0.1), math.log(100)), (-5, 5), (-1, 1), (-1, 1)]
     middle = [0.0, 0.0, 0.0, math.log(begin), 0.0 if is_airy else math.log(1.9), 0.0, 0.0]
-    for roughly, most in ((True, 40), (False, 4)):
+    for roughly, most in ((True, 40), (False, 6)):
+        if not roughly:  # weights from the law: those from pixels favour the ones that noise made faint
+            weight = 1 / (_sampled(law(middle), x, y, is_pixel) + faintest)
         middle = optimize.least_squares(misfit, middle, bounds=tuple(zip(*bounds)), loss="soft_l1", f_scale=0.1, max_nfev=most, xtol=1e-6).x
     best = law(middle)
     missed = float(np.sqrt(np.mean((_sampled(best, x, y, is_pixel) - data) ** 2)))

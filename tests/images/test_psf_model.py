@@ -81,7 +81,7 @@ def test_noise_in_a_cut_star_does_no_harm():
     cases = [(image, psf + rng.normal(0, psf.max() / 500, psf.shape), truth) for _ in range(6)]
     off, flags = deviations(cases)
     assert all(flag & Flag.PSF_TRUNCATED for flag in flags)
-    assert np.abs(off[:, 1:]).max() < 2, off
+    assert np.abs(np.median(off[:, 1:], axis=0)).max() < 1.5 and np.abs(off[:, 1:]).max() < 3
 
 
 def test_what_was_outside_is_said():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autogal.errors import AutogalError
-from autogal.images import mend_psf, from_arrays, moffat, prepare_psf
+from autogal.images import from_arrays, mend_psf, moffat, prepare_psf
 from autogal.images.psf_stack import normalise_sound
 
 COUNT, SHAPE = 24, (24, 28)
