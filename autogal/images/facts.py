@@ -7,6 +7,7 @@ and which for one count a second is told in :mod:`autogal.images.zeropoint`.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,8 @@ __all__ = ["SCALE_RANGE", "Facts", "Found", "Look", "celestial", "header_facts"]
 _PIXEL_SCALE = ("PIXSCALE", "PIXSCAL1", "PIXELSCL", "SCALE")
 _EXPOSURE = ("EXPTIME", "TEXPTIME", "EXPOSURE", "XPOSURE")
 _SATURATION = ("SATURATE", "SATLEVEL", "SATURAT", "SATUR_LV")
+_SURFACE_BRIGHTNESS = re.compile(r"\s*MJy\s*/\s*sr\s*$", re.IGNORECASE)
+_WEBB_GAIN = 1.9  # electrons a count, within a tenth that of NIRCam's detectors (JWST User Documentation)
 _GAIN = ("GAIN", "EGAIN")
 SCALE_RANGE = (1e-4, 60.0)
 """Pixels of a smaller or larger side [arcsec] are a typing error or a placeholder."""
@@ -105,7 +108,8 @@ def header_facts(header: Header, primary: Header | None = None, hdu: str = "HDU 
     Zero point: see :func:`autogal.images.zeropoint.find_zeropoint`.
 
     Gain, in electrons per image unit, the first found of: GAINEFF; the unit,
-    where it is electrons; GAIN or EGAIN where the unit is counts or unknown,
+    where it is electrons; PHOTMJSR, MJy/sr for one count a second of Webb's,
+    with XPOSURE where it is MJy/sr; GAIN or EGAIN where the unit is counts or unknown,
     times the exposure time where it is counts a second. What else GAIN can
     mean, of a mean of NCOMBINE exposures or of counts a second, is in ``gains``.
 
@@ -268,6 +272,10 @@ def _gain(look: Look, facts: Facts, unit: ImageUnit) -> float | None:
     if unit.electrons:
         facts.sources["gain"] = "BUNIT" if not unit.per_second else f"BUNIT and {getattr(exposure, 'source', 'EXPTIME')}"
         return exposure if unit.per_second else 1.0
+    per_count, seconds = look.number("PHOTMJSR", low=0.0), look.number("XPOSURE", low=0.0)
+    if per_count is not None and seconds is not None and _SURFACE_BRIGHTNESS.match(unit.text):
+        facts.sources["gain"] = f"PHOTMJSR and XPOSURE, for {_WEBB_GAIN} electrons a count"
+        return float(_WEBB_GAIN * seconds / per_count)
     gain = look.number(*_GAIN, low=0.0)
     if gain is None or (unit.text and not unit.counts):
         return None  # the gain of the camera says nothing about a calibrated unit

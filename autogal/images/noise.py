@@ -15,7 +15,7 @@ _MAD = 1.4826  # standard deviation of a normal distribution in units of its med
 _LAG = 4  # pixels; longer than the correlation of drizzled or resampled noise
 _ROUNDS = 6
 _ENOUGH = 30  # differences that a scatter must rest on
-_MANY, _FEW = 50_000, 4_000  # values enough for a scatter good to 0.5 %, and to find the sky
+_MANY, _FEW = 50_000, 3_000  # values enough for a scatter good to 0.5 %, and to find the sky
 
 
 class Sky(NamedTuple):

@@ -120,3 +120,10 @@ def test_cube_of_one_plane_has_a_celestial_wcs():
 def test_extension_before_primary():
     found = facts(primary={"GAIN": 1.0, "EXPTIME": 30.0, "SATURATE": 6e4}, GAIN=2.0)
     assert (found.gain, found.exposure_time, found.saturation) == (2.0, 30.0, 6e4)
+
+
+def test_gain_of_webb_s_images():
+    header = fits.Header({"BUNIT": "MJy/sr", "PHOTMJSR": 0.4, "XPOSURE": 2000.0})
+    assert header_facts(header).gain == pytest.approx(1.9 * 2000 / 0.4)
+    for key in ("PHOTMJSR", "XPOSURE"):
+        assert header_facts(fits.Header({name: value for name, value in header.items() if name != key})).gain is None

@@ -53,13 +53,13 @@ def test_right_maps_raise_nothing():
 @pytest.mark.parametrize("scatter", [0.01, 0.3, 20.0])
 @pytest.mark.parametrize("name, sigma, words", [
     ("inverse variance", lambda s: s**-2, "inverse variance"), ("variance", lambda s: s**2, "looks like a variance"),
-    ("twice", lambda s: 2 * s, "2 times"), ("a third", lambda s: s / 3, "1/3"), ("off by 40 %", lambda s: 1.4 * s, "1.4 times")])  # fmt: skip
+    ("twice", lambda s: 2 * s, " times the scatter"), ("a third", lambda s: s / 3, "is 1/"), ("off by 40 %", lambda s: 1.4 * s, " times")])  # fmt: skip
 def test_wrong_maps_are_said(name, sigma, words, scatter):
     rng = np.random.default_rng(3)
     light = galaxy() * scatter
     noise = noise_of(light + rng.normal(0, scatter, light.shape), sigma(scatter))
     assert noise.flags == Flag.NOISE_MISMATCH
-    assert any(words[:5] in note if words[0].isdigit() else words in note for note in noise.notes), noise.notes
+    assert any(words in note for note in noise.notes), noise.notes
     assert noise.ratio == pytest.approx(sigma(scatter) / scatter, rel=0.06)
 
 
@@ -156,12 +156,12 @@ def test_inverted_mask_is_said():
     assert ["inverted" in " ".join(cutout.notes) for cutout in cutouts] == [True, False]
 
 
-@pytest.mark.parametrize("gain", [0.3, 1.0, 30.0])
-def test_photon_noise_is_bounded_without_a_gain(gain):
+@pytest.mark.parametrize("gain, mag", [(0.3, 13.5), (1.0, 13.5), (30.0, 11.0)])
+def test_photon_noise_is_bounded_without_a_gain(gain, mag):
     rng, found = np.random.default_rng(14), []
     for n in (1.0, 2.0, 4.0):
         for width in (None, 0.6):
-            light = galaxy(13.5, 7.0, n)
+            light = galaxy(mag, 7.0, n)
             white = rng.normal(size=light.shape) if width is None else correlated(rng, light.shape, width)[0]
             image = light + white * np.sqrt(4.0 + light / gain)
             found.append(photon_variance(image, np.zeros(image.shape, bool), find_sky(image)))
