@@ -14,8 +14,8 @@ from autogal.images.cutout import Cutout
 from autogal.images.facts import Facts
 from autogal.images.moffat import moffat
 from autogal.images.options import Options
-from autogal.images.psf_sampling import Sampling
 from autogal.images.psf_model import mend_psf
+from autogal.images.psf_sampling import Sampling
 from autogal.images.sigma import settle_noise
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
