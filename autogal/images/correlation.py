@@ -106,12 +106,11 @@ def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
     if min(noise.shape) < 2 * REACH or np.count_nonzero(use) < _FEWEST:
         return None
     weight = use.astype(np.float32)
-    values = np.where(use, noise, 0).astype(np.float32)
-    some = values[use]
+    some = noise[use]
     width = _MAD * float(np.median(np.abs(some)))
-    if not width > 0:
+    if not 0 < width < np.inf:
         return None
-    np.clip(values, -_CUT * width, _CUT * width, out=values)
+    values = np.clip(np.where(use, noise, 0) / width, -_CUT, _CUT).astype(np.float32)  # about 1, whatever the units
     values -= _local_mean(values, weight) * weight
     shape = [fft.next_fast_len(n + REACH, real=True) for n in noise.shape]
     both = fft.rfft2(np.stack([values, weight]), shape)
@@ -128,7 +127,7 @@ def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
     # the means that were taken off hold noise too: all lags lie too low by what the farthest ones lie below zero
     low = max(-float(np.median(matrix[np.hypot(lags[:, None], lags) > REACH - 1])), 0.0)
     matrix = (matrix + low) / (1 + low)
-    return Correlation(matrix.astype(np.float64), float(1 / np.sqrt(number)), float(np.sqrt(variance)))
+    return Correlation(matrix.astype(np.float64), float(1 / np.sqrt(number)), width * float(np.sqrt(variance)))
 
 
 def _local_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
