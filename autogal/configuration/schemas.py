@@ -117,6 +117,7 @@ class SimulateSettings:
     galaxies: str | None = None
     background: str | None = None
     instances: bool = True
+    structure: str = "usual"
     population: PopulationSettings = field(default_factory=PopulationSettings)
     survey: SurveyFacts = field(default_factory=SurveyFacts)
 
@@ -131,6 +132,7 @@ class TrainSettings:
     resume: bool = False
     seed: int = 0
     size: int | None = None
+    structure: str = "usual"
     workers: int = 0
     save_every: float = 5.0
     patience: int = 12
@@ -153,6 +155,7 @@ class EvaluateSettings:
     data: str | None = None
     compare: bool = True
     true_masks: bool = True
+    structure: str = "usual"
     checkpoints: str | None = None
     device: str = "auto"
     threads: int | None = None

@@ -11,7 +11,7 @@ from autogal.segment.channels import CHANNELS
 from autogal.segment.labelled import Labelled, LabelledBatch, labelled_stamps, validation_batches
 from autogal.segment.learning import SegmenterModule
 from autogal.segment.network import CLASSES, VERSION
-from autogal.simulate.source import SceneDataset, SceneSource
+from autogal.simulate.source import SceneDataset, SceneSource, choose_population
 
 __all__ = ["CARD", "segmenter_task"]
 
@@ -38,7 +38,7 @@ def segmenter_task(settings: DictConfig) -> Task:
     sizes = [settings.size] if settings.size else _SIZES
 
     def sources(seed: int) -> list[SceneSource]:
-        return [SceneSource(name, (size, size), seed=seed) for size in sizes]
+        return [SceneSource(choose_population(name, settings.structure), (size, size), seed=seed) for size in sizes]
 
     def examples(first: int, rank: int, world: int) -> IterableDataset:
         return SceneDataset(sources(settings.seed), network.batch, first=first, rank=rank, world=world)
@@ -49,7 +49,7 @@ def segmenter_task(settings: DictConfig) -> Task:
         return SceneDataset(sources(_VALIDATION), network.batch, steps=steps, rank=rank, world=world)
 
     return Task("segmenter", module, CARD, examples, validation, "val/quality", "max", _SHOWN,
-                {"simulator": name, "stamp sizes": list(sizes)})
+                {"simulator": name, "structure": settings.structure, "stamp sizes": list(sizes)})
 
 
 def _labelled_task(settings: DictConfig, module: SegmenterModule) -> Task:

@@ -14,6 +14,7 @@ from autogal.simulate.background import Background
 from autogal.simulate.batch import SceneBatch
 from autogal.simulate.general import General
 from autogal.simulate.population import Population
+from autogal.simulate.shapes import KINDS
 from autogal.simulate.source import SceneSource
 
 __all__ = ["BLOCK", "Simulation", "simulate"]
@@ -35,6 +36,7 @@ _COLUMNS = {
     "snr": (None, "matched-filter signal-to-noise ratio of the noise-free target"),
     "visible": (None, "part of the target's pixels above 1 sigma where it gives most of the light"),
     "analytic": (None, "whether the target is one Sersic profile"),
+    "structure": (None, "what the target mostly is, where that is structure: ring, lane, clumps, arms, bar, edge_on, tails"),
     "n_neighbours": (None, "neighbours that can be seen"),
     "psf_fwhm": (units.pix, "full width at half maximum of the effective PSF"),
 }
@@ -114,6 +116,7 @@ def _cutout(batch: SceneBatch, i: int, name: str, population: Population | Gener
 
 def _truth(batch: SceneBatch, names: list[str], population: Population | General) -> Table:
     columns = {name: values.double().numpy() for name, values in batch.truth.items()}
+    columns["structure"] = np.array(["", *KINDS])[batch.truth["structure"].numpy()]
     columns.update(id=names, mag=population.survey.zeropoint - 2.5 * np.log10(columns["flux"]), analytic=batch.analytic.numpy(),
                    n_neighbours=[len(masks) - 1 for masks in batch.instances], psf_fwhm=batch.psf_fwhm.double().numpy())
     truth = Table({name: columns[name] for name in _COLUMNS})

@@ -83,6 +83,6 @@ def population_of(settings: DictConfig) -> Population:
     for key, value in wanted.items():
         if value < 0 or (key in ("overlapping", "stars", "composite", "defects", "correlation") and value > 1):
             raise AutogalError(f"population.{key}={value} is not possible.", "Give a number from 0 to 1." if value > 1 else "Give 0 or more.")
-    structure = Structure(composite=wanted.pop("composite"))
+    structure = Structure.named(settings.structure, wanted.pop("composite"))
     templates = Templates.read(settings.galaxies) if settings.get("galaxies") else None
     return Population(survey, structure=structure, templates=templates, **wanted)

@@ -20,6 +20,7 @@ from autogal.simulate.general import General
 from autogal.simulate.light import draw_light
 from autogal.simulate.population import Population
 from autogal.simulate.scenes import Scenes
+from autogal.simulate.strong import draw_strong
 from autogal.simulate.structure import Structure, add_arms
 
 __all__ = ["SceneDataset", "SceneSource", "choose_population"]
@@ -64,7 +65,8 @@ class SceneSource:
     def draw(self, batch: int, step: int) -> SceneBatch:
         """The `batch` scenes of one step."""
         chance = Chance(self.seed, step, self.device)
-        scenes = self.population.draw(chance, batch, self.shape)
+        structure = self.population.structure
+        scenes, strong = structure.strengthen(chance, self.population.draw(chance, batch, self.shape))
         sky = None
         if self.background is not None:
             sky, spoilt, noise = self.background.draw(chance, batch, self.shape)
@@ -72,11 +74,16 @@ class SceneSource:
                 sky *= (scenes.conditions.sky_sigma / noise)[:, None, None]
             else:
                 scenes = scenes.on(noise)
-        parts, arms, single = self.population.structure.compose(chance, scenes)
+        parts, arms, single = structure.compose(chance, scenes)
         alive = scenes.sources.alive
+        kind = torch.zeros_like(alive, dtype=torch.int64) if strong is None else strong.kind
         scene = alive.nonzero()[:, 0]
-        light = draw_light(scenes, parts, len(scene), self.exact)
+        usual = kind[alive] == 0
+        light = draw_light(scenes, parts[usual[parts.source]], len(scene), self.exact)
         add_arms(light, scenes, arms)
+        if strong is not None:
+            draw_strong(light, scenes, strong)
+        single = single & usual
         numbers = alive.sum(1)
         first = numbers.cumsum(0) - numbers
         _clear_targets(light, scene, first)
@@ -87,6 +94,7 @@ class SceneSource:
         signal = light.div_(exposure.sigma[scene])
         instances, classes = _instances(signal, total / exposure.sigma, scene, first, numbers)
         truth = self._truth(scenes, single[first])
+        truth["structure"] = kind[:, 0]
         truth["snr"] = signal[first].square().sum((1, 2)).sqrt()
         truth["visible"] = _visible(signal[first], total / exposure.sigma)
         psf = scenes.seeing.images()
@@ -99,18 +107,24 @@ class SceneSource:
         return {**truth, "sky": scenes.conditions.sky}
 
 
-def choose_population(name: str) -> General | Population:
+def choose_population(name: str, structure: str = "usual") -> General | Population:
     """The population of a name: ``"general"``, or a survey of the configuration with all that training should see.
+
+    Parameters
+    ----------
+    name : str
+    structure : str
+        As of `Structure.named`.
 
     Raises
     ------
     AutogalError
-        Where there is no such survey, or it lacks a fact that is needed.
+        Where there is no such survey or structure, or the survey lacks a fact that is needed.
     """
     if name == "general":
-        return General()
+        return General(structure=Structure.named(structure))
     survey = Survey.from_settings(compose(overrides=[override("survey", name)]).survey)
-    return Population(survey, neighbours=10, structure=Structure(composite=0.3), correlation=0.3, gradient=0.3, defects=0.2)
+    return Population(survey, neighbours=10, structure=Structure.named(structure), correlation=0.3, gradient=0.3, defects=0.2)
 
 
 def _clear_targets(light: Tensor, scene: Tensor, first: Tensor) -> None:

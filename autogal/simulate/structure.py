@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from autogal.errors import AutogalError
 from autogal.simulate.chance import Chance
+from autogal.simulate.company import with_company
 from autogal.simulate.scenes import Parts, Scenes, Sources
+from autogal.simulate.strong import Strong, choose_strong
 
 __all__ = ["Arms", "Structure", "add_arms"]
 
 _KNOTS = 10
+# Parts of the scenes by the setting `structure`
+_NAMED = {"usual": {}, "mixed": {"strong": 0.45, "pairs": 0.12, "counted": 0.2}, "strong": {"strong": 1.0, "pairs": 0.2, "counted": 0.4}}
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,40 @@ class Structure:
         Part of the galaxies that have a bulge and a disk.
     bar, arms, knots : float
         Part of those that have a bar, spiral arms, star-forming knots; one galaxy may have several.
+    strong : float
+        Part of the targets that are mostly structure: rings, lanes, clumps (`autogal.simulate.shapes`); a third as many of
+        the other galaxies are.
+    pairs, counted : float
+        Parts of the scenes whose target has a companion, or neighbours as number counts have them; see `with_company`.
+        Without `strong`, `pairs` and `counted` scenes are drawn as if there were no such things.
     """
 
     composite: float = 0.0
     bar: float = 0.25
     arms: float = 0.4
     knots: float = 0.3
+    strong: float = 0.0
+    pairs: float = 0.0
+    counted: float = 0.0
+
+    @classmethod
+    def named(cls, name: str, composite: float = 0.3) -> Structure:
+        """As the setting ``structure`` has it: ``usual``, ``strong``, or ``mixed``, which is both about equally often.
+
+        Raises
+        ------
+        AutogalError
+            For any other name.
+        """
+        if name not in _NAMED:
+            raise AutogalError(f"There is no structure={name}.", f"Choose one of: {', '.join(_NAMED)}.")
+        return cls(composite=composite, **_NAMED[name])
+
+    def strengthen(self, chance: Chance, scenes: Scenes) -> tuple[Scenes, Strong | None]:
+        """Scenes with the company they have, and which of their galaxies are mostly structure; None where none is."""
+        if self.pairs or self.counted:
+            scenes = with_company(chance, scenes, self.pairs, self.counted)
+        return choose_strong(chance, scenes, self.strong) if self.strong else (scenes, None)
 
     def compose(self, chance: Chance, scenes: Scenes) -> tuple[Parts, Arms, Tensor]:
         """Parts of all living sources, the arms of some, and whether each source is a single profile, [sources]."""
