@@ -17,6 +17,7 @@ from autogal.evaluate.methods import as_fit, methods
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.statistics import SIZE, SNR, Bins, bins_of_magnitude, median, share
 from autogal.evaluate.truth import DECIDABLE, undecidable_note
+from autogal.evaluate.whole import measure_whole, whole_grid
 from autogal.flags import Flag
 from autogal.segment import Segmentation, segment_all
 from autogal.segment.detections import Sources
@@ -40,7 +41,7 @@ _REQUIRED = {"target found": ">= 99.5%", "median IoU": ">= 0.850", "neighbours f
 
 
 def evaluate_segmenter(blocks: Iterator[Simulation], settings: DictConfig, device: torch.device, folder: Path) -> Report:
-    """Segment as ``autogal fit`` does and compare with the true footprints.
+    """Segment as ``autogal fit`` does and compare with the true footprints; what is mostly structure is fitted too.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def evaluate_segmenter(blocks: Iterator[Simulation], settings: DictConfig, devic
     AutogalError
         Where a checkpoint is missing.
     """
-    stamps, neighbours, names, notes = [], [], [], []
+    stamps, neighbours, wholes, names, notes = [], [], [], [], []
     kept: dict[str, list] = {}
     seconds: dict[str, float] = {}
     for block in blocks:
@@ -74,10 +75,15 @@ def evaluate_segmenter(blocks: Iterator[Simulation], settings: DictConfig, devic
             stamps.append(part)
             neighbours += others
             kept[name] = _keep(kept.get(name, []), block, found, part)
+        wholes.append(measure_whole(block, settings, device))
     rows = vstack(stamps, metadata_conflicts="silent")
     differences = Table(rows=neighbours, names=("id", "method", "snr", "difference", "found"), dtype=("U64", "U32", float, float, bool))
     pictures = [_picture(folder / f"segmenter_{name}_{kind}.png", some, kind) for name, some in kept.items() for kind in ("first", "worst")]
-    return _report(rows, differences, names, notes, seconds, [path.name for path in pictures])
+    report = _report(rows, differences, names, notes, seconds, [path.name for path in pictures])
+    if any(len(one) for one in wholes):
+        report.tables["whole"] = vstack([one for one in wholes if len(one)], metadata_conflicts="silent")
+        report.grids.append(whole_grid(report.tables["whole"]))
+    return report
 
 
 def _measure(name: str, block: Simulation, found: list[Segmentation]) -> tuple[Table, list[tuple]]:
