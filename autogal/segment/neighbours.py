@@ -16,6 +16,10 @@ _FAINTEST = 0.05  # light below this part of the pixel noise is left in
 _OF_TARGET = 0.03  # and light below this part of the target's own light
 _SLOPES = 3.5, 8.0  # of the surface brightness of wings, as a power of the radius
 _LONGEST = 60  # px
+# Growth that would hide more than this part of the target's squared signal-to-noise ratio gives way on its footprint, to where
+# a neighbour's light is a larger and larger part of all there is
+_HIDDEN = 0.3
+_GIVING_WAY = 0.1, 0.3, 1.0
 
 
 def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, centre: tuple[float, float] | None,
@@ -25,7 +29,8 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
     The light around each footprint is measured in rings of equal distance to it, after the target's
     expected light is taken off; where other sources or noise cover a ring, a power law
     stands in. Growth ends where that light drops below a small part of the noise,
-    and on the target also where it drops below a small part of the target's own light.
+    and on the target also where it drops below a small part of the target's own light, or, where much of the target would
+    be hidden, a larger one of all light there.
 
     Parameters
     ----------
@@ -46,7 +51,7 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
     dict of int to Reach
         By label, the footprints included.
     """
-    found = {}
+    found, lights = {}, {}
     residual = field.data - expected
     occupied = labels > 0
     smoothing = float(np.median(field.noise / field.pixel_noise))
@@ -70,8 +75,21 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
         if centre is not None:
             grid_y, grid_x = np.ogrid[box]
             grown &= np.hypot(grid_x - centre[0], grid_y - centre[1]) > max(1.5, field.fwhm / 2)
-        found[number] = box, own | grown
+        found[number], lights[number] = (box, own | grown), at_pixel
+    _give_way(field, labels, found, lights)
     return found
+
+
+def _give_way(field: Field, labels: np.ndarray, reaches: dict[int, Reach], lights: dict[int, np.ndarray]) -> None:
+    """Take growth off the target's footprint, in place, until enough of the target is left; `lights` [h, w] are of each neighbour."""
+    target = (labels == 1) & field.good
+    weight = np.where(target, np.maximum(field.data, 0) / field.pixel_noise, 0.0) ** 2
+    for part in _GIVING_WAY:
+        if not weight[union_of(reaches, labels.shape)].sum() > _HIDDEN * weight.sum():
+            return
+        for number, light in lights.items():
+            box, mask = reaches[number]
+            mask &= ~target[box] | (light > part * field.data[box])
 
 
 def union_of(reaches: dict[int, Reach], shape: tuple[int, int]) -> np.ndarray:

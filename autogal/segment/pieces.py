@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from autogal.segment.detection import Field
 from autogal.segment.detections import Sources
+from autogal.segment.symmetry import join_symmetric
 from autogal.segment.target import target_profile
 
 __all__ = ["join_pieces", "judge_pieces"]
@@ -88,7 +89,7 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     Of many galaxies, spirals and those with sharp edges above all, it detects a part besides the whole. Such a part is a
     neighbour where the network is sure of it, or where its light stands out of the target's by more than noise could make it.
     The middle of the target is no neighbour, however bright, if the target has no summit nearer to its centre: without its
-    core a galaxy would be measured as another one.
+    core a galaxy would be measured as another one. What has its like on the target's other side is the target's too.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     doubtful = unsure & (common >= _WITHIN * size) & (common >= _LARGE * np.count_nonzero(target))
     within = (common >= _INSIDE * size) & (common <= _SMALL * np.count_nonzero(target))
     if not (doubtful | within).any():
-        return labels
+        return join_symmetric(field, labels)
     # one that others cover entirely has no pixel left, and nothing to join
     present = np.isin(np.arange(2, len(others) + 2), labels)
     peaks = ndimage.maximum_position(field.data, labels, 2 + np.flatnonzero(present))
@@ -122,7 +123,7 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
             least[1 + k] = -np.inf
     level = _joined(field, labels, 1, len(others) + 1, lambda saddle: saddle > least)
     labels[(level > -np.inf)[labels]] = 1
-    return labels
+    return join_symmetric(field, labels)
 
 
 def _from_middle(target: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ __all__ = ["with_company"]
 
 _ALIKE = 0.4, 0.8  # magnitudes by which a companion is fainter than the galaxy, and the scatter
 _APART = 0.8, 2.0  # sums of both half-light radii between their centres
-_FAINTEST = 6.0  # S/N of the faintest neighbours that are drawn, as a point source
+_FAINTEST = 12.0  # S/N of the faintest neighbours that are drawn, as a point source
 _SLOPE = 0.4  # of log10 of the number of galaxies brighter than a magnitude: between those of bright and faint galaxies
 _BRIGHTEST = 100.0  # times the faintest
 _SMALL = 0.15, 1.5  # FWHM of the seeing: half-light radii of the faintest galaxies

@@ -82,7 +82,7 @@ class SceneSource:
         light = draw_light(scenes, parts[usual[parts.source]], len(scene), self.exact)
         add_arms(light, scenes, arms)
         if strong is not None:
-            draw_strong(light, scenes, strong)
+            draw_strong(light, scenes, strong, self.exact)
         single = single & usual
         numbers = alive.sum(1)
         first = numbers.cumsum(0) - numbers

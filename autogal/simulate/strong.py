@@ -18,7 +18,7 @@ _OTHERS = 0.35  # of the targets' part: neighbours that are mostly structure
 _SMALLEST = 0.8, 4.0  # FWHM of the seeing; smaller galaxies show nothing
 _LARGEST = 1 / 7  # of the stamp's side: the galaxy has room
 _EXTENT = 5.0  # radii: beyond there is nothing
-_PATCHES = ((64, 4), (128, 2), (256, 2))  # px, and samples a pixel
+_PATCHES = ((48, 4), (96, 2), (144, 2), (192, 2), (320, 2))  # px, and samples a pixel; half as many where a percent of the peak will do
 _AT_ONCE = 8
 # Whatever has no middle of its own has that of its light
 _UNCENTRED = [list(KINDS).index("edge_on")]
@@ -72,7 +72,7 @@ def choose_strong(chance: Chance, scenes: Scenes, part: float) -> tuple[Scenes, 
     return replace(scenes, sources=sources), Strong(kind, chance.uniform(0, 1, *draw, NUMBERS))
 
 
-def draw_strong(light: Tensor, scenes: Scenes, strong: Strong) -> None:
+def draw_strong(light: Tensor, scenes: Scenes, strong: Strong, exact: bool = False) -> None:
     """Draw the sources that are mostly structure, in place of whatever stands in their images.
 
     Parameters
@@ -81,6 +81,8 @@ def draw_strong(light: Tensor, scenes: Scenes, strong: Strong) -> None:
         Of all living sources.
     scenes : Scenes
     strong : Strong
+    exact : bool
+        As in `draw_light`.
     """
     alive = scenes.sources.alive
     kind, numbers, scene = strong.kind[alive], strong.numbers[alive], alive.nonzero()[:, 0]
@@ -94,7 +96,7 @@ def draw_strong(light: Tensor, scenes: Scenes, strong: Strong) -> None:
             for some in ((kind == one + 1) & fits & ~before).nonzero()[:, 0].split(_AT_ONCE):
                 if len(some):
                     own = {name: value[some] for name, value in pick.items()}
-                    _draw_patches(light, some, one, own, numbers[some], scenes, scene[some], patch, fine)
+                    _draw_patches(light, some, one, own, numbers[some], scenes, scene[some], patch, fine if exact else fine // 2)
 
 
 def _draw_patches(light: Tensor, some: Tensor, kind: int, own: dict[str, Tensor], numbers: Tensor, scenes: Scenes, scene: Tensor,

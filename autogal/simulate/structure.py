@@ -18,7 +18,7 @@ __all__ = ["Arms", "Structure", "add_arms"]
 
 _KNOTS = 10
 # Parts of the scenes by the setting `structure`
-_NAMED = {"usual": {}, "mixed": {"strong": 0.45, "pairs": 0.12, "counted": 0.2}, "strong": {"strong": 1.0, "pairs": 0.2, "counted": 0.4}}
+_NAMED = {"usual": {}, "mixed": {"strong": 0.45, "pairs": 0.12, "counted": 0.1}, "strong": {"strong": 1.0, "pairs": 0.2, "counted": 0.4}}
 
 
 @dataclass(frozen=True)
