@@ -53,7 +53,7 @@ def test_lone_galaxies_are_the_truth_plus_noise():
 def test_truth_has_names_units_and_neighbours(simulation):
     truth = simulation.truth
     assert truth.colnames == ["id", "x", "y", "mag", "flux", "r_eff", "n", "q", "pa", "sky", "snr", "visible",
-                              "analytic", "n_neighbours", "psf_fwhm"]
+                              "analytic", "structure", "n_neighbours", "psf_fwhm"]
     assert np.all((truth["visible"] >= 0) & (truth["visible"] <= 1))
     assert np.all(truth["visible"][truth["n_neighbours"] == 0] > 0.95)
     assert all(truth[name].description for name in truth.colnames)

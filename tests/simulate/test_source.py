@@ -61,7 +61,7 @@ def test_a_batch_is_complete(batch):
         assert value.shape == (24, *SHAPE) and value.dtype == torch.float32 and value.isfinite().all()
     assert (batch.sigma > 0).all() and batch.mask.dtype == torch.bool
     assert 0 < batch.mask.float().mean() < 0.1
-    assert set(batch.truth) == {"x", "y", "flux", "r_eff", "n", "q", "pa", "sky", "snr", "visible"}
+    assert set(batch.truth) == {"x", "y", "flux", "r_eff", "n", "q", "pa", "sky", "snr", "visible", "structure"}
     assert torch.equal(batch.truth["n"].isnan(), ~batch.analytic)
     assert 0 < batch.analytic.float().mean() < 1
     for masks, classes in zip(batch.instances, batch.classes, strict=True):
