@@ -55,7 +55,8 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PSF_DEFAULT: "No PSF was given; the survey's typical Moffat PSF was used.",
     Flag.NOT_CONVERGED: "The solver stopped before it converged.",
     Flag.AT_BOUND: "At least one parameter ended at its bound; its error is not measurable.",
-    Flag.POOR_FIT: "The model misses a good part of the light; the residuals are far above the noise.",
+    Flag.POOR_FIT: "The model misses a good part of the light: the residuals are far above the noise, or what was taken for a neighbour "
+                   "may be part of the target.",
     Flag.LOW_SN: "The signal-to-noise ratio is too low for a reliable fit.",
     Flag.BLENDED: "The target overlaps a neighbour.",
     Flag.EDGE: "The image cuts the target off: part of its light is extrapolated.",

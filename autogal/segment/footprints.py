@@ -8,6 +8,7 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.segment.detection import Field, prepare_field
 from autogal.segment.neighbours import grow_neighbours, union_of
+from autogal.segment.pieces import doubtful_pieces
 from autogal.segment.segmentation import Segmentation
 from autogal.segment.target import target_flags, target_profile
 
@@ -46,7 +47,12 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     reaches = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
     neighbours = union_of(reaches, labels.shape)
     flags = target_flags(field, cutout, labels, neighbours)
-    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, [], reaches)
+    notes = []
+    if doubtful := len(doubtful_pieces(field, labels, expected)):
+        flags |= Flag.POOR_FIT
+        notes.append(f"{doubtful} source{'s' if doubtful > 1 else ''} beside the target may be part of it: no valley lies between, "
+                     "and the brightest pixel is not in the middle.")
+    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, notes, reaches)
 
 
 def _in_one_run(labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from autogal.segment.detections import Sources
 from autogal.segment.symmetry import join_symmetric
 from autogal.segment.target import target_profile
 
-__all__ = ["join_pieces", "judge_pieces"]
+__all__ = ["doubtful_pieces", "join_pieces", "judge_pieces"]
 
 _EXCESS = 0.5  # a neighbour's peak stands this much above the target's own light, relative to it
 _SADDLE = 5.0  # and by this many sigmas above the saddle that joins it to the target
@@ -22,6 +22,11 @@ _BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the 
 _SURE = 0.75
 _WITHIN = 0.5  # part of the piece that lies within the target
 _LARGE = 0.1  # part of the target that it covers; smaller ones take nothing from it
+# What of a source beside the target makes one doubt that it is one: its peak hardly stands above the saddle to the target, lies off
+# the middle of its light (in radii of a circle of its area), and it is bright enough to matter
+_LEVEL = 0.7
+_OFF_MIDDLE = 0.1
+_MATTERS = 0.1  # of the target's light
 # What lies in the middle of the target, where this has no summit of its own, is the target's core
 _INSIDE = 0.9  # part of the core that lies within the target
 _SMALL = 0.5  # part of the target that it covers, at most
@@ -124,6 +129,43 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     level = _joined(field, labels, 1, len(others) + 1, lambda saddle: saddle > least)
     labels[(level > -np.inf)[labels]] = 1
     return join_symmetric(field, labels)
+
+
+def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> list[int]:
+    """Sources beside the target that may be parts of it: no valley lies between, and they have no middle of their own.
+
+    A galaxy of its own is brightest in its middle. What is cut out of another one, an arm, a tail, half of a disk, is
+    brightest towards the rest.
+
+    Parameters
+    ----------
+    field : Field
+    labels : ndarray of int, shape (H, W)
+        0 sky, 1 the target, 2, 3, ... others.
+    expected : ndarray of float64, shape (H, W)
+        The target's own light, in the units of ``field.data``.
+
+    Returns
+    -------
+    list of int
+        Their labels.
+    """
+    level = np.full(int(labels.max()) + 1, -np.inf)
+    level[1] = np.inf
+    saddle = _saddles(field, labels, level)
+    light = np.maximum(field.data - expected, 0.0)
+    own = np.maximum(field.data, 0.0)[labels == 1].sum()
+    found = []
+    for k in 1 + np.flatnonzero(np.isfinite(saddle[1:])) + 1:
+        rows, columns = np.nonzero(labels == k)
+        weight, height = light[rows, columns], field.data[rows, columns].max()
+        if not weight.sum() > _MATTERS * own or not saddle[k - 1] > _LEVEL * height:
+            continue
+        top = int(np.argmax(weight))
+        middle = (weight * rows).sum() / weight.sum(), (weight * columns).sum() / weight.sum()
+        if np.hypot(rows[top] - middle[0], columns[top] - middle[1]) > _OFF_MIDDLE * np.sqrt(rows.size / np.pi):
+            found.append(int(k))
+    return found
 
 
 def _from_middle(target: np.ndarray) -> np.ndarray:

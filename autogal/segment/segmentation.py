@@ -32,7 +32,7 @@ class Segmentation:
         A neighbour's footprint touches the target's, or the neighbours' mask
         covers more than a tenth of it.
     flags : Flag
-        Any of NO_TARGET, MASK_FALLBACK, LOW_SN, BLENDED, EDGE.
+        Any of NO_TARGET, MASK_FALLBACK, LOW_SN, BLENDED, EDGE; POOR_FIT where neighbours may be parts of the target.
     notes : list of str
         One sentence for each thing that went another way than asked.
     reaches : dict of int to Reach
