@@ -57,6 +57,8 @@ def galaxies(settings: DictConfig) -> Iterator[Simulation]:
     """
     if settings.model.get("models"):
         raise AutogalError("One model at a time can be calibrated.", "Name one, as model=sersic.")
+    if settings.structure != "usual":
+        raise AutogalError(f"structure={settings.structure} has no part in a calibration.", "Leave it out: galaxies are what model= says.")
     model = choose_model(settings.model)
     return samples(settings) if settings.data is not None else _draw(settings, model)
 

@@ -49,6 +49,8 @@ def samples(settings: DictConfig) -> Iterator[Simulation]:
     """
     if settings.data is None:
         return draw(settings)
+    if settings.structure != "usual":
+        raise AutogalError(f"structure={settings.structure} is for fresh scenes, but data= is given.", "Give one of them.")
     path = Path(settings.data)
     if path.is_dir():
         return read_folder(path, settings.n)

@@ -36,5 +36,8 @@ def check(settings: DictConfig) -> None:
             raise AutogalError("out= is empty.", "Name the folder for the checkpoint, as out=my_checkpoints.")
         if settings.labels is not None and settings.data is None:
             raise AutogalError("labels= is given without data=.", "Name the images that the labels are of, as data=my_cutouts/.")
+        if settings.structure != "usual" and (settings.data is not None or settings.network.name != "segmenter"):
+            raise AutogalError(f"structure={settings.structure} is for a segmenter that learns from the simulator.",
+                               "Leave structure= out: starting values are learnt from Sersic profiles, and images of your own are what they are.")
     except OmegaConfBaseException as error:
         raise explain(error, lambda: known_keys("train")) from error

@@ -50,8 +50,8 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     notes = []
     if doubtful := len(doubtful_pieces(field, labels, expected)):
         flags |= Flag.POOR_FIT
-        notes.append(f"{doubtful} source{'s' if doubtful > 1 else ''} beside the target may be part of it: no valley lies between, "
-                     "and the brightest pixel is not in the middle.")
+        notes.append(f"{doubtful} source{'s' if doubtful > 1 else ''} beside the target may be part{'s' if doubtful > 1 else ''} of it: "
+                     "no valley lies between that is as deep as it should be.")
     return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, notes, reaches)
 
 

@@ -27,6 +27,10 @@ _LARGE = 0.1  # part of the target that it covers; smaller ones take nothing fro
 _LEVEL = 0.7
 _OFF_MIDDLE = 0.1
 _MATTERS = 0.1  # of the target's light
+# As many clumps on a target, none beyond a deep valley, are a string of clumps sooner than chance
+_STRING = 3
+_SHALLOW = 0.4
+_EACH = 0.02  # of the target's light
 # What lies in the middle of the target, where this has no summit of its own, is the target's core
 _INSIDE = 0.9  # part of the core that lies within the target
 _SMALL = 0.5  # part of the target that it covers, at most
@@ -135,7 +139,7 @@ def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> l
     """Sources beside the target that may be parts of it: no valley lies between, and they have no middle of their own.
 
     A galaxy of its own is brightest in its middle. What is cut out of another one, an arm, a tail, half of a disk, is
-    brightest towards the rest.
+    brightest towards the rest. Clumps do have their middle, but one galaxy has several.
 
     Parameters
     ----------
@@ -155,16 +159,20 @@ def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> l
     saddle = _saddles(field, labels, level)
     light = np.maximum(field.data - expected, 0.0)
     own = np.maximum(field.data, 0.0)[labels == 1].sum()
-    found = []
+    found, clumps = [], []
     for k in 1 + np.flatnonzero(np.isfinite(saddle[1:])) + 1:
         rows, columns = np.nonzero(labels == k)
         weight, height = light[rows, columns], field.data[rows, columns].max()
+        if weight.sum() > _EACH * own and saddle[k - 1] > _SHALLOW * height:
+            clumps.append((int(k), weight.sum()))
         if not weight.sum() > _MATTERS * own or not saddle[k - 1] > _LEVEL * height:
             continue
         top = int(np.argmax(weight))
         middle = (weight * rows).sum() / weight.sum(), (weight * columns).sum() / weight.sum()
         if np.hypot(rows[top] - middle[0], columns[top] - middle[1]) > _OFF_MIDDLE * np.sqrt(rows.size / np.pi):
             found.append(int(k))
+    if len(clumps) >= _STRING and sum(light for _, light in clumps) > _MATTERS * own:
+        found = sorted({*found, *(k for k, _ in clumps)})
     return found
 
 

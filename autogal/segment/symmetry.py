@@ -1,4 +1,4 @@
-"""Pieces of a galaxy that have their like on its other side: rings, arms, the ends of disks and bars, lobes of the PSF."""
+"""Pieces of a galaxy that have their like on its other side: rings, arms, the ends of disks and bars, lobes of the PSF, halves."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ _ALIKE = 0.6  # of the light of a piece and that on the other side, what is comm
 _BRIGHTER = 2.0  # times a piece: what else may stand on the other side does not count for more
 _ABOVE = 1.5  # noise: what is fainter there is none
 _GAP = 2  # px between pieces that hang together
+# Halves of one galaxy, on both sides of a lane: of their light about its middle, what is common to both sides, and how far the
+# brightest pixel of each lies off its own middle towards the other, in radii of a circle of its area
+_HALVES = 0.7
+_FACING = 0.12
+# Or they are as broad as this across the line between them, in units of their depth along it, and more alike
+_BROAD = 1.5
+_TWINS = 0.8
 _AROUND = 0.6  # of the directions from the centre: what surrounds it need not touch it
 _DIRECTIONS = 24
 
@@ -38,10 +45,12 @@ def join_symmetric(field: Field, labels: np.ndarray) -> np.ndarray:
     target = labels == 1
     if not target.any():
         return labels
-    centre = _centre(field.data, target)
-    numbers = _near(labels, target, *centre)
+    numbers = _near(labels, target, *_centre(field.data, target))
     if not numbers.size:
         return labels
+    labels = _join_halves(field, labels)
+    target, numbers = labels == 1, np.unique(labels[labels > 1])
+    centre = _centre(field.data, target)
     pieces = numbers[symmetry(field, labels, numbers, *centre) >= _ALIKE]
     if not pieces.size:
         return labels
@@ -54,6 +63,50 @@ def join_symmetric(field: Field, labels: np.ndarray) -> np.ndarray:
             break
         kept = grown
     return np.where(kept & own, 1, labels)
+
+
+def _join_halves(field: Field, labels: np.ndarray) -> np.ndarray:
+    """Join a source to the target that is its other half.
+
+    Each is brightest towards the other, as no galaxy of its own is, or both are broad across the line between them, as lie the
+    halves of a disk beside a lane along it.
+    """
+    light = np.where(field.good, np.maximum(field.data, 0.0), 0.0)
+    near = ndimage.binary_dilation(labels == 1, structure=np.ones((3, 3)), iterations=_GAP)
+    for k in np.unique(labels[near & (labels > 1)]).tolist():
+        both = (labels == 1) | (labels == k)
+        y, x = ndimage.center_of_mass(light, both, 1) if light[both].sum() > 0 else (np.nan, np.nan)
+        lean, breadth = np.array([_half(light, labels == one, x, y) for one in (1, k)]).min(0)
+        least = _HALVES if lean > _FACING else _TWINS if breadth > _BROAD else np.inf
+        if np.isfinite(least) and _common(light, both, x, y) >= least:
+            return np.where(labels == k, 1, labels)
+    return labels
+
+
+def _half(light: np.ndarray, part: np.ndarray, x: float, y: float) -> tuple[float, float]:
+    """How far the brightest pixel of a part lies off the middle of its light towards (x, y), in radii of a circle of its area.
+
+    And how broad its light is across that direction, in units of its depth along it.
+    """
+    rows, columns = np.nonzero(part)
+    weight = light[rows, columns]
+    if not weight.sum() > 0:
+        return 0.0, 0.0
+    weight = weight / weight.sum()
+    dy, dx = rows - weight @ rows, columns - weight @ columns
+    towards = np.array([y - weight @ rows, x - weight @ columns])
+    towards = towards / max(np.hypot(*towards), 1e-9)
+    along, across = dy * towards[0] + dx * towards[1], dx * towards[0] - dy * towards[1]
+    lean = along[np.argmax(weight)] / np.sqrt(rows.size / np.pi)
+    return float(lean), float(np.sqrt((weight @ across**2) / max(weight @ along**2, 1e-9)))
+
+
+def _common(light: np.ndarray, region: np.ndarray, x: float, y: float) -> float:
+    """Of the light of a region and its image turned about (x, y), what is common to both."""
+    own = np.where(region, light, 0.0)
+    rows, columns = np.indices(light.shape)
+    turned = ndimage.map_coordinates(own, [2 * y - rows, 2 * x - columns], order=1)
+    return float(np.minimum(own, turned).sum() / max(np.maximum(own, turned).sum(), 1e-30))
 
 
 def symmetry(field: Field, labels: np.ndarray, numbers: np.ndarray, x: float, y: float) -> np.ndarray:

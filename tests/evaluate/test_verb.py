@@ -31,6 +31,20 @@ def test_masks_by_both_methods(evaluate, checkpoints, tmp_path):
         assert (tmp_path / "here" / f"{name}.png").stat().st_size > 10_000
 
 
+def test_galaxies_that_are_mostly_structure_are_fitted_too(evaluate, tmp_path):
+    code, shown, content = evaluate("segmenter", "structure=strong", "n=24", "size=96", "compare=false", "seed=5")
+    assert code == 0 and "One galaxy, one fit" in shown.out
+    rows = Table.read(tmp_path / "here" / "whole.ecsv")
+    assert set(rows["method"]) == {"maskrcnn", "true masks"} and np.all(rows["snr"] > 50) and np.all(rows["structure"] != "")
+    every = [one for one in content["tables"]["whole"]["rows"] if one["kind"] == "all"]
+    light = {one["method"]: one["light"] for one in every}
+    for method, part in light.items():
+        assert part == pytest.approx(np.mean(np.abs(rows["d_mag"][rows["method"] == method]) <= 0.1))
+    whole = {one["method"]: one["honest"] for one in every}
+    assert all(0.3 < value <= 1 for value in whole.values())
+    assert evaluate("segmenter", *SMALL, "n=4", "compare=false")[2]["tables"].get("whole") is None
+
+
 def test_starting_values_by_both_methods(evaluate, checkpoints, tmp_path):
     code, shown, content = evaluate("initialiser", *SMALL, "n=24", f"checkpoints={checkpoints}", "population.neighbours=0")
     assert code == 0 and "64-72%" in shown.out
@@ -102,6 +116,9 @@ def test_scenes_of_the_simulator_in_files(evaluate, tmp_path, capsys):
     (["segmenter", "a.fits"], "`autogal evaluate` takes no path, but a.fits was given."),
     (["segmenter", "population.neighbours=0"], "population.KEY= is for a survey"),
     (["segmenter", "survey=sdss", "population.stars=2"], "population.stars=2.0 is not possible."),
+    (["segmenter", "structure=stong"], "There is no structure=stong."),
+    (["segmenter", "structure=strong", "data=."], "structure=strong is for fresh scenes, but data= is given."),
+    (["calibration", "structure=strong"], "structure=strong has no part in a calibration."),
     (["segmenter", "data=nowhere"], "There is no nowhere to evaluate on."),
     (["segmenter", "data=."], ". holds no scenes: manifest.csv is missing."),
     (["segmenter", "checkpoints=nowhere"], "There is no folder nowhere with checkpoints."),

@@ -22,6 +22,8 @@ SMALL = ["network.steps=2", "network.batch=4", "network.validate_every=2", "netw
     (["segmenter", "data=nowhere", "labels=sep"], "does not exist"),
     (["segmenter", "data=nowhere", "labels=sextractor"], "neither sep nor a folder"),
     (["initialiser", "data=nowhere", "labels=sep"], "labels sep cannot be read"),
+    (["initialiser", "structure=strong"], "structure=strong is for a segmenter"),
+    (["segmenter", "structure=stong"], "no structure=stong"),
     (["initialiser", "image.fits"], "takes no path"),
 ])
 def test_what_cannot_be_trained(words, what, capsys, tmp_path, monkeypatch):
