@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from autogal.flags import Flag
 from autogal.segment.detection import prepare_field
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.symmetry import join_symmetric
@@ -88,3 +89,47 @@ def test_growth_leaves_enough_of_the_target(other):
     assert weight[found.neighbours].sum() < 0.35 * weight.sum()
     # where the neighbour has most of the light it is masked all the same
     assert found.neighbours[found.labels == 2].all()
+
+
+@pytest.mark.parametrize(("q", "pa", "width"), [(0.5, 90, 4.0), (0.35, 60, 3.0), (0.8, 20, 5.0)])
+def test_halves_beside_a_lane_are_one_galaxy(q, pa, width):
+    angle = np.radians(pa)
+    across = (X - 47) * np.cos(angle) + (Y - 47) * np.sin(angle)
+    light = galaxy(SHAPE, 47, 47, 4e4, 6, q=q, pa=pa) * (1 - np.exp(-0.5 * (across / (width / 2)) ** 2))
+    new, old = joined(light, across > 0, across < 0)
+    assert (old == 2).any() and set(np.unique(new)) == {0, 1}
+
+
+@pytest.mark.parametrize("apart", [(16, 0), (9, 9), (0, 20)])
+def test_a_pair_of_equals_stays_two(apart):
+    one, two = galaxy(SHAPE, 47, 47, 3e4, 4, q=0.7, pa=30), galaxy(SHAPE, 47 + apart[0], 47 + apart[1], 3e4, 4, q=0.7, pa=100)
+    new, old = joined(one + two, one >= two, two > one)
+    assert np.array_equal(new, old)
+
+
+def segmented(light, *pieces):
+    labels = np.zeros(SHAPE, np.int32)
+    for k, piece in enumerate(pieces, start=1):
+        labels[piece & (light > 1)] = k
+    return segment_footprints(cutout(light), labels, Grow())
+
+
+def test_a_slice_of_the_target_makes_its_fit_doubtful():
+    light = galaxy(SHAPE, 47, 47, 4e4, 6)
+    found = segmented(light, X < 52, X >= 52)
+    assert Flag.POOR_FIT in found.flags and "beside the target may be part of it" in found.notes[0]
+
+
+def test_a_string_of_clumps_makes_its_fit_doubtful():
+    places = [(40, 52), (52, 53), (47, 39), (36, 44)]
+    light = galaxy(SHAPE, 46, 47, 2e4, 9) + sum(star(SHAPE, x, y, 1.2e3, 4.5) for x, y in places)
+    pieces = [np.hypot(X - x, Y - y) < 4 for x, y in places]
+    found = segmented(light, ~np.any(pieces, axis=0), *pieces)
+    assert Flag.POOR_FIT in found.flags and "4 sources" in found.notes[0]
+
+
+@pytest.mark.parametrize("other", [galaxy(SHAPE, 62, 50, 3e4, 3), star(SHAPE, 55, 47, 1e4), galaxy(SHAPE, 60, 60, 5e3, 2, q=0.4)])
+def test_a_neighbour_raises_no_doubt(other):
+    own = galaxy(SHAPE, 47, 47, 2e4, 4)
+    found = segmented(own + other, own >= other, own < other)
+    assert Flag.POOR_FIT not in found.flags and found.notes == []
