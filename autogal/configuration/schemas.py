@@ -153,6 +153,7 @@ class EvaluateSettings:
     data: str | None = None
     compare: bool = True
     true_masks: bool = True
+    transformations: list[str] = field(default_factory=list)
     checkpoints: str | None = None
     device: str = "auto"
     threads: int | None = None
