@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from autogal.canonical import views
 from autogal.fitting.choices import (
     check_model,
     choose_bootstrap,
@@ -118,19 +119,19 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
         return start, spread, flags, around, ~complete
     device = choose_device(settings.device)
     with watch.time("segment"):
-        looks = {i: as_seen(cutouts[i]) for i in wanting}
-        segmentations = dict(zip(wanting, segment_all(list(looks.values()), settings.segment, device), strict=True))
+        seen = dict(zip(wanting, views([as_seen(cutouts[i]) for i in wanting]), strict=True))
+        segmentations = dict(zip(wanting, segment_all([one.cutout for one in seen.values()], settings.segment, device), strict=True))
     for i, found in segmentations.items():
         flags[i] = found.flags
         if Flag.NO_TARGET in found.flags:
             x, y = wanted_position(cutouts[i])
             cutouts[i].notes.append(f"No source was found at x = {x:.4g}, y = {y:.4g}, where the target should be; "
                                     "x and y in a manifest or start table name another place.")
-    seen = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
+    begun = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
     with watch.time("initialise"):
-        starts = initialise_all([looks[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)
-    for i, first in zip(seen, starts, strict=True):
-        cutout = cutouts[i]
+        starts = initialise_all([seen[i].cutout for i in begun], [segmentations[i] for i in begun], settings.initialise, device)
+    for i, first in zip(begun, starts, strict=True):
+        cutout, first, segmentations[i] = cutouts[i], seen[i].start(first), seen[i].segmentation(segmentations[i])
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
             around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
         cutout.mask = cutout.mask | segmentations[i].neighbours

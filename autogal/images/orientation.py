@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -68,10 +69,10 @@ class Orientation:
         return (90.0 - pa if self.transposed else pa) % 180.0
 
     def values(self, values: Mapping[str, float], shape: tuple[int, int]) -> dict[str, float]:
-        """Values by name of one source in an image of `shape`, as they are then; of x and y both or none must be there."""
-        out = dict(values)
-        if out.get("x") is not None and out.get("y") is not None:
-            out["x"], out["y"] = self.point(out["x"], out["y"], shape)
+        """Values by name of one source in an image of `shape`, any of them missing or NaN, as they are then."""
+        out = {name: value for name, value in values.items() if name not in ("x", "y")}
+        given = (math.nan if values.get(name) is None else values[name] for name in ("x", "y"))
+        out |= {name: value for name, value in zip("xy", self.point(*given, shape)) if not math.isnan(value)}
         if out.get("pa") is not None:
             out["pa"] = self.angle(out["pa"])
         return out

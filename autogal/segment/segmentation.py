@@ -63,7 +63,7 @@ class Segmentation:
 
 
 def wanted_position(cutout: Cutout) -> tuple[float, float]:
-    """Where the target should be: the user's starting position, else the centre of the image.
+    """Where the target should be: the user's starting position, else the centre of the image, or of that of which it is a window.
 
     Returns
     -------
@@ -75,4 +75,4 @@ def wanted_position(cutout: Cutout) -> tuple[float, float]:
     x, y = (float(start.get(name, np.nan)) for name in ("x", "y"))
     if np.isfinite(x) and np.isfinite(y):
         return x, y
-    return (width - 1) / 2, (height - 1) / 2
+    return (width - 1) / 2 + cutout.to_centre[0], (height - 1) / 2 + cutout.to_centre[1]
