@@ -76,6 +76,9 @@ def _window(around: Surroundings, light: np.ndarray, label: int) -> tuple:
     corner = [(begin + end - side) // 2 for begin, end in ends]
     box, there = overlap(corner, side, own.shape)
     free = around.alone(label)[box]
+    for axis, ((begin, end), first) in enumerate(zip(ends, corner)):
+        if (begin + end - side) % 2 and first == box[axis].start:  # as much on both sides, or a mirror image is not measured as the image is
+            free[(slice(None),) * axis + (0,)] = False
     planes = [np.zeros((side, side), kind) for kind in (np.float32, bool, bool)]
     for plane, part in zip(planes, (np.where(free, light[box], 0.0), free, own[box])):
         plane[there] = part
