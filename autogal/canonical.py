@@ -13,21 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from autogal.images.cutout import Cutout
+from autogal.images.lying import around, brightest, lie, usable_box
 from autogal.images.orientation import Orientation
 from autogal.initialise.start import Start
 from autogal.segment.segmentation import Segmentation, wanted_position
 
 __all__ = ["View", "views"]
 
-_NEAR = 8.25  # px; the brightest place within so far of where the target should be is what everything is counted from. Never a tie of
-# pixels to either side
-_SMOOTHED = 5  # px, the side of the square that is bright together
-_AROUND = 16  # px on each side of that place, whose light says how the image lies
-_WIDE = 256  # px on each side, from which level and unit are taken
-_DIGITS = 30  # bits; sums of whole numbers do not hang on their order
+_WIDE = 256  # px on each side of the brightest place near the target, from which level and unit are taken
 
 
 @dataclass(frozen=True)
@@ -95,10 +90,10 @@ def _view(cutout: Cutout, psfs: dict[tuple[int, Orientation], np.ndarray]) -> Vi
         everything = tuple(slice(0, length) for length in cutout.image.shape)
         return View(cutout, everything, cutout.image.shape, Orientation(), 0.0, 1.0)
     x, y = wanted_position(cutout)
-    anchor = _brightest(cutout.image, good, x, y)
-    how = _lie(cutout.image, good, anchor)
+    anchor = brightest(cutout.image, good, x, y)
+    how = lie(cutout.image, good, anchor)
     level, unit = _units(cutout, good, anchor)
-    box = _within(good)
+    box = usable_box(good)
     part = how.cutout(replace(cutout.window(*box), psf=None))
     image = ((np.asarray(part.image, np.float64) - level) / unit).astype(np.float32)
     sigma = None if part.sigma is None else (np.asarray(part.sigma, np.float64) / unit).astype(np.float32)
@@ -123,60 +118,9 @@ def _usable(cutout: Cutout) -> np.ndarray:
     return good
 
 
-def _within(good: np.ndarray) -> tuple[slice, slice]:
-    """The smallest box that holds all usable pixels."""
-    rows, columns = (np.flatnonzero(good.any(axis=axis)) for axis in (1, 0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _part(x: float, y: float, half: float, shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns no farther than `half` from a position, at least one of each."""
-    out = []
-    for place, length in zip((y, x), shape):
-        first, last = max(0, math.ceil(place - half)), min(length - 1, math.floor(place + half))
-        first = min(first, length - 1)
-        out.append(slice(first, max(last, first) + 1))
-    return out[0], out[1]
-
-
-def _whole(image: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """Usable pixels less their median, as whole numbers of up to `_DIGITS` bits; 0 elsewhere."""
-    if not good.any():
-        return np.zeros(image.shape, np.int64)
-    values = np.asarray(image, np.float64)
-    values = np.where(good, values - np.median(values[good]), 0.0)
-    largest = np.abs(values).max()
-    return np.rint(values * (2.0**_DIGITS / largest)).astype(np.int64) if largest > 0 else np.zeros(image.shape, np.int64)
-
-
-def _brightest(image: np.ndarray, good: np.ndarray, x: float, y: float) -> tuple[int, int]:
-    """Column and row near a position where the light is brightest, counted in small squares."""
-    half = _SMOOTHED // 2
-    near = _part(x, y, _NEAR + half, image.shape)
-    light = _whole(image[near], good[near])
-    window = np.ones(_SMOOTHED, np.int64)
-    bright = ndimage.correlate1d(ndimage.correlate1d(light, window, axis=0, mode="constant"), window, axis=1, mode="constant")
-    rows, columns = np.ogrid[near]
-    allowed = (np.abs(rows - y) <= _NEAR) & (np.abs(columns - x) <= _NEAR)
-    if not allowed.any():  # a place beyond the edge
-        allowed[...] = True
-    bright = np.where(allowed, bright, np.iinfo(np.int64).min)
-    row, column = np.unravel_index(int(bright.argmax()), bright.shape)
-    return int(column) + near[1].start, int(row) + near[0].start
-
-
-def _lie(image: np.ndarray, good: np.ndarray, anchor: tuple[int, int]) -> Orientation:
-    """How to look at an image so that the light around the anchor is heavier to the right than below, and there than on the other sides."""
-    near = _part(*anchor, _AROUND, image.shape)
-    light = _whole(image[near], good[near])
-    rows, columns = (np.arange(side.start, side.stop) - centre for side, centre in zip(near, reversed(anchor)))
-    right, below = int(light.sum(0) @ columns), int(light.sum(1) @ rows)
-    return Orientation(right < 0, below < 0, abs(below) > abs(right))
-
-
 def _units(cutout: Cutout, good: np.ndarray, anchor: tuple[int, int]) -> tuple[float, float]:
     """About the sky, and the noise of a pixel."""
-    near = _part(*anchor, _WIDE, cutout.shape)
+    near = around(*anchor, _WIDE, cutout.shape)
     use = good[near] if good[near].any() else good
     image, sigma = (None if plane is None else np.asarray(plane[near] if use is not good else plane, np.float64)[use]
                     for plane in (cutout.image, cutout.sigma))
