@@ -57,7 +57,12 @@ class View:
         labels[self.box], neighbours[self.box] = back.array(found.labels), back.array(found.neighbours)
         reaches = {label: (self._moved(back.box(box, shape)), np.ascontiguousarray(back.array(mask))) for label, (box, mask) in found.reaches.items()}
         x, y = back.point(found.x, found.y, shape)
-        return replace(found, labels=labels, neighbours=neighbours, x=x + self.box[1].start, y=y + self.box[0].start, reaches=reaches)
+        otherwise = None
+        if found.otherwise is not None:
+            otherwise = np.zeros(self.shape, bool)
+            otherwise[self.box] = back.array(found.otherwise)
+        return replace(found, labels=labels, neighbours=neighbours, x=x + self.box[1].start, y=y + self.box[0].start, reaches=reaches,
+                       otherwise=otherwise)
 
     def start(self, first: Start) -> Start:
         """A start in the view, in the pixels and units of the image."""

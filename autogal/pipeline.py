@@ -25,6 +25,7 @@ from autogal.fitting.choices import (
 )
 from autogal.fitting.engine import START
 from autogal.fitting.engine import fit_cutouts as fit_starts
+from autogal.fitting.otherwise import weigh_choices
 from autogal.fitting.selection import select
 from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, as_seen, find_entries, load_unreported, report
@@ -73,7 +74,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
               for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
     settled = np.array([settle_start(cutout, widest) for cutout in cutouts], int)
-    start, spread, flags, around, searched = _prepare(cutouts, settings, watch)
+    start, spread, flags, around, searched, otherwise = _prepare(cutouts, settings, watch)
     anchored = any(model.is_anchored for model in models.values())
     parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
     fits = {}
@@ -82,6 +83,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread, searched=searched)
         for cutout, before in zip(cutouts, said):
             cutout.notes[before:] = [f"{name}: {note}" if name else note for note in cutout.notes[before:]]
+    if otherwise:
+        first, other = next(iter(each)), {i: mask[_box(parts[i], origin[i])] for i, mask in otherwise.items()}
+        flags |= weigh_choices(parts, other, start - _moved(START, origin), each[first], fits[first], watch)
     if settings.neighbours != "mask":
         fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in around.items()}, fits, each, watch)
     for fitted in fits.values():
@@ -103,12 +107,13 @@ def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> 
 
 
 def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
-             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings], np.ndarray]:
+             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings], np.ndarray, dict[int, np.ndarray]]:
     """Starting values [N, 8], their covariances [N, 7, 7] (NaN where there are none), flags [N]; masks are completed.
 
-    Then what lies around each target, where neighbours are to be fitted, and which targets were searched for, bool [N].
+    Then what lies around each target, where neighbours are to be fitted, and which targets were searched for, bool [N],
+    and the whole masks of the other choice where one was close.
     """
-    flags, around = np.zeros(len(cutouts), int), {}
+    flags, around, otherwise = np.zeros(len(cutouts), int), {}, {}
     start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
@@ -116,7 +121,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
     wanting = np.flatnonzero(good & ~complete).tolist()
     spread = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
-        return start, spread, flags, around, ~complete
+        return start, spread, flags, around, ~complete, otherwise
     device = choose_device(settings.device)
     with watch.time("segment"):
         seen = dict(zip(wanting, views([as_seen(cutouts[i]) for i in wanting]), strict=True))
@@ -134,13 +139,15 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
         cutout, first, segmentations[i] = cutouts[i], seen[i].start(first), seen[i].segmentation(segmentations[i])
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
             around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
+        if segmentations[i].otherwise is not None:
+            otherwise[i] = cutout.mask | segmentations[i].otherwise
         cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend([*segmentations[i].notes, *first.notes])
         start[i] = _row(first.values, cutout.zeropoint)
         if first.covariance is not None:
             spread[i] = first.covariance
         flags[i] |= first.flags
-    return start, spread, flags, around, ~complete
+    return start, spread, flags, around, ~complete, otherwise
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:

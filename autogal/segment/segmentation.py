@@ -37,6 +37,8 @@ class Segmentation:
         One sentence for each thing that went another way than asked.
     reaches : dict of int to Reach
         What `neighbours` is made of: the part of each, by its label.
+    otherwise : ndarray of bool, shape (H, W), or None
+        What `neighbours` would be by another look at the image that disagrees about what is the target's; None where none does.
     """
 
     labels: np.ndarray
@@ -48,6 +50,7 @@ class Segmentation:
     flags: Flag
     notes: list[str]
     reaches: dict[int, Reach] = field(default_factory=dict)
+    otherwise: np.ndarray | None = None
 
     @property
     def target(self) -> np.ndarray:
