@@ -67,7 +67,7 @@ def _note(fitted: Fitted, row: int, values: np.ndarray) -> str | None:
     for k, name in enumerate(fitted.parameters):
         if name.split("_")[-1] == "pa":
             difference[k] = (difference[k] + 90.0) % 180.0 - 90.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         moved = np.abs(difference) / np.sqrt(np.diagonal(fitted.covariance[row]))
     moved[~np.isfinite(moved) | np.array([name.startswith("sky") for name in fitted.parameters])] = 0.0
     farthest = [k for k in np.argsort(-moved, kind="stable")[:_NAMED] if moved[k] > _MATTERS]
