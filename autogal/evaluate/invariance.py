@@ -31,7 +31,7 @@ _SAY = (Flag.NO_TARGET | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.NOT_CON
         | Flag.BLENDED | Flag.EDGE | Flag.FEW_PIXELS | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.NEIGHBOUR_FALLBACK
         | Flag.UNCONSTRAINED | Flag.CORE_MASKED | Flag.TARGET_MASKED | Flag.SKY_SLOPED)  # fmt: skip
 _MUCH = 0.1  # of r_eff
-_ALIKE = 1e-3  # relative: values without errors are the same within this
+_ALIKE = 1e-3  # relative, of a sky in units of the noise: values without errors are the same within this
 _FIT = 3.0  # half-light radii, that are to lie within a crop on all sides
 _MANIFESTS = ("manifest.csv", "INDEX.csv")
 
@@ -121,12 +121,16 @@ def _rows(one: Transformation, cutouts: Sequence[Cutout], applied: Sequence[Cuto
         if "pa" in names:
             turn = names.index("pa")
             difference[turn] = (difference[turn] + 90) % 180 - 90
+        noise = float(np.median(cutout.sigma[~cutout.mask]))
         error = _error(was, i) if not one.is_placed else np.fmax(_error(was, i), _error(now, k))
         with np.errstate(invalid="ignore", divide="ignore"):
             off = np.abs(difference) / error
             # what has no error in either is the same or is not
-            unknown = ~np.isfinite(error)
-            off[unknown] = np.where(np.abs(difference) <= _ALIKE * np.abs(was.values[i]), 0.0, np.inf)[unknown]
+            unknown = ~(error > 0)
+            unit = np.array([noise if name.startswith("sky") else abs(value) for name, value in zip(names, was.values[i])])
+            off[unknown] = np.where(np.abs(difference) <= _ALIKE * unit, 0.0, np.inf)[unknown]
+        if "crop" in one.name:  # other pixels have another mean: their sky is another one by as much as its error
+            off[[name.startswith("sky") for name in names]] = 0.0
         if not (np.isfinite(values).any() or np.isfinite(was.values[i]).any()):
             off[:] = 0.0  # measured neither way
         off = np.where(np.isnan(off), np.inf, off)
@@ -174,6 +178,6 @@ def _report(rows: Table, several: Sequence[Transformation]) -> Report:
     report.grids = [Grid("invariance", "All parameters the same, within a part of their standard errors", columns, found,
                          {"all the same": ">= 99%", "without": "0"})]
     report.notes = [f"Crops are compared where the galaxy, to {_FIT:g} r_eff, lies in both, and those in a larger frame and crops with fits that were "
-                    "told where the target is. Medians are of the largest difference of any parameter."]
+                    "told where the target is; the sky is not compared in crops, whose pixels are others. Medians are of the largest difference of any parameter."]
     report.tables = {"evaluation": rows}
     return report
