@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from autogal.buckets.stamps import usable_pixels
 from autogal.canonical import views
 from autogal.fitting.choices import (
     check_model,
@@ -30,6 +31,7 @@ from autogal.fitting.selection import select
 from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, as_seen, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
+from autogal.images.lying import usable_box
 from autogal.initialise import initialise_all
 from autogal.initialise.given import settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
@@ -151,11 +153,13 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
-    """What of each image is to be fitted, and the x and y of its first pixel, [N, 2]."""
+    """What of each image is to be fitted, and the x and y of its first pixel, [N, 2]: nothing of an unusable frame."""
     parts, origin = list(cutouts), np.zeros((len(cutouts), 2))
     for i, begun in enumerate(np.isfinite(start).all(axis=1).tolist()):
         if begun and is_field(cutout := cutouts[i]):
             parts[i], *origin[i] = window(cutout, dict(zip(START, start[i])))
+        elif begun and (good := usable_pixels(cutout)).any() and good.shape != good[box := usable_box(good)].shape:
+            parts[i], origin[i] = cutout.window(*box), (box[1].start, box[0].start)
     return parts, origin
 
 
