@@ -16,7 +16,7 @@ from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import AT_ONCE, prepare, samples
 from autogal.evaluate.statistics import share
-from autogal.evaluate.transformations import Transformation, chosen, with_place
+from autogal.evaluate.transformations import Transformation, again, chosen, with_place
 from autogal.flags import Flag
 from autogal.images import Cutout, Options, find_entries, load
 from autogal.model.fitted import Fitted
@@ -82,7 +82,7 @@ def cutouts_of(settings: DictConfig) -> Iterator[list[Cutout]]:
 
 
 def _compare(cutouts: Sequence[Cutout], several: Sequence[Transformation], how: DictConfig) -> list[Table]:
-    good = [cutout for cutout in cutouts if cutout.error is None]
+    good = [again(cutout) for cutout in cutouts if cutout.error is None]  # noise that is estimated is so in the same way before and after
     if not good:
         return []
     before = {False: _fit(prepare(good), how)}

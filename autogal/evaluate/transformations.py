@@ -12,7 +12,7 @@ from autogal.flags import Flag
 from autogal.images import Cutout, estimate_sigma
 from autogal.images.orientation import ORIENTATIONS, Orientation
 
-__all__ = ["CROPS", "GROUPS", "Transformation", "chosen", "with_place"]
+__all__ = ["CROPS", "GROUPS", "Transformation", "again", "chosen", "with_place"]
 
 #: Side of the crops, as a part of the image's
 CROPS = (0.6, 0.7, 0.8, 0.9)
@@ -66,7 +66,7 @@ def chosen(names: Sequence[str]) -> list[Transformation]:
 
 
 def _orient(name: str, how: Orientation) -> Transformation:
-    return Transformation(name, lambda cutout: _again(cutout, **_lying(cutout, how)),
+    return Transformation(name, lambda cutout: again(cutout, **_lying(cutout, how)),
                           lambda values, cutout: how.inverse.values(values, cutout.shape[:: -1 if how.transposed else 1]))
 
 
@@ -77,7 +77,7 @@ def _lying(cutout: Cutout, how: Orientation) -> dict:
 
 def _scale(factor: float) -> Transformation:
     def apply(cutout: Cutout) -> Cutout:
-        return _again(cutout, image=cutout.image * factor, sigma=cutout.sigma * factor,
+        return again(cutout, image=cutout.image * factor, sigma=cutout.sigma * factor,
                       gain=cutout.gain and cutout.gain / factor, saturation=cutout.saturation and cutout.saturation * factor)
 
     def back(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
@@ -92,7 +92,7 @@ def _height(cutout: Cutout) -> float:
 
 def _lift() -> Transformation:
     def apply(cutout: Cutout) -> Cutout:  # float64, as a file of large numbers is read
-        return _again(cutout, image=np.asarray(cutout.image, np.float64) + _height(cutout),
+        return again(cutout, image=np.asarray(cutout.image, np.float64) + _height(cutout),
                       saturation=cutout.saturation and cutout.saturation + _height(cutout))
 
     return Transformation("on a pedestal", apply, lambda values, cutout: values | {"sky": values["sky"] - _height(cutout)})
@@ -107,7 +107,7 @@ def _frame() -> Transformation:
     def apply(cutout: Cutout) -> Cutout:
         # where the target should be is said: the middle of the frame is another place
         x, y = _place(cutout)
-        return _again(cutout, image=grown(cutout.image, np.nan), sigma=grown(cutout.sigma, np.nan), mask=grown(cutout.mask, True),
+        return again(cutout, image=grown(cutout.image, np.nan), sigma=grown(cutout.sigma, np.nan), mask=grown(cutout.mask, True),
                       start=(cutout.start or {}) | {"x": x + left, "y": y + above}, wcs=None)
 
     return Transformation("in a larger frame", apply, lambda values, cutout: values | {"x": values["x"] - left, "y": values["y"] - above},
@@ -129,7 +129,7 @@ def _crop(part: float) -> Transformation:
         crop = cutout.window(rows, columns)
         if min(crop.shape) < 32 or crop.mask.all():
             return None
-        return _again(cutout, image=crop.image, sigma=crop.sigma, mask=crop.mask,
+        return again(cutout, image=crop.image, sigma=crop.sigma, mask=crop.mask,
                       start=(cutout.start or {}) | {"x": x - columns.start, "y": y - rows.start}, wcs=None)
 
     def back(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
@@ -152,7 +152,7 @@ def _place(cutout: Cutout) -> tuple[float, float]:
     return (cutout.shape[1] - 1) / 2, (cutout.shape[0] - 1) / 2
 
 
-def _again(cutout: Cutout, **changed) -> Cutout:
+def again(cutout: Cutout, **changed) -> Cutout:
     """The cutout with other pixels, and its noise estimated from them where it was so before."""
     out = replace(cutout, notes=[], **{name: _own(value) for name, value in changed.items()})
     if Flag.SIGMA_ESTIMATED in out.flags:
@@ -178,5 +178,5 @@ GROUPS: Mapping[str, Sequence[Transformation]] = {
     "scale": [_scale(factor) for factor in _FACTORS],
     "pedestal": [_lift()],
     "crops": [_crop(part) for part in CROPS],
-    "blocks": [Transformation("each by itself", lambda cutout: _again(cutout), tolerance=1e-3, at_once=1)],
+    "blocks": [Transformation("each by itself", lambda cutout: again(cutout), tolerance=1e-3, at_once=1)],
 }
