@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autogal.images.cutout import Cutout
+if TYPE_CHECKING:  # whose noise is measured in an orientation of its own
+    from autogal.images.cutout import Cutout
 
 __all__ = ["ORIENTATIONS", "Orientation"]
 
