@@ -33,7 +33,7 @@ _VERBS = {"fit": "autogal.pipeline", "simulate": "autogal.simulate.run", "train"
           "evaluate": "autogal.evaluate.run"}
 _TAKE_PATHS = {"fit": "cutouts"}
 # What a verb takes as its second word, and the key that it stands for
-_SECOND_WORDS = {"train": ("network", ("segmenter", "initialiser")), "evaluate": ("part", ("segmenter", "initialiser", "pipeline", "calibration"))}
+_SECOND_WORDS = {"train": ("network", ("segmenter", "initialiser")), "evaluate": ("part", ("segmenter", "initialiser", "pipeline", "calibration", "invariance"))}
 _LONGEST_NAME = 200  # of a job's folder; file systems end at 255 bytes
 
 

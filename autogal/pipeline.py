@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from autogal.buckets.stamps import usable_pixels
+from autogal.canonical import views
 from autogal.fitting.choices import (
     check_model,
     choose_bootstrap,
@@ -24,10 +26,12 @@ from autogal.fitting.choices import (
 )
 from autogal.fitting.engine import START
 from autogal.fitting.engine import fit_cutouts as fit_starts
+from autogal.fitting.otherwise import weigh_choices
 from autogal.fitting.selection import select
 from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, as_seen, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
+from autogal.images.lying import usable_box
 from autogal.initialise import initialise_all
 from autogal.initialise.given import settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
@@ -72,7 +76,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
               for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
     settled = np.array([settle_start(cutout, widest) for cutout in cutouts], int)
-    start, spread, flags, around, searched = _prepare(cutouts, settings, watch)
+    start, spread, flags, around, searched, otherwise = _prepare(cutouts, settings, watch)
     anchored = any(model.is_anchored for model in models.values())
     parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
     fits = {}
@@ -81,6 +85,9 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread, searched=searched)
         for cutout, before in zip(cutouts, said):
             cutout.notes[before:] = [f"{name}: {note}" if name else note for note in cutout.notes[before:]]
+    if otherwise:
+        first, other = next(iter(each)), {i: mask[_box(parts[i], origin[i])] for i, mask in otherwise.items()}
+        flags |= weigh_choices(parts, other, start - _moved(START, origin), each[first], fits[first], watch)
     if settings.neighbours != "mask":
         fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in around.items()}, fits, each, watch)
     for fitted in fits.values():
@@ -102,12 +109,13 @@ def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> 
 
 
 def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
-             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings], np.ndarray]:
+             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings], np.ndarray, dict[int, np.ndarray]]:
     """Starting values [N, 8], their covariances [N, 7, 7] (NaN where there are none), flags [N]; masks are completed.
 
-    Then what lies around each target, where neighbours are to be fitted, and which targets were searched for, bool [N].
+    Then what lies around each target, where neighbours are to be fitted, and which targets were searched for, bool [N],
+    and the whole masks of the other choice where one was close.
     """
-    flags, around = np.zeros(len(cutouts), int), {}
+    flags, around, otherwise = np.zeros(len(cutouts), int), {}, {}
     start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
@@ -115,39 +123,43 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
     wanting = np.flatnonzero(good & ~complete).tolist()
     spread = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
-        return start, spread, flags, around, ~complete
+        return start, spread, flags, around, ~complete, otherwise
     device = choose_device(settings.device)
     with watch.time("segment"):
-        looks = {i: as_seen(cutouts[i]) for i in wanting}
-        segmentations = dict(zip(wanting, segment_all(list(looks.values()), settings.segment, device), strict=True))
+        seen = dict(zip(wanting, views([as_seen(cutouts[i]) for i in wanting]), strict=True))
+        segmentations = dict(zip(wanting, segment_all([one.cutout for one in seen.values()], settings.segment, device), strict=True))
     for i, found in segmentations.items():
         flags[i] = found.flags
         if Flag.NO_TARGET in found.flags:
             x, y = wanted_position(cutouts[i])
             cutouts[i].notes.append(f"No source was found at x = {x:.4g}, y = {y:.4g}, where the target should be; "
                                     "x and y in a manifest or start table name another place.")
-    seen = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
+    begun = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
     with watch.time("initialise"):
-        starts = initialise_all([looks[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)
-    for i, first in zip(seen, starts, strict=True):
-        cutout = cutouts[i]
+        starts = initialise_all([seen[i].cutout for i in begun], [segmentations[i] for i in begun], settings.initialise, device)
+    for i, first in zip(begun, starts, strict=True):
+        cutout, first, segmentations[i] = cutouts[i], seen[i].start(first), seen[i].segmentation(segmentations[i])
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
             around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
+        if segmentations[i].otherwise is not None:
+            otherwise[i] = cutout.mask | segmentations[i].otherwise
         cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend([*segmentations[i].notes, *first.notes])
         start[i] = _row(first.values, cutout.zeropoint)
         if first.covariance is not None:
             spread[i] = first.covariance
         flags[i] |= first.flags
-    return start, spread, flags, around, ~complete
+    return start, spread, flags, around, ~complete, otherwise
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
-    """What of each image is to be fitted, and the x and y of its first pixel, [N, 2]."""
+    """What of each image is to be fitted, and the x and y of its first pixel, [N, 2]: nothing of an unusable frame."""
     parts, origin = list(cutouts), np.zeros((len(cutouts), 2))
     for i, begun in enumerate(np.isfinite(start).all(axis=1).tolist()):
         if begun and is_field(cutout := cutouts[i]):
             parts[i], *origin[i] = window(cutout, dict(zip(START, start[i])))
+        elif begun and (good := usable_pixels(cutout)).any() and good.shape != good[box := usable_box(good)].shape:
+            parts[i], origin[i] = cutout.window(*box), (box[1].start, box[0].start)
     return parts, origin
 
 

@@ -16,7 +16,7 @@ autogal: galaxy structure from survey images, without a person in the loop
   autogal fit PATH [PATH ...] [key=value ...]    fit galaxies, write a catalogue
   autogal simulate survey=NAME [key=value ...]   draw cutouts with known truth, to test fits with
   autogal train segmenter|initialiser ...        train the networks of masks and starting values
-  autogal evaluate segmenter|initialiser|pipeline|calibration    how good they are where the truth is known
+  autogal evaluate segmenter|initialiser|pipeline|calibration|invariance    how good they are
   autogal VERB --help                            all about it, with examples: autogal fit --help
   autogal --version
 
@@ -145,9 +145,9 @@ GROUPS  (group=choice; * is the default. Values inside: survey.psf_fwhm=1.1)
 {options}"""
 
 _EVALUATE = """\
-autogal evaluate: how good masks, starting values and fits are where the truth is known
+autogal evaluate: how good masks, starting values and fits are
 
-  autogal evaluate segmenter|initialiser|pipeline|calibration [key=value ...] [options]
+  autogal evaluate segmenter|initialiser|pipeline|calibration|invariance [key=value ...] [options]
 
 On fresh scenes of the simulator, or on scenes of yours; the chosen methods beside those to compare them with, in
 tables by signal-to-noise ratio, size and magnitude, with what is required of the networks.
@@ -157,6 +157,8 @@ tables by signal-to-noise ratio, size and magnitude, with what is required of th
   pipeline       fits from the pipeline's masks and starting values against fits from the true ones; time
   calibration    whether errors are honest: truths inside 1 and 2 sigma of fits of model= to lone galaxies, by
                  uncertainty= and likelihood= as in `autogal fit`; the fits start at the true parameters
+  invariance     whether images that are turned, mirrored, shifted, cropped, scaled or lifted give the same values; no
+                 truth is needed: data= may be images of yours
 
 EXAMPLES
   autogal evaluate segmenter survey=sdss n=1000
@@ -164,6 +166,7 @@ EXAMPLES
   autogal evaluate pipeline survey=hsc segment=sep initialise=moments compare=false
   autogal evaluate calibration model=bulge_disk uncertainty=both n=1000
   autogal evaluate calibration survey=sdss population.correlation=0.5 uncertainty=bootstrap uncertainty.kind=block
+  autogal evaluate invariance data=my_cutouts "transformations=[turns,mirrors]"
   autogal evaluate segmenter data=scenes              (a folder of `autogal simulate`)
   autogal evaluate -m segmenter segment.grow=0.8,1,1.2 compare=false      (one folder a job)
 
@@ -179,6 +182,7 @@ KEYS
                        q, pa (from +x), sky, snr, fwhm; of bulge and disk bt, mag_b, re_b, n_b, q_b, pa_b, mag_d, ...
   compare=true|false   beside the chosen methods, the others
   true_masks=true|false    initialiser: inside the true masks, or those of segment=
+  transformations=[turns,mirrors,shift,scale,pedestal,crops,blocks]    invariance: which are tried
   checkpoints=FOLDER   networks in place of the shipped ones
   population.KEY=      as in `autogal simulate`; with a survey
   device=auto|cpu|cuda|cuda:1   threads=2

@@ -156,6 +156,7 @@ class EvaluateSettings:
     compare: bool = True
     true_masks: bool = True
     structure: str = "usual"
+    transformations: list[str] = field(default_factory=list)
     checkpoints: str | None = None
     device: str = "auto"
     threads: int | None = None

@@ -106,7 +106,10 @@ class Grid:
             if self.binning > 1:  # mean of `binning` pixels, seen from the first one's centre
                 half = k / 2
                 factor = factor * torch.where(half == 0, 1.0, torch.sin(self.binning * half) / (self.binning * torch.sin(half)))
-                axes.append(factor * torch.exp(1j * k * (self.binning - 1) / 2))
+                # what turns at the last frequency cannot be told from what turns the other way: a real transform takes it for half
+                # of either along x, and the complex one along y does not. Seen without it, an image is that of its transpose
+                inside = k.abs() < math.pi / self.binning * self.oversample * (1 - 1e-9)
+                axes.append(torch.where(inside, factor, 0.0) * torch.exp(1j * k * (self.binning - 1) / 2))
             else:
                 axes.append(factor.to(torch.complex128))
         left, right = left * axes[0][:, None].to(left.dtype), right * axes[1].to(right.dtype)

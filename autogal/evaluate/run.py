@@ -13,6 +13,7 @@ from autogal.errors import AutogalError
 from autogal.evaluate.calibration import evaluate_calibration
 from autogal.evaluate.galaxies import galaxies
 from autogal.evaluate.initialiser import evaluate_initialiser
+from autogal.evaluate.invariance import cutouts_of, evaluate_invariance
 from autogal.evaluate.pipeline import evaluate_pipeline
 from autogal.evaluate.report import Report
 from autogal.evaluate.samples import samples
@@ -48,7 +49,7 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     begin = time.perf_counter()
-    blocks = galaxies(settings) if settings.part == "calibration" else samples(settings)
+    blocks = {"calibration": galaxies, "invariance": cutouts_of}.get(settings.part, samples)(settings)
     with run_log(settings) as folder:
         match settings.part:
             case "segmenter":
@@ -59,8 +60,11 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
                 report = evaluate_pipeline(blocks, settings, device)
             case "calibration":
                 report = evaluate_calibration(blocks, settings)
+            case "invariance":
+                report = evaluate_invariance(blocks, settings)
             case other:
-                raise AutogalError(f"There is nothing called {other!r} to evaluate.", "Choose segmenter, initialiser, pipeline or calibration.")
+                raise AutogalError(f"There is nothing called {other!r} to evaluate.",
+                                   "Choose segmenter, initialiser, pipeline, calibration or invariance.")
         report.print()
         written = [path.name for path in report.write(folder)] + report.facts.get("pictures", [])
         _log.info("%s", report.heading)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from autogal.initialise.start import STEP
+
 __all__ = ["other_starts"]
 
 # Standard deviations where the method of the start knows none: of the centre in radii R = r_eff sqrt(q), of ln R and ln n,
@@ -39,7 +41,8 @@ def other_starts(start: np.ndarray, covariance: np.ndarray, count: int) -> np.nd
     wide = np.maximum(radius, _SMALLEST)
     farthest = _FARTHEST * np.stack([wide, wide, *[np.ones_like(wide)] * 4], 1)[:, None]
     steps = np.clip(_directions(count) @ _root(covariance, wide).mT, -farthest, farthest)
-    x, y, ln_r, ln_n, e1, e2 = np.moveaxis(middle[:, None] + steps, 2, 0)
+    # as the start itself, without the last digits of what a network says of its covariance
+    x, y, ln_r, ln_n, e1, e2 = np.moveaxis(np.rint((middle[:, None] + steps) / STEP) * STEP, 2, 0)
     eta = np.hypot(e1, e2)
     found = {"n": np.exp(ln_n), "q": np.exp(-eta), "r_eff": np.exp(ln_r + eta / 2)}
     n, q, r_eff = (np.clip(found[name], *_LIMITS[name]) for name in ("n", "q", "r_eff"))

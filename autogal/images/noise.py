@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from autogal.errors import AutogalError
+from autogal.images.lying import brightest, lie, usable_box
 
 __all__ = ["Sky", "box_mean", "estimate_sigma", "find_sky", "scatter_of", "sky_statistics"]
 
@@ -59,6 +60,17 @@ def find_sky(image: np.ndarray, mask: np.ndarray | None = None) -> Sky:
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
     if not good.any():
         return Sky(float("nan"), float("nan"), good)
+    # samples are of the same pixels however the image lies, and whatever unusable frame it has
+    box = usable_box(good)
+    how = lie(image[box], good[box], brightest(image[box], good[box], *((box[axis].stop - box[axis].start - 1) / 2 for axis in (1, 0))))
+    found = _find_sky(*(np.ascontiguousarray(how.array(plane[box])) for plane in (image, good)))
+    free = np.zeros(good.shape, bool)
+    free[box] = how.inverse.array(found.free)
+    return found._replace(free=free)
+
+
+def _find_sky(image: np.ndarray, good: np.ndarray) -> Sky:
+    """What `find_sky` gives of float64 pixels [H, W], some of them good."""
     # About its median, so that running sums keep their digits on a high pedestal.
     usable = image[good]
     pivot = np.median(usable[:: 1 + usable.size // _FEW])

@@ -17,7 +17,7 @@ from autogal.initialise.crops import Crops, crop
 from autogal.initialise.moments import start_from_moments
 from autogal.initialise.network import CARD, StartNetwork
 from autogal.initialise.seeing import measure_psfs
-from autogal.initialise.start import Start
+from autogal.initialise.start import Start, rounded
 from autogal.initialise.targets import decode, native_covariance
 from autogal.networks.ready import trained
 from autogal.segment.segmentation import Segmentation
@@ -152,7 +152,7 @@ def _start(values: dict[str, float], covariance: np.ndarray, shape: tuple[int, i
     for name, (low, high) in _LIMITS.items():
         values[name] = float(np.clip(values[name], low, high))
     values["r_eff"] = float(np.clip(values["r_eff"], 0.1, 0.7 * max(shape)))
-    return Start(values, covariance=covariance)
+    return Start(rounded(values), covariance=covariance)
 
 
 def _fall_back(cutout: Cutout, segmentation: Segmentation, reason: str) -> Start:

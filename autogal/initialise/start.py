@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from autogal.flags import Flag
 
-__all__ = ["Start", "NAMES"]
+__all__ = ["Start", "NAMES", "STEP", "rounded"]
 
 NAMES = ("x", "y", "flux", "r_eff", "n", "q", "pa", "sky")
+
+#: What starting values are multiples of (see `rounded`): far more than what numbers of seven digits are rounded by, and far less than any
+#: start is good to. Of x and y in px, of q, of the logarithms of flux, r_eff and n
+STEP = 2.0**-9
+_TURN = 2.0**-3  # deg
+_LOGARITHMIC = ("flux", "r_eff", "n")
 
 
 @dataclass(slots=True)
@@ -37,3 +45,26 @@ class Start:
     flags: Flag = Flag(0)
     notes: list[str] = field(default_factory=list)
     covariance: np.ndarray | None = None
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """Starting values without what the order of sums left in their last digits.
+
+    A network's numbers hang, in their seventh digit, on what is computed together with them. Where a fit has a valley to choose from,
+    that digit can decide on which side it ends.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        Any of `NAMES`; a sky stays as it is.
+    """
+    out = dict(values)
+    for name in ("x", "y", "q"):
+        if name in out:
+            out[name] = round(out[name] / STEP) * STEP
+    for name in _LOGARITHMIC:
+        if name in out and out[name] > 0:
+            out[name] = math.exp(round(math.log(out[name]) / STEP) * STEP)
+    if "pa" in out:
+        out["pa"] = round(out["pa"] / _TURN) * _TURN % 180.0
+    return out

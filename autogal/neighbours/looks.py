@@ -14,6 +14,7 @@ from autogal.images import Cutout
 from autogal.initialise.crops import extent
 from autogal.initialise.photometry import measure_sources
 from autogal.initialise.seeing import measure_psfs
+from autogal.initialise.start import rounded
 from autogal.neighbours.surroundings import Neighbour, Surroundings, overlap, psf_width
 
 __all__ = ["look"]
@@ -76,6 +77,9 @@ def _window(around: Surroundings, light: np.ndarray, label: int) -> tuple:
     corner = [(begin + end - side) // 2 for begin, end in ends]
     box, there = overlap(corner, side, own.shape)
     free = around.alone(label)[box]
+    for axis, ((begin, end), first) in enumerate(zip(ends, corner)):
+        if (begin + end - side) % 2 and first == box[axis].start:  # as much on both sides, or a mirror image is not measured as the image is
+            free[(slice(None),) * axis + (0,)] = False
     planes = [np.zeros((side, side), kind) for kind in (np.float32, bool, bool)]
     for plane, part in zip(planes, (np.where(free, light[box], 0.0), free, own[box])):
         plane[there] = part
@@ -98,6 +102,7 @@ def _neighbour(cutout: Cutout, label: int, found: Mapping[str, float], noise: fl
                ends: Sequence[tuple[int, int]], area: int) -> Neighbour:
     """A neighbour in the pixels and units of its cutout."""
     (top, bottom), (left, right) = ends
+    found = rounded(found)
     low, high = (left - _AROUND, top - _AROUND), (right - 1 + _AROUND, bottom - 1 + _AROUND)
     values = {name: found[name] for name in ("r_eff", "n", "q", "pa")}
     for axis, (name, begin) in enumerate(zip("xy", reversed(corner))):

@@ -40,7 +40,7 @@ def are_points(neighbours: Sequence[Neighbour], cutouts: Sequence[Cutout], light
     """
     groups: dict[tuple, list[int]] = defaultdict(list)
     for i, cutout in enumerate(cutouts):
-        side = _SIDES * math.ceil((2 * _NEAR * psf_width(cutout) + 1) / _SIDES)
+        side = _SIDES * math.ceil((2 * _NEAR * psf_width(cutout) + 4) / _SIDES)
         groups[side, cutout.psf.shape, cutout.psf_kind, cutout.psf_oversample].append(i)
     out = [False] * len(cutouts)
     for (side, _, kind, oversample), members in groups.items():

@@ -62,10 +62,14 @@ def put_back(found: Segmentation, box: Box, cutout: Cutout, classical: Callable[
                 if k + last - 1 < numbers.size and numbers[k + last - 1]}
     neighbours = elsewhere.neighbours & outside
     neighbours[box] = found.neighbours
+    otherwise = None
+    if found.otherwise is not None:
+        otherwise = neighbours.copy()
+        otherwise[box] = found.otherwise
     # where the window ends, the image goes on
     flags = found.flags & ~Flag.EDGE | elsewhere.flags & Flag.EDGE
     return replace(found, labels=labels, neighbours=neighbours, x=found.x + box[1].start, y=found.y + box[0].start,
-                   n_sources=last + others.size, flags=flags, reaches=reaches)
+                   n_sources=last + others.size, flags=flags, reaches=reaches, otherwise=otherwise)
 
 
 def _moved(side: slice, origin: slice) -> slice:

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 TASK = "segmenter"
 
 _WIDER = 3.0  # PSF widths; the smoothing that brings out faint extended targets
+_DISAGREE = 0.05  # of the target's pixels: two looks that differ by more may lead to other values
 _PIXELS = {"cpu": 2**18, "cuda": 2**23}  # at a time
 
 
@@ -77,8 +78,8 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
         at_once = max(1, _PIXELS.get(device.type, 2**22) // min(shape[0] * shape[1], LARGEST**2))
         for first in range(0, len(members), at_once):
             chunk = members[first : first + at_once]
-            for i, sources in zip(chunk, _detect([seen[i] for i in chunk], network, settings, device), strict=True):
-                found[i] = _finish(cutouts[i], boxes[i], sources, settings)
+            for i, looks in zip(chunk, _detect([seen[i] for i in chunk], network, settings, device), strict=True):
+                found[i] = _finish(cutouts[i], boxes[i], *looks, settings)
     return [found[i] for i in range(len(cutouts))]
 
 
@@ -89,8 +90,8 @@ def load_network(settings, size: int, device: torch.device) -> MaskRCNN:
 
 
 @torch.inference_mode()
-def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.device) -> list[Sources]:
-    """Sources of stamps of one shape."""
+def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.device) -> list[tuple[Sources, Sources | None]]:
+    """Sources of stamps of one shape, and what a second look had of them where there was one."""
     # float64 until the sky is off: a pedestal of 1e6 would cost float32 its digits
     images = torch.from_numpy(np.stack([np.asarray(cutout.image, np.float64) for cutout in cutouts]))
     sigmas = torch.from_numpy(np.stack([np.asarray(_sigma(cutout), np.float64) for cutout in cutouts]))
@@ -103,13 +104,17 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
         centres = (centres - (factor - 1) / 2) / factor
     sources = _look(parts, centres, network, settings)
     # the network does not see the same in an image and in its mirror image: where it may be wrong, the surer of both views counts
+    others: list[Sources | None] = [None] * len(sources)
     doubtful = [k for k, one in enumerate(sources) if one.are_doubtful]
     if doubtful:
         mirrored = _look([part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings)
         for k, one in zip(doubtful, mirrored, strict=True):
+            others[k] = one.transposed
             if one.score > sources[k].score:
-                sources[k] = one.transposed
-    return sources if factor == 1 else [_enlarged(one, factor, images.shape[1:]) for one in sources]
+                sources[k], others[k] = others[k], sources[k]
+    if factor > 1:
+        sources, others = ([one and _enlarged(one, factor, images.shape[1:]) for one in some] for some in (sources, others))
+    return list(zip(sources, others, strict=True))
 
 
 def _look(parts: Sequence[Tensor], centres: Tensor, network: MaskRCNN, settings) -> list[Sources]:
@@ -137,7 +142,7 @@ def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
     return Sources(enlarge(sources.target), enlarge(sources.neighbours), sources.score, sources.scores)
 
 
-def _finish(cutout: Cutout, box: Box, sources: Sources, settings) -> Segmentation:
+def _finish(cutout: Cutout, box: Box, sources: Sources, other: Sources | None, settings) -> Segmentation:
     """The segmentation of what was found in the window `box`; by sep where no pixel is the target's, or noise would show as much."""
     part = cutout.window(*box)
     field = prepare_field(part)
@@ -147,7 +152,18 @@ def _finish(cutout: Cutout, box: Box, sources: Sources, settings) -> Segmentatio
     if field is not None and not _stands_out(part, labels, field):
         return _fall_back(cutout, settings, "what the network took for the target may be noise")
     found = segment_footprints(part, labels, settings, field)
+    if other is not None and field is not None:
+        found.otherwise = _otherwise(part, labels, other, settings, field)
     return put_back(found, box, cutout, partial(segment_with_sep, settings=settings)) if part.shape != cutout.shape else found
+
+
+def _otherwise(part: Cutout, labels: np.ndarray, other: Sources, settings, field: Field) -> np.ndarray | None:
+    """The neighbours' mask by another look, where it has another target in the same place."""
+    again, target = join_pieces(field, other), labels == 1
+    same = np.count_nonzero((again == 1) & target)
+    if not same or np.count_nonzero((again == 1) ^ target) <= _DISAGREE * np.count_nonzero(target):
+        return None
+    return segment_footprints(part, again, settings, field).neighbours
 
 
 def _stands_out(cutout: Cutout, labels: np.ndarray, field: Field) -> bool:

@@ -37,6 +37,8 @@ class Segmentation:
         One sentence for each thing that went another way than asked.
     reaches : dict of int to Reach
         What `neighbours` is made of: the part of each, by its label.
+    otherwise : ndarray of bool, shape (H, W), or None
+        What `neighbours` would be by another look at the image that disagrees about what is the target's; None where none does.
     """
 
     labels: np.ndarray
@@ -48,6 +50,7 @@ class Segmentation:
     flags: Flag
     notes: list[str]
     reaches: dict[int, Reach] = field(default_factory=dict)
+    otherwise: np.ndarray | None = None
 
     @property
     def target(self) -> np.ndarray:
@@ -63,7 +66,7 @@ class Segmentation:
 
 
 def wanted_position(cutout: Cutout) -> tuple[float, float]:
-    """Where the target should be: the user's starting position, else the centre of the image.
+    """Where the target should be: the user's starting position, else the centre of the image, or of that of which it is a window.
 
     Returns
     -------
@@ -75,4 +78,4 @@ def wanted_position(cutout: Cutout) -> tuple[float, float]:
     x, y = (float(start.get(name, np.nan)) for name in ("x", "y"))
     if np.isfinite(x) and np.isfinite(y):
         return x, y
-    return (width - 1) / 2, (height - 1) / 2
+    return (width - 1) / 2 + cutout.to_centre[0], (height - 1) / 2 + cutout.to_centre[1]
