@@ -24,20 +24,22 @@ from autogal.fitting.choices import (
 )
 from autogal.fitting.engine import START
 from autogal.fitting.engine import fit_cutouts as fit_starts
+from autogal.fitting.isolated import isolated
 from autogal.fitting.selection import select
 from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, as_seen, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
 from autogal.initialise import initialise_all
-from autogal.initialise.given import settle_start
+from autogal.initialise.given import no_source, note_unsegmented, settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import Surroundings, fit_neighbours
+from autogal.networks.ready import check_checkpoints
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.runtime.ahead import ahead, helpers
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
 from autogal.runtime.logs import run_log
 from autogal.runtime.stopwatch import Stopwatch
-from autogal.segment import segment_all, wanted_position
+from autogal.segment import segment_all
 
 __all__ = ["BLOCK", "Block", "Blocks", "fit_cutouts", "run"]
 
@@ -50,7 +52,8 @@ BLOCK = {"cpu": 512, "cuda": 4096}
 def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     """Segment, initialise and fit cutouts.
 
-    A cutout that brings a complete set of starting values is neither segmented nor initialised.
+    A cutout that brings a complete set of starting values is not initialised, and segmented only with ``given_starts=segment``.
+    One for which any stage fails in a way that nobody foresaw is a failed row, and the others are fitted without it.
 
     Parameters
     ----------
@@ -64,6 +67,10 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     Fitted
         One row a cutout, in order.
     """
+    return isolated(partial(_fit_together, settings=settings), cutouts)
+
+
+def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     watch = Stopwatch()
     several = settings.model.get("models")
     each = {name: with_model(settings, node) for name, node in several.items()} if several else {"": settings}
@@ -88,6 +95,8 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
     fitted.flags |= flags | settled
     fitted.without_errors([not cutout.noise.tells_errors for cutout in cutouts])
+    if not _segmented(settings):
+        note_unsegmented(cutouts, fitted, start, ~searched)
     fitted.seconds = dict(watch)
     return fitted
 
@@ -112,7 +121,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
     start[~complete] = np.nan
-    wanting = np.flatnonzero(good & ~complete).tolist()
+    wanting = np.flatnonzero(good if _segmented(settings) else good & ~complete).tolist()
     spread = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
         return start, spread, flags, around, ~complete
@@ -122,24 +131,34 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
         segmentations = dict(zip(wanting, segment_all(list(looks.values()), settings.segment, device), strict=True))
     for i, found in segmentations.items():
         flags[i] = found.flags
-        if Flag.NO_TARGET in found.flags:
-            x, y = wanted_position(cutouts[i])
-            cutouts[i].notes.append(f"No source was found at x = {x:.4g}, y = {y:.4g}, where the target should be; "
-                                    "x and y in a manifest or start table name another place.")
+        if Flag.NO_TARGET in found.flags and complete[i]:
+            flags[i] = Flag.MASK_FALLBACK
+            cutouts[i].notes.append("No source was found at the start's x and y, so that its neighbours were not looked for.")
+        elif Flag.NO_TARGET in found.flags:
+            cutouts[i].notes.append(no_source(cutouts[i]))
     seen = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
-    with watch.time("initialise"):
-        starts = initialise_all([looks[i] for i in seen], [segmentations[i] for i in seen], settings.initialise, device)
-    for i, first in zip(seen, starts, strict=True):
+    for i in seen:
         cutout = cutouts[i]
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
             around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
-        cutout.mask = cutout.mask | segmentations[i].neighbours
-        cutout.notes.extend([*segmentations[i].notes, *first.notes])
-        start[i] = _row(first.values, cutout.zeropoint)
+        cutout.notes.extend(segmentations[i].notes)
+    wanting = [i for i in seen if not complete[i]]
+    with watch.time("initialise"):
+        starts = initialise_all([looks[i] for i in wanting], [segmentations[i] for i in wanting], settings.initialise, device)
+    for i in seen:
+        cutouts[i].mask = cutouts[i].mask | segmentations[i].neighbours
+    for i, first in zip(wanting, starts, strict=True):
+        cutouts[i].notes.extend(first.notes)
+        start[i] = _row(first.values, cutouts[i].zeropoint)
         if first.covariance is not None:
             spread[i] = first.covariance
         flags[i] |= first.flags
     return start, spread, flags, around, ~complete
+
+
+def _segmented(settings: DictConfig) -> bool:
+    """Whether the neighbours of rows that bring all their starting values are looked for."""
+    return settings.given_starts == "segment" and settings.segment.name not in ("none", "given")
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
@@ -214,6 +233,7 @@ class Blocks:
     def of_run(cls, settings: DictConfig, entries: list[Entry], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
         check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
+        check_checkpoints(settings)
         device = choose_device(device_name(settings))
         options = Options.from_settings(settings)
         names = file_names([entry.id for entry in entries])
