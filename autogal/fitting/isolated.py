@@ -35,7 +35,7 @@ def isolated(work: Callable[[Sequence[Cutout]], Fitted], cutouts: Sequence[Cutou
     AutogalError
         What `work` raises of a request that makes no sense.
     """
-    before = [(cutout.mask, cutout.start, cutout.flags, cutout.error, list(cutout.notes)) for cutout in cutouts]
+    before = [(cutout.mask, cutout.start, cutout.flags, cutout.error, list(cutout.notes), list(cutout.warnings)) for cutout in cutouts]
     failure = None
     try:
         return work(cutouts)
@@ -50,7 +50,7 @@ def isolated(work: Callable[[Sequence[Cutout]], Fitted], cutouts: Sequence[Cutou
             _log.info("%s: this is where it failed", cutouts[0].id, exc_info=error)
     # the exception is gone here, and with it what its frames held on the device
     for cutout, state in zip(cutouts, before, strict=True):
-        cutout.mask, cutout.start, cutout.flags, cutout.error, cutout.notes = state
+        cutout.mask, cutout.start, cutout.flags, cutout.error, cutout.notes, cutout.warnings = state
     if len(cutouts) == 1:
         cutouts[0].fail(failure)
         return work(cutouts)
