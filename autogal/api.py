@@ -10,10 +10,11 @@ from pathlib import Path
 
 from astropy.table import Table
 
-from autogal.configuration.overrides import override
+from autogal.configuration.overrides import override, whether_segmented
 from autogal.errors import AutogalError
 from autogal.fitting.choices import check_model, choose_likelihood, choose_settings, model_overrides
 from autogal.images import ArrayCutouts, Cutout, report
+from autogal.networks.ready import check_checkpoints
 from autogal.pipeline import fit_cutouts
 from autogal.profiles import RadialProfile
 from autogal.rendering import render
@@ -59,8 +60,9 @@ def fit(
     mask : bool array(s) like `images`, optional
         True = bad pixel.
     start : astropy Table, optional
-        Columns x, y, mag (or flux), r_eff, n, q, pa, sky, one row an image. Segmentation and initialisation are
-        skipped for every row that is complete.
+        Columns x, y, mag (or flux), r_eff, n, q, pa, sky, one row an image; ra and dec [deg] in place of x and y where images
+        are files with a WCS. Segmentation and initialisation are skipped for every row that is complete; where
+        ``segment=`` or ``neighbours=`` is given, such rows are segmented too, and their neighbours masked or fitted.
     model : str, Path, mapping or class
         Name of a model configuration, as ``"bulge_disk"``; a YAML file like those in ``conf/model/``, or a mapping like one;
         the class of a profile. A list of such fits each model and chooses one a galaxy, by ``**{"model.choose": "aic"}``
@@ -93,8 +95,10 @@ def fit(
                            "Choose a device with device=, or share files out to several processes with `autogal fit`.")
     words = {"psf_kind": "psf.kind", "psf_oversample": "psf.oversample"}
     given = {words.get(key, key): value for key, value in settings.items()}
+    if given.get("given_starts", "auto") == "auto":
+        given["given_starts"] = whether_segmented(given)
     chosen = choose_settings(*model_overrides(model), *(override(key, value) for key, value in given.items()))
-    check_model(chosen.model), choose_likelihood(chosen)
+    check_model(chosen.model), choose_likelihood(chosen), check_checkpoints(chosen)
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
         cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,

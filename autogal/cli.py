@@ -84,6 +84,7 @@ class Job:
         self.fixed = fixed
         self.argv = tuple(sys.argv)
         self.failure: Exception | None = None
+        self.begun = False
 
     def __call__(self, settings: DictConfig) -> None:
         from hydra.core.hydra_config import HydraConfig
@@ -92,6 +93,7 @@ class Job:
         from autogal.configuration.composing import check
         from autogal.runtime.logs import show_warnings
 
+        self.begun = True
         sys.argv = list(self.argv)  # launchers of more processes repeat it
         show_warnings()
         if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -107,6 +109,12 @@ class Job:
             self.failure = error
 
     def _run(self, settings: DictConfig) -> None:
+        if settings.get("given_starts") == "auto":
+            from hydra.core.hydra_config import HydraConfig
+
+            from autogal.configuration.overrides import whether_segmented
+
+            settings.given_starts = whether_segmented(HydraConfig.get().overrides.task)
         if "model" in settings:
             from autogal.fitting.choices import settle_profiles
 
@@ -225,6 +233,25 @@ def _hand_to_hydra(job: Job, line: CommandLine) -> None:
             start()
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, partial(known_keys, job.verb)) from error
+    except Exception as error:
+        if job.begun:
+            raise
+        # a user's YAML that cannot be read: Hydra lets the parser's own errors through
+        raise explain(_named(error, line.options), partial(known_keys, job.verb)) from error
+
+
+def _named(error: Exception, options: Sequence[str]) -> Exception:
+    """An error with the name of the user's file that it is about, where that is not said."""
+    from autogal.errors import AutogalError
+
+    if not isinstance(error, UnicodeDecodeError):
+        return error
+    for file in (file for folder in _config_dirs(options) for file in sorted(Path(folder).rglob("*.yaml"))):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as problem:
+            return AutogalError(f"{file} is not UTF-8 text: {problem.reason} at byte {problem.start}.", "Save it as UTF-8.")
+    return error
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from autogal.beginning import begin, is_segmented
 from autogal.buckets.stamps import usable_pixels
-from autogal.canonical import views
 from autogal.fitting.choices import (
     check_model,
     choose_bootstrap,
@@ -26,22 +26,22 @@ from autogal.fitting.choices import (
 )
 from autogal.fitting.engine import START
 from autogal.fitting.engine import fit_cutouts as fit_starts
+from autogal.fitting.isolated import isolated
 from autogal.fitting.otherwise import weigh_choices
 from autogal.fitting.selection import select
 from autogal.flags import Flag
-from autogal.images import Cutout, Entry, Options, as_seen, find_entries, load_unreported, report
+from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
 from autogal.images.lying import usable_box
-from autogal.initialise import initialise_all
-from autogal.initialise.given import settle_start
+from autogal.initialise.given import note_unsegmented, settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
-from autogal.neighbours import Surroundings, fit_neighbours
+from autogal.neighbours import fit_neighbours
+from autogal.networks.ready import check_checkpoints
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.runtime.ahead import ahead, helpers
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
 from autogal.runtime.logs import run_log
 from autogal.runtime.stopwatch import Stopwatch
-from autogal.segment import segment_all, wanted_position
 
 __all__ = ["BLOCK", "Block", "Blocks", "fit_cutouts", "run"]
 
@@ -54,7 +54,8 @@ BLOCK = {"cpu": 512, "cuda": 4096}
 def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     """Segment, initialise and fit cutouts.
 
-    A cutout that brings a complete set of starting values is neither segmented nor initialised.
+    A cutout that brings a complete set of starting values is not initialised, and segmented only with ``given_starts=segment``.
+    One for which any stage fails in a way that nobody foresaw is a failed row, and the others are fitted without it.
 
     Parameters
     ----------
@@ -68,6 +69,10 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     Fitted
         One row a cutout, in order.
     """
+    return isolated(partial(_fit_together, settings=settings), cutouts)
+
+
+def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     watch = Stopwatch()
     several = settings.model.get("models")
     each = {name: with_model(settings, node) for name, node in several.items()} if several else {"": settings}
@@ -76,7 +81,8 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
               for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
     settled = np.array([settle_start(cutout, widest) for cutout in cutouts], int)
-    start, spread, flags, around, searched, otherwise = _prepare(cutouts, settings, watch)
+    begun = begin(cutouts, settings, watch)
+    start, spread, searched = begun.start, begun.start_covariance, begun.searched
     anchored = any(model.is_anchored for model in models.values())
     parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
     fits = {}
@@ -85,16 +91,18 @@ def fit_cutouts(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread, searched=searched)
         for cutout, before in zip(cutouts, said):
             cutout.notes[before:] = [f"{name}: {note}" if name else note for note in cutout.notes[before:]]
-    if otherwise:
-        first, other = next(iter(each)), {i: mask[_box(parts[i], origin[i])] for i, mask in otherwise.items()}
-        flags |= weigh_choices(parts, other, start - _moved(START, origin), each[first], fits[first], watch)
+    if begun.otherwise:
+        first, other = next(iter(each)), {i: mask[_box(parts[i], origin[i])] for i, mask in begun.otherwise.items()}
+        begun.flags |= weigh_choices(parts, other, start - _moved(START, origin), each[first], fits[first], watch)
     if settings.neighbours != "mask":
-        fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in around.items()}, fits, each, watch)
+        fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in begun.around.items()}, fits, each, watch)
     for fitted in fits.values():
         _put_back(fitted, cutouts, origin)
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
-    fitted.flags |= flags | settled
+    fitted.flags |= begun.flags | settled
     fitted.without_errors([not cutout.noise.tells_errors for cutout in cutouts])
+    if not is_segmented(settings):
+        note_unsegmented(cutouts, fitted, start, ~searched)
     fitted.seconds = dict(watch)
     return fitted
 
@@ -106,50 +114,6 @@ def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> 
         fitted.neighbours += _moved(NEIGHBOUR, origin)[:, None]
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
     fitted.fade()
-
-
-def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
-             watch: Stopwatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Surroundings], np.ndarray, dict[int, np.ndarray]]:
-    """Starting values [N, 8], their covariances [N, 7, 7] (NaN where there are none), flags [N]; masks are completed.
-
-    Then what lies around each target, where neighbours are to be fitted, and which targets were searched for, bool [N],
-    and the whole masks of the other choice where one was close.
-    """
-    flags, around, otherwise = np.zeros(len(cutouts), int), {}, {}
-    start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
-    good = np.array([cutout.error is None for cutout in cutouts], bool)
-    complete = np.isfinite(start).all(axis=1) & good
-    start[~complete] = np.nan
-    wanting = np.flatnonzero(good & ~complete).tolist()
-    spread = np.full((len(cutouts), 7, 7), np.nan)
-    if not wanting:
-        return start, spread, flags, around, ~complete, otherwise
-    device = choose_device(settings.device)
-    with watch.time("segment"):
-        seen = dict(zip(wanting, views([as_seen(cutouts[i]) for i in wanting]), strict=True))
-        segmentations = dict(zip(wanting, segment_all([one.cutout for one in seen.values()], settings.segment, device), strict=True))
-    for i, found in segmentations.items():
-        flags[i] = found.flags
-        if Flag.NO_TARGET in found.flags:
-            x, y = wanted_position(cutouts[i])
-            cutouts[i].notes.append(f"No source was found at x = {x:.4g}, y = {y:.4g}, where the target should be; "
-                                    "x and y in a manifest or start table name another place.")
-    begun = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
-    with watch.time("initialise"):
-        starts = initialise_all([seen[i].cutout for i in begun], [segmentations[i] for i in begun], settings.initialise, device)
-    for i, first in zip(begun, starts, strict=True):
-        cutout, first, segmentations[i] = cutouts[i], seen[i].start(first), seen[i].segmentation(segmentations[i])
-        if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
-            around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
-        if segmentations[i].otherwise is not None:
-            otherwise[i] = cutout.mask | segmentations[i].otherwise
-        cutout.mask = cutout.mask | segmentations[i].neighbours
-        cutout.notes.extend([*segmentations[i].notes, *first.notes])
-        start[i] = _row(first.values, cutout.zeropoint)
-        if first.covariance is not None:
-            spread[i] = first.covariance
-        flags[i] |= first.flags
-    return start, spread, flags, around, ~complete, otherwise
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
@@ -174,13 +138,6 @@ def _moved(parameters: Sequence[str], origin: np.ndarray) -> np.ndarray:
     axis = {"x": 0, "y": 1}
     columns = [origin[:, axis[last]] if (last := name.split("_")[-1]) in axis else np.zeros(len(origin)) for name in parameters]
     return np.stack(columns, axis=1)
-
-
-def _row(values: dict[str, float], zeropoint: float) -> list[float]:
-    """Starting values in the order of `START`; `flux` serves where there is no `mag`."""
-    if not math.isfinite(values.get("mag", math.nan)) and values.get("flux", math.nan) > 0:
-        values = {**values, "mag": zeropoint - 2.5 * np.log10(values["flux"])}
-    return [values.get(name, math.nan) for name in START]
 
 
 @dataclass
@@ -226,6 +183,7 @@ class Blocks:
     def of_run(cls, settings: DictConfig, entries: list[Entry], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
         check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
+        check_checkpoints(settings)
         device = choose_device(device_name(settings))
         options = Options.from_settings(settings)
         names = file_names([entry.id for entry in entries])

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from autogal import pipeline
+from autogal import beginning, pipeline
 from autogal.evaluate.samples import prepare, read_suite
 from autogal.evaluate.truth import true_segmentations
 from autogal.fitting.choices import choose_settings
@@ -46,7 +46,7 @@ def main() -> int:
     cutouts = [cutout for block in blocks for cutout in block.cutouts]
     if given.true_masks:
         instances = {cutout.id: one for block in blocks for cutout, one in zip(block.cutouts, block.instances)}
-        pipeline.segment_all = lambda some, settings, device: true_segmentations(some, [instances[one.id] for one in some], settings)
+        beginning.segment_all = lambda some, settings, device: true_segmentations(some, [instances[one.id] for one in some], settings)
     truth = Table.read(f"{given.suite}_truth.csv", format="ascii.csv")[: len(cutouts)]
     fits, seconds = {}, {}
     for way in given.ways:

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from autogal.beginning import begin
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images import find_entries, load
-from autogal.initialise import initialise_all
 from autogal.pipeline import run
-from autogal.segment import segment_all
+from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["angle", "compare", "good", "main", "pulls", "published_errors", "shares"]
 
@@ -145,11 +145,12 @@ def fit_with_imfit(python: str, index: Table, index_file: Path, settings, scratc
     folder.mkdir()
     cutouts = {i: load(entry, settings) for i, entry in enumerate(find_entries([str(index_file)])) if has_fit[i]}
     cutouts = {i: cutout for i, cutout in cutouts.items() if cutout.error is None}
-    found = segment_all(list(cutouts.values()), settings.segment)
-    starts = initialise_all(list(cutouts.values()), found, settings.initialise)
-    for (i, cutout), one, start in zip(cutouts.items(), found, starts, strict=True):
-        np.savez(folder / f"{i:04d}.npz", image=cutout.image, sigma=cutout.sigma, mask=cutout.mask | one.neighbours, psf=cutout.psf,
-                 start=[start.values[name] for name in ("x", "y", "flux", "r_eff", "n", "q", "pa", "sky")])  # fmt: skip
+    begun = begin(list(cutouts.values()), settings, Stopwatch())  # the cutouts' masks hold the neighbours now
+    for (i, cutout), start in zip(cutouts.items(), begun.start, strict=True):
+        if np.isfinite(start).all():
+            x, y, mag, *rest = start
+            np.savez(folder / f"{i:04d}.npz", image=cutout.image, sigma=cutout.sigma, mask=cutout.mask, psf=cutout.psf,
+                     start=[x, y, 10 ** (0.4 * (cutout.zeropoint - mag)), *rest])  # fmt: skip
     subprocess.run([python, Path(__file__).with_name("imfit_cutouts.py"), folder], check=True)
     theirs = Table.read(folder / "imfit.csv", format="ascii.csv")
     table = Table({name: np.full(len(index), np.nan) for value in PARAMETERS for name in (value, f"{value}_err")})

@@ -222,7 +222,7 @@ def test_starting_values_of_a_manifest_skip_segmentation(good, folder, tmp_path,
     for name in PARAMETERS:
         table[name] = good.start[name][:1]
     table.write(tmp_path / "starts.ecsv")
-    monkeypatch.setattr(pipeline, "segment_all", lambda *_: pytest.fail("segmented"))
+    monkeypatch.setattr("autogal.beginning.segment_all", lambda *_: pytest.fail("segmented"))
     assert run(tmp_path / "out", tmp_path / "starts.ecsv").table["status"][0] == "converged"
 
 

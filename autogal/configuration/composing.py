@@ -39,12 +39,13 @@ for _verb, _schema in SCHEMAS.items():
 _WORDS = {
     "dtype": ("float32", "float64"),
     "neighbours": ("auto", "mask", "fit"),
+    "given_starts": ("auto", "fit", "segment"),
     "psf.kind": ("effective", "optical"),
     "catalogue.format": ("fits", "ecsv", "parquet"),
     "objects.fits": (True, False, "auto"),
     "objects.png": (True, False, "auto"),
 }
-_POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "solver.max_iterations",
+_POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "limits.image", "solver.max_iterations",
              "n", "size", "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
 _CLOSED = ("segment", "initialise")  # of which nobody later refuses keys that are not known
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}

@@ -57,6 +57,15 @@ def explain(error: Exception, known_keys: Callable[[], Iterable[str]]) -> Autoga
                 return _no_such_key(str(cause.full_key or cause.key), cause.parent_node, str(chain[0]), known_keys())
             case ValidationError() if cause.full_key:
                 return _wrong_value(cause, known_keys())
+            case _ if type(cause).__module__.startswith("yaml."):  # PyYAML, which is OmegaConf's own choice
+                return _not_yaml(cause)
+            case UnicodeDecodeError():
+                return AutogalError(f"A YAML file of the configuration is not UTF-8: {_first_line(cause)}.", "Save it as UTF-8 text.")
+            case RecursionError():
+                return AutogalError("A YAML file of the configuration refers to itself, in its defaults, an alias or an interpolation.",
+                                    "Take the circle out.")
+            case ValueError() if "defaults list" in str(cause):
+                return AutogalError(f"{_first_line(cause)}.", "Write defaults: with one - a line below, or leave it out.")
             case ConfigCompositionException() if "Ambiguous value" in str(cause):
                 given = _between(str(cause), "'")
                 return AutogalError(f"{given} has several values.", "Add -m to run each in turn; quote a value that has a comma in it.")
@@ -80,6 +89,13 @@ def did_you_mean(word: str, names: Iterable[str]) -> str | None:
     ends = {name.rpartition(".")[2]: name for name in reversed(names)}
     near = difflib.get_close_matches(word.rpartition(".")[2], ends, n=1, cutoff=0.6)
     return ends[near[0]] if near else None
+
+
+def _not_yaml(error: Exception) -> AutogalError:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{mark.name}, line {mark.line + 1}" if mark is not None else str(getattr(error, "name", "A file of the configuration"))
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or _first_line(error)
+    return AutogalError(f"{where} cannot be read as YAML: {problem}.", "Indent with spaces, give each key once, and close what is opened.")
 
 
 def _no_such_key(key: str, parent: DictConfig | None, message: str, names: Iterable[str]) -> AutogalError:

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError
 
-__all__ = ["METHODS", "meant", "override", "quoted", "reference_to", "several_models"]
+__all__ = ["METHODS", "meant", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
 
 #: The groups whose choices are methods, each with keys of its own
 METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialise")
@@ -47,6 +47,12 @@ def reference_to(thing: Callable) -> str:
         raise AutogalError(f"{name or thing} cannot be found by its name.",
                            "Define it on the first level of a module, not as a lambda or inside a function.")
     return f"{module}:{name}"
+
+
+def whether_segmented(keys: Iterable[str]) -> str:
+    """What ``given_starts=auto`` stands for where these keys are given: ``segment`` where one of them is about neighbours, else ``fit``."""
+    roots = {re.split(r"[.@=]", key.lstrip("+~"), maxsplit=1)[0] for key in keys}
+    return "segment" if roots & {"segment", "neighbours"} else "fit"
 
 
 def quoted(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["CatalogueSettings", "EvaluateSettings", "FitSettings", "ObjectSettings", "PopulationSettings", "PsfSettings", "SCHEMAS",
+__all__ = ["CatalogueSettings", "EvaluateSettings", "FitSettings", "LimitSettings", "ObjectSettings", "PopulationSettings", "PsfSettings", "SCHEMAS",
            "SimulateSettings", "SurveyFacts", "TrainSettings"]
 
 
@@ -55,6 +55,13 @@ class ObjectSettings:
 
 
 @dataclass
+class LimitSettings:
+    """What is refused before it is read."""
+
+    image: float | None = None
+
+
+@dataclass
 class FitSettings:
     """Every key of ``autogal fit`` outside the method groups; see ``conf/fit.yaml``."""
 
@@ -66,7 +73,9 @@ class FitSettings:
     threads: int | None = None
     checkpoints: str | None = None
     neighbours: str = "auto"
+    given_starts: str = "auto"
     restarts: int = 6
+    limits: LimitSettings = field(default_factory=LimitSettings)
     psf: PsfSettings = field(default_factory=PsfSettings)
     sigma: str | None = None
     mask: str | None = None

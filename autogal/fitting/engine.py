@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autogal.buckets.bucket import BucketFit, detection, fit_bucket
 from autogal.buckets.stamps import Stamps, buckets, held_at_once, usable_pixels
+from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model, choose_settings
 from autogal.fitting.how import How, how_to_fit
 from autogal.fitting.measuring import POOR_CHI2, write, write_bootstrap
@@ -113,8 +114,10 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
     again, failure = {}, None
     try:
         again = _fit_stamps(places, cutouts, start, how, fitted)
-    except (RuntimeError, ValueError) as error:
-        failure = str(error)
+    except AutogalError:
+        raise
+    except Exception as error:
+        failure = str(error) or type(error).__name__
         if len(places) == 1:
             _log.exception("%s could not be fitted", cutouts[places[0]].id)
     # the exception is gone here, and with it what its frames held on the device

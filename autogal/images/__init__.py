@@ -8,7 +8,7 @@ from autogal.images.arrays import ArrayCutouts, from_arrays
 from autogal.images.counts import sky_of
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
-from autogal.images.load import load, load_unreported, report
+from autogal.images.load import load, load_unreported, report, unexpected
 from autogal.images.moffat import moffat
 from autogal.images.noise import estimate_sigma, sky_statistics
 from autogal.images.options import Options
@@ -37,4 +37,5 @@ __all__ = [
     "report",
     "sky_of",
     "sky_statistics",
+    "unexpected",
 ]

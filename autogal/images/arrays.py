@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Sequence
 
@@ -13,16 +14,20 @@ from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry, unique_ids
 from autogal.images.fits import read
-from autogal.images.load import attach, load_entry, read_psf, report
-from autogal.images.manifest import START, start_values
+from autogal.images.load import attach, load_entry, read_psf, report, unexpected
+from autogal.images.manifest import start_columns, start_values
+from autogal.images.names import SKY, START
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
+from autogal.images.position import aim
 from autogal.images.prepare import prepare
 from autogal.images.psf import prepare_psf
 from autogal.images.psf_stack import normalise_sound
 from autogal.images.stack import Pixels, check_pixels, uniform
 
 __all__ = ["ArrayCutouts", "from_arrays"]
+
+log = logging.getLogger(__name__)
 
 
 def from_arrays(
@@ -50,7 +55,8 @@ def from_arrays(
     psf : ndarray of shape (K, L) or (N, K, L), file name, or list, optional
         One for all or one each.
     start : astropy.table.Table, mapping of columns, or list of mappings, optional
-        Starting values, one row each: any of x, y, mag, flux, r_eff, n, q, pa, sky.
+        Starting values, one row each: any of x, y, mag, flux, r_eff, n, q, pa, sky; ra and dec in place of x and y, where the
+        images are files with a WCS.
     ids : sequence of str, optional
         ``"0"``, ``"1"``, ... by default; for files, their names.
     zeropoint, pixel_scale, gain, saturation : float or sequence of float, optional
@@ -126,6 +132,8 @@ class ArrayCutouts(Sequence):
 
     def _one(self, i: int, pixels: Pixels | None, sound: dict) -> Cutout:
         id, start = self._ids[i], self._starts[i]
+        if isinstance(start, AutogalError):
+            return Cutout.failed(id, start.what)
         try:
             own = tuple((name, float(values[i])) for name, values in self._facts.items() if values[i] is not None)
             given = {kind: self._companion(kind, values[i], sound) for kind, values in self._companions.items()}
@@ -136,7 +144,11 @@ class ArrayCutouts(Sequence):
         else:
             if own not in self._chosen:
                 self._chosen[own] = dataclasses.replace(self._options, sigma=None, mask=None, psf=None, **dict(own))
-            cutout = _cutout(id, self._items[i], given, start, self._chosen[own], pixels)
+            try:
+                cutout = _cutout(id, self._items[i], given, start, self._chosen[own], pixels)
+            except Exception as error:  # whatever an image holds is the trouble of its own row
+                log.info("%s: could not be read", id, exc_info=error)
+                cutout = Cutout.failed(id, unexpected("read", error), start=start)
         if id != self._given_ids[i]:
             cutout.notes.append(f"The id {self._given_ids[i]} came before; this row is {id}.")
         return cutout
@@ -154,7 +166,7 @@ class ArrayCutouts(Sequence):
                 path = os.path.abspath(os.path.expanduser(os.fspath(value)))
                 if kind == "psf":
                     read_psf(path, oversample)  # now, that a file which all share is refused once
-                self._known[key] = path if kind == "psf" else read(path).data
+                self._known[key] = path if kind == "psf" else read(path, most=self._options.largest).data
             else:
                 self._known[key] = prepare_psf(value, oversample or 1) if kind == "psf" else value
         return self._known[key]
@@ -165,6 +177,7 @@ def _cutout(id: str, item, given: dict, start: dict | None, options: Options, pi
         return load_entry(dataclasses.replace(item, id=id, start=start or item.start), options, given)
     cutout = prepare(id, item, given["sigma"], given["mask"], options=options, start=start, pixels=pixels)
     attach(cutout, given["psf"], options)
+    aim(cutout)
     return cutout
 
 
@@ -222,14 +235,17 @@ def _sound_psfs(stack, values: list) -> dict[tuple[str, int], object]:
     return {("psf", id(value)): psf for value, psf in zip(values, normalise_sound(stack)) if psf is not None}
 
 
-def _starts(start, number: int) -> list[dict[str, float] | None]:
+def _starts(start, number: int) -> list[dict[str, float] | AutogalError | None]:
     if start is None:
         return [None] * number
     if isinstance(start, (list, tuple)):
-        rows = list(start)
+        names = [tuple(_names_of(row)) for row in start]
+        used = {some: start_columns([str(name) for name in some]) for some in dict.fromkeys(names)}
+        rows = [{name: row[some[at]] for name, at in used[some].items()} for row, some in zip(start, names)]
     else:  # a table, or a mapping of columns
         names = start.colnames if isinstance(start, Table) else list(start)
-        columns = {name: np.ma.atleast_1d(start[name]) for name in START if name in names}
+        columns = {name: np.ma.atleast_1d(start[names[at]]) for name, at in start_columns([str(name) for name in names]).items()}
+        columns = {name: column for name, column in columns.items() if name not in SKY or not _is_empty(column)}
         lengths = {len(column) for column in columns.values()}
         if len(lengths) != 1:
             reason = "columns of different lengths" if lengths else f"none of the columns {', '.join(START)}"
@@ -237,11 +253,29 @@ def _starts(start, number: int) -> list[dict[str, float] | None]:
         whole = all(map(_whole, columns.values()))
         cells = [np.asarray(column.data, float).tolist() for column in columns.values()] if whole else columns.values()
         rows = [dict(zip(columns, row)) for row in zip(*cells)]
-        if whole and len(rows) == number:
+        if whole and len(rows) == number and not columns.keys() & set(SKY):
             return rows
     if len(rows) != number:
         raise AutogalError(f"There are {number} images, but {len(rows)} rows of starting values.", "Give one row each.")
-    return [start_values(row) or None for row in rows]
+    return [_start_of(row) for row in rows]
+
+
+def _names_of(row) -> Sequence:
+    """The names of what a row of starting values holds; of a row that is None, none."""
+    return row.colnames if hasattr(row, "colnames") else list(row or ())
+
+
+def _start_of(row: dict) -> dict[str, float] | AutogalError | None:
+    """The starting values of one row, or what is wrong with them."""
+    try:
+        return start_values(row) or None
+    except AutogalError as error:
+        return error
+
+
+def _is_empty(column: np.ma.MaskedArray) -> bool:
+    """Whether a column of numbers holds none, as those of a catalogue without a WCS."""
+    return column.dtype.kind == "f" and not np.isfinite(np.ma.filled(column, np.nan)).any()
 
 
 def _whole(column: np.ma.MaskedArray) -> bool:

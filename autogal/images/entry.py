@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from autogal.images.fits import split_selection
 
-__all__ = ["FITS_NAME", "IMAGE_SUFFIX", "Entry", "stem", "unique_ids"]
+__all__ = ["FITS_NAME", "IMAGE_SUFFIX", "Entry", "printable", "stem", "unique_ids"]
 
 FITS_NAME = re.compile(r"\.(fits?|fts)(\.(gz|fz|bz2|xz))?$", re.IGNORECASE)
 IMAGE_SUFFIX = "_image"
@@ -29,7 +30,7 @@ class Entry:
     zeropoint, pixel_scale, gain : float or None
         AB magnitude of one image unit, arcsec per pixel, electrons per image unit.
     start : dict or None
-        Starting values, any of x, y, mag, flux, r_eff, n, q, pa, sky.
+        Starting values, any of x, y, mag, flux, r_eff, n, q, pa, sky; ra and dec [deg, ICRS] in place of x and y.
     note : str or None
         What the user should know about this entry.
     error : str or None
@@ -47,6 +48,13 @@ class Entry:
     start: dict[str, float] | None = None
     note: str | None = None
     error: str | None = None
+
+
+def printable(text: str) -> str:
+    """Text that every terminal, log and table takes: control characters, and bytes that are no character, become U+FFFD."""
+    if text.isprintable():
+        return text
+    return "".join("\ufffd" if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)
 
 
 def stem(path: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from astropy.io.fits import Header
+from astropy.io.fits.card import Undefined
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
@@ -168,10 +169,17 @@ class Look:
         return None
 
     def _number(self, header: Header, key: str) -> float | None:
-        try:
-            return float(self._value(header, key))
-        except (TypeError, ValueError, OverflowError):
+        """The number of one card; None where there is none, with a note where something else stands there."""
+        said = self._value(header, key)
+        if said is None or isinstance(said, Undefined) or (isinstance(said, str) and not said.strip()):
             return None
+        try:
+            if not isinstance(said, bool):
+                return float(said)
+        except (TypeError, ValueError, OverflowError):
+            pass
+        self._not_read(key, f"{said}")
+        return None
 
     def text(self, key: str) -> str:
         for header, _ in self._headers:
@@ -185,13 +193,28 @@ class Look:
         return any(key in header for key in keys for header, _ in self._headers)
 
     def _value(self, header: Header, key: str):
-        """What a card says; None where there is none, or one that cannot be read."""
+        """What a card says; None where there is none, or one that breaks the rules of FITS, with a note."""
         if key not in header:
             return None
         try:
             return header[key]
         except Exception:  # astropy parses a card when it is asked for, and raises nearly anything
+            self._not_read(key, _image_of(header, key)[10:].partition("/")[0])
             return None
+
+    def _not_read(self, key: str, said: str) -> None:
+        shown = " ".join("".join(one if one.isprintable() else "?" for one in said).split())[:40]
+        note = f"The header's {key} = {shown} was not read: it is not a value of the kind that belongs there."
+        if note not in self._notes:
+            self._notes.append(note)
+
+
+def _image_of(header: Header, key: str) -> str:
+    try:
+        with silenced():  # astropy tells how it would put the card right
+            return header.cards[key].image
+    except Exception:
+        return ""
 
 
 def celestial(header: Header, notes: list[str]) -> WCS | None:

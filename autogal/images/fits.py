@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -14,11 +12,11 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from autogal.errors import AutogalError
+from autogal.images.limits import check_file, check_pixels, check_regular, largest_image, unpacked
 from autogal.images.silence import silenced
 
 __all__ = ["FitsImage", "read", "split_selection"]
 
-_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _SELECTION = re.compile(r"^(?P<file>.+)\[(?P<hdu>[^\[\]]+)\]$", re.DOTALL)
 
 
@@ -65,7 +63,7 @@ def split_selection(path: str) -> tuple[str, str | None]:
     return (match["file"], match["hdu"].strip()) if match else (path, None)
 
 
-def read(path: str, hdu: str | int | None = None) -> FitsImage:
+def read(path: str, hdu: str | int | None = None, most: float | None = None) -> FitsImage:
     """Read a 2-D image; a cube of one plane counts as one.
 
     Parameters
@@ -76,6 +74,8 @@ def read(path: str, hdu: str | int | None = None) -> FitsImage:
     hdu : str or int, optional
         Extension to take where the path selects none: a number, a name, or
         ``"name,version"``.
+    most : float, optional
+        Pixels of the largest image that is read; by default what the memory can hold.
 
     Returns
     -------
@@ -84,40 +84,50 @@ def read(path: str, hdu: str | int | None = None) -> FitsImage:
     Raises
     ------
     AutogalError
-        Where there is no such file, no such extension, or no image in it.
+        Where there is no such file, no such extension, or no image in it, or
+        one too large to be read.
     """
     file, selected = split_selection(path)
     hdu = selected if selected is not None else hdu
+    most = largest_image() if most is None else most
     if os.path.isdir(file):
         raise AutogalError(f"{file} is a folder, not a FITS file.", "Give the files in it.")
-    if not os.path.exists(file):
-        raise AutogalError(f"No such file: {file}.", "Check the path.")
+    check_regular(file)
     try:
+        check_file(file, hdu, most)
         # astropy warns of what raises a moment later, and of header style, which is not ours to judge.
         with silenced(AstropyWarning), fits.open(file, memmap=False) as hdus:
             chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
-            return FitsImage(_plane(chosen, file), chosen.header.copy(), hdus[0].header.copy(), _called(hdus, chosen))
+            return FitsImage(_plane(chosen, file, most), chosen.header.copy(), hdus[0].header.copy(), _called(hdus, chosen))
     except AutogalError:
         raise
     except PermissionError:
         raise AutogalError(f"{file} may not be read.", "Check its permissions.") from None
+    except MemoryError as error:
+        raise AutogalError(f"{file} does not fit into the memory there is.", "Cut out what is to be fitted.") from error
     except Exception as error:  # astropy raises nearly anything on a broken file
-        if os.path.getsize(file) == 0:
-            raise AutogalError(f"{file} is empty.", "Fetch the file again.") from error
-        if not _begins_as_fits(file):
-            raise AutogalError(f"{file} is not a FITS file.", "Give a FITS image.") from error
-        raise AutogalError(f"{file} is truncated or damaged: {_line(error)}.", "Fetch the file again.") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: str, error: Exception) -> AutogalError:
+    """What is wrong with a file that could not be read."""
+    try:
+        size = os.path.getsize(file)
+    except OSError:
+        return AutogalError(f"No such file: {file}. It was there a moment ago.", "Check the path.")
+    if size == 0:
+        return AutogalError(f"{file} is empty.", "Fetch the file again.")
+    if not _begins_as_fits(file):
+        return AutogalError(f"{file} is not a FITS file.", "Give a FITS image.")
+    return AutogalError(f"{file} is truncated or damaged: {_line(error)}.", "Fetch the file again.")
 
 
 def _begins_as_fits(file: str) -> bool:
     """Whether a file, unpacked, begins as FITS must; one too short to tell does not."""
     try:
-        with open(file, "rb") as raw:
-            magic = raw.read(6)
-        unpack = next((opener for start, opener in _PACKED.items() if magic.startswith(start)), open)
-        with unpack(file, "rb") as content:
+        with unpacked(file) as (content, _):
             return content.read(6) == b"SIMPLE"
-    except (OSError, EOFError, lzma.LZMAError):
+    except Exception:  # each of the packings raises its own
         return False
 
 
@@ -169,12 +179,15 @@ def _select(hdus, hdu: str | int, file: str):
         raise AutogalError(f"{file} has no extension [{hdu}].", f"Extensions there: {there}.") from None
 
 
-def _plane(hdu, file: str) -> np.ndarray:
+def _plane(hdu, file: str, most: float) -> np.ndarray:
     shape = _shape(hdu)
     where = f"{file}[{hdu.name}]" if hdu.name and hdu.name != "PRIMARY" else file
     if len(shape) != 2:
         what = f"a cube of {' x '.join(map(str, shape))}" if len(shape) > 2 else "no 2-D image"
         raise AutogalError(f"{where} holds {what}.", "Choose another extension, as file.fits[NAME].")
+    check_pixels(shape, where, most)
+    if (tile := getattr(hdu, "tile_shape", None)) is not None:
+        check_pixels(tuple(tile), f"A tile of {where}", max(most, math.prod(shape)))
     data = np.asarray(hdu.data)
     if data.size == 0:
         raise AutogalError(f"{where} holds an image without pixels.", "Choose another extension.")

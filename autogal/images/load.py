@@ -16,12 +16,14 @@ from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
 from autogal.images.facts import Look, header_facts
 from autogal.images.fits import FitsImage, read, split_selection
+from autogal.images.limits import check_regular
 from autogal.images.options import Options
+from autogal.images.position import aim
 from autogal.images.prepare import attach_psf, prepare
 from autogal.images.psf import prepare_psf
 from autogal.images.psf_sampling import Sampling, psf_sampling, resampled, with_pixel
 
-__all__ = ["attach", "load", "load_entry", "load_unreported", "read_psf", "report"]
+__all__ = ["attach", "load", "load_entry", "load_unreported", "read_psf", "report", "unexpected"]
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,8 @@ def load(entry: Entry, settings=None) -> Cutout:
 def load_unreported(entry: Entry, options: Options) -> Cutout:
     """What `load` returns, with nothing written in the log: for those who read ahead, and :func:`report` in order."""
     shared = {
-        "sigma": None if options.sigma is None else read(options.sigma).data,
-        "mask": None if options.mask is None else read(options.mask).data,
+        "sigma": None if options.sigma is None else read(options.sigma, most=options.largest).data,
+        "mask": None if options.mask is None else read(options.mask, most=options.largest).data,
         "psf": options.psf,
     }
     if options.psf is not None:
@@ -89,19 +91,42 @@ def load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
     -------
     Cutout
     """
+    try:
+        return _load_entry(entry, options, given)
+    except Exception as error:  # whatever a file holds is the trouble of its own row
+        log.info("%s: could not be read", entry.id, exc_info=error)
+        return Cutout.failed(entry.id, unexpected("read", error), entry.image or None, start=entry.start)
+
+
+def unexpected(done: str, error: Exception) -> str:
+    """What a row says of a failure that nobody foresaw; its traceback is in the log.
+
+    Parameters
+    ----------
+    done : str
+        What could not be ``read``, ``fitted``, ...
+    error : Exception
+    """
+    if isinstance(error, MemoryError):
+        return f"It could not be {done}: the memory was not enough."
+    said = " ".join(str(error).split())[:200].rstrip(".")
+    return f"It could not be {done}: {type(error).__name__}{': ' if said else ''}{said}."
+
+
+def _load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
     notes = [entry.note] if entry.note else []
     if entry.error:
         return Cutout.failed(entry.id, entry.error, entry.image or None, start=entry.start, notes=notes)
     try:
-        image = read(entry.image, options.hdu)
+        image = read(entry.image, options.hdu, options.largest)
         facts = header_facts(image.header, image.primary, image.hdu)
         facts.given(**{name: getattr(entry, name) for name in ("zeropoint", "pixel_scale", "gain") if getattr(entry, name) is not None})
         sigma, mask, psf = (given[kind] for kind in ("sigma", "mask", "psf"))
-        own = read(entry.sigma) if sigma is None and entry.sigma else None
+        own = read(entry.sigma, most=options.largest) if sigma is None and entry.sigma else None
         if own is not None:
             sigma = own.data
         if mask is None and entry.mask:
-            mask = read(entry.mask).data
+            mask = read(entry.mask, most=options.largest).data
         psf = entry.psf if psf is None else psf
         pixels, sigma = _linear(image, sigma, own, facts.notes)
     except AutogalError as error:
@@ -110,6 +135,7 @@ def load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
         entry.id, pixels, sigma, mask, facts=facts, options=options, start=entry.start, path=entry.image, notes=notes
     )
     attach(cutout, psf, options)
+    aim(cutout)
     return cutout
 
 
@@ -177,10 +203,11 @@ def read_psf(path: str, oversample: int | None = None, pixel_scale: float | None
     AutogalError
         Where the file or the PSF in it cannot be used.
     """
-    try:
-        state = os.stat(split_selection(path)[0])
-    except OSError:
-        raise AutogalError(f"No such PSF file: {split_selection(path)[0]}.", "Check the path.") from None
+    file = split_selection(path)[0]
+    if not os.path.exists(file):
+        raise AutogalError(f"No such PSF file: {file}.", "Check the path.")
+    check_regular(file)
+    state = os.stat(file)
     changed = state.st_mtime_ns, state.st_size
     image = _read_psf(path, oversample is None, *changed)
     sampling = psf_sampling(image.header, image.primary, image.hdu, pixel_scale, oversample)

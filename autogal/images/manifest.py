@@ -2,7 +2,10 @@
 
 Columns: ``image``; optionally ``id``, ``psf``, ``sigma``, ``mask``, ``zeropoint``, ``pixel_scale``, ``gain`` and the
 starting values ``x``, ``y``, ``mag``, ``flux``, ``r_eff``, ``n``, ``q``, ``pa``, ``sky``. ``x`` and ``y`` alone (also
-``x_target``, ``y_target``) say which source of the image is meant. Paths are relative to the manifest or absolute. Empty, masked and NaN cells are not given. Other columns are left alone.
+``x_target``, ``y_target``), or ``ra`` and ``dec`` (degrees, or sexagesimal; also as catalogues name them, ``ALPHA_J2000``
+and ``DELTA_J2000`` among others) say which source of the image is meant. Paths are relative to the manifest or absolute.
+Empty, masked and NaN cells are not given. Other columns are named once, as a warning; a name that is all but a known one is
+an error.
 """
 
 from __future__ import annotations
@@ -12,46 +15,38 @@ import logging
 import math
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
+import pyarrow
 import pyarrow.parquet
 from astropy.table import Table
 
 from autogal.errors import AutogalError
-from autogal.images.entry import Entry, stem
+from autogal.images.entry import Entry, printable, stem
+from autogal.images.limits import check_regular
+from autogal.images.names import FACTS, FILES, SKY, START, known_columns, listed
+from autogal.images.position import sky_angle
 
-__all__ = ["START", "is_manifest", "read_manifest", "start_values"]
+__all__ = ["is_manifest", "read_manifest", "start_columns", "start_values"]
 
 log = logging.getLogger(__name__)
 
-START = ("x", "y", "mag", "flux", "r_eff", "n", "q", "pa", "sky")
-_FILES = ("psf", "sigma", "mask")
-_NUMBERS = ("zeropoint", "pixel_scale", "gain")
-# Other names in use for the same things.
-_ALIASES = {
-    "object_id": "id",
-    "zp": "zeropoint",
-    "magzp": "zeropoint",
-    "zp_ab": "zeropoint",
-    "pixscale": "pixel_scale",
-    "pixscale_arcsec": "pixel_scale",
-    "gain_e_per_unit": "gain",
-    "x_target": "x",
-    "y_target": "y",
-}
+_NOTHING = ("nan", "null", "none", "--")  # what stands in cells that are not given
 _FITS_BLOCK = 2880
 
 
 def is_manifest(path: str) -> bool:
     """Whether a file is a FITS table with a column ``image`` and holds no image itself."""
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             first = file.read(_FITS_BLOCK)
             # Cheap enough to ask every file: an image in the primary HDU ends it here.
             if not first.startswith(b"SIMPLE") or not re.search(rb"NAXIS   =\s+0 ", first):
                 return False
             rest = file.read(40 * _FITS_BLOCK)
-    except OSError:
+    except (AutogalError, OSError):
         return False
     if b"XTENSION= 'BINTABLE'" not in rest or b"ZIMAGE" in rest or b"XTENSION= 'IMAGE" in rest:
         return False
@@ -76,27 +71,19 @@ def read_manifest(path: str) -> list[Entry]:
     Raises
     ------
     AutogalError
-        Where the table cannot be read, has no rows or no column ``image``.
+        Where the table cannot be read, has no rows or no column ``image``, or one whose name is all but a known one.
     """
     names, rows = _table(path)
-    columns = {}
-    for index, name in enumerate(names):
-        key = name.strip().lower()
-        columns.setdefault(key, index)
-    for alias, key in _ALIASES.items():
-        if alias in columns:
-            columns.setdefault(key, columns[alias])
+    names = [_text(name) or "" for name in names]
+    columns, left = known_columns(names, ("id", "image", *FILES, *FACTS, *START, *SKY), f"The manifest {path}")
     if "image" not in columns:
         raise AutogalError(
             f"The manifest {path} has no column `image`, only {', '.join(names) or 'an empty header'}.",
             "Name the column with the image files `image`.",
         )
-    known = {"id", "image", *_FILES, *_NUMBERS, *START}
-    left = [name for name in names if name.strip().lower() not in known | set(_ALIASES)]
     if left:
-        log.info("Columns of %s that are not used: %s.", path, ", ".join(left))
+        log.warning("Columns of %s that are not used: %s.", path, listed(left))
     folder = os.path.dirname(os.path.abspath(path))
-    columns = {key: index for key, index in columns.items() if key in known}
     entries = [
         _entry({key: row[index] if index < len(row) else None for key, index in columns.items()}, folder, number)
         for number, row in enumerate(rows, 1)
@@ -104,6 +91,20 @@ def read_manifest(path: str) -> list[Entry]:
     if not entries:
         raise AutogalError(f"The manifest {path} has no rows.", "Give one row an object.")
     return entries
+
+
+def start_columns(names: Sequence[str]) -> dict[str, int]:
+    """Which columns of a table hold starting values; what else there is, is named in the log unless it is a catalogue of autogal.
+
+    Raises
+    ------
+    AutogalError
+        Where a name is all but a known one.
+    """
+    columns, left = known_columns(names, (*START, *SKY), "The start table")
+    if left and not {"status", "flag_names"}.issubset(names):
+        log.warning("Columns of the start table that are not used: %s.", listed(left))
+    return columns
 
 
 def start_values(row: dict) -> dict[str, float]:
@@ -121,23 +122,29 @@ def start_values(row: dict) -> dict[str, float]:
     Raises
     ------
     AutogalError
-        Where a value is not a number.
+        Where a value is not a number, or ``ra`` or ``dec`` no angle.
     """
     values = {name: _number(row.get(name), name, finite=False) for name in START}
+    if any(row.get(name) is not None for name in SKY):
+        values |= {name: _angle(row.get(name), name) for name in SKY}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _table(path: str) -> tuple[list[str], list]:
+    check_regular(path)
     try:
         if path.lower().endswith(".csv"):
             # As text: a table reader would take the id 0012 for the number 12.
-            with open(path, encoding="utf-8-sig", newline="") as file:
+            # Bytes that are not UTF-8 are those of a file's name, or of a cell that is told of by its own row.
+            with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 lines = (line for line in file if line.strip() and not line.startswith("#"))
                 rows = list(csv.reader(lines, skipinitialspace=True))
+            if rows:
+                "".join(rows[0]).encode("utf-8")  # a header that is no text is no table's
             return (rows[0], rows[1:]) if rows else ([], [])
         if path.lower().endswith((".parquet", ".pq")):
-            columns = pyarrow.parquet.read_table(path).to_pydict()
-            return list(columns), list(zip(*columns.values()))
+            table = pyarrow.parquet.read_table(path)
+            return table.column_names, list(zip(*map(_cells, table.columns)))
         table = Table.read(path, format="ascii.ecsv" if path.lower().endswith(".ecsv") else "fits")
         return list(table.colnames), list(zip(*(table[name] for name in table.colnames)))
     except FileNotFoundError:
@@ -147,18 +154,29 @@ def _table(path: str) -> tuple[list[str], list]:
         raise AutogalError(f"The manifest {path} cannot be read: {reason}.", "Give a CSV, ECSV, FITS or Parquet table.") from error
 
 
+def _cells(column: pyarrow.ChunkedArray) -> list:
+    """The values of a Parquet column; text stays bytes, which need not be UTF-8 whatever the column says."""
+    kind = column.type
+    if pyarrow.types.is_dictionary(kind):
+        kind = kind.value_type
+        column = column.cast(kind) if not pyarrow.types.is_string(kind) else column.cast(pyarrow.string())
+    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
+        column = column.cast(pyarrow.large_binary())
+    return column.to_pylist()
+
+
 def _entry(row: dict, folder: str, number: int) -> Entry:
-    image = _text(row.get("image"))
+    image = _file(row.get("image"))
     if image is None:
         return Entry(_text(row.get("id")) or f"row_{number}", "", error=f"Row {number} of the manifest names no image.")
     image = _path(image, folder)
-    entry = Entry(_text(row.get("id")) or stem(image), image)
-    for name in _FILES:
-        file = _text(row.get(name))
+    entry = Entry(_text(row.get("id")) or printable(stem(image)), image)
+    for name in FILES:
+        file = _file(row.get(name))
         if file is not None:
             setattr(entry, name, _path(file, folder))
     try:
-        for name in _NUMBERS:
+        for name in FACTS:
             setattr(entry, name, _number(row.get(name), name))
         entry.start = start_values(row) or None
     except AutogalError as error:
@@ -171,16 +189,34 @@ def _path(path: str, folder: str) -> str:
 
 
 def _text(cell) -> str | None:
+    """A cell as printable text: what is not UTF-8, and control characters, would break log and catalogue."""
     if cell is None or np.ma.is_masked(cell):
         return None
     if isinstance(cell, bytes):
-        cell = cell.decode()
+        cell = cell.decode("utf-8", "replace")
     if isinstance(cell, (float, np.floating)):
         if math.isnan(cell):
             return None
         cell = int(cell) if float(cell).is_integer() else cell
-    text = str(cell).strip()
+    text = printable(str(cell)).strip()
     return text or None
+
+
+def _file(cell) -> str | None:
+    """A cell as the name of a file, which may hold any bytes."""
+    if isinstance(cell, bytes):
+        cell = os.fsdecode(cell)
+    return cell.strip() or None if isinstance(cell, str) and not np.ma.is_masked(cell) else _text(cell)
+
+
+def _angle(cell, name: str) -> float | None:
+    if hasattr(cell, "unit") and cell.unit is not None and cell.unit.is_equivalent("deg"):
+        cell = cell.to_value("deg")
+    if not isinstance(cell, (str, bytes)):
+        number = _number(cell, name)
+        return None if number is None else sky_angle(repr(number), name)
+    text = _text(cell)
+    return None if text is None or text.lower() in _NOTHING else sky_angle(text, name)
 
 
 def _number(cell, name: str, finite: bool = True) -> float | None:
@@ -188,7 +224,7 @@ def _number(cell, name: str, finite: bool = True) -> float | None:
         return None
     if isinstance(cell, (str, bytes)):
         cell = _text(cell)
-        if cell is None or cell.lower() in ("nan", "null", "none", "--"):
+        if cell is None or cell.lower() in _NOTHING:
             return None
     try:
         value = float(cell.value if hasattr(cell, "unit") else cell)

@@ -32,6 +32,8 @@ class Options:
     survey : Survey
     counts : bool
         Whether the images, times the gain, are counts, and fitted as such.
+    largest : float or None
+        Pixels of the largest image that is read; None: what the memory can hold.
     """
 
     dtype: str = "float32"
@@ -47,6 +49,7 @@ class Options:
     saturation: float | None = None
     survey: Survey = field(default_factory=Survey)
     counts: bool = False
+    largest: float | None = None
 
     def __post_init__(self):
         if self.dtype not in ("float32", "float64"):
@@ -94,6 +97,8 @@ class Options:
             if psf.get("oversample") is not None:
                 given["psf_oversample"] = int(psf.get("oversample"))
         given["counts"] = (settings.get("likelihood") or {}).get("name") == "poisson"
+        if (settings.get("limits") or {}).get("image") is not None:
+            given["largest"] = 1e6 * float(settings["limits"]["image"])
         return cls(survey=Survey.from_settings(settings.get("survey")), **given)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from autogal.errors import AutogalError
 from autogal.images.entry import FITS_NAME, IMAGE_SUFFIX, Entry, stem, unique_ids
 from autogal.images.fits import split_selection
+from autogal.images.limits import check_regular
 from autogal.images.manifest import is_manifest, read_manifest
 
 __all__ = ["find_entries"]
@@ -101,6 +102,7 @@ def _expand_lists(paths: Iterable[str]) -> Iterable[str]:
         if _TABLE_NAME.search(name):
             yield name
             continue
+        check_regular(name)
         try:
             with open(name, encoding="utf-8-sig") as file:
                 lines = [line.strip() for line in file]

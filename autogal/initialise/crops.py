@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from autogal.initialise.photometry import NAMES, moments, photometry, shape
-from autogal.initialise.reliability import SKY_NAMES, sky_reliability
+from autogal.initialise.reliability import SKY_NAMES, sky_reliability, spread_out
 
 __all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop", "extent"]
 
@@ -149,8 +149,7 @@ def _clear(use: Tensor, target: Tensor, x: Tensor, y: Tensor, radius: Tensor) ->
 
 def _sky(image: Tensor, sigma: Tensor, use: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
     """Clipped median of the light away from the target, and the median noise there, [B] each."""
-    pixels = image[0].numel()
-    pick = torch.linspace(0, pixels - 1, min(_SAMPLE, pixels), device=image.device).long()
+    pick = spread_out(image[0].numel(), _SAMPLE, image.device)
     good, far, values, noise = (part.flatten(1)[:, pick] for part in (use, clear, image, sigma))
     far = torch.where(far.sum(1, keepdim=True) >= 9, far, good)
     values, noise = torch.where(far, values, torch.nan), torch.where(far, noise, torch.nan)

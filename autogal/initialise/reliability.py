@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d
 
 from autogal.initialise.rings import from_rings
 
-__all__ = ["SKY_NAMES", "TARGET_NAMES", "sky_reliability", "target_reliability"]
+__all__ = ["SKY_NAMES", "TARGET_NAMES", "sky_reliability", "target_reliability", "spread_out"]
 
 TARGET_NAMES = ("ln noise under target", "ln hidden core", "ln hidden", "ln unknown", "ln scatter", "ln relative scatter",
                 "ln outer scatter")
@@ -71,6 +71,15 @@ def target_reliability(light: Tensor, variance: Tensor, known: Tensor, filled: T
     return torch.stack([noise, *((_LEAST + part.clamp(min=0)).log() for part in hidden), scatter[0], relative, scatter[1]], 1)
 
 
+def spread_out(pixels: int, most: int, device: torch.device) -> Tensor:
+    """Indices of `most` pixels, or of all, evenly over an image.
+
+    In whole numbers: float32 does not count the pixels of an image larger than 4096 x 4096.
+    """
+    count = min(most, pixels)
+    return torch.arange(count, device=device) * (pixels - 1) // max(count - 1, 1)
+
+
 def sky_reliability(light: Tensor, sky: Tensor, radius: Tensor) -> Tensor:
     """How well the sky around B targets is known, [B, len(SKY_NAMES)].
 
@@ -92,7 +101,7 @@ def sky_reliability(light: Tensor, sky: Tensor, radius: Tensor) -> Tensor:
     height, width = light.shape[1:]
     part = sky.float()
     values = light.clamp(-_CLIPPED, _CLIPPED) * part
-    pick = torch.linspace(0, height * width - 1, min(_SAMPLE, height * width), device=light.device).long()
+    pick = spread_out(height * width, _SAMPLE, light.device)
     found = [(0.5 * max(height, width) / radius).log()]
     for size in _WINDOWS:
         total, count = (_summed(one, size).flatten(1)[:, pick] for one in (values, part))

@@ -20,6 +20,7 @@ from autogal.initialise.seeing import measure_psfs
 from autogal.initialise.start import Start, rounded
 from autogal.initialise.targets import decode, native_covariance
 from autogal.networks.ready import trained
+from autogal.runtime.memory import in_pieces
 from autogal.segment.segmentation import Segmentation
 
 __all__ = ["TASK", "cut", "load_network", "start_from_resnet50", "unusable"]
@@ -70,17 +71,27 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
             found[i] = _fall_back(cutout, segmentation, reason)
         else:
             groups[network_of(min(cutout.shape))].append(i)
-    known: dict[int, Tensor] = {}  # one PSF often serves many cutouts
+    known: dict[torch.device, dict[int, Tensor]] = defaultdict(dict)  # one PSF often serves many cutouts
+
+    def look(some: Sequence[int], network: StartNetwork, where: torch.device) -> list[Start | None]:
+        places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], known[where], where)
+        values, covariance = _predict(network, crops)
+        starts = {place: _start({name: float(column[row]) for name, column in values.items()}, covariance[row], cutouts[some[place]].shape)
+                  for row, place in enumerate(places)}  # fmt: skip
+        return [starts[place] for place in range(len(some))]
+
+    def on_cpu(i: int) -> Start | None:
+        cpu = torch.device("cpu")
+        (start,) = look([i], load_network(settings, min(cutouts[i].shape), cpu), cpu)
+        if start is not None:
+            start.notes.append("starting values from the network on the CPU: the GPU's memory was full")
+        return start
+
     for network, members in groups.items():
         for first in range(0, len(members), _AT_ONCE.get(device.type, 1024)):
             some = members[first : first + _AT_ONCE.get(device.type, 1024)]
-            places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], known, device)
-            values, covariance = _predict(network, crops)
-            for row, place in enumerate(places):
-                i = some[place]
-                one = {name: float(column[row]) for name, column in values.items()}
-                start = _start(one, covariance[row], cutouts[i].shape)
-                found[i] = start or _fall_back(cutouts[i], segmentations[i], "its prediction is no galaxy")
+            starts = in_pieces(lambda part, network=network: look(part, network, device), some, on_cpu)
+            found |= {i: start or _fall_back(cutouts[i], segmentations[i], "its prediction is no galaxy") for i, start in zip(some, starts)}
     return [found[i] for i in range(len(cutouts))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -71,6 +72,28 @@ class Fitted:
         p = len(parameters)
         return cls(tuple(parameters), np.full((n, p), np.nan), np.full((n, p, p), np.nan), np.full(n, np.nan), np.zeros(n, int),
                    np.zeros(n, int), np.full(n, np.nan), ["skipped"] * n, np.zeros(n, int))
+
+    @classmethod
+    def join(cls, parts: Sequence[Fitted]) -> Fitted:
+        """Rows of the same parameters one behind the other, at least one part; their times are added up.
+
+        Raises
+        ------
+        ValueError
+            Where the parameters differ.
+        """
+        first = parts[0]
+        if any(part.parameters != first.parameters for part in parts):
+            raise ValueError("rows that were fitted with different parameters")
+        arrays = {}
+        for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "flags", "bootstrap", "replicates", "neighbours"):
+            each = [getattr(part, name) for part in parts]
+            arrays[name] = None if any(one is None for one in each) else np.concatenate(each)
+        seconds: Counter[str] = Counter()
+        for part in parts:
+            seconds.update(part.seconds)
+        return cls(first.parameters, **arrays, status=[status for part in parts for status in part.status], seconds=dict(seconds),
+                   selection={name: np.concatenate([part.selection[name] for part in parts]) for name in first.selection})
 
     def move(self, origin: np.ndarray) -> None:
         """State the values in the pixels of a larger image.

@@ -69,9 +69,14 @@ class Surroundings:
         """What lies around within a part of the image."""
         if self.labels[rows, columns].shape == self.labels.shape:
             return self
-        inside = {label: self.reach(label)[rows, columns] for label in self.reaches}
-        everywhere = tuple(slice(0, side.stop - side.start) for side in (rows, columns))
-        reaches = {label: (everywhere, mask) for label, mask in inside.items() if mask.any()}
+        reaches = {}
+        for label, (box, own) in self.reaches.items():
+            part = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, (rows, columns)))
+            if any(side.stop <= side.start for side in part):
+                continue
+            mask = own[tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, box))]
+            if mask.any():
+                reaches[label] = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, (rows, columns))), mask.copy()
         return Surroundings(self.labels[rows, columns], reaches, self.bad[rows, columns])
 
     def reach(self, label: int) -> np.ndarray:

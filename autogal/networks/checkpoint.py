@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,11 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.results.atomic import atomic
 
-__all__ = ["FORMAT", "GENERAL", "find", "load", "save", "stem_name"]
+__all__ = ["FORMAT", "GENERAL", "TASKS", "find", "load", "save", "stem_name"]
 
+_log = logging.getLogger(__name__)
+
+TASKS = ("segmenter", "initialiser")  # that networks are trained for
 FORMAT = 1  # of the card; a later autogal may need another
 GENERAL = "general"
 _RETRAIN = "Give another one with checkpoints=FOLDER, or train it: autogal train {task}."
@@ -139,15 +144,27 @@ def find(task: str, folder: str | Path | None = None, survey: str | None = None,
     Raises
     ------
     AutogalError
-        Where `folder` does not exist.
+        Where `folder` does not exist, or holds no checkpoint of any network. One that holds another network's alone
+        is said once, as a warning.
     """
     if folder is not None:
         if not Path(folder).is_dir():
             raise AutogalError(f"There is no folder {folder} with checkpoints.", "Check checkpoints=.")
         if (best := _best(Path(folder).glob(f"{task}-*.safetensors"), survey, size, band, strangers=True)) is not None:
             return best
+        if task in TASKS and not any(next(Path(folder).glob(f"{one}-*.safetensors"), None) for one in TASKS):
+            raise AutogalError(f"The folder {folder} holds no checkpoint.",
+                               f"`autogal train {task} out={folder}` writes one; its files begin with {task}- and end with .safetensors and .json.")
     with resources.as_file(resources.files("autogal.checkpoints")) as shipped:
-        return _best(shipped.glob(f"{task}-*.safetensors"), survey, size, band, strangers=False)
+        best = _best(shipped.glob(f"{task}-*.safetensors"), survey, size, band, strangers=False)
+    if folder is not None and best is not None:
+        _say_once(f"{folder} holds no checkpoint of the {task}: the shipped one, {best.name}, is used.")
+    return best
+
+
+@lru_cache(maxsize=64)
+def _say_once(what: str) -> None:
+    _log.warning(what)
 
 
 def stem_name(task: str, survey: str | None = None, size: int | None = None, band: str | None = None) -> str:

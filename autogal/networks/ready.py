@@ -15,9 +15,35 @@ from torch import nn
 from autogal.errors import AutogalError
 from autogal.networks.checkpoint import find, load
 
-__all__ = ["adamw", "trained"]
+__all__ = ["adamw", "check_checkpoints", "trained"]
 
 _log = logging.getLogger(__name__)
+
+
+# The network of each method that has one, by its group and name
+_NETWORKS = {("segment", "maskrcnn"): "segmenter", ("initialise", "resnet50"): "initialiser"}
+
+
+def check_checkpoints(settings) -> None:
+    """Refuse, before any work, a folder of checkpoints in which there is none.
+
+    Parameters
+    ----------
+    settings
+        A composed configuration with the nodes ``segment`` and ``initialise``.
+
+    Raises
+    ------
+    AutogalError
+        As `autogal.networks.checkpoint.find`.
+    """
+    used = {group: task for (group, name), task in _NETWORKS.items() if settings[group].name == name}
+    for group, task in used.items():
+        if (folder := settings[group].get("checkpoints")) is not None:
+            find(task, folder)
+    if settings.get("checkpoints") is not None and not used:
+        _log.warning("checkpoints=%s is not used: neither segment=%s nor initialise=%s is a network.", settings.checkpoints,
+                     settings.segment.name, settings.initialise.name)
 
 
 def trained(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 from omegaconf import OmegaConf
 
 from autogal import flags as quality
@@ -188,6 +188,13 @@ class Catalogue:
                 f"  images      {'kept: .model_image(i), .residual(i)' if self.cutouts is not None else 'not kept'}>",
             ]
         )
+
+    def add_message(self, i: int, what: str) -> None:
+        """Say one sentence more in the message of row `i`."""
+        said = [str(text) for text in self.table["message"]]
+        said[i] = f"{said[i]} {what}".strip()
+        column = self.table["message"]
+        self.table.replace_column("message", Column(said, name="message", description=column.description, format=column.format))
 
     def model_image(self, i: int) -> np.ndarray:
         """The fitted model of one object, PSF-convolved, sky and fitted neighbours included.

@@ -10,6 +10,8 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 
+from autogal.images.position import is_icrs
+
 __all__ = ["local_sky", "position_angle", "scale_along"]
 
 log = logging.getLogger(__name__)
@@ -43,18 +45,18 @@ def local_sky(wcs: WCS | None, x: float, y: float) -> tuple[float, float, np.nda
     unknown = np.nan, np.nan, np.full((2, 2), np.nan)
     if wcs is None or not np.isfinite([x, y]).all():
         return unknown
-    if wcs.naxis != 2:
-        wcs = wcs.celestial
-    wcs.wcs.set()
-    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
-        return unknown
     steps = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], float) * _HALF_STEP
     try:
+        if wcs.naxis != 2:
+            wcs = wcs.celestial
+        wcs.wcs.set()
+        if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
+            return unknown
         world = wcs.all_pix2world(steps + (x, y), 0)
+        lon, lat = np.deg2rad(_icrs(wcs, world[:, wcs.wcs.lng], world[:, wcs.wcs.lat]))
     except Exception as problem:  # wcslib raises a family of its own; none may cost a row
         log.warning("no sky position for pixel (%.2f, %.2f): %s", x, y, problem)
         return unknown
-    lon, lat = np.deg2rad(_icrs(wcs, world[:, wcs.wcs.lng], world[:, wcs.wcs.lat]))
     # Differences of unit vectors know neither 0h/24h nor the poles.
     points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
     east = np.array([-np.sin(lon[0]), np.cos(lon[0]), 0.0])
@@ -115,9 +117,7 @@ def scale_along(jacobian: np.ndarray, pa: float) -> tuple[float, float]:
 
 def _icrs(wcs: WCS, lon: np.ndarray, lat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Longitude and latitude of the WCS's own frame as ICRS [deg]."""
-    header = wcs.wcs
-    equatorial = header.lngtyp == "RA" and header.radesys in ("", "ICRS", "FK5")
-    if equatorial and (np.isnan(header.equinox) or header.equinox == 2000):
+    if is_icrs(wcs):
         return lon, lat
     sky = SkyCoord(lon * u.deg, lat * u.deg, frame=wcs_to_celestial_frame(wcs)).icrs
     return sky.ra.deg, sky.dec.deg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Row
 
+from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
 from autogal.results.atomic import atomic
 from autogal.results.catalogue import Catalogue
@@ -21,6 +23,8 @@ from autogal.results.rows import MEASURED
 from autogal.results.writers import ascii_text, creator
 
 __all__ = ["file_names", "write_object_fits", "write_objects"]
+
+_log = logging.getLogger(__name__)
 
 _LONGEST = 120  # characters; file systems take 255 bytes, endings and temporary names included
 
@@ -107,13 +111,22 @@ def write_object_fits(
         layers[_extension(name, layers)] = np.asarray(layer, dtype=image.dtype)
 
     hdus = fits.HDUList([fits.PrimaryHDU(header=_header(cutout, row))])
-    wcs = fits.Header() if cutout.wcs is None else cutout.wcs.to_header(relax=True)
+    wcs = _wcs_header(cutout)
     # An input that could not be read has no pixels: its file says so in the header, and why.
     for name, layer in layers.items() if image.size else ():
         hdus.append(fits.ImageHDU(layer, header=wcs, name=name))
     with atomic(path) as temporary:
         hdus.writeto(temporary)
     return path
+
+
+def _wcs_header(cutout: Cutout) -> fits.Header:
+    """The WCS of the cutout as cards; none where it cannot be written."""
+    try:
+        return fits.Header() if cutout.wcs is None else cutout.wcs.to_header(relax=True)
+    except Exception as error:  # wcslib raises a family of its own on what it read without a word
+        _log.info("%s: its files are without WCS: %s", cutout.id, " ".join(str(error).split())[:120])
+        return fits.Header()
 
 
 def _extension(name: str, taken: Mapping[str, np.ndarray]) -> str:
@@ -164,6 +177,8 @@ def _number(value: float) -> float | int | None:
 def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: Mapping[str, bool]) -> None:
     """Write the FITS cube and the picture of every object that could be read.
 
+    One whose files cannot be written is warned of, and told in its row's message.
+
     Parameters
     ----------
     part : Catalogue
@@ -173,19 +188,25 @@ def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: M
     folder : Path
     wanted : mapping of str to bool
         Which of them are written, ``fits`` and ``png``.
-
-    Raises
-    ------
-    AutogalError
-        Where a file cannot be written.
     """
     for i, (name, cutout) in enumerate(zip(names, part.cutouts)):
         if not any(wanted.values()) or cutout.error is not None:
             continue
-        row = part.table[i]
-        model = part.model_image(i) if row["status"] in MEASURED else None
-        if wanted["fits"]:
-            light = part.neighbours_image(i)
-            write_object_fits(folder / f"{name}.fits", cutout, model, row, {"neighbours": light} if light.any() else None)
-        if wanted["png"]:
-            object_png(folder / f"{name}.png", cutout, model, row)
+        try:
+            _write_object(part, i, folder / name, wanted)
+        except Exception as error:  # a full disk, or numbers that nobody foresaw: the catalogue is worth more than a picture
+            said = error.what if isinstance(error, AutogalError) else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            _log.warning("%s: its files in %s are missing: %s", cutout.id, folder, said)
+            _log.info("%s: this is where it failed", cutout.id, exc_info=error)
+            part.add_message(i, f"Its files in {folder.name}/ are missing: {said}")
+
+
+def _write_object(part: Catalogue, i: int, stem: Path, wanted: Mapping[str, bool]) -> None:
+    """The files of one row, ``stem`` with their endings."""
+    row, cutout = part.table[i], part.cutouts[i]
+    model = part.model_image(i) if row["status"] in MEASURED else None
+    if wanted["fits"]:
+        light = part.neighbours_image(i)
+        write_object_fits(stem.with_name(f"{stem.name}.fits"), cutout, model, row, {"neighbours": light} if light.any() else None)
+    if wanted["png"]:
+        object_png(stem.with_name(f"{stem.name}.png"), cutout, model, row)

@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from autogal import flags as quality
 from autogal.images.cutout import Cutout
+from autogal.images.entry import printable
 from autogal.profiles import HIGHEST_MODE
 from autogal.results.celestial import local_sky, position_angle, scale_along
 from autogal.results.columns import component_of, declared
@@ -230,7 +231,7 @@ def _local_scales(cutouts: Sequence[Cutout], places: list[tuple] | None, pa: np.
 
 def _words(texts: Sequence[str]) -> np.ndarray:
     """Text as a column: of type text even where there is no row."""
-    return np.array(texts, dtype=str)
+    return np.array([printable(text) for text in texts], dtype=str)
 
 
 def _message(cutout: Cutout) -> str:

@@ -137,7 +137,8 @@ def creator() -> str:
 
 def ascii_text(text: str) -> str:
     """Text for a FITS header, which knows nothing but printable ASCII."""
-    return " ".join(str(text).split()).encode("ascii", "backslashreplace").decode()
+    plain = " ".join(str(text).split()).encode("ascii", "backslashreplace").decode()
+    return plain if plain.isprintable() else "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in plain)
 
 
 def _meta(catalogue: Catalogue) -> dict[str, Any]:

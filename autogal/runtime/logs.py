@@ -108,7 +108,7 @@ def join_log(folder: Path) -> None:
 
 
 def _file(folder: Path) -> logging.FileHandler:
-    handler = logging.FileHandler(folder / "autogal.log", encoding="utf-8")
+    handler = logging.FileHandler(folder / "autogal.log", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter(_FORMAT))
     return handler
 

@@ -17,6 +17,7 @@ from autogal.flags import Flag
 from autogal.images import estimate_sigma
 from autogal.images.cutout import Cutout
 from autogal.networks.ready import trained
+from autogal.runtime.memory import in_pieces
 from autogal.segment.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
 from autogal.segment.detection import Field, prepare_field
 from autogal.segment.detections import Sources, choose_sources
@@ -73,13 +74,23 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
     for i in sorted(set(range(len(cutouts))).difference(small)):
         groups[seen[i].shape].append(i)
     found: dict[int, Segmentation] = {i: _fall_back(cutouts[i], settings, f"smaller than {SMALLEST} px") for i in small}
+    full: set[int] = set()  # of those that a GPU had no memory for
     for shape, members in groups.items():
         network = load_network(settings, min(shape), device)
+
+        def on_cpu(i: int, shape=shape) -> tuple[Sources, Sources | None]:
+            cpu = torch.device("cpu")
+            full.add(i)
+            return _detect([seen[i]], load_network(settings, min(shape), cpu), settings, cpu)[0]
+
         at_once = max(1, _PIXELS.get(device.type, 2**22) // min(shape[0] * shape[1], LARGEST**2))
         for first in range(0, len(members), at_once):
             chunk = members[first : first + at_once]
-            for i, looks in zip(chunk, _detect([seen[i] for i in chunk], network, settings, device), strict=True):
+            detected = in_pieces(lambda some, network=network: _detect([seen[i] for i in some], network, settings, device), chunk, on_cpu)
+            for i, looks in zip(chunk, detected, strict=True):
                 found[i] = _finish(cutouts[i], boxes[i], *looks, settings)
+    for i in full:
+        found[i].notes.append("segmented on the CPU: the GPU's memory was full")
     return [found[i] for i in range(len(cutouts))]
 
 

@@ -329,8 +329,8 @@ def test_a_start_table_skips_segmentation_and_initialisation(monkeypatch, mixed)
     def refuse(*_, **__):
         raise AssertionError("called")
 
-    monkeypatch.setattr("autogal.pipeline.segment_all", refuse)
-    monkeypatch.setattr("autogal.pipeline.initialise_all", refuse)
+    monkeypatch.setattr("autogal.beginning.segment_all", refuse)
+    monkeypatch.setattr("autogal.beginning.initialise_all", refuse)
     assert set(fit(mixed.rows([0, 1])).table["status"]) == {"converged"}
     with pytest.raises(AssertionError, match="called"):
         fit(mixed.rows([0, 1]), start=None)
