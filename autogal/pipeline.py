@@ -133,6 +133,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
         cutout = cutouts[i]
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
             around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
+        cutout.bad = cutout.mask
         cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend([*segmentations[i].notes, *first.notes])
         start[i] = _row(first.values, cutout.zeropoint)

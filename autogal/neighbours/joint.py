@@ -224,7 +224,7 @@ def _put(fit: BucketFit, rows: Tensor, other: BucketFit) -> None:
     """Put other fits of some rows in place of these."""
     other.outcome.n_iter += fit.outcome.n_iter[rows]
     for mine, new in ((vars(fit.outcome), vars(other.outcome)), (fit._asdict(), other._asdict())):
-        for name in mine.keys() - {"outcome", "around"}:
+        for name in mine.keys() - {"outcome", "around", "bucket"}:
             mine[name][rows] = new[name]
     for mine, new in zip(fit.around, other.around):
         for place, one in zip(mine, new):

@@ -1,0 +1,115 @@
+"""Which galaxies' fitted skies are not the ones around them, and what is made of a fit with the sky held at the level measured there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from autogal.buckets.bucket import BucketFit
+from autogal.buckets.stamps import usable_pixels
+from autogal.fitting.how import How, Level
+from autogal.fitting.seen import POOR_CHI2
+from autogal.flags import Flag
+from autogal.images import Cutout, sky_of
+from autogal.images.frame import leaves_frame
+from autogal.model.fitted import Fitted
+from autogal.model.plane import SLOPES, move_sky
+
+__all__ = ["astray", "settle"]
+
+_log = logging.getLogger(__name__)
+
+_SKY_ASTRAY = 0.2  # of the noise of a pixel
+_WORSE = 9.0  # in chi-square, by which a held sky may be worse and still be what the image has
+# pixels for one that the level of the sky is known by: not all are free of sources, and a median takes pi / 2 more
+_PIXELS = 5.0
+
+
+def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit, fitted: Fitted) -> dict[int, tuple[float, float]]:
+    """Places of the galaxies whose fitted sky may not be the one around them, the level measured there, and its error by the noise.
+
+    A galaxy that grows without end sinks the sky. Where no Sersic profile fits, the centre's many sigmas outvote the
+    outskirts, and the sky takes up the mismatch.
+    """
+    parameters, endless = how.model.parameters, fit.endless.cpu().numpy()
+    poor, found = _is_poor(rows, fitted, fit.mean.cpu().numpy()), np.isfinite(fitted.chi2[rows])
+    untold = found & (endless | (fitted.flags[rows] & Flag.UNCONSTRAINED > 0))
+    cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
+    poor[poor] = ~cut  # no outskirts to see the sky in
+    around = fitted.values[rows]
+    move_sky(parameters, around, None, -np.array([cutouts[i].to_centre for i in rows]))
+    again = {}
+    for row in np.flatnonzero(poor | untold).tolist():
+        i = int(rows[row])
+        if not untold[row] and np.count_nonzero(cutouts[i].mask) > 0.5 * cutouts[i].mask.size:
+            continue
+        level, scatter = sky_of(_flattened(cutouts[i], parameters, fitted.values[i]))
+        if np.isfinite(level) and (untold[row] or abs(around[row, parameters.index("sky")] - level) > _SKY_ASTRAY * scatter):
+            again[i] = level, scatter * (_PIXELS / max(1, np.count_nonzero(usable_pixels(cutouts[i])))) ** 0.5
+    return again
+
+
+def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], how: How, fitted: Fitted, held: Fitted,
+           level: Level) -> list[int]:
+    """Choose between the fits of free and those of held skies, row by row.
+
+    A sky can be measured where the galaxy's light does not reach: a held fit whose own light is there contradicts its level.
+    Where the profile describes the data, chi-square says besides whether the level can be right, and if both can be, size and light
+    hang on the sky: the row is UNCONSTRAINED. Where it does not, the level counts, and errors hold both fits if the light reaches it.
+
+    Parameters
+    ----------
+    again : mapping of int to (float, float)
+        As `astray` gives it.
+    fitted, held : Fitted
+        Of free skies and of held ones. Chosen rows of the latter replace those of the former, and get SKY_FIXED.
+    level : Level
+        Of the held fits.
+
+    Returns
+    -------
+    list of int
+        Places at which the held fit was chosen.
+    """
+    taken = []
+    for i, (sky, _) in again.items():
+        free = {name: fitted.values[i, p] for p, name in enumerate(fitted.parameters)}
+        was, untold = fitted.values[i].copy(), bool(fitted.flags[i] & Flag.UNCONSTRAINED)
+        poor = fitted.chi2[i] > POOR_CHI2 * max(1, fitted.dof[i])
+        measured = held.status[i] in ("converged", "not_converged") and np.isfinite(held.values[i]).all()
+        reaches = not level.wing[i] < _SKY_ASTRAY * _noise(cutouts[i])
+        if not measured or (reaches and untold) or (not poor and held.chi2[i] - fitted.chi2[i] > _WORSE):
+            continue
+        _log.info("%s: the fitted sky is not the image's; fitted again with the sky held at %.5g", cutouts[i].id, sky)
+        fitted.take(i, held)
+        fitted.flags[i] |= Flag.SKY_FIXED
+        cutouts[i].notes.append(f"The fitted sky, {free['sky']:.5g}, is not the image's; it was held at {sky:.5g}.")
+        if reaches or not poor:
+            fitted.flags[i] |= Flag.UNCONSTRAINED
+            off = np.where([name.split("_")[-1] == "pa" for name in fitted.parameters], 0.0, fitted.values[i] - was)
+            fitted.covariance[i] += off[:, None] * off
+            cutouts[i].notes.append("Size and light hang on the sky, which the image does not tell: errors hold the fit of a free sky too.")
+        taken.append(i)
+    return taken
+
+
+def _is_poor(rows: np.ndarray, fitted: Fitted, mean: np.ndarray) -> np.ndarray:
+    return np.isfinite(fitted.chi2[rows]) & ~(fitted.chi2[rows] / mean < POOR_CHI2)
+
+
+def _noise(cutout: Cutout) -> float:
+    """Typical noise of a pixel, image units."""
+    return float(np.median(cutout.sigma[usable_pixels(cutout)]))
+
+
+def _flattened(cutout: Cutout, parameters: Sequence[str], values: np.ndarray) -> Cutout:
+    """The same cutout without the slopes of a fitted sky, whose level at the galaxy stays."""
+    if not set(SLOPES) <= set(parameters):
+        return cutout
+    dx, dy = (values[parameters.index(name)] for name in SLOPES)
+    x, y = (values[next(p for p, name in enumerate(parameters) if name.split("_")[-1] == axis)] for axis in "xy")
+    rows, columns = np.ogrid[: cutout.shape[0], : cutout.shape[1]]
+    return replace(cutout, image=cutout.image - (dx * (columns - x) + dy * (rows - y)))
