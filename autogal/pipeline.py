@@ -28,6 +28,7 @@ from autogal.fitting.selection import select
 from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, as_seen, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
+from autogal.images.slope import flattened
 from autogal.initialise import initialise_all
 from autogal.initialise.given import settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
@@ -118,7 +119,7 @@ def _prepare(cutouts: Sequence[Cutout], settings: DictConfig,
         return start, spread, flags, around, ~complete
     device = choose_device(settings.device)
     with watch.time("segment"):
-        looks = {i: as_seen(cutouts[i]) for i in wanting}
+        looks = {i: flattened(as_seen(cutouts[i]), *wanted_position(cutouts[i])) for i in wanting}
         segmentations = dict(zip(wanting, segment_all(list(looks.values()), settings.segment, device), strict=True))
     for i, found in segmentations.items():
         flags[i] = found.flags
