@@ -53,6 +53,7 @@ def judge(rows: np.ndarray, cutouts: Sequence[Cutout], model: Model, values: np.
         "UNCONSTRAINED": endless | (shown.inside < LEAST_INSIDE) | _unknown(model, values, fitted.covariance[rows]),
         "TARGET_MASKED": shown.hidden > _HIDDEN,
         "CORE_MASKED": shown.spoilt >= _SPOILT,
+        "SKY_SLOPED": shown.slope > 0,
         "ROLES_SWAPPED": np.greater(*half_light_radii(model, values)),
     }  # fmt: skip
     for name, where in raised.items():
@@ -96,6 +97,8 @@ def _explain(rows: np.ndarray, cutouts, model: Model, values: np.ndarray, shown:
             notes.append(f"Bad pixels cover {shown.spoilt[k]:.0%} of the target's squared signal-to-noise ratio.")
         if flags & Flag.UNCONSTRAINED and shown.inside[k] < LEAST_INSIDE:
             notes.append(f"Only {shown.inside[k]:.0%} of the model's light lies within the image: size and magnitude are extrapolated.")
+        if flags & Flag.SKY_SLOPED:
+            notes.append(f"The sky rises by {shown.slope[k]:.2g} times its noise from edge to edge of the image; model.sky=tilted fits that.")
         if flags & Flag.ROLES_SWAPPED:
             first, second = (c.name for c in _ellipses(model)[:2])
             share = f", which holds {1 - values[k, model.parameters.index('bt')]:.2f} of the light" if "bt" in model.parameters else ""

@@ -16,6 +16,7 @@ from autogal.fitting.how import How
 from autogal.fitting.judging import judge
 from autogal.fitting.seen import Seen, is_poor, seen
 from autogal.flags import Flag
+from autogal.model.blend import Blend
 from autogal.model.component import FAINTEST, Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
@@ -78,7 +79,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
         scaled = how.uncertainty.get("scale_by_chi2")
         fitted.covariance[rows] = matrix * np.fmax(1.0, reduced)[:, None, None] if scaled else matrix
     judge(rows, cutouts, model, values, fitted, shown, endless=endless, NOT_CONVERGED=~converged, AT_BOUND=at_bound,
-          SINGULAR_COVARIANCE=singular, POOR_FIT=shown.poor | is_poor(chi2, mean, variance, snr))
+          SINGULAR_COVARIANCE=singular, POOR_FIT=shown.poor | (is_poor(chi2, mean, variance, snr) & isinstance(model, Blend)))  # of neighbours too
 
 
 def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor,

@@ -15,6 +15,7 @@ from autogal.fitting.seen import POOR_CHI2
 from autogal.flags import Flag
 from autogal.images import Cutout, sky_of
 from autogal.images.frame import leaves_frame
+from autogal.images.slope import STEEP, flattened
 from autogal.model.fitted import Fitted
 from autogal.model.plane import SLOPES, move_sky
 
@@ -46,7 +47,7 @@ def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit
         i = int(rows[row])
         if not untold[row] and np.count_nonzero(cutouts[i].mask) > 0.5 * cutouts[i].mask.size:
             continue
-        level, scatter = sky_of(_flattened(cutouts[i], parameters, fitted.values[i]))
+        level, scatter = sky_of(_flattened(cutouts[i], parameters, fitted.values[i], bool(fitted.flags[i] & Flag.SKY_SLOPED)))
         if np.isfinite(level) and (untold[row] or abs(around[row, parameters.index("sky")] - level) > _SKY_ASTRAY * scatter):
             again[i] = level, scatter * (_PIXELS / max(1, np.count_nonzero(usable_pixels(cutouts[i])))) ** 0.5
     return again
@@ -105,11 +106,11 @@ def _noise(cutout: Cutout) -> float:
     return float(np.median(cutout.sigma[usable_pixels(cutout)]))
 
 
-def _flattened(cutout: Cutout, parameters: Sequence[str], values: np.ndarray) -> Cutout:
-    """The same cutout without the slopes of a fitted sky, whose level at the galaxy stays."""
-    if not set(SLOPES) <= set(parameters):
-        return cutout
-    dx, dy = (values[parameters.index(name)] for name in SLOPES)
+def _flattened(cutout: Cutout, parameters: Sequence[str], values: np.ndarray, is_sloped: bool) -> Cutout:
+    """The same cutout without the slopes of its sky, fitted or seen, whose level at the galaxy stays."""
     x, y = (values[next(p for p, name in enumerate(parameters) if name.split("_")[-1] == axis)] for axis in "xy")
+    if not set(SLOPES) <= set(parameters):
+        return flattened(cutout, x, y, STEEP) if is_sloped else cutout
+    dx, dy = (values[parameters.index(name)] for name in SLOPES)
     rows, columns = np.ogrid[: cutout.shape[0], : cutout.shape[1]]
     return replace(cutout, image=cutout.image - (dx * (columns - x) + dy * (rows - y)))

@@ -86,13 +86,13 @@ def slope_about(image: np.ndarray, good: np.ndarray, x: float, y: float, noise: 
     return _fit(median[full], place[:, full], 1.2533 * noise / np.sqrt(2 * count[full]))
 
 
-def flattened(cutout: Cutout, x: float, y: float) -> Cutout:
+def flattened(cutout: Cutout, x: float, y: float, least: float = _MISLEADING) -> Cutout:
     """The same cutout without the slope of its sky, if that is so steep that sources would be found in it: with the level that the sky has at (x, y)."""
     with np.errstate(invalid="ignore"):
         good = ~cutout.mask & np.isfinite(cutout.image)
     noise = sky_statistics(cutout.image, ~good)[1]
     slope = slope_about(cutout.image, good, x, y, noise) if noise > 0 else None
-    if slope is None or not slope.is_steep(cutout.shape, noise, _MISLEADING):
+    if slope is None or not slope.is_steep(cutout.shape, noise, least):
         return cutout
     rows, columns = np.ogrid[: cutout.shape[0], : cutout.shape[1]]
     plane = slope.dx * (columns - x) + slope.dy * (rows - y)
