@@ -16,10 +16,10 @@ _BACK = 0.985  # of the bound of -ln q: as near as the direction outward still h
 
 
 def moved_by_bounds(model: Model, fit: BucketFit, jacobian: Tensor) -> Tensor:
-    """How far the catalogue's values would go if what ended at its bound were let go, [N, V]; 0 where nothing ended there.
+    """How far the catalogue's values would go if sizes and indices that ended at their bounds were let go, [N, V]; 0 where none did.
 
     A Newton step of all fitted parameters, from where the bound holds them: Fisher's matrix and the slope of chi-square know
-    how hard the data push, and what follows.
+    how hard the data push, and what follows. What is said of a sky, a centre or a magnitude is knowledge, and is not let go.
 
     Parameters
     ----------
@@ -28,12 +28,16 @@ def moved_by_bounds(model: Model, fit: BucketFit, jacobian: Tensor) -> Tensor:
     jacobian : Tensor, [N, V, P]
         Derivatives of the catalogue's values by the free vector.
     """
-    outcome, free = fit.outcome, list(model.fitted)
-    rows = outcome.at_bound[:, free].any(-1).nonzero()[:, 0]
+    outcome, grown = fit.outcome, list(model.growing)
+    rows = outcome.at_bound[:, grown].any(-1).nonzero()[:, 0]
     out = torch.zeros_like(jacobian[..., 0])
     if len(rows):
-        step = _step(outcome.hessian[rows][:, free][:, :, free], outcome.gradient[rows][:, free])
-        out[rows] = (jacobian[rows][..., free] @ step[..., None])[..., 0]
+        still = outcome.at_bound[rows].clone()
+        still[:, grown] = False
+        still[:, list(model.held)] = True
+        keep = (~still).to(jacobian.dtype)
+        hessian = outcome.hessian[rows] * keep[:, :, None] * keep[:, None, :] + torch.diag_embed(1 - keep)
+        out[rows] = (jacobian[rows] @ _step(hessian, outcome.gradient[rows] * keep)[..., None])[..., 0]
     return out
 
 

@@ -17,6 +17,7 @@ _MISLEADING = 1.0  # the same, from which sources are found in it that are none
 _CLEARLY = 6.0  # standard deviations
 _BLOCKS = 12  # along the shorter side
 _FEWEST = 12  # blocks on which a slope must rest
+_PIXELS = 128  # along the shorter side: of larger images every so many are enough
 _ROUNDS = 16
 _TIGHTER = 0.75  # the scale of one round in that of the last
 _LOOSEST = 1.5  # standard deviations of a block's median by the noise: what scatters more is no sky
@@ -71,16 +72,19 @@ def slope_about(image: np.ndarray, good: np.ndarray, x: float, y: float, noise: 
     part, (rows, columns) = tuple(parts), offsets
     values, used = np.asarray(image[part], float), good[part]
     used = used & used[::-1, ::-1]
-    block = max(3.0, min(used.shape, default=0) / _BLOCKS)
-    if not used.any():
-        return None
+    block, step = max(3.0, min(used.shape) / _BLOCKS), max(1, min(used.shape) // _PIXELS)
     with np.errstate(invalid="ignore"):
         half = np.where(used, (values - values[::-1, ::-1]) / 2, 0.0)
+    # of two opposite pixels one alone tells something
+    thin = np.flatnonzero(rows >= 0)[::step], np.arange(len(columns))[::step]
+    half, used, rows, columns = half[np.ix_(*thin)], used[np.ix_(*thin)], rows[thin[0]], columns[thin[1]]
+    if not used.any():
+        return None
     # counted from the centre, so that blocks lie opposite each other too
     across, up = (np.rint(offset / block).astype(int) for offset in (columns, rows))
     label = (up - up.min())[:, None] * (np.ptp(across) + 1) + (across - across.min())
     median, count, place = _medians(half[used], label[used], columns[np.nonzero(used)[1]], rows[np.nonzero(used)[0]])
-    full = count > 0.5 * block**2
+    full = count > 0.5 * (block / step) ** 2
     if np.count_nonzero(full) < _FEWEST:
         return None
     return _fit(median[full], place[:, full], 1.2533 * noise / np.sqrt(2 * count[full]))
@@ -123,7 +127,7 @@ def _fit(values: np.ndarray, place: np.ndarray, noise: np.ndarray) -> Slope | No
     if weight.mean() < _AGREE:
         return None
     sure = weight / noise**2
-    # what is left scatters, whatever made it; of two opposite blocks one alone tells something
+    # what is left scatters, whatever made it
     scatter = max(1.0, float((weight * off**2).sum() / weight.sum()))
-    error = np.sqrt(2 * scatter * np.diagonal(np.linalg.pinv((place * sure) @ place.T)))
+    error = np.sqrt(scatter * np.diagonal(np.linalg.pinv((place * sure) @ place.T)))
     return Slope(*slope.tolist(), *error.tolist())
