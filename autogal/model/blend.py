@@ -56,6 +56,10 @@ class Blend:
         return self.target.lights
 
     @property
+    def slopes(self) -> tuple[int, ...]:
+        return self.target.slopes
+
+    @property
     def bodies(self) -> tuple:
         return self.target.bodies
 
