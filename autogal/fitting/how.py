@@ -46,11 +46,18 @@ class Level:
     error: np.ndarray
     wing: np.ndarray
 
+    @classmethod
+    def of(cls, fitted: Fitted) -> Level:
+        """Of skies that were held in these fits already."""
+        sky = fitted.parameters.index("sky")
+        return cls(np.sqrt(fitted.covariance[:, sky, sky]), np.zeros(len(fitted)))
+
     def seen(self, rows: np.ndarray, wing: np.ndarray, scale: torch.Tensor) -> torch.Tensor:
         """Take note of the light `wing` [M], units of stamps whose noise is `scale`; gives 1 / variance of the levels in those units."""
         unit = scale.cpu().numpy()
         self.wing[rows] = wing * unit
-        return torch.from_numpy(unit**2 / (self.error[rows] ** 2 + np.nan_to_num(self.wing[rows]) ** 2)).to(scale.device)
+        variance = np.nan_to_num(self.error[rows]) ** 2 + np.nan_to_num(self.wing[rows]) ** 2
+        return torch.from_numpy(unit**2 / np.maximum(variance, 1e-24 * unit**2)).to(scale.device)
 
 
 @dataclass(frozen=True)
