@@ -29,6 +29,7 @@ __all__ = ["How", "Level", "how_to_fit"]
 # of fits to nothing 0.07 u^5 exp(-u^2 / 2) exceed u (the field of six dimensions of Adler & Taylor 2007, its volume measured on
 # 1200 stamps of 64 px), which is 3 of 10,000 here
 _FOUND = 5.25
+_HIDDEN_LIGHT = 2.0  # times what a fit with too high a sky has of the galaxy's light at its place: the rest is in that sky
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Level:
         """Take note of the light `wing` [M], units of stamps whose noise is `scale`; gives 1 / variance of the levels in those units."""
         unit = scale.cpu().numpy()
         self.wing[rows] = wing * unit
-        variance = np.nan_to_num(self.error[rows]) ** 2 + np.nan_to_num(self.wing[rows]) ** 2
+        variance = np.nan_to_num(self.error[rows]) ** 2 + (_HIDDEN_LIGHT * np.nan_to_num(self.wing[rows])) ** 2
         return torch.from_numpy(unit**2 / np.maximum(variance, 1e-24 * unit**2)).to(scale.device)
 
 

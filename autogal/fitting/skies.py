@@ -24,6 +24,7 @@ __all__ = ["astray", "settle"]
 _log = logging.getLogger(__name__)
 
 _SKY_ASTRAY = 0.2  # of the noise of a pixel
+_FULL = 1.0  # of the noise: light of the galaxy at the place of the sky, from which that is not measured at all
 _WORSE = 9.0  # in chi-square, by which a held sky may be worse and still be what the image has
 # pixels for one that the level of the sky is known by: not all are free of sources, and a median takes pi / 2 more
 _PIXELS = 5.0
@@ -37,7 +38,7 @@ def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit
     """
     parameters, endless = how.model.parameters, fit.endless.cpu().numpy()
     poor, found = _is_poor(rows, fitted, fit.mean.cpu().numpy()), np.isfinite(fitted.chi2[rows])
-    untold = found & (endless | (fitted.flags[rows] & Flag.UNCONSTRAINED > 0))
+    untold = found & endless
     cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
     poor[poor] = ~cut  # no outskirts to see the sky in
     around = fitted.values[rows]
@@ -58,8 +59,9 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
     """Choose between the fits of free and those of held skies, row by row.
 
     A sky can be measured where the galaxy's light does not reach: a held fit whose own light is there contradicts its level.
-    Where the profile describes the data, chi-square says besides whether the level can be right, and if both can be, size and light
-    hang on the sky: the row is UNCONSTRAINED. Where it does not, the level counts, and errors hold both fits if the light reaches it.
+    Where the profile describes the data, the free sky counts unless the galaxy grows without end; then chi-square says whether the
+    level can be right, and size and light hang on it: the row is UNCONSTRAINED. Where no profile describes the data, the level counts,
+    with an error that holds the light there; the row is UNCONSTRAINED, and errors hold both fits, if that fills the image.
 
     Parameters
     ----------
@@ -78,17 +80,17 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
     taken = []
     for i, (sky, _) in again.items():
         free = {name: fitted.values[i, p] for p, name in enumerate(fitted.parameters)}
-        was, untold = fitted.values[i].copy(), bool(fitted.flags[i] & Flag.UNCONSTRAINED)
-        poor = fitted.chi2[i] > POOR_CHI2 * max(1, fitted.dof[i])
+        was, poor = fitted.values[i].copy(), fitted.chi2[i] > POOR_CHI2 * max(1, fitted.dof[i])
         measured = held.status[i] in ("converged", "not_converged") and np.isfinite(held.values[i]).all()
-        reaches = not level.wing[i] < _SKY_ASTRAY * _noise(cutouts[i])
-        if not measured or (reaches and untold) or (not poor and held.chi2[i] - fitted.chi2[i] > _WORSE):
+        wing = level.wing[i] / _noise(cutouts[i])
+        denied = not poor and not (wing < _SKY_ASTRAY and held.chi2[i] - fitted.chi2[i] < _WORSE)
+        if not measured or denied:
             continue
         _log.info("%s: the fitted sky is not the image's; fitted again with the sky held at %.5g", cutouts[i].id, sky)
         fitted.take(i, held)
         fitted.flags[i] |= Flag.SKY_FIXED
         cutouts[i].notes.append(f"The fitted sky, {free['sky']:.5g}, is not the image's; it was held at {sky:.5g}.")
-        if reaches or not poor:
+        if not (poor and wing < _FULL):
             fitted.flags[i] |= Flag.UNCONSTRAINED
             off = np.where([name.split("_")[-1] == "pa" for name in fitted.parameters], 0.0, fitted.values[i] - was)
             fitted.covariance[i] += off[:, None] * off
