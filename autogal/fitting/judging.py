@@ -77,13 +77,16 @@ def _unknown(model: Model, values: np.ndarray, covariance: np.ndarray) -> np.nda
 
 
 def half_light_radii(model: Model, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Circularised half-light radii [px] of the first two components with an ellipse, [M] each; NaN where there are not two that shine."""
+    """Half-light radii [px] along the major axes of the first two ellipses, [M] each; NaN where there are not two that shine.
+
+    Not those of circles of the same area: an inclined disk is no smaller than it is face-on.
+    """
     ellipses = _ellipses(model)[:2]
     if len(ellipses) < 2 or any(not c.parameters[2].endswith("mag") for c in ellipses):
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
     parts = [torch.from_numpy(values)[:, [model.parameters.index(name) for name in c.parameters]] for c in ellipses]
     faint = torch.abs(parts[0][:, 2] - parts[1][:, 2]) > _FADED
-    return tuple(torch.where(faint, torch.nan, c.half_light(part.clone()) * part[:, -2].sqrt()).numpy() for c, part in zip(ellipses, parts))
+    return tuple(torch.where(faint, torch.nan, c.half_light(part.clone())).numpy() for c, part in zip(ellipses, parts))
 
 
 def _explain(rows: np.ndarray, cutouts, model: Model, values: np.ndarray, shown: Seen, fitted: Fitted) -> None:
@@ -102,7 +105,7 @@ def _explain(rows: np.ndarray, cutouts, model: Model, values: np.ndarray, shown:
         if flags & Flag.ROLES_SWAPPED:
             first, second = (c.name for c in _ellipses(model)[:2])
             share = f", which holds {1 - values[k, model.parameters.index('bt')]:.2f} of the light" if "bt" in model.parameters else ""
-            notes.append(f"The {first} ended larger ({inner[k]:.3g} px, circularised) than the {second} ({outer[k]:.3g} px){share}: "
+            notes.append(f"The {first} ended larger ({inner[k]:.3g} px) than the {second} ({outer[k]:.3g} px){share}: "
                          "the names do not say which is the inner one.")
 
 

@@ -243,7 +243,8 @@ def test_at_a_bound_there_is_no_error():
     assert held["n"] == pytest.approx(1.2, rel=1e-6) and np.isnan(held["n_err"])
     i = PARAMETERS.index("n")
     assert np.isnan(catalogue.covariance[1, i]).all() and np.isnan(catalogue.covariance[1, :, i]).all()
-    assert held["mag_err"] > 0 and held["x_err"] > 0
+    # what hangs on it has none either: the bound moves the light by more than its error
+    assert held["x_err"] > 0 and np.isnan(held["mag_err"]) and free["mag_err"] > 0
 
 
 def test_a_galaxy_thinner_than_the_thinnest_model():
