@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _SKY_ASTRAY = 0.2  # of the noise of a pixel
 _FULL = 1.0  # of the noise: light of the galaxy at the place of the sky, from which that is not measured at all
+_APART = 0.25  # in ln r_eff or mag, of two fits that do not say the same
 _WORSE = 9.0  # in chi-square, by which a held sky may be worse and still be what the image has
 # pixels for one that the level of the sky is known by: not all are free of sources, and a median takes pi / 2 more
 _PIXELS = 5.0
@@ -91,12 +92,22 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
         fitted.flags[i] |= Flag.SKY_FIXED
         cutouts[i].notes.append(f"The fitted sky, {free['sky']:.5g}, is not the image's; it was held at {sky:.5g}.")
         if not (poor and wing < _FULL):
-            fitted.flags[i] |= Flag.UNCONSTRAINED
             off = np.where([name.split("_")[-1] == "pa" for name in fitted.parameters], 0.0, fitted.values[i] - was)
             fitted.covariance[i] += off[:, None] * off
-            cutouts[i].notes.append("Size and light hang on the sky, which the image does not tell: errors hold the fit of a free sky too.")
+            if not poor or _differ(fitted.parameters, fitted.values[i], was):
+                fitted.flags[i] |= Flag.UNCONSTRAINED
+                cutouts[i].notes.append("Size and light hang on the sky, which the image does not tell: errors hold the fit of a free sky too.")
         taken.append(i)
     return taken
+
+
+def _differ(parameters: Sequence[str], one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two fits [V] differ by a quarter in the half-light radius, or as much in light."""
+    names = [name.split("_") for name in parameters]
+    sizes = [name[-2:] == ["r", "eff"] for name in names]
+    mags = [name[-1] == "mag" for name in names]
+    ratio = np.abs(np.log(one[sizes] / other[sizes]))
+    return bool((ratio > _APART).any() or (np.abs(one[mags] - other[mags]) > _APART).any())
 
 
 def _is_poor(rows: np.ndarray, fitted: Fitted, mean: np.ndarray) -> np.ndarray:
