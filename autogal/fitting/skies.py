@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _SKY_ASTRAY = 0.2  # of the noise of a pixel
 _FULL = 1.0  # of the noise: light of the galaxy at the place of the sky, from which that is not measured at all
+_OUTGROWN = 0.75  # of the longer side of the image
 _APART = 0.25  # in ln r_eff or mag, of two fits that do not say the same
 _WORSE = 9.0  # in chi-square, by which a held sky may be worse and still be what the image has
 # pixels for one that the level of the sky is known by: not all are free of sources, and a median takes pi / 2 more
@@ -39,7 +40,7 @@ def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit
     """
     parameters, endless = how.model.parameters, fit.endless.cpu().numpy()
     poor, found = _is_poor(rows, fitted, fit.mean.cpu().numpy()), np.isfinite(fitted.chi2[rows])
-    untold = found & endless
+    untold = found & (endless | _outgrown(parameters, fitted.values[rows], [cutouts[i] for i in rows]))
     cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
     poor[poor] = ~cut  # no outskirts to see the sky in
     around = fitted.values[rows]
@@ -60,7 +61,7 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
     """Choose between the fits of free and those of held skies, row by row.
 
     A sky can be measured where the galaxy's light does not reach: a held fit whose own light is there contradicts its level.
-    Where the profile describes the data, the free sky counts unless the galaxy grows without end; then chi-square says whether the
+    Where the profile describes the data, the free sky counts unless the galaxy outgrows the image; then chi-square says whether the
     level can be right, and size and light hang on it: the row is UNCONSTRAINED. Where no profile describes the data, the level counts,
     with an error that holds the light there; the row is UNCONSTRAINED, and errors hold both fits, if that fills the image.
 
@@ -99,6 +100,17 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
                 cutouts[i].notes.append("Size and light hang on the sky, which the image does not tell: errors hold the fit of a free sky too.")
         taken.append(i)
     return taken
+
+
+def _outgrown(parameters: Sequence[str], values: np.ndarray, cutouts: Sequence[Cutout]) -> np.ndarray:
+    """Whose half-light radius, of a circle of the same area, is so large that hardly any of the image is sky, [M] bool."""
+    longest = np.array([max(cutout.shape) for cutout in cutouts])
+    column, out = dict(zip(parameters, values.T)), np.zeros(len(values), bool)
+    for name in column:
+        if name.endswith("r_eff"):
+            q = column.get(name.removesuffix("r_eff") + "q", 1.0)
+            out |= column[name] * np.sqrt(q) > _OUTGROWN * longest
+    return out
 
 
 def _differ(parameters: Sequence[str], one: np.ndarray, other: np.ndarray) -> bool:
