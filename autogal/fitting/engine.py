@@ -128,7 +128,7 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
 
 def _held(again: dict[int, tuple[float, float]], cutouts, start: np.ndarray, how: How, fitted: Fitted) -> list[int]:
     """Fit the cutouts at the places of `again` with the sky held at a level, and its error; gives those whose row is now that fit's."""
-    level, at = Level(*np.full((2, len(start)), np.nan)), start.copy()
+    level, at = Level(*np.full((3, len(start)), np.nan)), start.copy()
     for i, (sky, error) in again.items():
         at[i, START.index("sky")], level.error[i] = sky, error
     held, said = how.blank(len(start)), {i: len(cutouts[i].notes) for i in again}
@@ -137,6 +137,8 @@ def _held(again: dict[int, tuple[float, float]], cutouts, start: np.ndarray, how
     for i in again:
         if i not in taken:
             del cutouts[i].notes[said[i] :]
+    if taken:
+        _withdraw(np.array(taken), level.shown[taken], cutouts, how, fitted)
     return taken
 
 
@@ -176,7 +178,10 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> None:
     again = astray(rows, cutouts, how, fit, fitted) if how.model.solves_sky else {}
     taken = _held(again, cutouts, start, how, fitted) if again else []
     settled = ~np.isin(rows, taken)
-    _withdraw(rows[settled], shown[settled], cutouts, how, fitted)
+    if how.level is None:
+        _withdraw(rows[settled], shown[settled], cutouts, how, fitted)
+    else:  # whether it counts is not known yet
+        how.level.shown[rows] = shown
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
             measured = np.isfinite(fitted.values[rows]).all(1) & settled

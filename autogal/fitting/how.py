@@ -42,16 +42,19 @@ class Level:
         Of the level, by the noise.
     wing : ndarray
         Light of the target where it was measured, by the fit: it comes when that is there.
+    shown : ndarray
+        Sigmas by which the target's light stands out in that fit.
     """
 
     error: np.ndarray
     wing: np.ndarray
+    shown: np.ndarray
 
     @classmethod
     def of(cls, fitted: Fitted) -> Level:
         """Of skies that were held in these fits already."""
         sky = fitted.parameters.index("sky")
-        return cls(np.sqrt(fitted.covariance[:, sky, sky]), np.zeros(len(fitted)))
+        return cls(np.sqrt(fitted.covariance[:, sky, sky]), *np.zeros((2, len(fitted))))
 
     def seen(self, rows: np.ndarray, wing: np.ndarray, scale: torch.Tensor) -> torch.Tensor:
         """Take note of the light `wing` [M], units of stamps whose noise is `scale`; gives 1 / variance of the levels in those units."""

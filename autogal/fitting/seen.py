@@ -24,8 +24,8 @@ POOR_SHARE = 0.07
 
 # Where the target's light is: pixels of at least so much of the brightest one's signal-to-noise ratio, and of so much in units of
 # the noise. They hang on the model alone, not on how much empty sky the image has
-_OF_BRIGHTEST, _OF_NOISE = (0.5, 0.15), (1.0, 0.2)
-_FEWEST = 12  # pixels of such a region
+_OF_BRIGHTEST, _OF_NOISE = (0.15,), (1.0, 0.2)
+_FEWEST = 25  # pixels of such a region: noise that is correlated over a few must not look like a misfit
 _CLEARLY = 5.0  # standard deviations of chi-square
 _AT_ONCE = 1 << 21  # pixels
 _SLOPED = 4.0  # standard deviations of a plane through all residuals, from which the sky is looked at more closely
