@@ -13,12 +13,13 @@ from autogal.canonical import views
 from autogal.fitting.engine import START
 from autogal.flags import Flag
 from autogal.images import Cutout, as_seen
+from autogal.images.slope import flattened
 from autogal.initialise import initialise_all
 from autogal.initialise.given import no_source
 from autogal.neighbours import Surroundings
 from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
-from autogal.segment import segment_all
+from autogal.segment import segment_all, wanted_position
 
 __all__ = ["Beginning", "begin", "is_segmented"]
 
@@ -73,7 +74,7 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
         return Beginning(start, spread, flags, around, ~complete, otherwise)
     device = choose_device(settings.device)
     with watch.time("segment"):
-        seen = dict(zip(wanting, views([as_seen(cutouts[i]) for i in wanting]), strict=True))
+        seen = dict(zip(wanting, views([flattened(as_seen(cutouts[i]), *wanted_position(cutouts[i])) for i in wanting]), strict=True))
         segmentations = dict(zip(wanting, segment_all([one.cutout for one in seen.values()], settings.segment, device), strict=True))
     for i, found in segmentations.items():
         flags[i] = found.flags
@@ -92,6 +93,7 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
             around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
         if segmentations[i].otherwise is not None:
             otherwise[i] = cutout.mask | segmentations[i].otherwise
+        cutout.bad = cutout.mask
         cutout.mask = cutout.mask | segmentations[i].neighbours
         cutout.notes.extend(segmentations[i].notes)
     for i, first in zip(wanting, starts, strict=True):

@@ -14,7 +14,8 @@ from torch import Tensor
 from autogal.drawing.free_form import NodeGrid
 from autogal.drawing.grid import Grid, fast_length
 from autogal.errors import AutogalError
-from autogal.fitting.measuring import LOW_SN, POOR_CHI2, POOR_SHARE
+from autogal.fitting.judging import LOW_SN
+from autogal.fitting.seen import POOR_CHI2, POOR_SHARE
 from autogal.flags import DESCRIPTIONS, Flag
 from autogal.images import prepare_psf
 

@@ -3,7 +3,7 @@
 from enum import IntFlag
 from functools import lru_cache
 
-__all__ = ["Flag", "DESCRIPTIONS", "names"]
+__all__ = ["DESCRIPTIONS", "Flag", "QUALITY", "RESERVATIONS", "WORDS", "names", "quality"]
 
 
 class Flag(IntFlag):
@@ -71,7 +71,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.NEIGHBOUR_FALLBACK: "Neighbours could not be fitted together with the target and were masked; the message says why.",
     Flag.PSF_UNDERSAMPLED: "The PSF image has too few samples across its core to be known between them.",
     Flag.PSF_TRUNCATED: "The PSF image ends where the star still has light; its wings are missing.",
-    Flag.UNCONSTRAINED: "Size or light are not told by the data: the galaxy fills the image, or runs away.",
+    Flag.UNCONSTRAINED: "Size or light are not told by the data: most of the light lies outside the image, or hangs on the sky alone.",
     Flag.SKY_SLOPED: "The sky is not flat where the model has it flat; light and size may follow the slope.",
     Flag.NOISE_MISMATCH: "The noise map does not agree with the scatter of the image itself.",
     Flag.NOISE_CORRELATED: "The noise of neighbouring pixels is correlated; errors for independent pixels are too small.",
@@ -80,6 +80,50 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.TARGET_MASKED: "Masks hide more than half of the target's signal-to-noise.",
     Flag.GAIN_ESTIMATED: "No gain was given; the sources' own photon noise was bounded from the image itself.",
 }
+
+
+WORDS = ("good", "fair", "poor", "bad", "none")
+"""The words of the column ``quality``, the best first."""
+
+QUALITY: dict[str, Flag] = {
+    "bad": Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.UNCONSTRAINED | Flag.FEW_PIXELS,
+    "poor": (Flag.AT_BOUND | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.SKY_SLOPED
+             | Flag.PSF_UNDERSAMPLED | Flag.PSF_TRUNCATED | Flag.NOISE_MISMATCH | Flag.CORE_MASKED | Flag.ROLES_SWAPPED
+             | Flag.TARGET_MASKED | Flag.MASK_FALLBACK | Flag.START_FALLBACK),
+    "fair": (Flag.BLENDED | Flag.SATURATED | Flag.NEIGHBOUR_FALLBACK | Flag.NOISE_CORRELATED | Flag.GAIN_ESTIMATED
+             | Flag.PSF_DEFAULT | Flag.BOOTSTRAP_FAILED),
+}  # fmt: skip
+"""The flags that make a measured row bad (not to be used), poor (with a reservation on the values) or fair (on the errors, or in a crowd).
+
+Any other says only what was assumed or put right, and leaves a row good.
+"""
+
+RESERVATIONS = QUALITY["bad"] | QUALITY["poor"]
+"""Flags of rows whose values are not to be taken without a look: all that make them poor or bad."""
+
+_MEASURED = ("converged", "not_converged")
+
+
+def quality(status: str, flags: int) -> str:
+    """One word for how far a row can be trusted, of how the fit ended and of its flags together.
+
+    Parameters
+    ----------
+    status : str
+        As in the column ``status`` of a catalogue.
+    flags : int
+        As in the column ``flags``.
+
+    Returns
+    -------
+    str
+        One of `WORDS`: ``none`` where nothing was measured, else the worst that any flag says in `QUALITY`, and ``good``
+        where none says anything.
+    """
+    if status not in _MEASURED:
+        return "none"
+    bits = int(flags) | (int(Flag.NOT_CONVERGED) if status == "not_converged" else 0)
+    return next((word for word, some in QUALITY.items() if bits & int(some)), "good")
 
 
 @lru_cache(maxsize=4096)

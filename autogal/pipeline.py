@@ -99,12 +99,27 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     for fitted in fits.values():
         _put_back(fitted, cutouts, origin)
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
+    if several:
+        _doubt_choice(cutouts, fitted, settings.model.choose)
     fitted.flags |= begun.flags | settled
     fitted.without_errors([not cutout.noise.tells_errors for cutout in cutouts])
     if not is_segmented(settings):
         note_unsegmented(cutouts, fitted, start, ~searched)
     fitted.seconds = dict(watch)
     return fitted
+
+
+def _doubt_choice(cutouts: Sequence[Cutout], fitted: Fitted, criterion: str) -> None:
+    """Say where the criterion chose a model whose components are not what their names say, and which is the next that makes sense."""
+    of = {name.removesuffix("_flags"): name for name in fitted.selection if name.endswith("_flags")}
+    for i in np.flatnonzero(fitted.flags & Flag.ROLES_SWAPPED).tolist():
+        sane = {name: fitted.selection[f"{name}_delta_{criterion}"][i] for name, flags in of.items()
+                if not fitted.selection[flags][i] & Flag.ROLES_SWAPPED}
+        sane = {name: worse for name, worse in sane.items() if np.isfinite(worse)}
+        nearest = min(sane, key=sane.get, default=None)
+        cutouts[i].notes.append(f"{criterion.upper()} chose {fitted.selection['model'][i]}, but its inner component is the larger one: "
+                                "more parameters describe arms or rings, not a bulge and a disk."
+                                + (f" {nearest}, {sane[nearest]:.0f} worse, has no such trouble." if nearest else ""))
 
 
 def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> None:

@@ -25,16 +25,13 @@ from astropy.table import Table
 from autogal.beginning import begin
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.flags import Flag
+from autogal.flags import RESERVATIONS, Flag
 from autogal.images import find_entries, load
 from autogal.pipeline import run
 from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["angle", "compare", "good", "main", "pulls", "published_errors", "shares"]
 
-# A fit with any of these is a number with a reservation; the others say what the input lacked.
-RESERVATIONS = (Flag.BAD_INPUT | Flag.NO_TARGET | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.NOT_CONVERGED | Flag.AT_BOUND
-                | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.FEW_PIXELS | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED)  # fmt: skip
 PARAMETERS = ("mag", "r_eff", "n", "q", "pa")
 PUBLISHED = ("pub_mag", "pub_re_arcsec", "pub_n", "pub_q", "pub_pa_deg")
 # Columns with published errors, the first that is there; sizes in pixels

@@ -57,6 +57,8 @@ class BucketFit(NamedTuple):
     around : list of (Tensor, Tensor), [N, P] and [N, P, P]
         Points a standard deviation to either side of the best, along what is known least, and Fisher's matrices there; NaN
         where there is none. None of models with one source of light, but of bodies that may be seen face-on the less and more tilted.
+    bucket : Bucket
+        What drew the model: it can draw the best fits again.
     """
 
     outcome: Outcome
@@ -64,6 +66,7 @@ class BucketFit(NamedTuple):
     mean: Tensor
     variance: Tensor
     around: list[tuple[Tensor, Tensor]]
+    bucket: Bucket
 
 
 def fit_bucket(
@@ -108,7 +111,7 @@ def fit_bucket(
     mean, variance = bucket.judge(best, everything)
     endless = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
     around = (bucket.around(best) if len(model.fluxes) > 1 else []) + bodies.less_and_more_tilted(bucket, best)
-    return BucketFit(best, endless, mean - len(model.fitted), variance, around)
+    return BucketFit(best, endless, mean - len(model.fitted), variance, around, bucket)
 
 
 class Bucket:
@@ -198,6 +201,28 @@ class Bucket:
             some = (level == current).nonzero()[:, 0]
             out[some] = self.problem(current, 1, items[some]).residuals(theta[some], items[some])
         return out
+
+    def light_and_model(self, theta: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """The target's light, and all that the model has, neighbours and sky too, of `items` [M] at `theta` [M, P], [M, H, W] each.
+
+        In the units of the stamps, drawn on the grid that each galaxy needs.
+        """
+        light, model = (torch.empty_like(self.stamps.data[items]) for _ in range(2))
+        level = self.level(theta, items)
+        for current in level.unique().tolist():
+            some = (level == current).nonzero()[:, 0]
+            light[some], model[some] = self.problem(current, 1, items[some]).light_and_model(theta[some], items[some])
+        return light, model
+
+    def pull(self, theta: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """What draws the free parameters of `items` [M] at `theta` [M, P], priors too: gradient [M, P] and curvature [M, P, P]."""
+        gradient, hessian = torch.empty_like(theta), theta.new_empty(*theta.shape, theta.shape[1])
+        level = self.level(theta, items)
+        for current in level.unique().tolist():
+            some = (level == current).nonzero()[:, 0]
+            state = self.problem(current, 1, items[some]).linearise(theta[some], items[some])
+            gradient[some], hessian[some] = state.gradient, state.hessian
+        return gradient, hessian
 
     def judge(self, best: Outcome, items: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of chi-square where the model describes the data, [N]; Fisher's matrix goes into `best`."""

@@ -99,6 +99,18 @@ class StampProblem:
                 out[some] -= renderer.image(drawn[some], psf) * bright[some, None, None].to(out.dtype)
         return out.mul_(self.weight[items])
 
+    def light_and_model(self, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """The target's light alone, and the whole model with its sky, of the `items` [B] at `free` [B, P], [B, H, W] each."""
+        native, amplitudes, light = self._native(free, items), self.model.amplitudes(free), torch.zeros_like(self.data[items])
+        other = free[:, -1, None, None].to(light.dtype).expand_as(light).clone()
+        for first in range(0, len(items), self.chunk):
+            some = slice(first, first + self.chunk)
+            psf = self.psf[self.psf_index[items[some]]]
+            for number, (renderer, drawn, bright) in enumerate(zip(self.renderers, native, amplitudes)):
+                image = renderer.image(drawn[some], psf) * bright[some, None, None].to(light.dtype)
+                (light if number in self.model.lights else other)[some] += image
+        return light, other.add_(light)
+
     def response(self, free: Tensor, items: Tensor, light: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
         """How light that is added to stamps pulls at their models.
 

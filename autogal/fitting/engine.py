@@ -12,19 +12,18 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from autogal.buckets.bucket import BucketFit, detection, fit_bucket
+from autogal.buckets.bucket import detection, fit_bucket
 from autogal.buckets.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model, choose_settings
-from autogal.fitting.how import How, how_to_fit
-from autogal.fitting.measuring import POOR_CHI2, write, write_bootstrap
+from autogal.fitting.how import How, Level, how_to_fit
+from autogal.fitting.measuring import write, write_bootstrap
 from autogal.fitting.restarts import other_starts
+from autogal.fitting.skies import astray, settle
 from autogal.flags import Flag
-from autogal.images import Cutout, sky_of
-from autogal.images.frame import leaves_frame
+from autogal.images import Cutout
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
-from autogal.model.plane import move_sky
 from autogal.model.starts import component_starts, given_start, sky_start
 from autogal.runtime.stopwatch import Stopwatch
 
@@ -34,8 +33,6 @@ __all__ = ["START", "fit_cutouts"]
 START = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 
 _log = logging.getLogger(__name__)
-
-_SKY_ASTRAY = 0.2  # of the noise of a pixel
 
 
 def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConfig, watch: Stopwatch | None = None,
@@ -111,9 +108,9 @@ def _enough(i: int, cutout: Cutout, usable: int, size: int, fitted: Fitted) -> b
 
 def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: How, fitted: Fitted) -> None:
     """Fit the cutouts at `places`; should the bucket as a whole fail, its halves are tried, down to the culprit."""
-    again, failure = {}, None
+    failure = None
     try:
-        again = _fit_stamps(places, cutouts, start, how, fitted)
+        _fit_stamps(places, cutouts, start, how, fitted)
     except AutogalError:
         raise
     except Exception as error:
@@ -130,17 +127,26 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
         cutouts[places[0]].notes.append(f"The fit failed: {failure}.")
         fitted.status[places[0]] = "failed"
         fitted.flags[places[0]] |= Flag.NOT_CONVERGED
-    if again:
-        held = start.copy()
-        for i, level in again.items():
-            _log.info("%s: the fitted sky is not the image's; fitted again with the sky held at %.5g", cutouts[i].id, level)
-            held[i, START.index("sky")] = level
-            fitted.flags[i] = Flag.SKY_FIXED
-        _fit_bucket(list(again), cutouts, held, replace(how, model=replace(how.model, holds_sky=True)), fitted)
 
 
-def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> dict[int, float]:
-    """Fit the cutouts of one bucket and write their rows; gives the places of those whose sky must be held, and at what."""
+def _held(again: dict[int, tuple[float, float]], cutouts, start: np.ndarray, how: How, fitted: Fitted) -> list[int]:
+    """Fit the cutouts at the places of `again` with the sky held at a level, and its error; gives those whose row is now that fit's."""
+    level, at = Level(*np.full((3, len(start)), np.nan)), start.copy()
+    for i, (sky, error) in again.items():
+        at[i, START.index("sky")], level.error[i] = sky, error
+    held, said = how.blank(len(start)), {i: len(cutouts[i].notes) for i in again}
+    _fit_bucket(list(again), cutouts, at, replace(how, model=replace(how.model, holds_sky=True), level=level), held)
+    taken = settle(again, cutouts, how, fitted, held, level)
+    for i in again:
+        if i not in taken:
+            del cutouts[i].notes[said[i] :]
+    if taken:
+        _withdraw(np.array(taken), level.shown[taken], cutouts, how, fitted)
+    return taken
+
+
+def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> None:
+    """Fit the cutouts of one bucket and write their rows."""
     i_sky = START.index("sky")
     with how.watch.time("gather"):
         stamps = how.gather([cutouts[i] for i in places], start[places][:, i_sky])
@@ -149,7 +155,7 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> dict[int, f
         if len(kept) < len(places):
             places, stamps = [places[row] for row in kept], stamps.select(torch.tensor(kept, dtype=torch.long, device=how.device))
         if not places:
-            return {}
+            return
     with how.watch.time("fit"):
         values = torch.from_numpy(start[places]).to(how.device)
         values[:, i_sky] = (values[:, i_sky] - stamps.pedestal) / stamps.scale
@@ -168,41 +174,22 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> dict[int, f
     with how.watch.time("measure"):
         rows = np.array(places)
         write(rows, cutouts, how, stamps, fit, fitted)
-        # what the user says of the sky is not overruled
-        again = _astray(rows, cutouts, how, fit, fitted) if how.model.solves_sky else {}
-        settled = ~np.isin(rows, list(again))
         # what the map has for noise is none to tell a source by where the image plainly has another
         known = np.array([cutouts[i].noise.ratio if cutouts[i].noise.contradicts else 1.0 for i in places])
-        _withdraw(rows[settled], (known * detection(how.model, fit.outcome).cpu().numpy())[settled], cutouts, how, fitted)
+        shown = known * detection(how.model, fit.outcome).cpu().numpy()
+    # what the user says of the sky is not overruled
+    again = astray(rows, cutouts, how, fit, fitted) if how.model.solves_sky else {}
+    taken = _held(again, cutouts, start, how, fitted) if again else []
+    settled = ~np.isin(rows, taken)
+    if how.level is None:
+        _withdraw(rows[settled], shown[settled], cutouts, how, fitted)
+    else:  # whether it counts is not known yet
+        how.level.shown[rows] = shown
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
             measured = np.isfinite(fitted.values[rows]).all(1) & settled
             keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
             write_bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
-    return again
-
-
-def _astray(rows: np.ndarray, cutouts, how: How, fit: BucketFit, fitted: Fitted) -> dict[int, float]:
-    """Places of the galaxies whose fitted sky is not the one around them, and the level measured there.
-
-    A galaxy that grows without end sinks the sky. Where no Sersic profile fits, the centre's many sigmas outvote the
-    outskirts, and the sky takes up the mismatch.
-    """
-    parameters, endless, mean = how.model.parameters, fit.endless.cpu().numpy(), fit.mean.cpu().numpy()
-    poor = np.isfinite(fitted.chi2[rows]) & ~(fitted.chi2[rows] / mean < POOR_CHI2)
-    cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
-    poor[poor] = ~cut  # no outskirts to see the sky in
-    again = {}
-    around = fitted.values[rows]
-    move_sky(parameters, around, None, -np.array([cutouts[i].to_centre for i in rows]))
-    for row in np.flatnonzero(poor | endless).tolist():
-        i = int(rows[row])
-        if not endless[row] and np.count_nonzero(cutouts[i].mask) > 0.5 * cutouts[i].mask.size:
-            continue
-        level, scatter = sky_of(cutouts[i])
-        if endless[row] or abs(around[row, parameters.index("sky")] - level) > _SKY_ASTRAY * scatter:
-            again[i] = level
-    return again
 
 
 def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, model: Model, items: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from autogal.profiles import is_reference, own_function
 __all__ = ["ROUNDNESS", "Entries", "Whole", "read_prior", "read_relation"]
 
 #: Bounds of an axis ratio that has none of its own
-ROUNDNESS = (0.05, 1.0)
+ROUNDNESS = (0.01, 1.0)
 _START = "start"  # what is fixed at it keeps the value that it starts at
 _PRIOR_FORMS = "Write [median, dex], {lognormal: [median, dex]} or {normal: [mean, sigma]}, with a width above zero."
 

@@ -23,17 +23,53 @@ from autogal.runtime.threads import one_thread_an_operation
 from autogal.solvers import Solver
 from autogal.uncertainty import Bootstrap
 
-__all__ = ["How", "how_to_fit"]
+__all__ = ["How", "Level", "how_to_fit"]
 
 # Sigmas by which the light of a galaxy that was searched for must show in its fit. Six parameters are free to chase the noise:
 # of fits to nothing 0.07 u^5 exp(-u^2 / 2) exceed u (the field of six dimensions of Adler & Taylor 2007, its volume measured on
 # 1200 stamps of 64 px), which is 3 of 10,000 here
 _FOUND = 5.25
+_HIDDEN_LIGHT = 2.0  # times what a fit with too high a sky has of the galaxy's light at its place: the rest is in that sky
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is known of skies that are held at a measured level, [N] each, image units.
+
+    Attributes
+    ----------
+    error : ndarray
+        Of the level, by the noise.
+    wing : ndarray
+        Light of the target where it was measured, by the fit: it comes when that is there.
+    shown : ndarray
+        Sigmas by which the target's light stands out in that fit.
+    """
+
+    error: np.ndarray
+    wing: np.ndarray
+    shown: np.ndarray
+
+    @classmethod
+    def of(cls, fitted: Fitted) -> Level:
+        """Of skies that were held in these fits already."""
+        sky = fitted.parameters.index("sky")
+        return cls(np.sqrt(fitted.covariance[:, sky, sky]), *np.zeros((2, len(fitted))))
+
+    def seen(self, rows: np.ndarray, wing: np.ndarray, scale: torch.Tensor) -> torch.Tensor:
+        """Take note of the light `wing` [M], units of stamps whose noise is `scale`; gives 1 / variance of the levels in those units."""
+        unit = scale.cpu().numpy()
+        self.wing[rows] = wing * unit
+        variance = np.nan_to_num(self.error[rows]) ** 2 + (_HIDDEN_LIGHT * np.nan_to_num(self.wing[rows])) ** 2
+        return torch.from_numpy(unit**2 / np.maximum(variance, 1e-24 * unit**2)).to(scale.device)
 
 
 @dataclass(frozen=True)
 class How:
-    """What is the same for every bucket of a call; `least` are the sigmas, one a galaxy, below which a fit found nothing."""
+    """What is the same for every bucket of a call; `least` are the sigmas, one a galaxy, below which a fit found nothing.
+
+    `level` is there where skies are held that were measured in the images; of one that the user gave nothing is unknown.
+    """
 
     model: Model
     likelihood: Likelihood
@@ -48,6 +84,7 @@ class How:
     spread: np.ndarray
     least: np.ndarray
     begin: np.ndarray | None = None
+    level: Level | None = None
 
     def blank(self, count: int) -> Fitted:
         """`count` rows in which nothing has been measured yet, with room for all that is to be."""

@@ -11,8 +11,12 @@ from torch import Tensor
 
 from autogal.buckets.bucket import BucketFit, significance
 from autogal.buckets.stamps import Stamps
+from autogal.fitting.dragged import moved_by_bounds, moved_by_thinness
 from autogal.fitting.how import How
+from autogal.fitting.judging import judge
+from autogal.fitting.seen import Seen, is_poor, seen
 from autogal.flags import Flag
+from autogal.model.blend import Blend
 from autogal.model.component import FAINTEST, Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
@@ -20,40 +24,42 @@ from autogal.model.plane import SKY, move_sky
 from autogal.solvers import Status
 from autogal.uncertainty import covariance, in_plane, plane_of, replicate_covariance, shape_errors
 
-__all__ = ["LOW_SN", "POOR_CHI2", "POOR_SHARE", "in_stamp_units", "write", "write_bootstrap"]
+__all__ = ["in_stamp_units", "write", "write_bootstrap"]
 
-#: Reduced chi-square from which a fit may be poor
-POOR_CHI2 = 1.5
-
-#: Signal-to-noise ratio below which a fit says little
-LOW_SN = 10.0
 _SUMS = ("mag", "bt")  # of several components together
-#: Of the light, which a poor fit misses
-POOR_SHARE = 0.07
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
+_DRAGGED = 0.5  # of its error, by which a value moves with what is held at a bound
 
 
 def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
     model, outcome = how.model, fit.outcome
-    values, matrix, singular = _covariance_at(outcome.theta, outcome.hessian, how, stamps, outcome.at_bound)
-    around = [_covariance_at(*point, how, stamps, outcome.at_bound)[:2] for point in fit.around]
+    snr = significance(model, outcome)
+    shown = seen(fit, stamps, [cutouts[i] for i in rows], how, snr)
+    level = None if how.level is None else how.level.seen(rows, shown.wing, stamps.scale)
+    values, matrix, singular = _covariance_at(outcome.theta, outcome.hessian, how, stamps, outcome.at_bound, level)
+    around = [_covariance_at(*point, how, stamps, outcome.at_bound, level)[:2] for point in fit.around]
 
     def plane(component: Component, places: list[int]) -> Tensor:
         return _mean([in_plane(component, v[:, places], m[:, places[-2:]][:, :, places[-2:]]) for v, m in ((values, matrix), *around)])
 
     several = _mean([matrix, *(other for _, other in around)])
     matrix = _with_shapes(model, values, torch.where(torch.isnan(matrix), torch.nan, several), plane)
-    thinnest = torch.zeros_like(values, dtype=torch.bool)
+    thinnest, moved = torch.zeros_like(values, dtype=torch.bool), moved_by_bounds(model, fit, model.values_jacobian(outcome.theta))
     for component, places in _ellipses(model):
-        thinnest[:, places[-2]] = component.at_thinnest(values[:, places])
-    matrix = torch.where(thinnest[:, :, None] | thinnest[:, None, :], torch.nan, matrix)
+        thinnest[:, places[-2]] = component.at_thinnest(values[:, places], matrix.diagonal(dim1=-2, dim2=-1)[:, places[-2]].sqrt())
+        if component in model.ellipses and thinnest[:, places[-2]].any():
+            rows_thin = thinnest[:, places[-2]].nonzero()[:, 0]
+            moved[rows_thin] += moved_by_thinness(model, fit, component, model.vector_of(component), rows_thin)
+    if len(model.fluxes) > 1:
+        moved[_unlit(model, outcome.theta).any(-1)] = 0.0  # what has no light drags nothing
+    untold = thinnest | (moved.abs() * _sky_unit(model, stamps.scale) > _DRAGGED * matrix.diagonal(dim1=-2, dim2=-1).sqrt())
+    matrix = torch.where(untold[:, :, None] | untold[:, None, :], torch.nan, matrix)
     own = [*model.own, model.size - 1]  # bounds that neighbours run into are none of the target's
     at_bound = outcome.at_bound[:, own].any(-1) | thinnest.any(-1)
-    snr = significance(model, outcome)
 
-    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, outcome.status, outcome.n_iter)
-    values, matrix, at_bound, singular, snr, chi2, mean, variance, status, n_iter = (column.cpu().numpy() for column in columns)
+    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, fit.endless, outcome.status, outcome.n_iter)
+    values, matrix, at_bound, singular, snr, chi2, mean, variance, endless, status, n_iter = (column.cpu().numpy() for column in columns)
     move_sky(model.parameters, values, matrix, _to_centre(model, stamps))
     fitted.n_iter[rows] += n_iter
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
@@ -61,8 +67,9 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
         fitted.status[i] = "failed"
         fitted.flags[i] |= Flag.NOT_CONVERGED
         cutouts[i].notes.append("The model could not be evaluated at the starting values.")
-    rows, values, matrix, at_bound, singular, snr, chi2, mean, variance = (
-        v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2, mean, variance))
+    rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, endless = (
+        v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, endless))
+    shown = Seen(*(v[measured] for v in shown))
     converged = status[measured] == Status.CONVERGED
     for i, done in zip(rows.tolist(), converged.tolist()):
         fitted.status[i] = "converged" if done else "not_converged"
@@ -71,19 +78,21 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     if how.uncertainty.name != "none":
         scaled = how.uncertainty.get("scale_by_chi2")
         fitted.covariance[rows] = matrix * np.fmax(1.0, reduced)[:, None, None] if scaled else matrix
-    x, y, (height, width) = values[:, 0], values[:, 1], np.array([cutouts[i].shape for i in rows]).reshape(-1, 2).T
-    inside = (-0.5 <= x) & (x <= width - 0.5) & (-0.5 <= y) & (y <= height - 0.5)
-    # bright galaxies are never Sersic profiles to within the noise: poor is what misses a good part of the light
-    missed = np.sqrt(np.maximum(chi2 - mean, 0.0)) > POOR_SHARE * snr
-    poor = missed & (reduced > np.maximum(POOR_CHI2, 1 + 5 * np.sqrt(variance) / mean))
-    for flag, raised in ((Flag.NOT_CONVERGED, ~converged), (Flag.AT_BOUND, at_bound), (Flag.SINGULAR_COVARIANCE, singular),
-                         (Flag.LOW_SN, snr < LOW_SN), (Flag.POOR_FIT, poor), (Flag.EDGE, ~inside)):
-        fitted.flags[rows[raised]] |= flag
+    judge(rows, cutouts, model, values, fitted, shown, endless=endless, NOT_CONVERGED=~converged, AT_BOUND=at_bound,
+          SINGULAR_COVARIANCE=singular, POOR_FIT=shown.poor | (is_poor(chi2, mean, variance, snr) & isinstance(model, Blend)))  # of neighbours too
 
 
-def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Values and their covariance in image units, and where there is none."""
+def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor,
+                   level: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Values and their covariance in image units, and where there is none.
+
+    `level` [B] is what is known of the level of a held sky, 1 / its variance in units of the stamps.
+    """
     model, free = how.model, list(how.model.fitted)  # what is held is known
+    if level is not None:  # but for a sky that was measured
+        free.append(model.size - 1)
+        hessian = hessian.clone()
+        hessian[:, -1, -1] += level
     values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
     frame = _frame(model, theta)
     if frame is not None:
@@ -161,12 +170,18 @@ def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[
 
 def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
     """Put the sky of `values` [B, V] from the stamps' units into the images', in place; gives the factors, [B, V]."""
-    unit = torch.ones_like(values)
+    unit = _sky_unit(model, scale)
+    values *= unit
+    values[:, model.parameters.index("sky")] += pedestal
+    return unit
+
+
+def _sky_unit(model: Model, scale: Tensor) -> Tensor:
+    """The stamps' units of all values in the images', [B, V]."""
+    unit = torch.ones(len(scale), len(model.parameters), dtype=scale.dtype, device=scale.device)
     for name in SKY:
         if name in model.parameters:
             unit[:, model.parameters.index(name)] = scale
-    values *= unit
-    values[:, model.parameters.index("sky")] += pedestal
     return unit
 
 

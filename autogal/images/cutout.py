@@ -67,6 +67,8 @@ class Cutout:
         Whether the image, times the gain, is counts.
     noise : Noise
         What the image itself says of its noise, and of the sigma map.
+    bad : ndarray of bool, shape (H, W), or None
+        What was excluded before any neighbour was masked. None: all of `mask`.
     to_centre : (float, float)
         From its centre to that of the image of which it is a window, x and y, pixels.
     wcs_scale : bool
@@ -93,6 +95,7 @@ class Cutout:
     path: str | None = None
     counts: bool = False
     noise: Noise = field(default_factory=Noise)
+    bad: np.ndarray | None = None
     to_centre: tuple[float, float] = (0.0, 0.0)
     wcs_scale: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -134,8 +137,9 @@ class Cutout:
                 start[name] -= side.start
         to_centre = tuple(far + (length - side.start - side.stop) / 2
                           for far, length, side in zip(self.to_centre, self.shape[::-1], (columns, rows), strict=True))
-        return replace(self, image=self.image[part], sigma=None if self.sigma is None else self.sigma[part],
-                       mask=self.mask[part], wcs=None if self.wcs is None else self.wcs[part], start=start or None, to_centre=to_centre)
+        sigma, bad, wcs = (None if one is None else one[part] for one in (self.sigma, self.bad, self.wcs))
+        return replace(self, image=self.image[part], sigma=sigma, mask=self.mask[part], bad=bad, wcs=wcs, start=start or None,
+                       to_centre=to_centre)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.flags import Flag
+from autogal.flags import RESERVATIONS, Flag
 from autogal.images import Options, find_entries, load
 from autogal.initialise.resnet50 import cut
 from autogal.initialise.targets import encode
@@ -26,8 +26,8 @@ __all__ = ["Labelled", "labelled_examples"]
 _log = logging.getLogger(__name__)
 
 _NEEDED = ("id", "x", "y", "flux", "r_eff", "n", "q", "pa", "chi2_dof", "status", "flags", "snr")
-_SPOILT = (Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.AT_BOUND | Flag.POOR_FIT | Flag.FEW_PIXELS
-           | Flag.SINGULAR_COVARIANCE)
+# all reservations but of galaxies that are to be known too: faint and cut ones, and those that were hard to find
+_SPOILT = RESERVATIONS & ~(Flag.LOW_SN | Flag.EDGE | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.SKY_FIXED)
 _LARGEST_CHI2 = 1.5  # per degree of freedom
 
 

@@ -52,6 +52,14 @@ class Blend:
         return self.target.ellipses
 
     @property
+    def lights(self) -> tuple[int, ...]:
+        return self.target.lights
+
+    @property
+    def slopes(self) -> tuple[int, ...]:
+        return self.target.slopes
+
+    @property
     def bodies(self) -> tuple:
         return self.target.bodies
 
@@ -84,6 +92,9 @@ class Blend:
     def _own(self) -> int:
         """Free parameters of the target without the sky."""
         return self.target.size - 1
+
+    def vector_of(self, component: Component) -> tuple[int, int]:
+        return self.target.vector_of(component)
 
     @property
     def _solved(self) -> int:

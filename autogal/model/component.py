@@ -22,6 +22,7 @@ FAINTEST = 1e-12
 
 # In units of the stamp's longer side: where light that leaves the stamp ends or turns cannot be told
 _FARTHEST = 2.0
+_NEAR_BOUND = 1.5  # times the bound of q, beyond which an axis ratio is badly known, but not for the bound
 _ROUNDER = 0.5  # an inner component's ln q, in units of the single profile's
 _NO_HALF_LIGHT = math.log(3.0)  # where the profile has no half-light radius, its size is a third of the Sersic profile's
 
@@ -50,7 +51,7 @@ class Component:
 
     profile: RadialProfile | EdgeOn = field(default_factory=Sersic)
     name: str = ""
-    bounds: dict = field(default_factory=lambda: {"q": (0.05, 1.0)})
+    bounds: dict = field(default_factory=lambda: {"q": (0.01, 1.0)})
     priors: dict = field(default_factory=dict)
     fixed: dict = field(default_factory=dict)
     #: Largest -ln q of a start, over that of its bound: on the bound itself the direction outward has no slope left
@@ -311,9 +312,16 @@ class Component:
         """The inverse of `axis_ratio`."""
         return q
 
-    def at_thinnest(self, values: Tensor) -> Tensor:
-        """Where the axis ratio has run into its bound, [B] bool, of catalogue values [B, size]."""
-        return values[:, -2] < 1.01 * self.roundness[0]
+    def at_thinnest(self, values: Tensor, error: Tensor) -> Tensor:
+        """Where the axis ratio has run into its bound, or is within its `error` [B] of it, [B] bool, of catalogue values [B, size]."""
+        q, bound = values[:, -2], self.roundness[0]
+        return (q < 1.01 * bound) | ((q - error < bound) & (q < _NEAR_BOUND * bound))
+
+    def drawn_back(self, w: Tensor, closest: float) -> tuple[Tensor, Tensor]:
+        """Vectors (w1, w2) [B, 2] with -ln q at `closest` of its bound, and their derivatives by -ln q and across, [B, 2, 2]."""
+        w = w * (self._eta_max * math.atanh(closest) / w.norm(dim=-1, keepdim=True).clamp(min=1e-18))
+        _, unit, slope = self._squash_slope(w)
+        return w, torch.stack([unit / slope[:, None], torch.stack([-unit[:, 1], unit[:, 0]], -1)], -1)
 
     @property
     def _eta_max(self) -> float:

@@ -78,7 +78,7 @@ class InclinedComponent(Component):
         out[:, -2] = self.of_axis_ratio(out[:, -2].clamp(*_STARTS))
         return out
 
-    def at_thinnest(self, values: Tensor) -> Tensor:
+    def at_thinnest(self, values: Tensor, error: Tensor) -> Tensor:
         """Never: edge-on is where inclinations end by themselves, as axis ratios do at round."""
         return torch.zeros_like(values[:, 0], dtype=torch.bool)
 

@@ -54,6 +54,11 @@ class Layout:
         return tuple(i for i in range(self.size - 1) if i not in self.held)
 
     @cached_property
+    def lights(self) -> tuple[int, ...]:
+        """Numbers of the components that are light of the target, not its sky."""
+        return tuple(i for i, c in enumerate(self.components) if not isinstance(c, PlaneComponent))
+
+    @cached_property
     def _starts(self) -> tuple[int, ...]:
         """First place of each component in the blocks."""
         return tuple(sum(c.size for c in self.components[:i]) for i in range(len(self.components)))

@@ -128,6 +128,10 @@ class Model(Layout):
         first = self._starts[number] + self.components[number].size - 2
         return self._kept.index(first), self._kept.index(first + 1)
 
+    def vector_of(self, component: Component) -> tuple[int, int]:
+        """Places in the free vector of the (w1, w2) of a component whose axis ratio and angle follow nothing else."""
+        return self._vector(self.components.index(component))
+
     @property
     def solves_sky(self) -> bool:
         """Whether the sky is last among `linear`."""

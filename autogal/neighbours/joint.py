@@ -14,7 +14,7 @@ from torch import Tensor
 from autogal.buckets.bucket import LOST, BucketFit, fit_bucket
 from autogal.buckets.stamps import Stamps, bucket_key, held_at_once, usable_pixels
 from autogal.fitting.choices import choose_model
-from autogal.fitting.how import How, how_to_fit
+from autogal.fitting.how import How, Level, how_to_fit
 from autogal.fitting.measuring import in_stamp_units, write, write_bootstrap
 from autogal.flags import Flag
 from autogal.images import Cutout
@@ -150,8 +150,9 @@ def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], h
         names = [f"neighbour{k}" for k in range(1, len(kinds) + 1)]
         beside = (PointComponent(name) if is_point else replace(galaxy, name=name) for name, is_point in zip(names, kinds))
         blend = Blend(replace(how.model, holds_sky=True) if held else how.model, tuple(beside))
+        level = Level.of(masked) if held else None
         for begin in range(0, len(places), most):
-            _fit_group(places[begin : begin + most], cutouts, chosen, replace(how, model=blend), masked, joint, around)
+            _fit_group(places[begin : begin + most], cutouts, chosen, replace(how, model=blend, level=level), masked, joint, around)
     return joint
 
 
@@ -202,7 +203,8 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
         write(rows, cutouts, how, stamps, fit, fitted)
         joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
         _judge(rows, fit.endless.cpu().numpy(), blend.target, masked, joint)
-        fitted.flags[rows] |= masked.flags[rows] & Flag.SKY_FIXED
+        held = masked.flags[rows] & Flag.SKY_FIXED > 0
+        fitted.flags[rows] |= np.where(held, masked.flags[rows] & (Flag.SKY_FIXED | Flag.UNCONSTRAINED), 0)
     if how.bootstrap is not None:
         with how.watch.time("bootstrap"):
             good = np.array([i not in joint.failure for i in places])
@@ -224,7 +226,7 @@ def _put(fit: BucketFit, rows: Tensor, other: BucketFit) -> None:
     """Put other fits of some rows in place of these."""
     other.outcome.n_iter += fit.outcome.n_iter[rows]
     for mine, new in ((vars(fit.outcome), vars(other.outcome)), (fit._asdict(), other._asdict())):
-        for name in mine.keys() - {"outcome", "around"}:
+        for name in mine.keys() - {"outcome", "around", "bucket"}:
             mine[name][rows] = new[name]
     for mine, new in zip(fit.around, other.around):
         for place, one in zip(mine, new):

@@ -17,6 +17,7 @@ class FixedIndex(RadialProfile):
     """A Sersic profile whose index is part of its name."""
 
     index: float
+    largest = Sersic.largest
 
     def intensity(self, log_t: Tensor, shape: Tensor) -> Tensor:
         return self.evaluate(log_t, shape)[0]

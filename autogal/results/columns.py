@@ -114,6 +114,7 @@ _ROW = (
     Column("delta_aic", _NONE, "Akaike information criterion, less that of the chosen model", ".3f"),
     Column("n_iter", None, "Iterations of the solver"),
     Column("status", None, "How the fit ended: converged, not_converged, failed or skipped"),
+    Column("quality", None, "How far the row can be trusted, by status and flags: good, fair, poor, bad or none"),
     Column("flags", None, "Quality bits; their names are in flag_names"),
     Column("flag_names", None, "Names of the quality bits that are set"),
     Column("message", None, "What was put right or assumed, or why there is no result"),

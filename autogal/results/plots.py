@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from autogal.flags import Flag
+from autogal.flags import Flag, quality
 from autogal.images.cutout import Cutout
 from autogal.images.silence import silenced
 from autogal.results.atomic import atomic
@@ -28,7 +28,7 @@ __all__ = ["object_figure", "object_png"]
 _INK, _FAINT, _WARN, _BAD, _GOOD = "#1b1f24", "#7a828c", "#b35c00", "#b3261e", "#1a7f37"
 _EXCLUDED, _PAPER = "#f28e2b", "#e9ebee"
 _COMPONENTS = ("#19c3e6", "#ff4fa3", "#b6e021", "#ffb000")
-_STATUS = {"converged": _GOOD, "not_converged": _WARN, "failed": _BAD, "skipped": _FAINT}
+_QUALITY = {"good": _GOOD, "fair": _GOOD, "poor": _WARN, "bad": _BAD, "none": _FAINT}
 # What was assumed about the input; every other flag is about the measurement.
 _ASSUMED = (
     Flag.SIGMA_ESTIMATED | Flag.PSF_DEFAULT | Flag.PSF_CORRECTED | Flag.ZEROPOINT_DEFAULT | Flag.PIXEL_SCALE_DEFAULT
@@ -229,13 +229,15 @@ def _scale_bar(axes: Axes, width: int, pixel_scale: float | None) -> None:
 
 
 def _heading(figure: Figure, cutout: Cutout, values: dict) -> None:
-    """The id, how the fit ended, its flags in words, and why there is no result."""
+    """The id, how far it can be trusted and how the fit ended, its flags in words, and why there is no result."""
     left, right, height = _MARGIN / _WIDTH, 1 - 1.5 * _MARGIN / _WIDTH, figure.get_figheight()
     first, second = 1 - 0.31 / height, 1 - 0.52 / height
     figure.text(left, first, _short(cutout.id, 70), fontsize=14, weight="bold", color=_INK, parse_math=False)
     status = str(values.get("status") or ("failed" if cutout.error else ""))
-    colour = _STATUS.get(status, _INK)
-    figure.text(right, first, status.replace("_", " "), fontsize=12, weight="bold", color=colour, ha="right")
+    word = str(values.get("quality") or quality(status, int(values.get("flags", cutout.flags)))) if status else ""
+    # how the fit ended says nothing of how far it can be trusted: that comes first, and has the colour
+    title = f"{word} · {status.replace('_', ' ')}" if word not in ("", "none") else status.replace("_", " ")
+    figure.text(right, first, title, fontsize=12, weight="bold", color=_BAD if status == "failed" else _QUALITY.get(word, _INK), ha="right")
 
     flags, x = Flag(int(values.get("flags", cutout.flags))), left
     for some, colour in ((flags & ~_ASSUMED, _WARN), (flags & _ASSUMED, _FAINT)):
@@ -244,8 +246,8 @@ def _heading(figure: Figure, cutout: Cutout, values: dict) -> None:
             x = drawn.get_window_extent(figure.canvas.get_renderer()).x1 / figure.bbox.width + 0.018
     if np.isfinite(values.get("chi2_dof", np.nan)):
         chosen = f"{values['model']}    " if values.get("model") else ""
-        quality = chosen + "S/N {snr:.4g}    χ²/dof {chi2_dof:.3f}    iterations {n_iter}".format_map(values)
-        figure.text(right, second, quality, fontsize=9.5, color=_FAINT, ha="right")
+        numbers = chosen + "S/N {snr:.4g}    χ²/dof {chi2_dof:.3f}    iterations {n_iter}".format_map(values)
+        figure.text(right, second, numbers, fontsize=9.5, color=_FAINT, ha="right")
     if cutout.error:
         figure.text(left, 0.2 / height, _short(cutout.error, 170), fontsize=10.5, color=_BAD, parse_math=False)
 

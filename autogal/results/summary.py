@@ -19,7 +19,9 @@ from autogal.results.measurement import measurement
 __all__ = ["summary", "print_summary"]
 
 # How each word of the status column is shown.
-_STYLES = {"converged": "green", "not_converged": "yellow", "failed": "red", "skipped": "dim"}
+_STYLES = {"converged": "", "not_converged": "yellow", "failed": "red", "skipped": "dim"}
+# and of the quality column
+_QUALITY = {"good": "green", "fair": "green", "poor": "yellow", "bad": "red", "none": "dim"}
 
 _WITHOUT_RESULT = ("failed", "skipped")
 
@@ -56,7 +58,8 @@ def summary(
     """
     table = catalogue.table
     status = Counter(str(word) for word in table["status"])
-    parts: list[Table | Text] = [_headline(len(table), status, elapsed)]
+    words = Counter(str(word) for word in table["quality"])
+    parts: list[Table | Text] = [_headline(len(table), status, elapsed), _verdict(len(table), words)]
     if len(table) <= numbers and (measured := _number_table(table, catalogue.parameters)):
         parts.append(measured)
     if raised := _flag_table(np.asarray(table["flags"], dtype=int)):
@@ -99,7 +102,16 @@ def _headline(total: int, status: Counter[str], elapsed: float) -> Text:
     for word, style in _STYLES.items():
         if status[word]:
             share = 100 * status[word] / total
-            line.append(f"\n  {word:<14}{status[word]:>7}  {share:5.1f} %", style=f"not bold {style}")
+            line.append(f"\n  {word:<14}{status[word]:>7}  {share:5.1f} %", style=f"not bold {style}".rstrip())
+    return line
+
+
+def _verdict(total: int, words: Counter[str]) -> Text:
+    """How many rows can be trusted how far."""
+    line = Text("Quality", style="bold")
+    for word, style in _QUALITY.items():
+        if words[word]:
+            line.append(f"\n  {word:<14}{words[word]:>7}  {100 * words[word] / total:5.1f} %", style=f"not bold {style}")
     return line
 
 
@@ -131,6 +143,7 @@ def _number_table(table, parameters: Sequence[str]) -> Table | None:
     grid.add_column("", no_wrap=True)
     for row in rows:
         grid.add_column(Text(str(row["id"])), no_wrap=True, max_width=30, overflow="ellipsis")
+    grid.add_row("  quality", *(Text(str(row["quality"]), style=_QUALITY.get(str(row["quality"]), "")) for row in rows))
     if "model" in table.colnames:
         grid.add_row("  model", *(Text(str(row["model"])) for row in rows))
     for name, unit in units.items():

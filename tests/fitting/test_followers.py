@@ -38,7 +38,7 @@ def test_what_cannot_be_kept_to_is_refused(node, words):
 
 
 def test_bounds_that_a_parameter_has_anyway_are_none():
-    natural = {"bounds": {"n": [0.2, 10.0], "q": [0.05, 1.0], "r_eff": [0.05, None]}}
+    natural = {"bounds": {"n": [0.2, 10.0], "q": [0.01, 1.0], "r_eff": [0.05, None]}}
     model = choose_model(OmegaConf.create(two(natural, natural, ties={"bulge.n": "2 * disk.n", "bulge.q": "disk.q", "bulge.r_eff": "0.3 * disk.r_eff"})))
     assert model.size == 2 * 7 + 1 - 3
 

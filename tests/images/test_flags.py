@@ -33,3 +33,15 @@ def test_error_says_what_and_what_to_do_and_survives_pickling():
     error = pickle.loads(pickle.dumps(AutogalError("It is broken.", "Mend it.")))
     assert (error.what, error.remedy, str(error)) == ("It is broken.", "Mend it.", "It is broken.\nMend it.")
     assert str(AutogalError("It is broken.")) == "It is broken."
+
+
+def test_quality_says_the_worst_of_status_and_flags():
+    from autogal.flags import QUALITY, RESERVATIONS, WORDS, Flag, quality
+
+    assert quality("converged", 0) == quality("converged", int(Flag.SIGMA_ESTIMATED | Flag.PSF_CORRECTED)) == "good"
+    assert quality("converged", int(Flag.BLENDED)) == "fair"
+    assert quality("converged", int(Flag.BLENDED | Flag.POOR_FIT)) == "poor"
+    assert quality("converged", int(Flag.UNCONSTRAINED | Flag.EDGE)) == quality("not_converged", 0) == "bad"
+    assert quality("failed", 0) == quality("skipped", int(Flag.NO_TARGET)) == "none"
+    assert set(QUALITY) < set(WORDS) and RESERVATIONS == QUALITY["bad"] | QUALITY["poor"]
+    assert sum(int(flag in some) for some in QUALITY.values() for flag in Flag) == len({f for s in QUALITY.values() for f in s})

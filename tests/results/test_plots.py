@@ -82,7 +82,7 @@ def test_flags_numbers_and_status_are_written_in_words():
     bits = Flag.NOT_CONVERGED | Flag.LOW_SN
     figure = object_figure(cutout, make_model(), row_of(cutout, status=["not_converged"], flags=np.array([int(bits)])))
     text = words(figure)
-    for part in ("my $galaxy_1$", "not converged", "not converged · low S/N", "sigma estimated", "18.500 ± 0.010"):
+    for part in ("my $galaxy_1$", "bad · not converged", "not converged · low S/N", "sigma estimated", "18.500 ± 0.010"):
         assert part in text, part
     assert "5.00 ± 0.10 px" in text and "2.000 ± 0.040″" in text and "30.00 ± 0.90°" in text
     assert any("S/N 120" in t and "χ²/dof 1.100" in t for t in text)
