@@ -111,7 +111,7 @@ def _verdict(total: int, words: Counter[str]) -> Text:
     line = Text("Quality", style="bold")
     for word, style in _QUALITY.items():
         if words[word]:
-            line.append(f"\n  {word:<14}{words[word]:>7}  {100 * words[word] / total:5.1f} %", style=f"not bold {style}")
+            line.append(f"   {word} {words[word]} ({100 * words[word] / total:.1f} %)", style=f"not bold {style}")
     return line
 
 

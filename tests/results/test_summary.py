@@ -25,6 +25,7 @@ def test_what_happened_and_where_it_is(run):
     assert "3 objects in 6 s, 0.5 galaxies/s" in lines
     assert "converged 1 33.3 %" in lines and "failed 2 66.7 %" in lines
     assert f"BAD_INPUT 1 {DESCRIPTIONS[Flag.BAD_INPUT]}" in lines
+    assert any(line.startswith("Quality ") and line.endswith("none 2 (66.7 %)") for line in lines)
     assert "Time segment 0.5 s fit 2 s" in lines
     assert "missing There is no file missing.fits." in lines
     assert "lost NOT_CONVERGED" in lines
@@ -43,7 +44,7 @@ def test_a_large_run_with_every_flag_fits_on_a_screen():
     cutouts = [Cutout.failed(f"object-{k}", f"There is no file {'folder/' * 40}{k}.fits.") for k in range(n)]
     every = sum(int(flag) for flag in Flag)
     text = printed(Catalogue.from_fitted(cutouts, make_fit(n, flags=np.full(n, every))), width=160)
-    assert len(text.splitlines()) <= 45
+    assert len(text.splitlines()) <= 48
     assert "Without a result (100, the first 5)" in text and "object-5" not in text
 
 
