@@ -119,6 +119,7 @@ its best weights, stops when nothing gets better, and can be resumed after a kil
 EXAMPLES
   autogal train initialiser survey=desi out=my_checkpoints
   autogal train segmenter survey=desi out=my_checkpoints trainer=ddp trainer.devices=4
+  autogal train segmenter structure=mixed out=my_checkpoints             (half of the galaxies rings, lanes, clumps, ...)
   autogal train initialiser out=my_checkpoints resume=true               (go on where it was stopped)
   autogal train initialiser data=my_cutouts labels=run1/catalogue.fits   (from fits already made, the good ones)
   autogal train segmenter data=my_cutouts labels=sep                     (sources as SExtractor sees them)
@@ -162,6 +163,7 @@ tables by signal-to-noise ratio, size and magnitude, with what is required of th
 
 EXAMPLES
   autogal evaluate segmenter survey=sdss n=1000
+  autogal evaluate segmenter structure=strong         (rings, lanes, clumps: is one galaxy one source?)
   autogal evaluate initialiser checkpoints=my_checkpoints out=my_evaluation
   autogal evaluate pipeline survey=hsc segment=sep initialise=moments compare=false
   autogal evaluate calibration model=bulge_disk uncertainty=both n=1000

@@ -17,6 +17,7 @@ _GAP = 2  # px between pieces that hang together
 # Halves of one galaxy, on both sides of a lane: of their light about its middle, what is common to both sides, and how far the
 # brightest pixel of each lies off its own middle towards the other, in radii of a circle of its area
 _HALVES = 0.7
+_EQUAL = 0.4  # of the brighter half's light, at least, is the fainter's
 _FACING = 0.12
 # Or they are as broad as this across the line between them, in units of their depth along it, and more alike
 _BROAD = 1.5
@@ -74,6 +75,9 @@ def _join_halves(field: Field, labels: np.ndarray) -> np.ndarray:
     light = np.where(field.good, np.maximum(field.data, 0.0), 0.0)
     near = ndimage.binary_dilation(labels == 1, structure=np.ones((3, 3)), iterations=_GAP)
     for k in np.unique(labels[near & (labels > 1)]).tolist():
+        fluxes = sorted(light[labels == one].sum() for one in (1, k))
+        if not fluxes[0] > _EQUAL * fluxes[1]:
+            continue
         both = (labels == 1) | (labels == k)
         y, x = ndimage.center_of_mass(light, both, 1) if light[both].sum() > 0 else (np.nan, np.nan)
         lean, breadth = np.array([_half(light, labels == one, x, y) for one in (1, k)]).min(0)
