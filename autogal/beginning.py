@@ -13,13 +13,12 @@ from autogal.canonical import views
 from autogal.fitting.engine import START
 from autogal.flags import Flag
 from autogal.images import Cutout, as_seen
-from autogal.images.slope import flattened
 from autogal.initialise import initialise_all
 from autogal.initialise.given import no_source
 from autogal.neighbours import Surroundings
 from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
-from autogal.segment import segment_all, wanted_position
+from autogal.segment import segment_all
 
 __all__ = ["Beginning", "begin", "is_segmented"]
 
@@ -74,7 +73,7 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
         return Beginning(start, spread, flags, around, ~complete, otherwise)
     device = choose_device(settings.device)
     with watch.time("segment"):
-        seen = dict(zip(wanting, views([flattened(as_seen(cutouts[i]), *wanted_position(cutouts[i])) for i in wanting]), strict=True))
+        seen = dict(zip(wanting, (one.flat for one in views([as_seen(cutouts[i]) for i in wanting])), strict=True))
         segmentations = dict(zip(wanting, segment_all([one.cutout for one in seen.values()], settings.segment, device), strict=True))
     for i, found in segmentations.items():
         flags[i] = found.flags

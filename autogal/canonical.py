@@ -17,6 +17,7 @@ import numpy as np
 from autogal.images.cutout import Cutout
 from autogal.images.lying import around, brightest, lie, usable_box
 from autogal.images.orientation import Orientation
+from autogal.images.slope import flattened
 from autogal.initialise.start import Start
 from autogal.segment.segmentation import Segmentation, wanted_position
 
@@ -49,6 +50,11 @@ class View:
     orientation: Orientation
     level: float
     unit: float
+
+    @property
+    def flat(self) -> View:
+        """The same without the slope of its sky, where that is so steep that sources would be found in it."""
+        return replace(self, cutout=flattened(self.cutout, *wanted_position(self.cutout)))
 
     def segmentation(self, found: Segmentation) -> Segmentation:
         """What was found in the view, in the pixels of the image."""

@@ -117,6 +117,20 @@ def test_where_the_target_should_be_turns_too(crowded, how, start):
     assert np.array_equal(one.cutout.image, other.cutout.image, equal_nan=True) and np.array_equal(one.cutout.psf, other.cutout.psf)
 
 
+@pytest.mark.parametrize("how", TURNED)
+def test_a_sloped_sky_is_taken_off_alike(crowded, how):
+    rows, columns = np.indices(crowded[0].shape)
+    image = crowded[0].image + float(np.median(crowded[0].sigma)) * (0.2 * columns - 0.1 * rows)
+    sloped = replace(crowded[0], image=image.astype(np.float32))
+    (one, steep), (other, _) = ((view.flat.cutout.image, view.cutout.image) for view in views([sloped, how.cutout(sloped)]))
+    assert np.allclose(one, other, rtol=1e-6, atol=1e-5, equal_nan=True)
+
+    def leans(image):
+        return max(abs(np.nanmedian(plane[:, -8:]) - np.nanmedian(plane[:, :8])) for plane in (image, image.T))
+
+    assert leans(one) < 0.3 * leans(steep)
+
+
 def test_psfs_that_are_shared_stay_shared(crowded):
     one = replace(crowded[0], psf=crowded[1].psf)
     seen = views([one, crowded[1], replace(crowded[1])])
