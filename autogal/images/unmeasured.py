@@ -27,7 +27,7 @@ _STEP = 0.7
 # source without a sky, as simulations draw
 _SHARE, _SMALL_SHARE = 0.01, 0.05
 # A value that so many times more pixels have than the commonest of the others is none of theirs, where these differ as much
-_OFTEN, _DIFFERENT, _MAJORITY = 10.0, 0.25, 0.3
+_OFTEN, _DIFFERENT, _MAJORITY = 5.0, 0.25, 0.3
 _OUTSIDE, _BELOW = 5.0, 0.005  # sigma; part of the pixels
 _RARE = 0.02  # as many pixels outside, in units of those in areas: noise that hardly ever has the value
 _CHANCE = 1e-3

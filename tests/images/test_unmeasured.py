@@ -157,3 +157,12 @@ def test_counts_divided_by_an_exposure_map_and_clipped_noise_are_measurements(me
     counts = rng.poisson(galaxy(rng, noise=0, sky=mean)) / np.linspace(0.8, 1.2, 96)
     assert not unmeasured(counts)[0].any()
     assert not unmeasured(np.maximum(galaxy(rng), -1.5))[0].any()
+
+
+@pytest.mark.parametrize("radius", [2, 3])
+def test_a_dead_core_of_zeros_within_ten_sigma_of_the_sky(radius):
+    image = galaxy(np.random.default_rng(8), sky=10.0).astype(np.float32)
+    y, x = np.mgrid[:96, :96]
+    dead = np.hypot(x - 47.5, y - 47.5) < radius
+    image[dead] = 0
+    np.testing.assert_array_equal(unmeasured(image)[0], dead)
