@@ -23,7 +23,12 @@ _FEW = 3
 _COMMON = 0.25  # a value that so many pixels around have is one of their noise, or counts of few photons
 _CLOSE = 0.5  # sigma
 _STEP = 0.7
-_SHARE = 0.05  # of an image; where less of it is measured, that is a source without a sky, as simulations draw
+# Of an image; where less than the first is measured, or than the second and all of it on one side of the rest, that is a
+# source without a sky, as simulations draw
+_SHARE, _SMALL_SHARE = 0.01, 0.05
+# A value that so many times more pixels have than the commonest of the others is none of theirs, where these differ as much
+_OFTEN, _DIFFERENT, _MAJORITY = 5.0, 0.25, 0.3
+_OUTSIDE, _BELOW = 5.0, 0.005  # sigma; part of the pixels
 _RARE = 0.02  # as many pixels outside, in units of those in areas: noise that hardly ever has the value
 _CHANCE = 1e-3
 _LARGE = 64  # pixels of one piece, where noise has it
@@ -47,11 +52,11 @@ def suspect(image: np.ndarray) -> bool:
     Returns
     -------
     bool
-        True where more pixels equal their neighbour than in noise, or the lowest or highest value repeats.
+        True where more pixels equal their neighbour than in noise, or the lowest or highest value or zero repeats.
     """
     if np.count_nonzero(image[:, 1:] == image[:, :-1]) + np.count_nonzero(image[1:] == image[:-1]) >= _RUN - 1:
         return True
-    return any(np.count_nonzero(image == end) >= _FEW for end in (image.min(), image.max()))
+    return any(np.count_nonzero(image == end) >= _FEW for end in (image.min(), image.max(), 0))
 
 
 def unmeasured(image: np.ndarray, blank: float | None = None) -> tuple[np.ndarray, list[str]]:
@@ -81,18 +86,24 @@ def unmeasured(image: np.ndarray, blank: float | None = None) -> tuple[np.ndarra
         return found, notes
     finite = np.isfinite(image) & ~found
     solid = _solid(image, finite)
-    sky = _Sky(image, finite & ~solid)
+    often = _often(image, finite)
+    sky = _Sky(image, finite & ~solid & ~np.isin(image, often))
     if not sky.noisy:
         return found, notes
     values, numbers = np.unique(image[solid], return_counts=True)
     candidates = list(values[np.argsort(-numbers, kind="stable")][:_MOST_VALUES])
-    candidates += [end for end in (image[finite].min(), image[finite].max()) if end not in candidates]
+    candidates += [other for other in (*often, image[finite].min(), image[finite].max()) if other not in candidates]
     for value in candidates:
         same = (image == value) & finite
         rest = finite & ~same
-        if np.count_nonzero(same) < _FEW or np.count_nonzero(rest) < _FRAGMENT:
+        measured = np.count_nonzero(rest)
+        if np.count_nonzero(same) < _FEW or measured < _FRAGMENT:
+            continue
+        if sky.is_small and (measured > _SMALL_SHARE * image.size or not 0.02 < np.count_nonzero(image[rest] < value) / measured < 0.98):
             continue
         area = _no_measurement(image, rest, same, solid & same, sky)
+        if area is None and value in often and _is_strange(image, rest, same, sky):
+            area = same
         if area is not None and area.any():
             found |= area
             finite &= ~area
@@ -105,14 +116,36 @@ class _Sky:
 
     def __init__(self, image: np.ndarray, use: np.ndarray):
         values = image[use].astype(np.float64)
-        self.noisy = False
+        self.noisy, self.is_small = False, values.size < _SMALL_SHARE * image.size
         if values.size < max(_FRAGMENT, _SHARE * image.size):
             return
         self.level = float(np.median(values))
         self.scatter, smooth = _noise(image, use)
+        below = values[values < self.level]
+        self.depth = _MAD * (self.level - float(np.median(below))) if below.size else 0.0  # correlated noise bends less than it scatters
         height = float(np.quantile(np.abs(values - self.level), 0.999))
         # Without noise, what is constant is what was computed: a model, or its sky.
         self.noisy = self.scatter > _ROUNDING * max(abs(self.level), height) and smooth < _SMOOTH
+
+
+def _often(image: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    """Values, wherever they lie, that repeat as none does of noise of many digits."""
+    values, numbers = np.unique(image[finite], return_counts=True)
+    order = np.argsort(-numbers, kind="stable")[: _MOST_VALUES + 1]
+    first, usual = numbers[order[:2]], int(numbers[order[-1]])
+    # of counts most pixels have one of few values
+    if first[0] > _MAJORITY * numbers.sum() or values.size < _DIFFERENT * (numbers.sum() - first.sum()):
+        return values[:0]
+    return values[[i for i in order[:-1] if numbers[i] > max(_RUN - 1, _OFTEN * usual)]]
+
+
+def _is_strange(image: np.ndarray, rest: np.ndarray, same: np.ndarray, sky: _Sky) -> bool:
+    """Whether a frequent value lies outside of the noise, or amid it; one at its lower end is clipped noise, or counts of none."""
+    value = float(image[same][0])
+    if value > sky.level + _BRIGHT * sky.scatter:
+        window = _around(same)
+        return not _core(image[window], rest[window], same[window], value, sky.level)
+    return value < sky.level - _OUTSIDE * max(sky.scatter, sky.depth) or np.count_nonzero(image[rest] < value) > _BELOW * np.count_nonzero(rest)
 
 
 def _solid(image: np.ndarray, finite: np.ndarray) -> np.ndarray:

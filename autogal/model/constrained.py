@@ -20,7 +20,7 @@ from autogal.model.deformed import mode_coefficients
 from autogal.model.expression import Expression
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
-from autogal.model.pulls import Pull, in_catalogue_units, own_pulls, said_pulls
+from autogal.model.pulls import Pull, fading, in_catalogue_units, own_pulls, said_pulls
 from autogal.model.units import Units
 from autogal.profiles.radial import value_and_slope
 
@@ -196,10 +196,10 @@ class ConstrainedModel(Model):
         off, slope = self._followed_by(free)[:, first:], self._slopes(free)[:, first:]
         off, slope = in_catalogue_units(self.pulls, off, slope, units, items)
         weight = self._tensor("precision", free, lambda: [pull.precision for pull in self.pulls])
-        if moved is not None:
-            off = off - moved / weight.sqrt()
-        weighted = slope.mT * weight
-        return (off.square() * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope + self._turns(free)
+        off = off if moved is None else off - moved / weight.sqrt()
+        square, kept = fading(self.pulls, off)
+        weighted = slope.mT * (weight if kept is None else (kept * weight)[:, None])
+        return (square * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope + self._turns(free)
 
     def _turns(self, like: Tensor) -> Tensor:
         """What is known of an angle before, [P, P]: that it is somewhere in its turn, with the inverse variance of that.

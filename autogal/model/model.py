@@ -16,7 +16,7 @@ from autogal.model.inclined import InclinedComponent
 from autogal.model.layout import Layout
 from autogal.model.plane import SLOPES, PlaneComponent
 from autogal.model.point import PointComponent
-from autogal.model.pulls import Pull, block_rows, own_pulls, size_pull
+from autogal.model.pulls import Pull, block_rows, fading, own_pulls, size_pull
 from autogal.model.units import Units
 from autogal.profiles import Sersic
 from autogal.profiles.exponential import FixedIndex
@@ -291,7 +291,10 @@ class Model(Layout):
         off = free @ slope.mT + by_blocks @ self._tensor("constant", free, lambda: self._constant) - mean
         if moved is not None:
             off = off - moved / precision[:, 0].sqrt()
-        return (off.square() @ precision)[:, 0], off @ (slope * precision), slope.mT @ (slope * precision)
+        square, kept = fading(self.pulls, off)
+        if kept is None:
+            return (square @ precision)[:, 0], off @ (slope * precision), slope.mT @ (slope * precision)
+        return (square @ precision)[:, 0], (off * kept) @ (slope * precision), slope.mT @ (kept[:, :, None] * precision * slope)
 
     def step_limit(self, like: Tensor) -> Tensor:
         """Largest move of each free parameter in one step, [P]."""

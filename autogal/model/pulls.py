@@ -16,7 +16,11 @@ from autogal.model.constraints import Prior, is_magnitude
 from autogal.model.plane import SKY
 from autogal.model.units import Units
 
-__all__ = ["Pull", "Scale", "block_rows", "in_catalogue_units", "own_pulls", "said_pulls", "size_pull"]
+__all__ = ["Pull", "Scale", "block_rows", "fading", "in_catalogue_units", "own_pulls", "said_pulls", "size_pull"]
+
+#: -ln q beyond which the prior on an axis ratio lets go. Disks are seen at any angle, and of those at their edge the
+#: thin are no rarer than the less thin; a Gaussian in ln q would thicken them all, by several of their errors.
+_LETS_GO = math.log(10.0)
 
 
 class Scale(Enum):
@@ -30,12 +34,16 @@ class Scale(Enum):
 
 
 class Pull(NamedTuple):
-    """One prior: mean and inverse variance on a scale, of a parameter by name, or by place in the blocks; of two places, their difference."""
+    """One prior: mean and inverse variance on a scale, of a parameter by name, or by place in the blocks; of two places, their difference.
+
+    Those on the two components of an ellipticity stand next to each other.
+    """
 
     which: str | tuple[int, ...]
     scale: Scale
     mean: float
     precision: float
+    is_ellipticity: bool = False
 
     def missed(self, at: Mapping[str, Tensor], blocks: Tensor) -> Tensor:
         """How far the mean is missed, [B], of values by name and blocks [B, F]; on `Scale.IMAGE` the value itself."""
@@ -58,7 +66,7 @@ def own_pulls(component, start: int, tied: Mapping[str, object]) -> list[Pull]:
         is_vector = isinstance(component, Component) and place >= component.size - 2
         name = component.parameters[-2 if is_vector else place]
         if precision > 0 and name not in tied:
-            out.append(Pull((start + place,), Scale.BLOCK, mean, precision))
+            out.append(Pull((start + place,), Scale.BLOCK, mean, precision, is_vector))
     return out
 
 
@@ -92,6 +100,28 @@ def said_pulls(priors: Mapping[str, Prior], bare: Mapping[str, str]) -> list[Pul
             scale = Scale.IMAGE if is_image else Scale.ANGLE if bare[name] == "pa" else Scale.LINEAR
             out.append(Pull(name, scale, prior.mean, prior.width**-2))
     return out
+
+
+def fading(pulls: Sequence[Pull], off: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Squares of how far means are missed, [B, R], and the part of its weight that each prior keeps, [B, R]; None for all of it.
+
+    Priors on ellipticities let go of thin galaxies: their squares of length L become c^2 atan(L^2 / c^2), whose slope
+    has the weight 1 / (1 + (L / c)^4).
+    """
+    square = off.square()
+    if not any(pull.is_ellipticity for pull in pulls):
+        return square, None
+    length = square.clone()
+    for row, pull in enumerate(pulls):
+        if pull.is_ellipticity:
+            both = [other for other in (row - 1, row, row + 1) if 0 <= other < len(pulls) and pulls[other].is_ellipticity
+                    and abs(pulls[other].which[0] - pull.which[0]) <= 1]
+            length[:, row] = square[:, both].sum(-1)
+    among = off.new_tensor([pull.is_ellipticity for pull in pulls]) > 0
+    ratio = length / _LETS_GO**2
+    kept = torch.where(among, torch.atan(ratio) / ratio.clamp(min=1e-12), 1.0)
+    kept = torch.where(among & (ratio < 1e-4), 1.0, kept)
+    return square * kept, torch.where(among, 1 / (1 + ratio.square()), 1.0)
 
 
 def _in_logarithms(prior: Prior) -> tuple[float, float]:

@@ -132,3 +132,37 @@ def test_arrays_too_and_unchanged(sigma):
     cutouts = from_arrays(images, sigma=None if sigma is None else np.full_like(images, sigma), psf=moffat(3.0), settings=Options())
     assert [cutout.mask.sum() for cutout in cutouts] == [0, 20 * 96, 0]
     np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.parametrize(("value", "sky", "share"), [(0.0, 0.0, 0.15), (0.0, 0.0, 0.01), (-1.0, 10.0, 0.02), (1e38, 3.0, 0.01), (-1e30, 10.0, 0.01)])
+def test_scattered_pixels_amid_noise_and_beyond_all_scales(value, sky, share):
+    rng = np.random.default_rng(5)
+    image = galaxy(rng, sky=sky).astype(np.float32)
+    bad = rng.random(image.shape) < share
+    image[bad] = value
+    np.testing.assert_array_equal(unmeasured(image)[0], bad)
+
+
+@pytest.mark.parametrize(("side", "left"), [(96, 20), (128, 20), (64, 16)])
+def test_a_small_piece_with_noise_on_both_sides_of_zero(side, left):
+    image, empty = galaxy(np.random.default_rng(6), side, 2500.0), np.ones((side, side), bool)
+    low = (side - left) // 2
+    empty[low : low + left, low : low + left] = False
+    np.testing.assert_array_equal(unmeasured(np.where(empty, 0, image).astype("f4"))[0], empty)
+
+
+@pytest.mark.parametrize("mean", [0.5, 1.0, 2.0, 4.0])
+def test_counts_divided_by_an_exposure_map_and_clipped_noise_are_measurements(mean):
+    rng = np.random.default_rng(7)
+    counts = rng.poisson(galaxy(rng, noise=0, sky=mean)) / np.linspace(0.8, 1.2, 96)
+    assert not unmeasured(counts)[0].any()
+    assert not unmeasured(np.maximum(galaxy(rng), -1.5))[0].any()
+
+
+@pytest.mark.parametrize("radius", [2, 3])
+def test_a_dead_core_of_zeros_within_ten_sigma_of_the_sky(radius):
+    image = galaxy(np.random.default_rng(8), sky=10.0).astype(np.float32)
+    y, x = np.mgrid[:96, :96]
+    dead = np.hypot(x - 47.5, y - 47.5) < radius
+    image[dead] = 0
+    np.testing.assert_array_equal(unmeasured(image)[0], dead)

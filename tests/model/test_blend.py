@@ -17,6 +17,7 @@ from autogal.model.constraints import Constraints, Prior
 from autogal.model.expression import Expression
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
+from autogal.model.pulls import fading
 from autogal.model.units import Units
 
 SHAPE = (40, 40)
@@ -108,7 +109,10 @@ def test_moved_means_of_priors_come_to_the_model_that_has_them(target, beside):
     # in units of the widths: (off - moved)^2 - off^2
     missed = [pull.missed({}, torch.cat(model.blocks(part), 1)) * pull.precision**0.5
               for model, part in zip((blend.target, blend.beside), blend.split(free)) for pull in model.pulls]
+    weight = torch.tensor([pull.precision for pull in blend.pulls], dtype=torch.float64)
     off = torch.stack(missed, 1) if missed else moved
-    torch.testing.assert_close(one - was, (moved.square() - 2 * moved * off).sum(1))
-    torch.testing.assert_close(curvature, same)
+    square, kept = fading(blend.pulls, (off - moved) / weight.sqrt())
+    torch.testing.assert_close(one, (square * weight).sum(1))
+    torch.testing.assert_close(was, (fading(blend.pulls, off / weight.sqrt())[0] * weight).sum(1))
+    assert bool((curvature.diagonal(dim1=1, dim2=2) >= 0).all()) and (kept is None or bool((kept <= 1).all()))
     assert bool((slope != before).any()) == bool(blend.pulls)
