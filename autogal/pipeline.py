@@ -96,8 +96,10 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
         begun.flags |= weigh_choices(parts, other, start - _moved(START, origin), each[first], fits[first], watch)
     if settings.neighbours != "mask":
         fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in begun.around.items()}, fits, each, watch)
-    for fitted in fits.values():
+    for name, fitted in fits.items():
         _put_back(fitted, cutouts, origin)
+        for cutout, remarks in zip(cutouts, fitted.remarks):
+            cutout.notes += [f"{name}: {remark}" if name else remark for remark in remarks]
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
     if several:
         _doubt_choice(cutouts, fitted, settings.model.choose)
@@ -119,7 +121,7 @@ def _doubt_choice(cutouts: Sequence[Cutout], fitted: Fitted, criterion: str) -> 
         nearest = min(sane, key=sane.get, default=None)
         cutouts[i].notes.append(f"{criterion.upper()} chose {fitted.selection['model'][i]}, but its inner component is the larger one: "
                                 "more parameters describe arms or rings, not a bulge and a disk."
-                                + (f" {nearest}, {sane[nearest]:.0f} worse, has no such trouble." if nearest else ""))
+                                + (f" {nearest}, by {sane[nearest]:.0f} worse in {criterion.upper()}, has no such trouble." if nearest else ""))
 
 
 def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> None:

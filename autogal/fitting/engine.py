@@ -83,7 +83,7 @@ def _withdraw(rows: np.ndarray, shown: np.ndarray, cutouts: Sequence[Cutout], ho
             cutouts[i].notes.append(f"What was fitted stands out of the noise by {sigmas:.1f} sigma, of {how.least[i]:g} at least: "
                                     "there is no source to measure.")
             fitted.values[i], fitted.covariance[i], fitted.chi2[i], fitted.snr[i] = np.nan, np.nan, np.nan, np.nan
-            fitted.status[i], fitted.flags[i] = "skipped", Flag.NO_TARGET | Flag.LOW_SN
+            fitted.status[i], fitted.flags[i], fitted.remarks[i] = "skipped", Flag.NO_TARGET | Flag.LOW_SN, []
 
 
 def _ready(i: int, cutout: Cutout, begun: bool, size: int, fitted: Fitted) -> bool:

@@ -54,7 +54,8 @@ class Level:
     def of(cls, fitted: Fitted) -> Level:
         """Of skies that were held in these fits already."""
         sky = fitted.parameters.index("sky")
-        return cls(np.sqrt(fitted.covariance[:, sky, sky]), *np.zeros((2, len(fitted))))
+        other = 0.0 if fitted.hanging is None else fitted.hanging[:, sky] ** 2  # of a sky that was not held
+        return cls(np.sqrt(np.maximum(fitted.covariance[:, sky, sky] - other, 0)), *np.zeros((2, len(fitted))))
 
     def seen(self, rows: np.ndarray, wing: np.ndarray, scale: torch.Tensor) -> torch.Tensor:
         """Take note of the light `wing` [M], units of stamps whose noise is `scale`; gives 1 / variance of the levels in those units."""

@@ -1,4 +1,4 @@
-"""What the flags of a row say of its fit, and the notes with the numbers behind them."""
+"""What the flags of a row say of its fit, and the remarks with the numbers behind them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def judge(rows: np.ndarray, cutouts: Sequence[Cutout], model: Model, values: np.
     model : Model
     values : ndarray, [M, V]
     fitted : Fitted
-        Gets the flags; the cutouts get notes.
+        Gets the flags and the remarks.
     shown : Seen
         Of these fits.
     endless : ndarray of bool, [M]
@@ -58,7 +58,7 @@ def judge(rows: np.ndarray, cutouts: Sequence[Cutout], model: Model, values: np.
     }  # fmt: skip
     for name, where in raised.items():
         fitted.flags[rows[where]] |= Flag[name]
-    _explain(rows, cutouts, model, values, shown, fitted)
+    _explain(rows, model, values, shown, fitted)
 
 
 def _unknown(model: Model, values: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -89,11 +89,11 @@ def half_light_radii(model: Model, values: np.ndarray) -> tuple[np.ndarray, np.n
     return tuple(torch.where(faint, torch.nan, c.half_light(part.clone())).numpy() for c, part in zip(ellipses, parts))
 
 
-def _explain(rows: np.ndarray, cutouts, model: Model, values: np.ndarray, shown: Seen, fitted: Fitted) -> None:
-    """Notes with the numbers behind the flags that `write` raises."""
+def _explain(rows: np.ndarray, model: Model, values: np.ndarray, shown: Seen, fitted: Fitted) -> None:
+    """Remarks with the numbers behind the flags that are raised."""
     inner, outer = half_light_radii(model, values)
     for k, i in enumerate(rows.tolist()):
-        flags, notes = int(fitted.flags[i]), cutouts[i].notes
+        flags, notes = int(fitted.flags[i]), []
         if flags & Flag.TARGET_MASKED:
             notes.append(f"Masks hide {shown.hidden[k]:.0%} of the target's squared signal-to-noise ratio.")
         if flags & Flag.CORE_MASKED:
@@ -107,6 +107,7 @@ def _explain(rows: np.ndarray, cutouts, model: Model, values: np.ndarray, shown:
             share = f", which holds {1 - values[k, model.parameters.index('bt')]:.2f} of the light" if "bt" in model.parameters else ""
             notes.append(f"The {first} ended larger ({inner[k]:.3g} px) than the {second} ({outer[k]:.3g} px){share}: "
                          "the names do not say which is the inner one.")
+        fitted.remarks[i] = notes
 
 
 def _ellipses(model: Model) -> list[Component]:

@@ -94,7 +94,7 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
         cutouts[i].notes.append(f"The fitted sky, {free['sky']:.5g}, is not the image's; it was held at {sky:.5g}.")
         if not (poor and wing < _FULL):
             off = np.where([name.split("_")[-1] == "pa" for name in fitted.parameters], 0.0, fitted.values[i] - was)
-            fitted.covariance[i] += off[:, None] * off
+            fitted.hang([i], off[None])
             if not poor or _differ(fitted.parameters, fitted.values[i], was):
                 fitted.flags[i] |= Flag.UNCONSTRAINED
                 cutouts[i].notes.append("Size and light hang on the sky, which the image does not tell: errors hold the fit of a free sky too.")

@@ -49,6 +49,11 @@ class Fitted:
     neighbours : ndarray, [N, K, 7], or None
         `NEIGHBOUR` of the neighbours that were fitted together with each target, NaN where there is none; None where
         none were to be fitted.
+    hanging : ndarray, [N, P], or None
+        By how much the values differ from those with a free sky, where the image does not tell which are right, else 0: `covariance`
+        holds their squares. None where there is no such row.
+    remarks : list of list of str
+        The numbers behind the flags, for the catalogue's message: they go with a fit where another takes its place.
     """
 
     parameters: tuple[str, ...]
@@ -65,13 +70,15 @@ class Fitted:
     replicates: np.ndarray | None = None
     selection: dict[str, np.ndarray] = field(default_factory=dict)
     neighbours: np.ndarray | None = None
+    hanging: np.ndarray | None = None
+    remarks: list[list[str]] = field(default_factory=list)
 
     @classmethod
     def empty(cls, n: int, parameters: tuple[str, ...]) -> Fitted:
         """`n` rows in which nothing has been measured yet, status ``skipped``."""
         p = len(parameters)
         return cls(tuple(parameters), np.full((n, p), np.nan), np.full((n, p, p), np.nan), np.full(n, np.nan), np.zeros(n, int),
-                   np.zeros(n, int), np.full(n, np.nan), ["skipped"] * n, np.zeros(n, int))
+                   np.zeros(n, int), np.full(n, np.nan), ["skipped"] * n, np.zeros(n, int), remarks=[[] for _ in range(n)])
 
     @classmethod
     def join(cls, parts: Sequence[Fitted]) -> Fitted:
@@ -92,8 +99,23 @@ class Fitted:
         seconds: Counter[str] = Counter()
         for part in parts:
             seconds.update(part.seconds)
-        return cls(first.parameters, **arrays, status=[status for part in parts for status in part.status], seconds=dict(seconds),
+        return cls(first.parameters, **arrays, status=[status for part in parts for status in part.status],
+                   remarks=[remarks for part in parts for remarks in part.remarks], seconds=dict(seconds),
                    selection={name: np.concatenate([part.selection[name] for part in parts]) for name in first.selection})
+
+    def hang(self, rows: Sequence[int] | np.ndarray, differences: np.ndarray) -> None:
+        """Let errors hold another fit that may be the right one as well.
+
+        Parameters
+        ----------
+        rows : sequence of int, [M]
+        differences : ndarray, [M, P]
+            Of its values from these.
+        """
+        if self.hanging is None:
+            self.hanging = np.zeros_like(self.values)
+        self.hanging[rows] = differences
+        self.covariance[rows] += differences[:, :, None] * differences[:, None]
 
     def move(self, origin: np.ndarray) -> None:
         """State the values in the pixels of a larger image.
@@ -134,7 +156,7 @@ class Fitted:
 
     def take(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""
-        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "bootstrap", "replicates"):
+        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "remarks", "bootstrap", "replicates"):
             if (mine := getattr(self, name)) is not None:
                 mine[row] = getattr(other, name)[row]
         self.n_iter[row] += other.n_iter[row]

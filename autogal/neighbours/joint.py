@@ -210,6 +210,8 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
             good = np.array([i not in joint.failure for i in places])
             keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
             write_bootstrap(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
+    if masked.hanging is not None:  # the sky is no better known with the neighbours in the model
+        fitted.hang(rows, masked.hanging[rows])
 
 
 def _without(stamps: Stamps, missed: Mapping[int, Missed], cutouts: Sequence[Cutout]) -> Tensor:
