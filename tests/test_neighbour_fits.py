@@ -175,3 +175,37 @@ def test_a_wrong_word_is_refused():
     with pytest.raises(AutogalError) as caught:
         compose(overrides=["neighbours=both"])
     assert str(caught.value).count("\n") <= 1 and "auto, mask, fit" in str(caught.value)
+
+
+def large(core, halo, neighbour):
+    """An image that is filled by the halo around a core, with a neighbour, and its noise."""
+    inner = {"x": 59.3, "y": 60.2, "mag": core, "r_eff": 3.0, "n": 4.0, "q": 0.9, "pa": 40.0}
+    rows = [inner, inner | {"mag": halo, "r_eff": 25.0, "n": 0.5}, {"r_eff": 3.0, "n": 1.5, "q": 0.8, "pa": 110.0} | neighbour]
+    clean = sum(autogal.render({name: [value] for name, value in row.items()}, "sersic", STAR, shape=(120, 120), zeropoint=ZEROPOINT)[0] for row in rows)
+    sigma = np.sqrt(NOISE**2 + clean / 10)
+    return (clean + sigma * np.random.default_rng(1).normal(size=clean.shape))[None], sigma[None]
+
+
+@pytest.mark.parametrize(("core", "halo"), [(14.5, 12.5), (14.0, 13.0)])
+def test_a_sky_that_the_image_does_not_tell_is_no_better_known_beside_neighbours(core, halo):
+    image, sigma = large(core, halo, {"x": 96.0, "y": 96.0, "mag": 18.0})
+    masked, joint = (autogal.fit(image, sigma=sigma, psf=STAR, zeropoint=ZEROPOINT, neighbours=how).table[0] for how in ("mask", "auto"))
+    assert "1 neighbour was fitted" in joint["message"] and joint["flags"] & Flag.SKY_FIXED and joint["flags"] & Flag.UNCONSTRAINED
+    assert "errors hold the fit of a free sky too" in joint["message"]
+    for name in ("mag", "r_eff", "n", "sky"):
+        assert joint[f"{name}_err"] > 0.8 * masked[f"{name}_err"], name
+
+
+def test_the_message_says_nothing_of_a_fit_that_was_given_up():
+    image, sigma = large(15.0, 12.5, {"x": 84.0, "y": 66.0, "mag": 17.0})
+    row = autogal.fit(image, sigma=sigma, psf=STAR, zeropoint=ZEROPOINT, neighbours="mask").table[0]
+    assert row["flags"] & Flag.SKY_FIXED and "was held at" in row["message"]
+    assert not row["flags"] & Flag.UNCONSTRAINED and "lies within the image" not in row["message"]
+
+
+def test_the_fit_beside_neighbours_alone_speaks_of_its_components():
+    spread = {"x": 35.3, "y": 36.2, "mag": 15.5, "r_eff": 9.0, "n": 4.0, "q": 0.8, "pa": 40.0}
+    image, sigma = scene(spread, spread | {"mag": 16.0, "r_eff": 3.5, "n": 1.0}, CLOSE | {"x": 60.4, "y": 57.7})
+    table = autogal.fit(image[None], sigma=sigma[None], psf=STAR, zeropoint=ZEROPOINT, model=["sersic", "bulge_disk"], neighbours="fit").table[0]
+    assert table["flags"] & Flag.ROLES_SWAPPED and "1 neighbour was fitted" in table["message"]
+    assert table["message"].count("bulge_disk: The bulge ended larger") == table["message"].count("ended larger") == 1
