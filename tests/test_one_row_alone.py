@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 import autogal
-from autogal import pipeline
+from autogal import beginning, pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
@@ -62,14 +62,15 @@ def test_starting_values_that_no_galaxy_has(good, name, value):
 @pytest.mark.parametrize("stage", ["segment_all", "initialise_all", "fit_starts"])
 @pytest.mark.parametrize("failure", [IndexError("index 9 is out of bounds"), MemoryError(), OverflowError("too large")])
 def test_an_unforeseen_failure_of_any_stage(stage, failure, good, clean, monkeypatch, caplog):
-    work = getattr(pipeline, stage)
+    module = pipeline if stage == "fit_starts" else beginning
+    work = getattr(module, stage)
 
     def fails(cutouts, *arguments, **words):
         if any(cutout.id == "2" and cutout.error is None for cutout in cutouts):
             raise failure
         return work(cutouts, *arguments, **words)
 
-    monkeypatch.setattr(pipeline, stage, fails)
+    monkeypatch.setattr(module, stage, fails)
     with caplog.at_level("INFO"):
         table = fit(good).table
     assert list(table["status"]) == ["converged", "converged", "failed", "converged"]

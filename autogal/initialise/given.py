@@ -39,8 +39,8 @@ def settle_start(cutout: Cutout, bounds: Mapping[str, tuple[float, float]]) -> F
     if not cutout.start or cutout.error is not None:
         return Flag(0)
     given = cutout.start
-    away = [max(-given.get(name, 0.0), given.get(name, 0.0) - (side - 1)) / side for name, side in zip("xy", cutout.shape[::-1])]
-    if max(away) > 1:  # nothing of such a galaxy is in the image
+    places = [(given.get(name, 0.0), side) for name, side in zip("xy", cutout.shape[::-1])]
+    if any(math.isfinite(at) and side and max(-at, at - (side - 1)) > side for at, side in places):  # nothing of such a galaxy is in the image
         cutout.fail(no_source(cutout))
         return Flag(0)
     impossible = {name for name, value in given.items() if not _is_possible(name, value)}

@@ -11,6 +11,7 @@ from autogal.configuration.composing import compose
 from autogal.evaluate.calibration import coverage
 from autogal.evaluate.galaxies import galaxies, known_values
 from autogal.fitting.choices import choose_model, choose_settings
+from autogal.images import mend_psf
 
 SMALL = ["survey=sdss", "size=64"]
 
@@ -46,7 +47,11 @@ def test_the_truth_is_the_image_s(words):
     columns = Table(truth, names=model.parameters)
     assert len(block.truth) == 8 and np.isfinite(truth).all()
     node = choose_settings(*(word for word in words if word.startswith("model="))).model
-    for i, cutout in enumerate(block.cutouts):
+    # stars too narrow for their pixels are drawn anew by `render`, and the scenes were drawn with them as they are
+    plain = [i for i, one in enumerate(block.cutouts) if not mend_psf(one.psf, one.psf_kind, one.psf_oversample).flags]
+    assert len(plain) >= 4
+    for i in plain:
+        cutout = block.cutouts[i]
         image = autogal.render(columns[i : i + 1], model={**node}, psf=cutout.psf, shape=cutout.shape, zeropoint=cutout.zeropoint)[0]
         pull = ((cutout.image - image) / cutout.sigma)[~cutout.mask]
         assert np.mean(pull**2) == pytest.approx(1, abs=6 * np.sqrt(2 / pull.size))
