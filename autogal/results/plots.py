@@ -40,6 +40,7 @@ _STRIP = 6.0  # a stamp longer than this, relative to its width, is stretched to
 # Layout [inches].
 _WIDTH, _MARGIN, _PANEL, _PITCH = 13.0, 0.16, 2.75, 3.1
 _HEADING, _LINE = 0.92, 0.48  # heading above the panels; one line of numbers below
+_GAP = 0.008  # between numbers, of the width
 
 # Of the numbers below the panels, those that come first and last, and those that are left out
 _FIRST, _LAST = ("mag", "bt", "r_eff", "r_eff_arcsec", "n", "q", "pa"), ("x", "y", "sky", "sky_dx", "sky_dy")
@@ -283,7 +284,15 @@ def _numbers(figure: Figure, lines: list[list[tuple[str, str]]]) -> None:
     top = height - _HEADING - _PANEL - 0.28
     for k, line in enumerate(lines):
         y = top - k * _LINE
-        for column, (label, text) in enumerate(line):
-            x = (_MARGIN + 1.39 * column) / _WIDTH  # the last, the sky, is the widest
+        drawn = [figure.text(0, (y - 0.21) / height, text, fontsize=9.5, color=_INK) for _, text in line]
+        renderer = figure.canvas.get_renderer()
+        widths = [_GAP + text.get_window_extent(renderer).width / figure.bbox.width for text in drawn]
+        room = 1 - _MARGIN / _WIDTH  # of many digits one pushes the next, and all are smaller where even that is not enough
+        size = min(1.0, (room - _MARGIN / _WIDTH) / sum(widths))
+        places = [(_MARGIN + 1.39 * column) / _WIDTH for column in range(len(line))]  # the last, the sky, is the widest
+        for column, width in enumerate(widths):
+            places[column] = min(max(places[column], end if column else 0.0), room - size * sum(widths[column:]))
+            end = places[column] + size * width
+        for x, text, (label, _) in zip(places, drawn, line):
+            text.set(x=x, fontsize=9.5 * size)
             figure.text(x, y / height, label, fontsize=8.5, color=_FAINT, parse_math=False)
-            figure.text(x, (y - 0.21) / height, text, fontsize=9.5, color=_INK)

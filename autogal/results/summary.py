@@ -169,8 +169,15 @@ def _failure_table(table, most: int) -> Table | None:
     for i in rows[:most]:
         reason = str(table["message"][i]) or str(table["flag_names"][i]) or "The fit failed."
         # Words of others: never read as markup.
-        grid.add_row(Text(f"  {table['id'][i]}"), Text(reason if len(reason) <= 200 else reason[:199] + "…"))
+        grid.add_row(Text(f"  {table['id'][i]}"), Text(_shortened(reason, is_input=bool(table["flags"][i] & quality.Flag.BAD_INPUT))))
     return grid
+
+
+def _shortened(message: str, is_input: bool, longest: int = 200) -> str:
+    """The part of a message that has the reason: its begin where the input was bad, its end where something failed later."""
+    if len(message) <= longest:
+        return message
+    return message[: longest - 1] + "…" if is_input else "…" + message[1 - longest :].partition(" ")[2]
 
 
 def _places(written: Mapping[str, str | Path]) -> Text:

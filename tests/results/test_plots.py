@@ -88,6 +88,18 @@ def test_flags_numbers_and_status_are_written_in_words():
     assert any("S/N 120" in t and "χ²/dof 1.100" in t for t in text)
 
 
+def test_numbers_of_many_digits_do_not_overlap():
+    cutout = make_cutout("bright")
+    fit = make_fit(1)
+    fit.values[:, :2] += 100  # x and y
+    fit.covariance *= 1e-4
+    figure = object_figure(cutout, make_model(), Catalogue.from_fitted([cutout], fit).table[0])
+    numbers = [text for text in figure.texts if "±" in text.get_text()]
+    boxes = sorted((text.get_window_extent(figure.canvas.get_renderer()) for text in numbers), key=lambda box: box.x0)
+    assert len(boxes) > 6 and all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+    assert boxes[-1].x1 < figure.bbox.width
+
+
 def test_a_failed_object_says_why():
     figure = object_figure(Cutout.failed("gone", "There is no file gone.fits."))
     assert {"failed", "bad input", "There is no file gone.fits.", "no image"} <= set(words(figure))

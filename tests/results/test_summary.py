@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from autogal.flags import DESCRIPTIONS, Flag
@@ -91,6 +92,19 @@ def test_of_several_models_the_chosen_one_is_shown():
 
 def test_a_run_of_many_objects_does_not():
     assert "±" not in printed(Catalogue.from_fitted([make_cutout(str(k)) for k in range(4)], make_fit(4)))
+
+
+@pytest.mark.parametrize(("status", "bits"), [("failed", Flag.BAD_INPUT), ("skipped", Flag.NO_TARGET)])
+def test_the_reason_is_in_what_is_shown_of_a_long_message(status, bits):
+    fit = make_fit(1)
+    fit.status[:], fit.flags[:] = [status], int(bits)
+    cutout = make_cutout("gone")
+    if status == "failed":
+        cutout.fail("This is why.")
+    cutout.notes += ["This was read from the header." for _ in range(20)]
+    if status == "skipped":
+        cutout.notes.append("This is why.")
+    assert "This is why." in printed(Catalogue.from_fitted([cutout], fit))
 
 
 def test_rows_that_were_skipped_are_named_too():
