@@ -22,7 +22,7 @@ _TABLE_NAME = re.compile(r"\.(csv|ecsv|parquet|pq)$", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
 _COMPANIONS = ("psf", "sigma", "mask")
 # Words that, as a part of a file's name, say that it goes with an image.
-_COMPANION_WORDS = {*_COMPANIONS, "segmap", "weight", "wht", "ivar", "invvar", "rms", "err", "model", "residual"}
+_COMPANION_WORDS = {*_COMPANIONS, "segmap", "weight", "wht", "ivar", "invvar", "rms", "err", "model", "residual", "instances"}
 _EXAMPLE = "Give FITS images, a folder, @list.txt or a manifest, as in `autogal fit cutouts/*.fits`."
 
 

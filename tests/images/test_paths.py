@@ -46,6 +46,12 @@ def test_images_of_a_folder_and_their_companions(folder, how):
     assert (entries[1].psf, entries[1].sigma, entries[1].mask) == (None, None, None)
 
 
+def test_a_folder_of_simulated_scenes_holds_no_images_but_theirs(tmp_path):
+    for name in ("s_image", "s_sigma", "s_psf", "s_instances"):
+        touch(tmp_path / f"{name}.fits")
+    assert ids(find_entries([str(tmp_path)])) == ["s"]
+
+
 def test_companions_of_plain_names_compressed_or_not(tmp_path):
     touch(tmp_path / "ngc1.fits.gz")
     touch(tmp_path / "ngc1_psf.fits")
