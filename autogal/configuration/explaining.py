@@ -27,6 +27,11 @@ from autogal.errors import AutogalError
 __all__ = ["did_you_mean", "explain"]
 
 _WHOLE = "`--cfg job` shows every key and its value."
+# Arguments of autogal.fit that the command line has in another form
+_IN_PYTHON = {
+    "start": "In Python start= takes a table; on the command line the manifest has starting values: x, y, mag, r_eff, n, q, pa, sky beside image.",
+    "images": "Write the images without a key, as in `autogal fit cutouts/*.fits`.",
+}
 _FILE_LIKE = re.compile(r"\.(fits?|fts|csv|ecsv|parquet|txt)(\.(gz|fz|bz2))?(\[.*\])?$", re.IGNORECASE)
 
 
@@ -109,6 +114,8 @@ def _no_such_key(key: str, parent: DictConfig | None, message: str, names: Itera
         inside = [name for name in names if stem and name.partition(".")[0] == key.partition(".")[0]]
         meant = did_you_mean(key, inside or [*siblings, *names])
     what = f"There is no key {key}."
+    if not stem and key in _IN_PYTHON:
+        return AutogalError(what, _IN_PYTHON[key])
     given = re.search(r"use \+(.*)", message)
     if given and _FILE_LIKE.search(given[1]):
         hint = f"Did you mean {meant}? " if meant else ""

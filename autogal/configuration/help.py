@@ -99,6 +99,7 @@ KEYS
   size=128             side of the stamps, pixels
   galaxies=FILE        a table to draw them from: mag, r_eff_arcsec (or r_eff, pixels), n, q, as in a catalogue of `autogal fit`
   background=FOLDER    FITS images of blank sky, in the survey's units, to put the scenes on
+  structure=usual|strong|mixed    strong: galaxies that are mostly structure: rings, lanes, clumps, arms, ...; mixed: half of them
   instances=true|false
   population.KEY=      neighbours overlapping stars offset composite psf_scatter sky_residual gradient correlation defects
   device=auto|cpu|cuda|cuda:1   threads=2
@@ -182,8 +183,10 @@ KEYS
   data=FOLDER          a folder of `autogal simulate`; or data=NAME: NAME.npz with images, sigma, psf_eff and seg
                        (1 the target, 2, 3, ... neighbours), and NAME_truth.csv with id, x0, y0, flux, mag, zp, re, n,
                        q, pa (from +x), sky, snr, fwhm; of bulge and disk bt, mag_b, re_b, n_b, q_b, pa_b, mag_d, ...
+                       of invariance also a folder, a file or a manifest of images, as `autogal fit` takes them
   compare=true|false   beside the chosen methods, the others
   true_masks=true|false    initialiser: inside the true masks, or those of segment=
+  structure=usual|strong|mixed    segmenter: scenes of galaxies that are mostly structure, or of which half are
   transformations=[turns,mirrors,shift,scale,pedestal,crops,blocks]    invariance: which are tried
   checkpoints=FOLDER   networks in place of the shipped ones
   population.KEY=      as in `autogal simulate`; with a survey

@@ -99,6 +99,14 @@ def test_what_is_misspelt_is_explained(words, what, remedy):
     assert remedy in caught.value.remedy and "psf.path" not in caught.value.remedy
 
 
+@pytest.mark.parametrize(("word", "remedy"), [("start=run1/catalogue.fits", "the manifest has starting values"),
+                                              ("images=a.fits", "without a key")])
+def test_arguments_of_python_have_another_form_on_the_command_line(word, remedy):
+    with pytest.raises(AutogalError) as caught:
+        compose(overrides=[word])
+    assert remedy in caught.value.remedy and "Did you mean" not in caught.value.remedy
+
+
 @pytest.mark.parametrize(("words", "what", "remedy"), [
     (["solver.name=adam"], "The solver adam does not take these settings: damping.", "solver=adam chooses all of it"),
     (["+solver.max_iteration=9"], "The solver lm does not take these settings: max_iteration.", "Did you mean solver.max_iterations?"),
