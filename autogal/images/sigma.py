@@ -98,7 +98,7 @@ def _estimate(cutout: Cutout, survey: Survey, facts: Facts) -> None:
         guess = None
     if guess is not None:
         cutout.flags |= Flag.GAIN_ESTIMATED
-        notes.append(f"The sources' photon noise follows from how the image's own scatter grows with its light, as for a gain of {gain:.3g}.")
+        notes[0] = notes[0].removesuffix(".") + ", by how the scatter of the image grows with its light."
     cutout.sigma = sigma.astype(image.dtype)
     cutout.flags |= Flag.SIGMA_ESTIMATED
     cutout.notes += notes

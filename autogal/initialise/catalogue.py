@@ -40,7 +40,7 @@ def start_from_catalogue(cutout: Cutout, segmentation: Segmentation, settings=No
     missing = [name for name in missing if name != "sky"]
     if not missing:
         return Start(values)
-    note = f"no usable starting value was given for {', '.join(missing)}; measured instead"
+    note = f"No usable starting value was given for {', '.join(missing)}: measured instead."
     return Start(values, measured.flags | Flag.START_FALLBACK, [note, *measured.notes])
 
 

@@ -61,14 +61,14 @@ def start_from_moments(cutout: Cutout, segmentation: Segmentation, settings=None
     psf, psf_matrix = _describe_psf(cutout)
     width = float(np.sqrt(np.trace(psf_matrix) / 2))
     if segmentation.flags & Flag.NO_TARGET:
-        return _guess(segmentation, sky, unit, 2.355 * width, "no target to measure starting values from")
+        return _guess(segmentation, sky, unit, 2.355 * width, "No target to measure starting values from.")
 
     notes = []
     first = footprint_moments(light, segmentation.target & use, segmentation.x, segmentation.y)
     reach = max(3.0, 2.355 * width, np.sqrt(np.count_nonzero(segmentation.target) / np.pi))
     ellipse = adaptive_moments(light, use, Ellipse(segmentation.x, segmentation.y, first.matrix), reach)
     if ellipse is None:
-        notes.append("the moments did not settle; the footprint's were taken")
+        notes.append("The moments did not settle; the footprint's were taken.")
         ellipse = first
     q, pa = _intrinsic_shape(ellipse, psf_matrix)
     height, length = image.shape
@@ -76,7 +76,7 @@ def start_from_moments(cutout: Cutout, segmentation: Segmentation, settings=None
     rings = measure_rings(light, noise, use, ellipse.x, ellipse.y, q, pa)
     fit = match_sersic(rings, q, psf, smallest=min(0.25 * width, largest / 4), largest=largest)
     if fit is None:
-        return _guess(segmentation, sky, unit, 2.355 * width, "no profile fits the light around the target", light)
+        return _guess(segmentation, sky, unit, 2.355 * width, "No profile fits the light around the target.", light)
     circular = fit.r_eff * np.sqrt(q)
     q = _axis_ratio(ellipse, fit.n, circular, psf)
     values = dict(x=ellipse.x, y=ellipse.y, flux=fit.flux * unit, r_eff=float(circular / np.sqrt(q)), n=fit.n, q=q,

@@ -84,7 +84,7 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
         cpu = torch.device("cpu")
         (start,) = look([i], load_network(settings, min(cutouts[i].shape), cpu), cpu)
         if start is not None:
-            start.notes.append("starting values from the network on the CPU: the GPU's memory was full")
+            start.notes.append("Starting values from the network on the CPU: the GPU's memory was full.")
         return start
 
     for network, members in groups.items():
@@ -170,5 +170,5 @@ def _fall_back(cutout: Cutout, segmentation: Segmentation, reason: str) -> Start
     _log.info("%s: starting values from moments, because %s", cutout.id, reason)
     start = start_from_moments(cutout, segmentation)
     start.flags |= Flag.START_FALLBACK
-    start.notes.append(f"starting values from moments in place of the network: {reason}")
+    start.notes.append(f"Starting values from moments in place of the network: {reason}.")
     return start

@@ -90,7 +90,7 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
             for i, looks in zip(chunk, detected, strict=True):
                 found[i] = _finish(cutouts[i], boxes[i], *looks, settings)
     for i in full:
-        found[i].notes.append("segmented on the CPU: the GPU's memory was full")
+        found[i].notes.append("Segmented on the CPU: the GPU's memory was full.")
     return [found[i] for i in range(len(cutouts))]
 
 
@@ -192,5 +192,5 @@ def _fall_back(cutout: Cutout, settings, reason: str) -> Segmentation:
     log.info("%s: segmented by sep, because %s", cutout.id, reason)
     found = segment_with_sep(cutout, settings)
     found.flags |= Flag.MASK_FALLBACK
-    found.notes.append(f"segmented by sep in place of the network: {reason}")
+    found.notes.append(f"Segmented by sep in place of the network: {reason}.")
     return found

@@ -75,7 +75,7 @@ def _segment(cutout: Cutout, settings, deblend_contrast: float, mask_neighbours:
     flags, notes = Flag(0), []
     if not deblended:
         flags |= Flag.MASK_FALLBACK
-        notes.append("overlapping sources could not be deblended")
+        notes.append("Overlapping sources could not be deblended.")
     if k is None:
         flags |= Flag.NO_TARGET
         notes.append("no source was found where the target should be")
