@@ -32,6 +32,7 @@ _ALIASES = {
 # Letters of a name from which one wrong letter is a slip rather than another word (mask, mass), and from which two are
 _LONG, _LONGER = 6, 9
 _SHORTEST = 4  # letters; shorter names are all but one letter away from one another
+_ENDINGS = ("s", "file", "files", "path", "image")  # of columns that name files: psfs, sigma_file
 _LISTED = 12
 
 
@@ -89,7 +90,9 @@ def _plain(name: str) -> str:
 
 
 def _is_slip(word: str, known: str) -> bool:
-    """Whether a word is a known one with its letters mistyped."""
+    """Whether a word is a known one with its letters mistyped, or the plural or a longer name of one of `FILES`."""
+    if known in FILES and (word in {known + end for end in (*_ENDINGS, known[-1])} or len(word) >= _SHORTEST and word == known[:-1]):
+        return True
     if len(known) < _SHORTEST or abs(len(word) - len(known)) > 2:
         return False
     if len(known) < _LONG:

@@ -18,6 +18,7 @@ KNOWN = ("id", "image", *FILES, *FACTS, *START, *SKY)
 @pytest.mark.parametrize("name, right", [
     ("zeropiont", "zeropoint"), ("zeropoin", "zeropoint"), ("zropoint", "zeropoint"), ("pixelscal", "pixel_scale"),
     ("pixle_scale", "pixel_scale"), ("pixscael", "pixel_scale"), ("imgae", "image"), ("gian", "gain"), ("simga", "sigma"), ("siigma", "sigma"),
+    ("psfs", "psf"), ("psff", "psf"), ("psf_file", "psf"), ("sigm", "sigma"), ("sigma_path", "sigma"), ("masks", "mask"),
     ("pixlescal", "pixel_scale"), ("x_taget", "x"), ("declinaton", "dec"), ("right_ascention", "ra"), ("flxu", "flux"), ("msak", "mask"), ("delta_j200", "dec"),
 ])  # fmt: skip
 def test_a_slip_is_an_error_with_the_right_name(name, right):
