@@ -85,6 +85,8 @@ def unmeasured(image: np.ndarray, blank: float | None = None) -> tuple[np.ndarra
     if not suspect(image):
         return found, notes
     finite = np.isfinite(image) & ~found
+    if not finite.any():
+        return found, notes
     solid = _solid(image, finite)
     often = _often(image, finite)
     sky = _Sky(image, finite & ~solid & ~np.isin(image, often))

@@ -166,3 +166,14 @@ def test_a_dead_core_of_zeros_within_ten_sigma_of_the_sky(radius):
     dead = np.hypot(x - 47.5, y - 47.5) < radius
     image[dead] = 0
     np.testing.assert_array_equal(unmeasured(image)[0], dead)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_without_a_number_has_nothing_to_look_at(value):
+    mask, notes = unmeasured(np.full((32, 32), value))
+    assert not mask.any() and not notes
+
+
+def test_an_image_that_is_blank_all_over_is_excluded_all_over():
+    mask, notes = unmeasured(np.full((32, 32), -7.0), blank=-7.0)
+    assert mask.all() and len(notes) == 1
