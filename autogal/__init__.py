@@ -21,7 +21,7 @@ _HOMES = {
     "Sersic": "autogal.profiles",
     "ShapeParameter": "autogal.profiles",
     "fit": "autogal.api",
-    "free_form": "autogal.deprojection",
+    "free_form": "autogal.deprojection.fit",
     "render": "autogal.api",
 }
 

@@ -17,9 +17,9 @@ from autogal.images import ArrayCutouts, Cutout, report
 from autogal.networks.ready import check_checkpoints
 from autogal.pipeline import fit_cutouts
 from autogal.profiles import RadialProfile
-from autogal.rendering import render
+from autogal.model_images import render
 from autogal.results import Catalogue
-from autogal.runtime.ahead import ahead, helpers
+from autogal.runtime.prefetch import ahead, helpers
 from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
 

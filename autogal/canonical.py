@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autogal.images.cutout import Cutout
-from autogal.images.lying import around, brightest, lie, usable_box
+from autogal.images.canonical import around, brightest, lie, usable_box
 from autogal.images.orientation import Orientation
-from autogal.images.slope import flattened
+from autogal.images.noise.slope import flattened
 from autogal.initialise.start import Start
 from autogal.segment.segmentation import Segmentation, wanted_position
 

@@ -15,7 +15,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from autogal.beginning import begin, is_segmented
-from autogal.buckets.stamps import usable_pixels
+from autogal.batch.stamps import usable_pixels
 from autogal.fitting.choices import (
     check_model,
     choose_bootstrap,
@@ -26,19 +26,19 @@ from autogal.fitting.choices import (
 )
 from autogal.fitting.engine import START
 from autogal.fitting.engine import fit_cutouts as fit_starts
-from autogal.fitting.isolated import isolated
-from autogal.fitting.otherwise import weigh_choices
+from autogal.fitting.isolation import isolated
+from autogal.fitting.alternatives import weigh_choices
 from autogal.fitting.selection import select
 from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
-from autogal.images.lying import usable_box
+from autogal.images.canonical import usable_box
 from autogal.initialise.given import note_unsegmented, settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import fit_neighbours
 from autogal.networks.ready import check_checkpoints
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
-from autogal.runtime.ahead import ahead, helpers
+from autogal.runtime.prefetch import ahead, helpers
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
 from autogal.runtime.logs import run_log
 from autogal.runtime.stopwatch import Stopwatch

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .drawing.brute_force import Gaussian, sersic_image
+from .rendering.brute_force import Gaussian, sersic_image
 
 __all__ = ["PARAMETERS", "PSF", "Galaxy", "Observations", "observe", "random_galaxies"]
 

@@ -19,11 +19,11 @@ LONGEST = 350
 # (from, to): arrows that must never be; `but` may be imported all the same.
 FORBIDDEN = [
     ("autogal.solvers", "autogal", "autogal.solvers"),
-    ("autogal.profiles", "autogal.drawing", None),
+    ("autogal.profiles", "autogal.rendering", None),
     ("autogal.profiles", "autogal.model", None),
-    ("autogal.drawing", "autogal.model", None),
-    ("autogal.drawing", "autogal.buckets", None),
-    ("autogal.model", "autogal.buckets", None),
+    ("autogal.rendering", "autogal.model", None),
+    ("autogal.rendering", "autogal.batch", None),
+    ("autogal.model", "autogal.batch", None),
     ("autogal.model", "autogal.fitting", None),
     ("autogal.images", "autogal.results", None),
     ("autogal", "autogal.cli", None),
@@ -75,7 +75,7 @@ def test_no_forbidden_import(path):
     ("autogal.solvers.lm", False, "from ..model import grid"),
     ("autogal.solvers", True, "from ..errors import AutogalError"),
     ("autogal.solvers.lm", False, "def f():\n    from autogal.images.cutout import Cutout"),
-    ("autogal.profiles.sersic", False, "from autogal.drawing.hankel import transform"),
+    ("autogal.profiles.sersic", False, "from autogal.rendering.hankel import transform"),
     ("autogal.profiles", True, "from .. import model"),
     ("autogal.images.paths", False, "import autogal.results.columns as c"),
     ("autogal.pipeline", False, "from autogal.cli import main"),
@@ -87,7 +87,7 @@ def test_the_reader_sees_forbidden_imports(module, is_package, source):
 
 @pytest.mark.parametrize(("module", "source"), [
     ("autogal.solvers.lm", "import torch\nfrom autogal.solvers.result import Result\nfrom .result import Result"),
-    ("autogal.drawing.grid", "from autogal.profiles import radial"),
+    ("autogal.rendering.grid", "from autogal.profiles import radial"),
     ("autogal.results.columns", "from autogal.images.cutout import Cutout"),
 ])
 def test_the_reader_lets_the_others_pass(module, source):

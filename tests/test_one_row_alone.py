@@ -16,7 +16,7 @@ from autogal import beginning, pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.initialise.reliability import spread_out
+from autogal.initialise.photometry.reliability import spread_out
 from autogal.neighbours import Surroundings
 
 from .observations import PARAMETERS, ZEROPOINT, observe, random_galaxies
@@ -104,8 +104,8 @@ class Small:
 @pytest.mark.parametrize("most", [3, 1, 0])
 @pytest.mark.parametrize("part", ["segment", "initialise"])
 def test_a_gpu_too_small_for_a_network(part, most, good, monkeypatch):
-    from autogal.initialise import resnet50
-    from autogal.segment import maskrcnn
+    from autogal.initialise.network import resnet50
+    from autogal.segment.network import maskrcnn
 
     settings = {"segment": "maskrcnn", "initialise": "resnet50"}
     usual = fit(good, **settings).table

@@ -86,9 +86,9 @@ def ready(node: DictConfig, group: str, size: int, device: torch.device) -> None
         Where it has no checkpoint, or one that cannot be used.
     """
     if node.name == "maskrcnn" and group == "segment":
-        from autogal.segment.maskrcnn import load_network
+        from autogal.segment.network.maskrcnn import load_network
     elif node.name == "resnet50" and group == "initialise":
-        from autogal.initialise.resnet50 import load_network
+        from autogal.initialise.network.resnet50 import load_network
     else:
         return
     load_network(node, size, device)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from autogal.results.atomic import atomic
+from autogal.runtime.files import atomic
 
 __all__ = ["Grid", "Report"]
 

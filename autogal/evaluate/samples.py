@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from autogal.configuration.schemas import PopulationSettings
 from autogal.errors import AutogalError
 from autogal.images import Cutout, find_entries, load, prepare_psf
-from autogal.rendering import render
+from autogal.model_images import render
 from autogal.simulate import General, Population, Simulation, choose_population, simulate
 from autogal.simulate.run import population_of
 

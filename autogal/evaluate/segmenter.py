@@ -20,9 +20,9 @@ from autogal.evaluate.truth import DECIDABLE, undecidable_note
 from autogal.evaluate.whole import measure_whole, whole_grid
 from autogal.flags import Flag
 from autogal.segment import Segmentation, segment_all
-from autogal.segment.detections import Sources
-from autogal.segment.pictures import sample_picture
-from autogal.segment.scoring import match_neighbours, score_stamp
+from autogal.segment.network.detections import Sources
+from autogal.training.segmenter.pictures import sample_picture
+from autogal.training.segmenter.scoring import match_neighbours, score_stamp
 from autogal.simulate import Simulation
 
 __all__ = ["DIFFERENCE", "evaluate_segmenter"]

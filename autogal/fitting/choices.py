@@ -14,7 +14,7 @@ from autogal.configuration.composing import compose
 from autogal.configuration.explaining import did_you_mean
 from autogal.configuration.overrides import override, reference_to, several_models
 from autogal.errors import AutogalError
-from autogal.fitting.modelling import choose_model
+from autogal.model.spec.build import choose_model
 from autogal.fitting.selection import CRITERIA
 from autogal.likelihood import LIKELIHOODS, Likelihood
 from autogal.profiles import RadialProfile, is_reference, settle_reference

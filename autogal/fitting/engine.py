@@ -12,14 +12,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from autogal.buckets.bucket import detection, fit_bucket
-from autogal.buckets.stamps import Stamps, buckets, held_at_once, usable_pixels
+from autogal.batch.batch_fit import detection, fit_bucket
+from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model, choose_settings
-from autogal.fitting.how import How, Level, how_to_fit
-from autogal.fitting.measuring import write, write_bootstrap
+from autogal.fitting.context import How, Level, how_to_fit
+from autogal.fitting.store import write, write_bootstrap
 from autogal.fitting.restarts import other_starts
-from autogal.fitting.skies import astray, settle
+from autogal.fitting.sky_check import astray, settle
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model.fitted import Fitted

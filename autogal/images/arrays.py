@@ -16,13 +16,13 @@ from autogal.images.entry import Entry, unique_ids
 from autogal.images.fits import read
 from autogal.images.load import attach, load_entry, read_psf, report, unexpected
 from autogal.images.manifest import start_columns, start_values
-from autogal.images.names import SKY, START
+from autogal.images.column_names import SKY, START
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
 from autogal.images.position import aim
 from autogal.images.prepare import prepare
-from autogal.images.psf import prepare_psf
-from autogal.images.psf_stack import normalise_sound
+from autogal.images.psf.checks import prepare_psf
+from autogal.images.psf.stack import normalise_sound
 from autogal.images.stack import Pixels, check_pixels, uniform
 
 __all__ = ["ArrayCutouts", "from_arrays"]

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from autogal.flags import Flag
-from autogal.images.noise_map import Noise
+from autogal.images.noise.noise_map import Noise
 
 __all__ = ["Cutout"]
 

@@ -13,7 +13,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from autogal.errors import AutogalError
 from autogal.images.limits import check_file, check_pixels, check_regular, largest_image, unpacked
-from autogal.images.silence import silenced
+from autogal.runtime.warnings import silenced
 
 __all__ = ["FitsImage", "read", "split_selection"]
 

@@ -11,17 +11,17 @@ import numpy as np
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images.asinh import asinh_scale, linear, linear_sigma
+from autogal.images.header.asinh import asinh_scale, linear, linear_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
-from autogal.images.facts import Look, header_facts
+from autogal.images.header.facts import Look, header_facts
 from autogal.images.fits import FitsImage, read, split_selection
 from autogal.images.limits import check_regular
 from autogal.images.options import Options
 from autogal.images.position import aim
 from autogal.images.prepare import attach_psf, prepare
-from autogal.images.psf import prepare_psf
-from autogal.images.psf_sampling import Sampling, psf_sampling, resampled, with_pixel
+from autogal.images.psf.checks import prepare_psf
+from autogal.images.psf.sampling import Sampling, psf_sampling, resampled, with_pixel
 
 __all__ = ["attach", "load", "load_entry", "load_unreported", "read_psf", "report", "unexpected"]
 

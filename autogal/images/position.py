@@ -12,7 +12,7 @@ from astropy.wcs.utils import wcs_to_celestial_frame
 
 from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
-from autogal.images.silence import silenced
+from autogal.runtime.warnings import silenced
 
 __all__ = ["aim", "is_icrs", "pixel_of", "sky_angle"]
 

@@ -9,18 +9,18 @@ import numpy as np
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images.counts import check_counts, count_sigma
+from autogal.images.noise.counts import check_counts, count_sigma
 from autogal.images.cutout import Cutout
-from autogal.images.facts import Facts
-from autogal.images.moffat import moffat
+from autogal.images.header.facts import Facts
+from autogal.images.psf.moffat import moffat
 from autogal.images.options import Options
-from autogal.images.psf_model import mend_psf
-from autogal.images.psf_sampling import Sampling
-from autogal.images.sigma import settle_noise
+from autogal.images.psf.model import mend_psf
+from autogal.images.psf.sampling import Sampling
+from autogal.images.noise.sigma import settle_noise
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
 from autogal.images.unmeasured import suspect, unmeasured
-from autogal.images.zeropoint import ZEROPOINT_RANGE
+from autogal.images.header.zeropoint import ZEROPOINT_RANGE
 
 __all__ = ["attach_psf", "prepare"]
 

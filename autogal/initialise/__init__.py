@@ -8,8 +8,8 @@ import torch
 
 from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
-from autogal.initialise.catalogue import start_from_catalogue
-from autogal.initialise.moments import start_from_moments
+from autogal.initialise.classical.catalogue import start_from_catalogue
+from autogal.initialise.classical.moments import start_from_moments
 from autogal.initialise.start import Start
 from autogal.segment.segmentation import Segmentation
 
@@ -51,7 +51,7 @@ def initialise_all(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentati
         Where ``settings.name`` is not known, or the network's checkpoint is missing or another network's.
     """
     if settings.name == "resnet50":
-        from autogal.initialise.resnet50 import start_from_resnet50  # torchvision takes a second to import
+        from autogal.initialise.network.resnet50 import start_from_resnet50  # torchvision takes a second to import
 
         return start_from_resnet50(cutouts, segmentations, settings, device)
     if settings.name not in _METHODS:

@@ -41,7 +41,7 @@ class Likelihood(Protocol):
     counts : bool
         Whether the data are counts, whose noise no sigma map must describe.
     quadratic : bool
-        Whether the deviance is a sum of squares: then `autogal.buckets.normal.StampProblem` is all it takes.
+        Whether the deviance is a sum of squares: then `autogal.batch.least_squares.StampProblem` is all it takes.
     """
 
     name: str

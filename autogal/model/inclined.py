@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autogal.drawing.inclination import EDGE_ON, cos2_of_log_ratio
+from autogal.rendering.inclination import EDGE_ON, cos2_of_log_ratio
 from autogal.model.component import Component
 from autogal.profiles import Body, ThickDisk
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.drawing.grid import Grid
+from autogal.rendering.grid import Grid
 from autogal.profiles import TiltedSky
 
 __all__ = ["SKY", "SLOPES", "PlaneComponent", "PlaneRenderer", "move_sky", "sky_image"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autogal.drawing.grid import Grid
-from autogal.drawing.placed import Placed, PlacedRenderer
+from autogal.rendering.grid import Grid
+from autogal.rendering.placed import Placed, PlacedRenderer
 from autogal.model.component import FAINTEST, MAG
 from autogal.profiles import PointSource
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from autogal.neighbours.joint import fit_neighbours
-from autogal.neighbours.surroundings import Surroundings
+from autogal.neighbours.neighbour_map import Surroundings
 
 __all__ = ["Surroundings", "fit_neighbours"]

@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.buckets.bucket import Bucket
-from autogal.buckets.levels import renderers_at
-from autogal.buckets.stamps import Stamps, buckets, held_at_once, usable_pixels
+from autogal.batch.batch_fit import Bucket
+from autogal.batch.grid_levels import renderers_at
+from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.fitting.choices import choose_settings
-from autogal.fitting.how import How
-from autogal.fitting.measuring import in_stamp_units
-from autogal.fitting.modelling import choose_model
+from autogal.fitting.context import How
+from autogal.fitting.store import in_stamp_units
+from autogal.model.spec.build import choose_model
 from autogal.images import Cutout
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.model import Model
 from autogal.model.plane import sky_image
-from autogal.neighbours.looks import look
+from autogal.neighbours.measure import look
 from autogal.neighbours.points import are_points
-from autogal.neighbours.surroundings import Neighbour, Surroundings
+from autogal.neighbours.neighbour_map import Neighbour, Surroundings
 
 __all__ = ["MOST", "choose_neighbours", "single_sersic"]
 

@@ -11,11 +11,11 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from autogal.buckets.bucket import LOST, BucketFit, fit_bucket
-from autogal.buckets.stamps import Stamps, bucket_key, held_at_once, usable_pixels
+from autogal.batch.batch_fit import LOST, BucketFit, fit_bucket
+from autogal.batch.stamps import Stamps, bucket_key, held_at_once, usable_pixels
 from autogal.fitting.choices import choose_model
-from autogal.fitting.how import How, Level, how_to_fit
-from autogal.fitting.measuring import in_stamp_units, write, write_bootstrap
+from autogal.fitting.context import How, Level, how_to_fit
+from autogal.fitting.store import in_stamp_units, write, write_bootstrap
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model import Model
@@ -24,8 +24,8 @@ from autogal.model.component import Component
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.point import PointComponent
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
-from autogal.neighbours.missed import Missed, find_missed
-from autogal.neighbours.surroundings import Neighbour, Surroundings
+from autogal.neighbours.residual_mask import Missed, find_missed
+from autogal.neighbours.neighbour_map import Neighbour, Surroundings
 from autogal.profiles import Sersic
 from autogal.runtime.stopwatch import Stopwatch
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from autogal.buckets.render import render_images
-from autogal.fitting.how import How
+from autogal.batch.render import render_images
+from autogal.fitting.context import How
 from autogal.images import Cutout
 from autogal.model.model import Model
 from autogal.model.point import PointComponent
-from autogal.neighbours.surroundings import Neighbour, Surroundings, overlap, psf_width
+from autogal.neighbours.neighbour_map import Neighbour, Surroundings, overlap, psf_width
 
 __all__ = ["TRIAL", "are_points", "is_point"]
 

@@ -23,7 +23,7 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.results.atomic import atomic
+from autogal.runtime.files import atomic
 
 __all__ = ["FORMAT", "GENERAL", "TASKS", "find", "load", "save", "stem_name"]
 

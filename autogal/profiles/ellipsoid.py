@@ -51,7 +51,7 @@ class Ellipsoid(Body):
         Returns
         -------
         log_r, e1, e2 : Tensor, [B]
-            ln of the circularised half-light radius, and the ellipticity as `autogal.drawing.spectral.SpectralRenderer` has it, with the line
+            ln of the circularised half-light radius, and the ellipticity as `autogal.rendering.spectral.SpectralRenderer` has it, with the line
             of nodes as the first axis.
         """
         b2, c2, azimuth = torch.exp(2 * shape[:, 1]), torch.exp(2 * shape[:, 2]), torch.deg2rad(shape[:, 3].exp())

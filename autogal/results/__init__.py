@@ -1,6 +1,6 @@
 """What comes out: the catalogue, its files, pictures, summary and progress."""
 
-from autogal.results.atomic import ensure_writable
+from autogal.runtime.files import ensure_writable
 from autogal.results.blocks import CatalogueWriter
 from autogal.results.catalogue import Catalogue
 from autogal.results.columns import COLUMNS, Column, column

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from autogal.errors import AutogalError
-from autogal.results.atomic import ensure_writable
+from autogal.runtime.files import ensure_writable
 from autogal.results.catalogue import Catalogue
 from autogal.results.writers import catalogue_path, write_catalogue
 

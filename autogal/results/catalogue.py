@@ -17,7 +17,7 @@ from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model
 from autogal.images.cutout import Cutout
 from autogal.model.fitted import NEIGHBOUR
-from autogal.rendering import render
+from autogal.model_images import render
 from autogal.results import writers
 from autogal.results.rows import MEASURED, build_table, join_tables, measured, unmeasured_as_nan
 

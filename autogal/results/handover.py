@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autogal.errors import AutogalError
-from autogal.results.atomic import atomic, ensure_writable
+from autogal.runtime.files import atomic, ensure_writable
 from autogal.results.catalogue import Catalogue
 
 __all__ = ["Handover"]

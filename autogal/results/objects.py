@@ -15,7 +15,7 @@ from astropy.table import Row
 
 from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
-from autogal.results.atomic import atomic
+from autogal.runtime.files import atomic
 from autogal.results.catalogue import Catalogue
 from autogal.results.columns import column
 from autogal.results.plots import object_png

@@ -18,8 +18,8 @@ from matplotlib.patches import Ellipse
 
 from autogal.flags import Flag, quality
 from autogal.images.cutout import Cutout
-from autogal.images.silence import silenced
-from autogal.results.atomic import atomic
+from autogal.runtime.warnings import silenced
+from autogal.runtime.files import atomic
 from autogal.results.columns import COLUMNS, component_of, of_chosen
 from autogal.results.measurement import measurement
 

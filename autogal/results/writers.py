@@ -15,7 +15,7 @@ from astropy.table import Table
 
 from autogal.errors import AutogalError
 from autogal.model.fitted import NEIGHBOUR
-from autogal.results.atomic import atomic, ensure_writable
+from autogal.runtime.files import atomic, ensure_writable
 from autogal.results.columns import declared
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
 from autogal.segment.segmentation import Segmentation, wanted_position
-from autogal.segment.sep import segment_target_only, segment_with_sep
+from autogal.segment.classical.sep import segment_target_only, segment_with_sep
 
 __all__ = ["Segmentation", "segment", "segment_all", "wanted_position"]
 
@@ -52,7 +52,7 @@ def segment_all(cutouts: Sequence[Cutout], settings, device: torch.device | str 
              if cutout.image.ndim != 2 or cutout.image.size == 0}
     rest = [i for i in range(len(cutouts)) if i not in found]
     if settings.name == "maskrcnn":
-        from autogal.segment.maskrcnn import segment_with_maskrcnn  # torchvision takes a second to import
+        from autogal.segment.network.maskrcnn import segment_with_maskrcnn  # torchvision takes a second to import
 
         found |= zip(rest, segment_with_maskrcnn([cutouts[i] for i in rest], settings, device))
     elif settings.name in _METHODS:

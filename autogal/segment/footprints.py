@@ -6,7 +6,7 @@ import numpy as np
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.segment.detection import Field, prepare_field
+from autogal.segment.classical.detection import Field, prepare_field
 from autogal.segment.neighbours import grow_neighbours, union_of
 from autogal.segment.pieces import doubtful_pieces
 from autogal.segment.segmentation import Segmentation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from autogal.segment.detection import Field
+from autogal.segment.classical.detection import Field
 
 __all__ = ["Reach", "grow_neighbours", "union_of"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from autogal.segment.detection import Field
-from autogal.segment.detections import Sources
+from autogal.segment.classical.detection import Field
+from autogal.segment.network.detections import Sources
 from autogal.segment.symmetry import join_symmetric
 from autogal.segment.target import target_profile
 
@@ -49,7 +49,7 @@ def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, 
     ----------
     field : Field
     objects, labels
-        From :func:`autogal.segment.detection.extract`.
+        From :func:`autogal.segment.classical.detection.extract`.
     k : int
         The target, as an index into `objects`.
     threshold : float

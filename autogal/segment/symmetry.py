@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from autogal.segment.detection import Field
+from autogal.segment.classical.detection import Field
 from autogal.segment.target import target_profile
 
 __all__ = ["join_symmetric", "symmetry"]

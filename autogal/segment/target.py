@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.segment.detection import Field
+from autogal.segment.classical.detection import Field
 
 __all__ = ["choose_target", "is_significant", "target_flags", "target_profile"]
 
@@ -28,7 +28,7 @@ def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, e
     Parameters
     ----------
     objects, labels
-        From :func:`autogal.segment.detection.extract`.
+        From :func:`autogal.segment.classical.detection.extract`.
     x, y : float
         Wanted position.
     exact : bool

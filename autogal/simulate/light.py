@@ -8,10 +8,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.buckets.levels import LEVELS, level_needed, renderer_at
-from autogal.drawing.ellipse import elliptical_form, evaluate_form
-from autogal.drawing.grid import Grid, fast_length
-from autogal.drawing.hankel import hankel_table
+from autogal.batch.grid_levels import LEVELS, level_needed, renderer_at
+from autogal.rendering.ellipse import elliptical_form, evaluate_form
+from autogal.rendering.grid import Grid, fast_length
+from autogal.rendering.hankel import hankel_table
 from autogal.profiles import Sersic
 from autogal.profiles.sersic import sersic_b
 from autogal.simulate.scenes import Parts, Scenes

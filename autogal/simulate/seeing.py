@@ -9,9 +9,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.drawing.ellipse import elliptical_form, evaluate_form
-from autogal.drawing.grid import Grid, fast_length
-from autogal.drawing.hankel import hankel_table
+from autogal.rendering.ellipse import elliptical_form, evaluate_form
+from autogal.rendering.grid import Grid, fast_length
+from autogal.rendering.hankel import hankel_table
 
 __all__ = ["Seeing", "airy_profile", "moffat_profile"]
 
@@ -110,7 +110,7 @@ class Seeing:
 
     @staticmethod
     def measure(images: Tensor) -> Tensor:
-        """FWHM of PSF images [B, K, K] as `autogal.images.psf.fwhm` measures it, [B].
+        """FWHM of PSF images [B, K, K] as `autogal.images.psf.checks.fwhm` measures it, [B].
 
         From the area above half the maximum, after band-limited interpolation.
         """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from autogal.drawing.grid import Grid, fast_length
+from autogal.rendering.grid import Grid, fast_length
 from autogal.simulate.chance import Chance
 from autogal.simulate.scenes import Scenes
 from autogal.simulate.shapes import KINDS, NUMBERS, Plane, shape_of

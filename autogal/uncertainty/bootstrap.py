@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.buckets.bucket import Bucket
-from autogal.buckets.stamps import Stamps, held_at_once
+from autogal.batch.batch_fit import Bucket
+from autogal.batch.stamps import Stamps, held_at_once
 from autogal.errors import AutogalError
 from autogal.likelihood import Gaussian, Likelihood
 from autogal.model.model import Model

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from autogal import cli
-from autogal.initialise.network import CARD as START_CARD
-from autogal.initialise.network import StartNetwork
+from autogal.initialise.network.architecture import CARD as START_CARD
+from autogal.initialise.network.architecture import StartNetwork
 from autogal.networks import save
-from autogal.segment.network import build_network
-from autogal.segment.task import CARD as MASK_CARD
+from autogal.segment.network.architecture import build_network
+from autogal.training.segmenter.task import CARD as MASK_CARD
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from autogal.fitting.engine import START, fit_cutouts
 from autogal.flags import Flag
 from autogal.images import moffat
 from autogal.images.cutout import Cutout
-from autogal.rendering import render
+from autogal.model_images import render
 
 PSF, SHAPE, WINDOW = moffat(3.0, size=25), (160, 140), (slice(94, 142), slice(80, 126))  # off the centre by 38 and 33 pixels
 GALAXY = {"x": 100.2, "y": 118.4, "mag": 16.3, "r_eff": 3.0, "n": 1.2, "q": 0.6, "pa": 40.0}

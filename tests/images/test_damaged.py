@@ -13,7 +13,7 @@ from autogal import pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.images import Options, find_entries, load
-from autogal.images.facts import header_facts
+from autogal.images.header.facts import header_facts
 
 from ..observations import PARAMETERS, ZEROPOINT, observe, random_galaxies
 from .damage import CARDS, damaged_files, sound_files

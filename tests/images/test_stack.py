@@ -9,7 +9,7 @@ import pytest
 
 from autogal.errors import AutogalError
 from autogal.images import from_arrays, mend_psf, moffat, prepare_psf
-from autogal.images.psf_stack import normalise_sound
+from autogal.images.psf.stack import normalise_sound
 
 COUNT, SHAPE = 24, (24, 28)
 BAD = {

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autogal.buckets.levels import renderers_at
-from autogal.buckets.normal import StampProblem
+from autogal.batch.grid_levels import renderers_at
+from autogal.batch.least_squares import StampProblem
 from autogal.model import Model
 from autogal.model.blend import Blend
 from autogal.model.component import Component

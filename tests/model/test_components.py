@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.buckets.levels import renderers_at
-from autogal.buckets.normal import StampProblem
+from autogal.batch.grid_levels import renderers_at
+from autogal.batch.least_squares import StampProblem
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model

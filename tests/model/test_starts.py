@@ -11,7 +11,7 @@ from autogal.fitting.engine import fit_cutouts
 from autogal.images import moffat
 from autogal.images.cutout import Cutout
 from autogal.model.starts import given_start
-from autogal.rendering import render
+from autogal.model_images import render
 
 VALUES = {"bulge_x": 31.2, "bulge_y": 32.5, "bulge_mag": 15.0, "bulge_r_eff": 2.5, "bulge_q": 0.8, "bulge_pa": 20.0, "disk_x": 31.2,
           "disk_y": 32.5, "disk_mag": 14.0, "disk_r_eff": 7.0, "disk_q": 0.5, "disk_pa": 60.0, "sky": 3.0, "sky_dx": 0.1, "sky_dy": -0.2}

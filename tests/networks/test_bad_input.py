@@ -13,9 +13,9 @@ from astropy.table import Table
 import autogal
 from autogal.cli import main
 from autogal.flags import Flag
-from autogal.initialise.network import CARD as INITIALISER
+from autogal.initialise.network.architecture import CARD as INITIALISER
 from autogal.networks import save
-from autogal.segment.task import CARD as SEGMENTER
+from autogal.training.segmenter.task import CARD as SEGMENTER
 
 CARDS = {"segmenter": SEGMENTER, "initialiser": INITIALISER}
 CHOICES = {"segmenter": "segment=maskrcnn", "initialiser": "initialise=resnet50"}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.segment.detection import prepare_field
-from autogal.segment.detections import Sources
+from autogal.segment.classical.detection import prepare_field
+from autogal.segment.network.detections import Sources
 from autogal.segment.pieces import join_pieces
 from tests.segment.scenes import cutout, galaxy, star
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autogal.flags import Flag
-from autogal.segment.detection import prepare_field
+from autogal.segment.classical.detection import prepare_field
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.symmetry import join_symmetric
 from tests.segment.scenes import cutout, galaxy, star

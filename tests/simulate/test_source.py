@@ -9,10 +9,10 @@ from astropy.io import fits
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from autogal.buckets.levels import level_needed, renderer_at
+from autogal.batch.grid_levels import level_needed, renderer_at
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.images.psf import fwhm
+from autogal.images.psf.checks import fwhm
 from autogal.profiles import Sersic
 from autogal.simulate import Background, General, SceneBatch, SceneDataset, SceneSource, Structure
 from autogal.simulate.chance import Chance

@@ -1,0 +1,249 @@
+"""From the outcomes of a bucket to rows: values in the units of the images, errors, flags."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autogal.batch.batch_fit import BucketFit, significance
+from autogal.batch.stamps import Stamps
+from autogal.fitting.at_bounds import moved_by_bounds, moved_by_thinness
+from autogal.fitting.context import How
+from autogal.fitting.verdict import judge
+from autogal.fitting.residuals import Seen, is_poor, seen
+from autogal.flags import Flag
+from autogal.model.blend import Blend
+from autogal.model.component import FAINTEST, Component
+from autogal.model.fitted import Fitted
+from autogal.model.model import Model
+from autogal.model.plane import SKY, move_sky
+from autogal.solvers import Status
+from autogal.uncertainty import covariance, in_plane, plane_of, replicate_covariance, shape_errors
+
+__all__ = ["in_stamp_units", "write", "write_bootstrap"]
+
+_SUMS = ("mag", "bt")  # of several components together
+_FEW_FAILED = 0.1  # of the replicates of a bootstrap
+_DRAGGED = 0.5  # of its error, by which a value moves with what is held at a bound
+
+
+def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, fitted: Fitted) -> None:
+    """Outcomes of one bucket in catalogue units, with their flags."""
+    model, outcome = how.model, fit.outcome
+    snr = significance(model, outcome)
+    shown = seen(fit, stamps, [cutouts[i] for i in rows], how, snr)
+    level = None if how.level is None else how.level.seen(rows, shown.wing, stamps.scale)
+    values, matrix, singular = _covariance_at(outcome.theta, outcome.hessian, how, stamps, outcome.at_bound, level)
+    around = [_covariance_at(*point, how, stamps, outcome.at_bound, level)[:2] for point in fit.around]
+
+    def plane(component: Component, places: list[int]) -> Tensor:
+        return _mean([in_plane(component, v[:, places], m[:, places[-2:]][:, :, places[-2:]]) for v, m in ((values, matrix), *around)])
+
+    several = _mean([matrix, *(other for _, other in around)])
+    matrix = _with_shapes(model, values, torch.where(torch.isnan(matrix), torch.nan, several), plane)
+    thinnest, moved = torch.zeros_like(values, dtype=torch.bool), moved_by_bounds(model, fit, model.values_jacobian(outcome.theta))
+    for component, places in _ellipses(model):
+        thinnest[:, places[-2]] = component.at_thinnest(values[:, places], matrix.diagonal(dim1=-2, dim2=-1)[:, places[-2]].sqrt())
+        if component in model.ellipses and thinnest[:, places[-2]].any():
+            rows_thin = thinnest[:, places[-2]].nonzero()[:, 0]
+            moved[rows_thin] += moved_by_thinness(model, fit, component, model.vector_of(component), rows_thin)
+    if len(model.fluxes) > 1:
+        moved[_unlit(model, outcome.theta).any(-1)] = 0.0  # what has no light drags nothing
+    untold = thinnest | (moved.abs() * _sky_unit(model, stamps.scale) > _DRAGGED * matrix.diagonal(dim1=-2, dim2=-1).sqrt())
+    matrix = torch.where(untold[:, :, None] | untold[:, None, :], torch.nan, matrix)
+    own = [*model.own, model.size - 1]  # bounds that neighbours run into are none of the target's
+    at_bound = outcome.at_bound[:, own].any(-1) | thinnest.any(-1)
+
+    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, fit.endless, outcome.status, outcome.n_iter)
+    values, matrix, at_bound, singular, snr, chi2, mean, variance, endless, status, n_iter = (column.cpu().numpy() for column in columns)
+    move_sky(model.parameters, values, matrix, _to_centre(model, stamps))
+    fitted.n_iter[rows] += n_iter
+    measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
+    for i in rows[~measured].tolist():
+        fitted.status[i] = "failed"
+        fitted.flags[i] |= Flag.NOT_CONVERGED
+        cutouts[i].notes.append("The model could not be evaluated at the starting values.")
+    rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, endless = (
+        v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, endless))
+    shown = Seen(*(v[measured] for v in shown))
+    converged = status[measured] == Status.CONVERGED
+    for i, done in zip(rows.tolist(), converged.tolist()):
+        fitted.status[i] = "converged" if done else "not_converged"
+    fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr
+    reduced = chi2 / mean
+    if how.uncertainty.name != "none":
+        scaled = how.uncertainty.get("scale_by_chi2")
+        fitted.covariance[rows] = matrix * np.fmax(1.0, reduced)[:, None, None] if scaled else matrix
+    judge(rows, cutouts, model, values, fitted, shown, endless=endless, NOT_CONVERGED=~converged, AT_BOUND=at_bound,
+          SINGULAR_COVARIANCE=singular, POOR_FIT=shown.poor | (is_poor(chi2, mean, variance, snr) & isinstance(model, Blend)))  # of neighbours too
+
+
+def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor,
+                   level: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Values and their covariance in image units, and where there is none.
+
+    `level` [B] is what is known of the level of a held sky, 1 / its variance in units of the stamps.
+    """
+    model, free = how.model, list(how.model.fitted)  # what is held is known
+    if level is not None:  # but for a sky that was measured
+        free.append(model.size - 1)
+        hessian = hessian.clone()
+        hessian[:, -1, -1] += level
+    values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
+    frame = _frame(model, theta)
+    if frame is not None:
+        hessian, jacobian = frame.mT @ hessian @ frame, jacobian @ frame
+    hessian, jacobian, frozen = hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free]
+    matrix, singular = _without_unlit(model, theta, hessian, jacobian, frozen) if len(model.fluxes) > 1 else covariance(hessian, jacobian, frozen)
+    unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
+    return values, matrix * unit[:, :, None] * unit[:, None, :], singular
+
+
+def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
+    """As `covariance`, of several components; one that ended without light is held at that, and says nothing of the others.
+
+    Its own values have no errors. The share of the light has the error with which the least of it would be seen.
+    """
+    unlit = _unlit(model, theta)[:, list(model.fitted)]
+    sums = [model.parameters.index(name) for name in _SUMS if name in model.parameters]
+    is_lit = jacobian.clone()
+    is_lit[:, sums] = torch.where(unlit[:, None], 0.0, jacobian[:, sums])
+    matrix, singular = covariance(hessian, is_lit, frozen | unlit)
+    if _SUMS[-1] in model.parameters and unlit.any():
+        is_flux = torch.tensor([place in model.fluxes for place in model.fitted], device=unlit.device)
+        share = sums[-1]
+        least = covariance(hessian, jacobian[:, share : share + 1], (frozen | unlit) & ~(unlit & is_flux))[0][:, 0, 0]
+        some = unlit.any(-1).nonzero()[:, 0]
+        matrix[some, share], matrix[some, :, share] = 0.0, 0.0
+        matrix[some, share, share] = least[some]
+    return matrix, singular
+
+
+def _unlit(model: Model, theta: Tensor) -> Tensor:
+    """What moves nothing but components that ended without light, [B, P] bool."""
+    is_dark = [(amplitude < 2 * FAINTEST)[:, None].expand(-1, c.size) for c, amplitude in zip(model.components, model.amplitudes(theta))]
+    is_dark = torch.cat([*is_dark, torch.zeros_like(is_dark[0][:, :1])], 1)  # the sky is last
+    moves = (model.lift(theta) != 0) & ~is_dark[:, :, None]
+    return is_dark.any(-1)[:, None] & ~moves.any(1)
+
+
+def _frame(model: Model, theta: Tensor) -> Tensor | None:
+    """Derivatives of free vectors by those in which bodies are known as well at every inclination, [B, P, P]; None: by themselves."""
+    if not model.bodies:
+        return None
+    out = torch.eye(model.size, dtype=theta.dtype, device=theta.device).repeat(len(theta), 1, 1)
+    for body, places in model.bodies:
+        rows = torch.tensor(places, device=theta.device)
+        out[:, rows[:, None], rows] = body.by_sine(theta[:, places])[1]
+    return out
+
+
+def _mean(several: Sequence[Tensor]) -> Tensor:
+    """Their mean, without those that are not known."""
+    return torch.stack(list(several)).nanmean(0) if len(several) > 1 else several[0]
+
+
+def _ellipses(model: Model) -> list[tuple[Component, list[int]]]:
+    """The components that have an axis ratio and an angle, and the places of their values."""
+    return [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if isinstance(c, Component)]
+
+
+def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[Component, list[int]], Tensor]) -> Tensor:
+    """A covariance with the errors that angles and axis ratios have where a component may be round.
+
+    `plane` gives the covariance in a component's plane of shapes.
+    """
+    unit = torch.ones_like(values)
+    for component, places in _ellipses(model):
+        first = matrix.diagonal(dim1=-2, dim2=-1).sqrt()[:, places]
+        for place, turn in component.turns.items():  # no angle can be known worse than not at all, a uniform one
+            unit[:, places[place]] = (turn / math.sqrt(12) / first[:, place]).clamp(max=1.0).nan_to_num(1.0)
+        if component in model.ellipses:
+            factor = shape_errors(component, values[:, places], plane(component, places)) / first[:, -2:]
+            unit[:, places[-2:]] = torch.where(torch.isfinite(factor), factor, unit[:, places[-2:]])
+    return matrix * unit[:, :, None] * unit[:, None, :]
+
+
+def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
+    """Put the sky of `values` [B, V] from the stamps' units into the images', in place; gives the factors, [B, V]."""
+    unit = _sky_unit(model, scale)
+    values *= unit
+    values[:, model.parameters.index("sky")] += pedestal
+    return unit
+
+
+def _sky_unit(model: Model, scale: Tensor) -> Tensor:
+    """The stamps' units of all values in the images', [B, V]."""
+    unit = torch.ones(len(scale), len(model.parameters), dtype=scale.dtype, device=scale.device)
+    for name in SKY:
+        if name in model.parameters:
+            unit[:, model.parameters.index(name)] = scale
+    return unit
+
+
+def in_stamp_units(model: Model, values: np.ndarray, stamps: Stamps) -> Tensor:
+    """Catalogue values [B, V] as these stamps have them: what `write` gives, turned back."""
+    values = values.copy()
+    move_sky(model.parameters, values, None, -_to_centre(model, stamps))
+    out = torch.from_numpy(values).to(stamps.scale.device)
+    out[:, model.parameters.index("sky")] -= stamps.pedestal
+    for name in SKY:
+        if name in model.parameters:
+            out[:, model.parameters.index(name)] /= stamps.scale
+    return out
+
+
+def _to_centre(model: Model, stamps: Stamps) -> np.ndarray:
+    """From where the model states the level of a tilted sky to the centre of the whole image, x and y, [M, 2]."""
+    return stamps.to_centre.cpu().numpy() * (not model.states_level)
+
+
+def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
+    """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
+    if not len(rows):
+        return
+    model, count = how.model, how.bootstrap.replicates
+    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, how.likelihood)
+    each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
+    values = model.values(theta.flatten(0, 1), stamps.zeropoint[each])
+    _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
+    values = values.cpu().numpy()
+    move_sky(model.parameters, values, None, _to_centre(model, stamps).repeat(count, axis=0))
+    values = values.reshape(len(rows), count, -1)
+    found, drawn = torch.from_numpy(fitted.values[rows]), torch.from_numpy(values)
+
+    def plane(component: Component, places: list[int]) -> Tensor:
+        own, others = (plane_of(component).vector(v[..., places].flatten(0, -2)) for v in (found, drawn))
+        return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), (), (0, 1))
+
+    matrix = _with_shapes(model, found, replicate_covariance(found, drawn, _angles(model), _lengths(model)), plane).numpy()
+    # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
+    held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
+    matrix[held[:, :, None] | held[:, None, :]] = np.nan
+    (fitted.covariance if fitted.bootstrap is None else fitted.bootstrap)[rows] = matrix
+    if fitted.replicates is not None:
+        fitted.replicates[rows] = values
+    failed = np.isnan(values).any(-1).sum(-1)
+    for i, lost in zip(rows.tolist(), failed.tolist()):
+        if lost > _FEW_FAILED * count:
+            fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
+            cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
+                                    "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
+
+
+def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
+    """The columns of angles as `replicate_covariance` takes them: every position angle, then the phases that are counted from it."""
+    out = []
+    for component in filter(lambda c: isinstance(c, Component), model.measured):
+        pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
+        out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
+    return out
+
+
+def _lengths(model: Model) -> list[int]:
+    """The columns of lengths: sizes, and those among the shapes."""
+    return [model.parameters.index(c.parameters[place]) for c in model.measured if isinstance(c, Component) for place in c.lengths]

@@ -1,0 +1,3 @@
+"""The noise of an image: its sky, its sigma map, photons, gain, correlation, and whether they agree."""
+
+__all__ = []

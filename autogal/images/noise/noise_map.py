@@ -1,0 +1,182 @@
+"""What an image says of its own noise, and whether its sigma map says the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autogal.flags import Flag
+from autogal.images.noise.correlation import Correlation, correlation
+from autogal.images.noise.sky import Sky, scatter_of
+
+__all__ = ["Noise", "has_no_noise", "measure_noise"]
+
+#: A sigma map that is off by more than this factor is said to be
+_OFF = 1.3
+# The same where the noise is correlated, for the scatter of large areas, which maps of drizzled images are made for
+_OFF_LARGE = 1.15
+#: From this factor on a map contradicts its image so plainly that sources are looked for without it
+_PLAINLY = 3.0
+_LIKE = 1.25  # factor within which a map is like another kind of map
+_LAG = 4  # pixels, as `autogal.images.noise.sky`
+_FEWEST = 300  # source-free pixels that a map can be judged by
+_STANDARD_ERRORS = 4.0
+# Mean correlation of next-door pixels from which errors of independent pixels are too small by a tenth
+_CORRELATED = 0.1
+# Noise below these parts of what it lies on is none: of the image's peak, and of the range of its faintest pixels
+_OF_PEAK, _OF_FAINT = 1e-6, 2e-3
+_ENOUGH, _MANY = 30, 4000  # differences that tell of noise
+_EPSILON = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The noise of one image.
+
+    Attributes
+    ----------
+    ratio : float
+        The sigma map in units of the image's own scatter; 1 where sigma was estimated from it, NaN where there is too
+        little sky to tell.
+    correlation : Correlation or None
+        None where there is too little sky.
+    absent : bool
+        Whether the image has no noise at all.
+    tells_errors : bool
+        Whether errors follow from the sigma map; not where it is a stand-in for noise that is not there.
+    flags : Flag
+    notes : list of str
+    """
+
+    ratio: float = math.nan
+    correlation: Correlation | None = None
+    absent: bool = False
+    tells_errors: bool = True
+    flags: Flag = Flag(0)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the sigma map is of no use to tell sources from noise."""
+        return self.ratio > 0 and abs(math.log(self.ratio)) > math.log(_PLAINLY)
+
+
+def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: bool = False) -> Noise:
+    """Compare a sigma map with the scatter of the sky, and measure the correlation of its pixels.
+
+    Scatter is that of second differences of source-free pixels, four pixels apart, of the image in units of its map:
+    slopes, wings and correlated neighbours do not count. A map that lies between the scatter of a pixel and that of
+    large areas, as those of drizzled images do, agrees with its image too.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    sky : Sky
+        Of `image`, from :func:`autogal.images.noise.sky.find_sky`.
+    sigma : ndarray, shape (H, W)
+    estimated : bool
+        Whether `sigma` is that of the sky itself; there is nothing to compare then.
+
+    Returns
+    -------
+    Noise
+        With the flags NOISE_MISMATCH and NOISE_CORRELATED where they are due, and a note for each.
+    """
+    use = sky.free & np.isfinite(sigma) & (sigma > 0)
+    number = np.count_nonzero(use)
+    if number < _FEWEST or not np.isfinite(sky.level):
+        return Noise(1.0 if estimated else math.nan)
+    relative = np.zeros(image.shape)
+    np.divide(image - sky.level, sigma, out=relative, where=use)
+    width = scatter_of(relative, use, _LAG)
+    found = correlation(relative, use)
+    flags, notes = Flag(0), []
+    factor = 1.0
+    # 1.5: second differences that share pixels are not independent
+    unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
+    if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error) and _is_rough(relative, use, unsure):
+        flags |= Flag.NOISE_CORRELATED
+        factor = max(found.factor, 1.0)
+    ratio = 1.0 if estimated else 1 / width if width > 0 else math.nan
+    if not estimated and math.isfinite(ratio) and abs(math.log(ratio)) > max(math.log(_OFF), unsure):
+        what = f"The sigma map is {_times(ratio)} the scatter of the image's sky"
+        if 1 < ratio < factor * _OFF_LARGE:
+            notes.append(f"{what}, and lies between that of one pixel and that of sums of many of its correlated pixels.")
+            factor /= ratio
+        else:
+            flags |= Flag.NOISE_MISMATCH
+            scatter = float(np.median(sigma[use])) / ratio
+            notes.append(f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as it is.")
+            factor /= ratio
+    if flags & Flag.NOISE_CORRELATED:
+        notes.append(f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): " + (
+            f"errors are too small by a factor of up to {factor:.2g}, that of sources much larger than the correlation."
+            if factor > _OFF_LARGE or estimated else "the sigma map allows for it."))
+    return Noise(ratio, found, flags=flags, notes=notes)
+
+
+def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
+    """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not on the wings of a source."""
+    near, far = scatter_of(noise, use, 1), scatter_of(noise, use, 2)
+    return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g} times" if ratio >= 1 else f"1/{1 / ratio:.3g} of"
+
+
+def _looks_like(ratio: float, scatter: float) -> str:
+    """What kind of map is so many times the scatter; where the scatter is about 1 kinds cannot be told apart."""
+    kinds = {"a variance": scatter, "an inverse variance (weight)": scatter**-3, "an inverse sigma": scatter**-2}
+    for kind, expected in kinds.items():
+        if abs(math.log(expected)) > math.log(_OFF) and abs(math.log(ratio / expected)) < math.log(_LIKE):
+            return f", and looks like {kind}"
+    sigma = ratio * scatter
+    if abs(sigma - 1) < 1e-3:
+        return ", and looks like a relative weight"
+    return ""
+
+
+def has_no_noise(image: np.ndarray, mask: np.ndarray, sky: Sky) -> bool:
+    """Whether an image is as smooth as only a drawing is.
+
+    Fourth differences of next-door pixels leave nothing of a smooth image, and noise as it is. In the sky they are
+    compared with the range of the pixels that they are taken from: noise, however correlated, is a good part of
+    it, where the wings of a galaxy without noise are smoother by orders of magnitude; with the peak; and with the last digit of a float.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    mask : ndarray of bool, shape (H, W)
+        True = left out.
+    sky : Sky
+        Of `image`.
+
+    Returns
+    -------
+    bool
+    """
+    use = sky.free if np.count_nonzero(sky.free) >= _FEWEST else ~mask & np.isfinite(image)
+    number = np.count_nonzero(use)
+    if number < _ENOUGH:
+        return False
+    step = 1 + number // _MANY  # of a few lines as much is learnt as of all
+    differences = []
+    for plane, used in ((image[:, ::step], use[:, ::step]), (image.T[:, ::step], use.T[:, ::step])):
+        if plane.shape[0] > 4:
+            rows = [slice(k, plane.shape[0] - 4 + k) for k in range(5)]
+            whole = np.logical_and.reduce([used[part] for part in rows])
+            bent = sum(weight * np.asarray(plane[part], np.float64) for weight, part in zip((1, -4, 6, -4, 1), rows))
+            differences.append(bent[whole])
+    differences = np.concatenate(differences) if differences else np.zeros(0)
+    if differences.size < _ENOUGH:
+        return False
+    # 70: the sum of the squares of 1, -4, 6, -4, 1
+    noise = 1.4826 * float(np.median(np.abs(differences))) / math.sqrt(70.0)
+    values = image[use][::step].astype(np.float64)
+    low, high = np.percentile(values, [10, 90])
+    peak = float(np.max(image, where=~mask, initial=-np.inf)) - sky.level
+    digits = 2 * _EPSILON * float(np.abs(values).max())
+    return noise <= max(_OF_FAINT * (high - low), _OF_PEAK * abs(peak), digits)

@@ -1,0 +1,3 @@
+"""Starting values by a ResNet-50."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Segmentation by SExtractor's algorithms."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""Segmentation by a Mask R-CNN."""
+
+__all__ = []
