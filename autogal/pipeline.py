@@ -103,7 +103,8 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
     if several:
         _doubt_choice(cutouts, fitted, settings.model.choose)
-    fitted.flags |= begun.flags | settled
+    # what the footprint alone has of the signal gives way to what the fit measured
+    fitted.flags |= begun.flags & ~np.where(np.isfinite(fitted.snr), int(Flag.LOW_SN), 0) | settled
     fitted.without_errors([not cutout.noise.tells_errors for cutout in cutouts])
     if not is_segmented(settings):
         note_unsegmented(cutouts, fitted, start, ~searched)

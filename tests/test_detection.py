@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import autogal
 from autogal import pipeline
 from autogal.fitting.choices import choose_settings
 from autogal.fitting.engine import START, fit_cutouts
 from autogal.flags import Flag
 from autogal.images import ArrayCutouts
 
-from .observations import Galaxy, observe
+from .observations import Galaxy, observe, random_galaxies
 
 FAINT = Galaxy(23.7, 23.2, 20.6, 2.5, 1.0, 0.7, 30.0)
 WIDE = Galaxy(23.7, 23.2, 18.75, 14.0, 1.0, 0.8, 30.0)  # its light is hard to tell from the sky
@@ -47,6 +48,14 @@ def test_a_galaxy_that_was_searched_for_must_lower_chi_square_by_more(galaxy):
             told = float(cutouts[i].notes[-1].partition("by ")[2].partition(" sigma")[0])
             assert told == pytest.approx(gain, abs=0.1) and searched.flags[i] == Flag.NO_TARGET | Flag.LOW_SN
             assert np.isnan([*searched.values[i], searched.chi2[i], searched.snr[i]]).all()
+
+
+def test_a_faint_source_has_low_signal_only_where_its_fit_says_so():
+    """Its footprint holds less of its light than the fit, and gives way to that."""
+    observed = observe(random_galaxies(24, seed=33, snr=(8, 20)), seed=33)
+    table = autogal.fit(observed.images, sigma=observed.sigmas, psf=observed.psf, zeropoint=25.0, segment="sep", initialise="moments", threads=1).table
+    snr, low = np.asarray(table["snr"]), (np.asarray(table["flags"]) & Flag.LOW_SN) > 0
+    assert np.array_equal(low[snr > 0], snr[snr > 0] < 10) and 3 < np.count_nonzero(snr > 10) and low.any()
 
 
 def test_a_row_with_all_starting_values_was_not_searched_for(monkeypatch):

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from autogal.batch.batch_fit import BucketFit
 from autogal.batch.stamps import Stamps
 from autogal.fitting.context import How
+from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.images.noise.slope import STEEP, slope_about
 
@@ -29,6 +31,7 @@ _FEWEST = 25  # pixels of such a region: noise that is correlated over a few mus
 _CLEARLY = 5.0  # standard deviations of chi-square
 _AT_ONCE = 1 << 21  # pixels
 _SLOPED = 4.0  # standard deviations of a plane through all residuals, from which the sky is looked at more closely
+_SHARED = 4.0  # differences that overlap tell as much as so many fewer
 _WILD = 4.0  # times the noise, to which single residuals are cut there
 
 
@@ -91,8 +94,12 @@ def seen(fit: BucketFit, stamps: Stamps, cutouts: Sequence[Cutout], how: How, sn
         information = how.likelihood.information(model, weight)
         signal = light.square() * information
         places = items.cpu().numpy()
-        poor[places] = _misses(unexpected, mean, variance, signal, snr[items]).cpu().numpy()
         own = [cutouts[i] for i in places]
+        missed = _misses(unexpected, mean, variance, signal, snr[items])
+        if (doubt := missed & missed.new_tensor([_lacks_photons(cutout) for cutout in own])).any():
+            pull = (stamps.data[items] - model)[doubt] * weight[doubt]
+            missed[doubt] = _misses(*_grain(pull, weight[doubt] > 0), signal[doubt], snr[items][doubt])
+        poor[places] = missed.cpu().numpy()
         flux = sum(how.model.amplitudes(theta[items])[number] for number in how.model.lights)
         numbers[:, places] = _shares(light, flux, weight, own)
         if not how.model.slopes:
@@ -117,6 +124,25 @@ def _misses(deviance: Tensor, mean: Tensor, variance: Tensor, signal: Tensor, sn
         chi2, expected, spread, count = ((one * there).sum((1, 2), dtype=torch.float64) for one in (deviance, mean, variance, mean > 0))
         out |= (count >= _FEWEST) & is_poor(chi2, expected, spread, snr)
     return out
+
+
+def _lacks_photons(cutout: Cutout) -> bool:
+    """Whether the sigma map is the image's own, and nothing said how many photons its sources have."""
+    return bool(cutout.flags & Flag.SIGMA_ESTIMATED) and cutout.gain is None and not cutout.flags & Flag.GAIN_ESTIMATED
+
+
+def _grain(pull: Tensor, used: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What `_misses` takes of residuals in units of a noise [B, H, W] that may be too small where there is light: misfits against grain.
+
+    Photons scatter every pixel by itself, where light that a model misses is as smooth as the PSF. The mixed fourth difference
+    of 3 x 3 pixels leaves nothing of the latter: its square is what grain alone makes of the mean square of the same pixels.
+    """
+    parts = torch.tensor([1.0, -2.0, 1.0], dtype=pull.dtype, device=pull.device)
+    kernel = (parts[:, None] * parts / 6)[None, None]
+    whole = conv2d(used.to(pull.dtype)[:, None], torch.ones_like(kernel), padding=1)[:, 0] > 8.5
+    pull = torch.where(used, pull, 0.0)[:, None]
+    square, grain = conv2d(pull.square(), kernel.square(), padding=1)[:, 0] * whole, conv2d(pull, kernel, padding=1)[:, 0].square() * whole
+    return square, grain, _SHARED * 2 * grain.square() / 3  # of a normal number x, 3 is the mean of x^4
 
 
 def _shares(light: Tensor, flux: Tensor, weight: Tensor, cutouts: Sequence[Cutout]) -> np.ndarray:

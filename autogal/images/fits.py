@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -94,9 +95,9 @@ def read(path: str, hdu: str | int | None = None, most: float | None = None) -> 
         raise AutogalError(f"{file} is a folder, not a FITS file.", "Give the files in it.")
     check_regular(file)
     try:
-        check_file(file, hdu, most)
+        behind = check_file(file, hdu, most)
         # astropy warns of what raises a moment later, and of header style, which is not ours to judge.
-        with silenced(AstropyWarning), fits.open(file, memmap=False) as hdus:
+        with silenced(AstropyWarning), fits.open(_up_to(file, behind), memmap=False) as hdus:
             chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
             return FitsImage(_plane(chosen, file, most), chosen.header.copy(), hdus[0].header.copy(), _called(hdus, chosen))
     except AutogalError:
@@ -107,6 +108,22 @@ def read(path: str, hdu: str | int | None = None, most: float | None = None) -> 
         raise AutogalError(f"{file} does not fit into the memory there is.", "Cut out what is to be fitted.") from error
     except Exception as error:  # astropy raises nearly anything on a broken file
         raise _unreadable(file, error) from error
+
+
+def _up_to(file: str, behind: int | None) -> str | io.BytesIO:
+    """A file, or its content, unpacked, up to a byte behind which there is no more of FITS.
+
+    astropy looks for one more header in whatever follows, which may be gigabytes of nothing.
+    """
+    if behind is None:
+        return file
+    with unpacked(file) as (stream, is_packed):
+        if not is_packed:
+            stream.seek(behind)
+            if stream.read(6) in (b"", b"XTENSI"):
+                return file
+            stream.seek(0)
+        return io.BytesIO(stream.read(behind))
 
 
 def _unreadable(file: str, error: Exception) -> AutogalError:

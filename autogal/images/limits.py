@@ -65,7 +65,7 @@ def check_pixels(shape: tuple[int, ...], where: str, most: float) -> None:
                            "Cut out what is to be fitted, or raise limits.image if the memory allows.")
 
 
-def check_file(file: str, hdu: str | int | None, most: float) -> None:
+def check_file(file: str, hdu: str | int | None, most: float) -> int | None:
     """Refuse a file that could fill the memory before its image is reached, by its headers alone.
 
     Parameters
@@ -75,7 +75,13 @@ def check_file(file: str, hdu: str | int | None, most: float) -> None:
     hdu : str, int or None
         The extension that will be read; None: the first with an image.
     most : float
-        Pixels of the largest image that may be read. A packed file may unpack to no more than eight bytes for each before that image.
+        Pixels of the largest image that may be read. A packed file may unpack to no more than eight bytes for each up to the end of that image.
+
+    Returns
+    -------
+    int or None
+        Bytes from the beginning of the file, unpacked, behind which there is nothing to be read; None where that is not
+        known, or more than `most` allows.
 
     Raises
     ------
@@ -85,17 +91,20 @@ def check_file(file: str, hdu: str | int | None, most: float) -> None:
     check_regular(file)
     most = _WIDEST * most + _LONGEST
     name, _, version = (part.strip() for part in str("" if hdu is None else hdu).partition(","))
+    behind = None
     try:
         with unpacked(file) as (stream, is_packed):
             for number, (header, end, size) in enumerate(_headers(stream, file)):
                 wanted = _is_image(header) if hdu is None else number == int(name) if name.isdigit() else _is_named(header, name)
-                if wanted and not version:
-                    return
-                if is_packed and end + size > most:
+                behind = end + size if end + size <= most else None
+                if is_packed and behind is None:
                     raise AutogalError(f"{file} unpacks to more than {most / 1e6:.4g} MB.", "Unpack it, and cut out what is to be fitted.")
+                if wanted and not version:
+                    return behind
                 stream.seek(end + size)
     except (OSError, EOFError, ValueError, OverflowError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        return  # whoever reads it says what is wrong
+        return None  # whoever reads it says what is wrong
+    return behind
 
 
 @contextmanager

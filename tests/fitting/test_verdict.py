@@ -10,6 +10,8 @@ import autogal
 from autogal.flags import Flag
 from autogal.images import moffat
 
+from ..observations import observe, random_galaxies
+
 PSF = moffat(3.0, 3.0, size=31)
 
 
@@ -58,6 +60,20 @@ def test_a_star_beside_the_centre_is_a_misfit_whatever_the_size_of_the_stamp(sid
     star = autogal.render(Table([truth | {"x": truth["x"] + 2.0, "mag": 15.5, "r_eff": 0.05, "n": 0.5}]), psf=PSF, shape=image.shape, zeropoint=25.0)
     assert Flag.POOR_FIT in flags(fit(image + star[0]))
     assert Flag.POOR_FIT not in flags(fit(image))
+
+
+def test_photons_that_nobody_counted_are_no_misfit():
+    """Without sigma map and gain the light's own noise stays above what was estimated: grain, which no model could take up."""
+    seen = observe(random_galaxies(40, seed=1, snr=(40, 200)), seed=1)
+    table = autogal.fit(seen.images, psf=seen.psf, zeropoint=25.0, start=seen.start, threads=1).table
+    assert not (np.asarray(table["flags"]) & Flag.POOR_FIT).any()
+    with_star = []
+    for image, light in zip(seen.images, 10 ** (0.4 * (25.0 - seen.truth["mag"]))):
+        star = np.zeros_like(image)
+        star[14:39, 8:33] = 0.5 * light * seen.psf  # 3 px above the middle of the stamp, and 3 px to the left
+        with_star.append(image + star)
+    table = autogal.fit(with_star, psf=seen.psf, zeropoint=25.0, start=seen.start, threads=1).table
+    assert np.mean((np.asarray(table["flags"]) & Flag.POOR_FIT) > 0) > 0.8
 
 
 @pytest.mark.parametrize("q", [0.02, 0.05])

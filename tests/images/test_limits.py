@@ -95,6 +95,21 @@ def test_what_unpacks_to_far_more_is_refused_unpacked(packing, kind, tmp_path):
         read(str(path), 1 if kind == "extension" else None, most=1e6)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_follows_the_image_is_not_looked_through(packed, tmp_path):
+    """Zeros behind an image are no header, however many there are."""
+    image = np.random.default_rng(1).normal(size=(16, 16)).astype(np.float32)
+    fits.writeto(tmp_path / "a.fits", image)
+    path = tmp_path / ("b.fits.gz" if packed else "b.fits")
+    with (gzip.open(path, "wb", 1) if packed else open(path, "wb")) as file:
+        file.write((tmp_path / "a.fits").read_bytes())
+        for _ in range(24):
+            file.write(bytes(1 << 22))
+    began = time.process_time()
+    assert np.array_equal(read(str(path)).data, image)
+    assert time.process_time() - began < 1.0
+
+
 def test_tiles_are_counted_by_what_they_hold(tmp_path):
     hdu = fits.CompImageHDU(np.zeros((2000, 2000), np.int16), compression_type="GZIP_1")
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "a.fits.fz")

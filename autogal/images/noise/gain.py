@@ -23,7 +23,7 @@ _CERTAIN = 4.0  # errors
 _MATTERS = 0.3  # photon noise, in units of the sky's variance, below which a gain hardly changes an error
 
 
-def settle_gain(cutout: Cutout, facts: Facts) -> None:
+def settle_gain(cutout: Cutout, facts: Facts, image: np.ndarray | None = None) -> None:
     """Take the reading of the gain whose photon noise the image can hold.
 
     Parameters
@@ -32,8 +32,10 @@ def settle_gain(cutout: Cutout, facts: Facts) -> None:
         Without a sigma map of its own. Its gain becomes the one taken; notes, warnings and flags say what was in doubt.
     facts : Facts
         The readings of the header.
+    image : ndarray, shape (H, W), optional
+        In place of the cutout's own, as without the slope of its sky.
     """
-    image, mask, gain = cutout.image, cutout.mask, cutout.gain
+    image, mask, gain = cutout.image if image is None else image, cutout.mask, cutout.gain
     if gain is None:
         return
     try:

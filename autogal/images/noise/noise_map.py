@@ -20,7 +20,9 @@ _OFF_LARGE = 1.15
 #: From this factor on a map contradicts its image so plainly that sources are looked for without it
 _PLAINLY = 3.0
 _LIKE = 1.25  # factor within which a map is like another kind of map
-_LAG = 4  # pixels, as `autogal.images.noise.sky`
+# Scatters of the sky from which pixels are bright, and how many of them tell something in each quarter
+_BRIGHT, _FEW_BRIGHT = 5.0, 4
+_LAG = 4  # pixels, as `autogal.images.noise`
 _FEWEST = 300  # source-free pixels that a map can be judged by
 _STANDARD_ERRORS = 4.0
 # Mean correlation of next-door pixels from which errors of independent pixels are too small by a tenth
@@ -110,6 +112,10 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
             scatter = float(np.median(sigma[use])) / ratio
             notes.append(f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as it is.")
             factor /= ratio
+    if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma):
+        flags |= Flag.NOISE_MISMATCH
+        notes.append("The sigma map is smaller where the image is brighter, as a weight is and no noise: "
+                     "errors and chi2_dof are as wrong as it is.")
     if flags & Flag.NOISE_CORRELATED:
         notes.append(f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): " + (
             f"errors are too small by a factor of up to {factor:.2g}, that of sources much larger than the correlation."
@@ -121,6 +127,18 @@ def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
     """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not on the wings of a source."""
     near, far = scatter_of(noise, use, 1), scatter_of(noise, use, 2)
     return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
+
+
+def _falls_with_light(image: np.ndarray, sky: Sky, sigma: np.ndarray) -> bool:
+    """Whether sigma falls from the sky to what is bright, and on to what is brightest; exposures of other depth do one of the two."""
+    light = np.asarray(image, np.float64) - sky.level
+    bright = np.isfinite(light) & np.isfinite(sigma) & (sigma > 0) & (light > _BRIGHT * sky.scatter)
+    if np.count_nonzero(bright) < 4 * _FEW_BRIGHT:
+        return False
+    light, noise = light[bright], sigma[bright]
+    low, high = np.quantile(light, [0.25, 0.75])
+    faint, brightest = float(np.median(noise[light <= low])), float(np.median(noise[light >= high]))
+    return float(np.median(noise)) * _OFF < float(np.median(sigma[sky.free])) and brightest * _OFF_LARGE < faint
 
 
 def _times(ratio: float) -> str:

@@ -14,6 +14,7 @@ from autogal.images.noise.gain import settle_gain
 from autogal.images.noise.sky import Sky, estimate_sigma, find_sky
 from autogal.images.noise.noise_map import Noise, has_no_noise, measure_noise
 from autogal.images.noise.photons import photon_variance
+from autogal.images.noise.slope import flattened
 from autogal.images.survey import Survey
 
 __all__ = ["as_seen", "settle_noise"]
@@ -83,7 +84,12 @@ def _estimate(cutout: Cutout, survey: Survey, facts: Facts) -> None:
     if has_no_noise(image, mask, sky):
         _without_noise(cutout, survey, sky)
         return
-    settle_gain(cutout, facts)
+    # of a sloped sky what lies above its middle is no light of sources, whose photons have noise
+    flat = flattened(cutout, *_middle(cutout)) if _may_slope(image, mask, sky.scatter) else cutout
+    if flat is not cutout:
+        image = flat.image
+        sky = find_sky(image, mask)
+    settle_gain(cutout, facts, image)
     gain, guess = cutout.gain, None
     if gain is None and sky.scatter > 0:
         guess = photon_variance(image, mask, sky)
@@ -103,6 +109,23 @@ def _estimate(cutout: Cutout, survey: Survey, facts: Facts) -> None:
     cutout.flags |= Flag.SIGMA_ESTIMATED
     cutout.notes += notes
     _keep(cutout, measure_noise(image, sky, sigma, estimated=True))
+
+
+def _middle(cutout: Cutout) -> tuple[float, float]:
+    """x and y of where the target is expected."""
+    start, (height, width) = cutout.start or {}, cutout.shape
+    return float(start.get("x", (width - 1) / 2)), float(start.get("y", (height - 1) / 2))
+
+
+def _may_slope(image: np.ndarray, mask: np.ndarray, scatter: float) -> bool:
+    """Whether opposite edges of an image differ in level: a glance."""
+    good = ~mask & np.isfinite(image)
+    for plane, used in ((image, good), (image.T, good.T)):
+        wide = max(1, len(plane) // 10)
+        ends = [plane[end][used[end]] for end in (slice(None, wide), slice(-wide, None))]
+        if min(map(len, ends)) and abs(float(np.median(ends[0])) - float(np.median(ends[1]))) > scatter:
+            return True
+    return False
 
 
 def _survey_scatter(cutout: Cutout, survey: Survey) -> float | None:

@@ -15,8 +15,10 @@ PEDESTAL = 0.01
 SMALLEST_FOR_PEDESTAL = 7  # pixels a side; a smaller stamp has no corners without light
 _FLAT = 0.7
 _FILLED = 3.0
-# A constant below that is left alone, but worth a word where it would hold this part of the light.
+# A constant below that is left alone, but worth a word where it would hold this part of the light, unless it is negative.
 PEDESTAL_LIGHT = 0.1
+# From this sum on up to 1 a PSF may be the part of a star's light that its stamp holds, as of computed ones.
+_NEARLY = 0.8
 # More negative than positive light than this: noise, not a star.
 NEGATIVE_LIGHT = 0.5
 # Pixels from the middle to the core above which fitted positions are off by as much as is worth a word.
@@ -71,7 +73,10 @@ def prepare_psf(array: np.ndarray, oversample: int = 1) -> tuple[np.ndarray, lis
 
 def sum_note(total: float) -> list[str]:
     """What to say of a PSF's sum; nothing where it is 1 already."""
-    return [f"PSF sum {total:.6g} normalised to 1."] if abs(total - 1.0) > 1e-3 else []
+    if abs(total - 1.0) <= 1e-3:
+        return []
+    wings = f" If its wings are what is missing, sources are brighter by {-2.5 * np.log10(total):.3f} mag." if _NEARLY < total < 1 else ""
+    return [f"PSF sum {total:.6g} normalised to 1.{wings}"]
 
 
 def _refused(reason: str) -> AutogalError:
@@ -112,7 +117,10 @@ def _without_pedestal(psf: np.ndarray, notes: list[str]) -> np.ndarray:
         notes.append(f"PSF had a constant of {below:.4g} under it ({below / psf.max():.1%} of its peak): subtracted.")
         return psf - below
     light = below * psf.size / psf.sum()
-    if abs(light) > PEDESTAL_LIGHT:
+    if light < -PEDESTAL_LIGHT:  # light could be that of wings, but there is none below zero
+        notes.append(f"PSF had a constant of {below:.4g} under it, {light:.0%} of its light: subtracted.")
+        return psf - below
+    if light > PEDESTAL_LIGHT:
         notes.append(f"PSF may have a constant of {below:.4g} under it, {light:.0%} of its light: left as it is.")
     return psf
 

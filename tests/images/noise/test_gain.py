@@ -69,3 +69,15 @@ def test_a_gain_that_no_reading_explains_is_flagged(read):
 def test_a_faint_source_tells_nothing_and_costs_nothing(read):
     cutout = read(300.0, 2000.0, {"GAIN": 2.0, "EXPTIME": 1000.0})
     assert cutout.gain == 2.0 and not cutout.warnings
+
+
+def test_a_sloped_sky_has_no_photons_of_sources(read, tmp_path):
+    """Sigma is that of the image without its slope, and no gain is doubted for it."""
+    read(1e5, 4.0, {}, side=96)
+    image = fits.getdata(tmp_path / "a.fits").astype(float)
+    y, x = np.indices(image.shape)
+    fits.writeto(tmp_path / "b.fits", (image + 0.8 * (x - 48) - 0.5 * (y - 48)).astype(np.float32), fits.Header({"GAIN": 4.0, "BUNIT": "ADU"}))
+    cutout = load(Entry("b", str(tmp_path / "b.fits")))
+    assert cutout.gain == 4.0 and not cutout.flags & Flag.NOISE_MISMATCH
+    far = np.hypot(x - 48, y - 48) > 40
+    assert np.median(cutout.sigma[far]) == pytest.approx(1.0, rel=0.05)

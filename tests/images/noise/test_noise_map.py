@@ -183,3 +183,14 @@ def test_a_bright_galaxy_without_gain_has_errors_that_hold_the_truth():
     for name in ("mag", "r_eff", "n", "q"):
         deviations.append((table[name] - one[name]) / table[f"{name}_err"])
     assert 0.3 < np.std(deviations) < 1.6
+
+
+@pytest.mark.parametrize("power, is_said", [(-1.0, True), (-2.0, True), (1.0, False)])
+def test_a_weight_is_said_though_its_sky_is_like_the_noise(power, is_said):
+    """Where the noise of the sky is 1, maps of every kind are 1 there, and differ where there is light."""
+    y, x = np.indices((80, 80))
+    light = 60.0 * np.exp(-np.hypot(x - 40.3, y - 39.6) / 5.0)
+    sigma = np.sqrt(1.0 + light / 5)
+    image = light + sigma * np.random.default_rng(8).normal(size=light.shape)
+    flags = measure_noise(image, find_sky(image), sigma**power).flags
+    assert bool(flags & Flag.NOISE_MISMATCH) == is_said

@@ -34,6 +34,17 @@ def test_sum_is_normalised_and_said(scale):
     assert len(notes) == 1 and "normalised" in notes[0]
 
 
+def test_a_sum_that_may_be_the_share_of_the_light_says_what_that_would_mean():
+    assert "0.022 mag" in prepare_psf(centred(25) * 0.98)[1][0]
+    assert "mag" not in prepare_psf(centred(25) * 0.5)[1][0] and "mag" not in prepare_psf(centred(25) * 1.02)[1][0]
+
+
+def test_a_small_negative_constant_is_no_wing():
+    drawn = centred(61)
+    prepared, notes = prepare_psf(drawn - 1e-3 * drawn.max())
+    assert np.abs(prepared - drawn).max() < 2e-4 * drawn.max() and "subtracted" in notes[0]
+
+
 @pytest.mark.parametrize("y, x", [(12, 12), (11, 11), (11, 12), (12, 11), (11.5, 11.5), (12, 11.5), (11.5, 11)])
 def test_even_size_becomes_odd_and_centred_wherever_the_middle_is(y, x):
     prepared, notes = prepare_psf(star(y, x))
