@@ -7,7 +7,7 @@ from scipy import ndimage
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
 from autogal.configuration.composing import compose
-from autogal.segment.network.architecture import maskrcnn
+from autogal.segment.network import maskrcnn
 from autogal.segment.network.architecture import OTHER, TARGET, detection_targets
 
 

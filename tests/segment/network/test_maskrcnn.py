@@ -12,7 +12,7 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.networks import save
 from autogal.segment import segment, segment_all
-from autogal.segment.network.architecture import maskrcnn
+from autogal.segment.network import maskrcnn
 from autogal.segment.network.channels import CHANNELS
 from autogal.segment.network.architecture import CLASSES, OTHER, VERSION, build_network
 from tests.segment.scenes import cutout, galaxy, star
