@@ -9,7 +9,7 @@ import numpy as np
 
 from autogal.flags import Flag
 from autogal.images.correlation import Correlation, correlation
-from autogal.images.noise import Sky, scatter_of
+from autogal.images.noise import Sky, evenly, scatter_of
 
 __all__ = ["Noise", "has_no_noise", "measure_noise"]
 
@@ -29,7 +29,9 @@ _STANDARD_ERRORS = 4.0
 _CORRELATED = 0.1
 # Noise below these parts of what it lies on is none: of the image's peak, and of the range of its faintest pixels
 _OF_PEAK, _OF_FAINT = 1e-6, 2e-3
-_ENOUGH, _MANY = 30, 4000  # differences that tell of noise
+_ENOUGH, _MANY = 30, 1000  # differences that tell of noise
+# Differences that tell whether a map is off by tens of per cent, and next-door pixels whether they are worth a closer look
+_GLANCE, _HARDLY = 8000, 0.98
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -43,7 +45,7 @@ class Noise:
         The sigma map in units of the image's own scatter; 1 where sigma was estimated from it, NaN where there is too
         little sky to tell.
     correlation : Correlation or None
-        None where there is too little sky.
+        None where there is too little sky, and where next-door pixels are plainly no more alike than others.
     absent : bool
         Whether the image has no noise at all.
     tells_errors : bool
@@ -91,14 +93,14 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     if number < _FEWEST or not np.isfinite(sky.level):
         return Noise(1.0 if estimated else math.nan)
     relative = np.zeros(image.shape)
-    np.divide(image - sky.level, sigma, out=relative, where=use)
-    width = scatter_of(relative, use, _LAG)
-    found = correlation(relative, use)
+    np.divide(np.subtract(image, sky.level, dtype=np.float64), sigma, out=relative, where=use)
+    width = math.nan if estimated else scatter_of(relative, use, _LAG, _GLANCE)
     flags, notes = Flag(0), []
     factor = 1.0
     # 1.5: second differences that share pixels are not independent
     unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
-    if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error) and _is_rough(relative, use, unsure):
+    found = correlation(relative, use) if _is_rough(relative, use, unsure) else None
+    if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error):
         flags |= Flag.NOISE_CORRELATED
         factor = max(found.factor, 1.0)
     ratio = 1.0 if estimated else 1 / width if width > 0 else math.nan
@@ -125,7 +127,10 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
 
 def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
     """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not on the wings of a source."""
-    near, far = scatter_of(noise, use, 1), scatter_of(noise, use, 2)
+    near, far = (scatter_of(noise, use, lag, _GLANCE) for lag in (1, 2))
+    if near > _HARDLY * far:
+        return False
+    near, far = (scatter_of(noise, use, lag) for lag in (1, 2))
     return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
 
 
@@ -180,21 +185,24 @@ def has_no_noise(image: np.ndarray, mask: np.ndarray, sky: Sky) -> bool:
     number = np.count_nonzero(use)
     if number < _ENOUGH:
         return False
-    step = 1 + number // _MANY  # of a few lines as much is learnt as of all
+    step = 2 * number // _MANY  # of a few lines as much is learnt as of all
     differences = []
-    for plane, used in ((image[:, ::step], use[:, ::step]), (image.T[:, ::step], use.T[:, ::step])):
+    for plane, used in ((image, use), (image.T, use.T)):
         if plane.shape[0] > 4:
+            lines = evenly(plane.shape[1], step)
+            plane, used = np.asarray(plane[:, lines], np.float64), used[:, lines]
             rows = [slice(k, plane.shape[0] - 4 + k) for k in range(5)]
             whole = np.logical_and.reduce([used[part] for part in rows])
-            bent = sum(weight * np.asarray(plane[part], np.float64) for weight, part in zip((1, -4, 6, -4, 1), rows))
+            bent = sum(weight * plane[part] for weight, part in zip((1, -4, 6, -4, 1), rows))
             differences.append(bent[whole])
     differences = np.concatenate(differences) if differences else np.zeros(0)
     if differences.size < _ENOUGH:
         return False
     # 70: the sum of the squares of 1, -4, 6, -4, 1
     noise = 1.4826 * float(np.median(np.abs(differences))) / math.sqrt(70.0)
-    values = image[use][::step].astype(np.float64)
+    some = np.ix_(*(evenly(length, int((number / _MANY) ** 0.5)) for length in image.shape))
+    values = image[some][use[some]].astype(np.float64)
     low, high = np.percentile(values, [10, 90])
-    peak = float(np.max(image, where=~mask, initial=-np.inf)) - sky.level
+    peak = float(np.max(image[~mask])) - sky.level
     digits = 2 * _EPSILON * float(np.abs(values).max())
     return noise <= max(_OF_FAINT * (high - low), _OF_PEAK * abs(peak), digits)

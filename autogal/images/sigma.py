@@ -45,7 +45,7 @@ def settle_noise(cutout: Cutout, survey: Survey, facts: Facts) -> None:
         return
     part = tuple(slice(max(0, (n - _MOST) // 2), max(0, (n - _MOST) // 2) + _MOST) for n in cutout.shape)
     image, mask, sigma = cutout.image[part], cutout.mask[part], cutout.sigma[part]
-    sky = find_sky(image, mask)
+    sky = find_sky(image, mask, scatter=False)
     if has_no_noise(image, mask, sky):
         _keep(cutout, Noise(absent=True, flags=Flag.NOISE_MISMATCH,
                             notes=["The image has no noise: errors and chi2_dof are those of the sigma map alone."]))
