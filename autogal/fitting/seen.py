@@ -15,6 +15,7 @@ from autogal.buckets.stamps import Stamps
 from autogal.fitting.how import How
 from autogal.flags import Flag
 from autogal.images import Cutout
+from autogal.images.noise import evenly
 from autogal.images.slope import STEEP, slope_about
 
 __all__ = ["POOR_CHI2", "POOR_SHARE", "Seen", "is_poor", "seen"]
@@ -32,6 +33,7 @@ _CLEARLY = 5.0  # standard deviations of chi-square
 _AT_ONCE = 1 << 21  # pixels
 _SLOPED = 4.0  # standard deviations of a plane through all residuals, from which the sky is looked at more closely
 _SHARED = 4.0  # differences that overlap tell as much as so many fewer
+_TYPICAL = 2000  # pixels, from which medians are taken
 _WILD = 4.0  # times the noise, to which single residuals are cut there
 
 
@@ -116,14 +118,13 @@ def _deviance(data: Tensor, model: Tensor, weight: Tensor, how: How) -> tuple[Te
 
 def _misses(deviance: Tensor, mean: Tensor, variance: Tensor, signal: Tensor, snr: Tensor) -> Tensor:
     """Whether the light is missed in any of the regions that it makes, [B]; `signal` is the squared S/N of every pixel."""
-    brightest = signal.amax((1, 2), keepdim=True)
-    least = [part**2 * brightest for part in _OF_BRIGHTEST] + [torch.full_like(brightest, level**2) for level in _OF_NOISE]
-    out = torch.zeros(len(snr), dtype=torch.bool, device=snr.device)
-    for level in least:
-        there = ((signal >= level) & (signal > 0)).to(deviance.dtype)
-        chi2, expected, spread, count = ((one * there).sum((1, 2), dtype=torch.float64) for one in (deviance, mean, variance, mean > 0))
-        out |= (count >= _FEWEST) & is_poor(chi2, expected, spread, snr)
-    return out
+    signal = signal.flatten(1)
+    brightest = signal.amax(1, keepdim=True)
+    least = torch.cat([part**2 * brightest for part in _OF_BRIGHTEST] + [torch.full_like(brightest, level**2) for level in _OF_NOISE], 1)
+    there = (signal[:, None] >= least.clamp(min=torch.finfo(signal.dtype).tiny)[:, :, None]).to(signal.dtype)
+    measures = torch.stack([deviance, mean, variance, (mean > 0).to(mean.dtype)], 1).flatten(2)
+    chi2, expected, spread, count = (there @ measures.mT).double().unbind(2)
+    return ((count >= _FEWEST) & is_poor(chi2, expected, spread, snr[:, None])).any(1)
 
 
 def _lacks_photons(cutout: Cutout) -> bool:
@@ -160,9 +161,16 @@ def _shares(light: Tensor, flux: Tensor, weight: Tensor, cutouts: Sequence[Cutou
             bad = ~used if cutout.bad is None else ~used & (cutout.bad | ~np.isfinite(cutout.image))
             out[1:3, row] = signal[~used].sum() / signal.sum(), signal[bad].sum() / signal.sum()
         if used.any():
-            some = image[used]
-            out[3, row] = np.median(some[some <= np.median(some)])
+            out[3, row] = _wing(image, used)
     return out
+
+
+def _wing(light: np.ndarray, used: np.ndarray) -> float:
+    """Lower quartile of the light [H, W] in the used pixels: models are smooth, and a few thousand of them tell."""
+    some = np.ix_(*(evenly(length, int((light.size / _TYPICAL) ** 0.5)) for length in light.shape))
+    values = light[some][used[some]]
+    values = values if values.size >= _FEWEST else light[used]
+    return float(np.partition(values, values.size // 4)[values.size // 4])
 
 
 def _signal(light: np.ndarray, weight: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -175,20 +183,28 @@ def _signal(light: np.ndarray, weight: np.ndarray, used: np.ndarray) -> np.ndarr
 
 def _sloped(residual: Tensor, information: Tensor) -> Tensor:
     """Rows of residuals [B, H, W] through which a plane is not flat; what a neighbour leaves can be enough."""
-    used = (information > 0).to(residual.dtype)
-    pull = (residual * information.sqrt()).clamp(-_WILD, _WILD).flatten(1)
+    root = information.flatten(1).sqrt()  # 1 / noise, 0 where nothing is known
+    pull = (residual.flatten(1) * root).clamp(-_WILD, _WILD)
     rows, columns = (torch.linspace(-1, 1, n, dtype=residual.dtype, device=residual.device) for n in residual.shape[1:])
     shapes = torch.stack([torch.ones_like(residual[0]), columns.expand_as(residual[0]), rows[:, None].expand_as(residual[0])]).flatten(1)
     # a pixel knows the plane by its noise in units of the typical one
-    noise = 1 / information.flatten(1).clamp(min=1e-30).sqrt()
-    typical = torch.where(used.flatten(1) > 0, noise, torch.nan).nanmedian(1).values.nan_to_num(1.0)
-    known = used.flatten(1) * (typical[:, None] / noise)
-    design = shapes * known[:, None]
-    matrix = (design @ design.mT).double() + 1e-9 * torch.eye(3, dtype=torch.float64, device=residual.device)
-    best = torch.linalg.solve_ex(matrix, (design @ pull[:, :, None]).double())[0][..., 0]
+    known = root / _typical(root)
+    matrix = known.square() @ (shapes[:, None] * shapes).flatten(0, 1).T
+    matrix = matrix.double().unflatten(1, (3, 3)) + 1e-9 * torch.eye(3, dtype=torch.float64, device=residual.device)
+    best = torch.linalg.solve_ex(matrix, ((known * pull) @ shapes.T).double())[0]
     error = torch.linalg.inv_ex(matrix)[0].diagonal(dim1=-2, dim2=-1).sqrt()
     clearly = torch.hypot(best[:, 1] / error[:, 1], best[:, 2] / error[:, 2]) > _SLOPED
     return (clearly & (2 * (best[:, 1].abs() + best[:, 2].abs()) > STEEP / 2)).nonzero()[:, 0]
+
+
+def _typical(root: Tensor) -> Tensor:
+    """Median of what is not 0 in every row of [B, P], [B, 1]; some thousand places are enough for it."""
+    for step in (max(1, root.shape[1] // _TYPICAL), 1):
+        some = root[:, ::step]
+        median = torch.where(some > 0, some, torch.nan).nanmedian(1, keepdim=True).values
+        if not median.isnan().any():
+            break
+    return median.nan_to_num(1.0)
 
 
 def _centre(light: Tensor, cutout: Cutout) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +11,13 @@ from scipy.ndimage import uniform_filter1d
 from autogal.errors import AutogalError
 from autogal.images.lying import usable_box
 
-__all__ = ["Sky", "box_mean", "estimate_sigma", "evenly", "find_sky", "scatter_of", "sky_statistics"]
+__all__ = ["Sky", "box_mean", "estimate_sigma", "evenly", "find_sky", "scatter_of", "scatters", "sky_statistics"]
 
 _MAD = 1.4826  # standard deviation of a normal distribution in units of its median absolute deviation
 _QUARTER = 0.7413  # the same in units of the distance of its quartiles
 _LAG = 4  # pixels; longer than the correlation of drizzled or resampled noise
 _ROUNDS = 6
+_FAINTEST = 0.4  # part of the pixels that are sky to begin with
 _ENOUGH = 30  # differences that a scatter must rest on
 _MANY, _FEW = 50_000, 3_000  # values enough for a scatter good to 0.5 %, and to find the sky
 
@@ -51,14 +53,14 @@ def find_sky(image: np.ndarray, mask: np.ndarray | None = None, scatter: bool = 
     mask : ndarray of bool, shape (H, W), optional
         True = left out.
     scatter : bool
-        False: only the place is wanted. The scatter is NaN then, and the
-        level that of some 3000 pixels.
+        False: only level and place are wanted. The scatter is NaN then.
 
     Returns
     -------
     Sky
-        Level and scatter are NaN where fewer than 30 differences can be
-        formed and for an image without usable pixels.
+        The level is that of some 3000 pixels, good to 0.02 of the scatter.
+        The scatter is NaN where fewer than 30 differences can be formed,
+        and both for an image without usable pixels.
     """
     image = np.asarray(image, dtype=np.float64)
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
@@ -75,20 +77,20 @@ def _find_sky(image: np.ndarray, good: np.ndarray, scatter: bool) -> Sky:
     """What `find_sky` gives of float64 pixels [H, W], some of them good."""
     number = np.count_nonzero(good)
     some = np.ix_(*(evenly(length, int((number / _FEW) ** 0.5)) for length in image.shape))
-    sample = image[some][good[some]]
-    if sample.size < _ENOUGH:
+    if np.count_nonzero(good[some]) < _ENOUGH:
         some = np.s_[:, :]
-        sample = image[good]
+    usable = good[some]
     # About its median, so that running sums keep their digits on a high pedestal.
-    pivot = np.median(sample)
+    sample = image[some][usable]
+    pivot = np.median(sample[:: 1 + sample.size // 500])
     image = np.where(good, image - pivot, 0.0)
     smooth = box_mean(image, good)
 
     # What is source-free hangs on a threshold alone: of samples that are sorted once, each round takes those below it.
-    values, height = _sorted(image[some][good[some]], smooth[some][good[some]])
+    values, height = _sorted(image[some][usable], smooth[some][usable])
     bent, bent_height = _sorted(*_bends_of_smooth(smooth, good, number))
-    low = np.quantile(height, 0.4)
-    threshold = np.nextafter(low, np.inf)
+    faint = int(_FAINTEST * (height.size - 1))
+    threshold = np.nextafter(np.partition(height, faint)[faint], np.inf)
     for _ in range(_ROUNDS):
         width = _spread(bent[bent_height < threshold])
         if not np.isfinite(width):
@@ -100,15 +102,14 @@ def _find_sky(image: np.ndarray, good: np.ndarray, scatter: bool) -> Sky:
         if abs(np.count_nonzero(height < wider) - np.count_nonzero(height < before)) < 0.005 * height.size:
             break
     free = good & (smooth < threshold)
-    if not scatter:
-        return Sky(float(pivot + _level(values[height < threshold])), float("nan"), free)
-    found = scatter_of(image, free, _LAG)
-    if not np.isfinite(found):  # sky in pieces smaller than two lags, or a stamp of a few pixels
-        found = scatter_of(image, free, 1)
-    if not np.isfinite(found):
-        found = scatter_of(image, good, 1)
-    values = image[free]
-    return Sky(float(pivot + _level(np.sort(values[:: 1 + values.size // _MANY]))), found, free)
+    level, found = float(pivot + _level(values[height < threshold])), float("nan")
+    if scatter:
+        found = scatter_of(image, free, _LAG)
+        if not np.isfinite(found):  # sky in pieces smaller than two lags, or a stamp of a few pixels
+            found = scatter_of(image, free, 1)
+        if not np.isfinite(found):
+            found = scatter_of(image, good, 1)
+    return Sky(level, found, free)
 
 
 def _bends_of_smooth(smooth: np.ndarray, good: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -234,19 +235,34 @@ def _bend(values: np.ndarray, lag: int) -> np.ndarray:
 
 def scatter_of(image: np.ndarray, use: np.ndarray, lag: int, many: int = _MANY) -> float:
     """Standard deviation of a pixel, from second differences of used pixels; NaN from fewer than 30."""
-    differences = []
+    return scatters(image, use, (lag,), many)[0]
+
+
+def scatters(image: np.ndarray, use: np.ndarray, lags: Sequence[int], many: int = _MANY) -> list[float]:
+    """As :func:`scatter_of`, for several lags."""
     # Of a few lines as much is learnt as of all, where more differences are there than are wanted.
-    step = int(2 * np.count_nonzero(use) // (2 * many))
+    step, parts = int(2 * np.count_nonzero(use) // (2 * many)), []
     for values, used in ((image, use), (image.T, use.T)):
+        lines = evenly(values.shape[1], step) if step > 1 else slice(None)
+        parts.append((values[:, lines], used[:, lines]))
+    return [_scatter_of_lines(parts, lag) for lag in lags]
+
+
+def _scatter_of_lines(parts: Sequence[tuple[np.ndarray, np.ndarray]], lag: int) -> float:
+    """`scatter_of`, along the columns of all planes and of the places used in them."""
+    differences, some = [], []
+    for values, used in parts:
         if values.shape[0] > 2 * lag:
-            if step > 1:
-                lines = evenly(values.shape[1], step)
-                values, used = values[:, lines], used[:, lines]
+            bent = np.abs(_bend(values, lag))
             all_used = used[: -2 * lag] & used[lag:-lag] & used[2 * lag :]
-            differences.append(_bend(values, lag)[all_used])
-    differences = np.abs(np.concatenate(differences)) if differences else np.zeros(0)
-    # More than half of the differences can be zero: few counts, or numbers of few digits.
-    robust = _MAD * float(np.median(differences)) if differences.size >= _ENOUGH else 0.0
+            differences.append(bent[all_used])
+            lines = evenly(bent.shape[1], 2 * bent.size // _FEW)
+            some.append(bent[:, lines][all_used[:, lines]])
+    if not differences:
+        return float("nan")
+    differences, some = np.concatenate(differences), np.concatenate(some)
+    # Selecting is dearer than summing: some thousand tell where to cut. Where they are zero so may all be: few counts, or few digits.
+    robust = _MAD * float(np.median(some if some.size >= 10 * _ENOUGH else differences)) if differences.size >= _ENOUGH else 0.0
     return _width(differences, robust, differences[differences < 4 * robust])
 
 

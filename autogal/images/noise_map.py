@@ -9,7 +9,7 @@ import numpy as np
 
 from autogal.flags import Flag
 from autogal.images.correlation import Correlation, correlation
-from autogal.images.noise import Sky, evenly, scatter_of
+from autogal.images.noise import Sky, evenly, scatters
 
 __all__ = ["Noise", "has_no_noise", "measure_noise"]
 
@@ -31,7 +31,7 @@ _CORRELATED = 0.1
 _OF_PEAK, _OF_FAINT = 1e-6, 2e-3
 _ENOUGH, _MANY = 30, 1000  # differences that tell of noise
 # Differences that tell whether a map is off by tens of per cent, and next-door pixels whether they are worth a closer look
-_GLANCE, _HARDLY = 8000, 0.98
+_GLANCE, _HARDLY = 4000, 0.97
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -94,12 +94,12 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
         return Noise(1.0 if estimated else math.nan)
     relative = np.zeros(image.shape)
     np.divide(np.subtract(image, sky.level, dtype=np.float64), sigma, out=relative, where=use)
-    width = math.nan if estimated else scatter_of(relative, use, _LAG, _GLANCE)
+    near, far, width = scatters(relative, use, (1, 2, _LAG), _GLANCE)
     flags, notes = Flag(0), []
     factor = 1.0
     # 1.5: second differences that share pixels are not independent
     unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
-    found = correlation(relative, use) if _is_rough(relative, use, unsure) else None
+    found = correlation(relative, use) if near < _HARDLY * far and _is_rough(relative, use, unsure) else None
     if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error):
         flags |= Flag.NOISE_CORRELATED
         factor = max(found.factor, 1.0)
@@ -127,10 +127,7 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
 
 def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
     """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not on the wings of a source."""
-    near, far = (scatter_of(noise, use, lag, _GLANCE) for lag in (1, 2))
-    if near > _HARDLY * far:
-        return False
-    near, far = (scatter_of(noise, use, lag) for lag in (1, 2))
+    near, far = scatters(noise, use, (1, 2))
     return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
 
 
@@ -202,7 +199,10 @@ def has_no_noise(image: np.ndarray, mask: np.ndarray, sky: Sky) -> bool:
     noise = 1.4826 * float(np.median(np.abs(differences))) / math.sqrt(70.0)
     some = np.ix_(*(evenly(length, int((number / _MANY) ** 0.5)) for length in image.shape))
     values = image[some][use[some]].astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    digits = 2 * _EPSILON * max(abs(low), abs(high))
+    if noise > max(_OF_FAINT * (high - low), _OF_PEAK * abs(float(image.max()) - sky.level), digits):  # not if that is NaN
+        return False
     low, high = np.percentile(values, [10, 90])
     peak = float(np.max(image[~mask])) - sky.level
-    digits = 2 * _EPSILON * float(np.abs(values).max())
     return noise <= max(_OF_FAINT * (high - low), _OF_PEAK * abs(peak), digits)
