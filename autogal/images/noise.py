@@ -17,6 +17,7 @@ _MAD = 1.4826  # standard deviation of a normal distribution in units of its med
 _QUARTER = 0.7413  # the same in units of the distance of its quartiles
 _LAG = 4  # pixels; longer than the correlation of drizzled or resampled noise
 _ROUNDS = 6
+_STEP = 0.3  # standard deviations, in which the density of values is that at their median
 _FAINTEST = 0.4  # part of the pixels that are sky to begin with
 _ENOUGH = 30  # differences that a scatter must rest on
 _MANY, _FEW = 50_000, 3_000  # values enough for a scatter good to 0.5 %, and to find the sky
@@ -53,12 +54,12 @@ def find_sky(image: np.ndarray, mask: np.ndarray | None = None, scatter: bool = 
     mask : ndarray of bool, shape (H, W), optional
         True = left out.
     scatter : bool
-        False: only level and place are wanted. The scatter is NaN then.
+        False: the place is wanted. The scatter is NaN then, and the level
+        that of some 3000 pixels.
 
     Returns
     -------
     Sky
-        The level is that of some 3000 pixels, good to 0.02 of the scatter.
         The scatter is NaN where fewer than 30 differences can be formed,
         and both for an image without usable pixels.
     """
@@ -109,6 +110,7 @@ def _find_sky(image: np.ndarray, good: np.ndarray, scatter: bool) -> Sky:
             found = scatter_of(image, free, 1)
         if not np.isfinite(found):
             found = scatter_of(image, good, 1)
+        level = float(pivot + _refined(image[free], level - pivot, found))
     return Sky(level, found, free)
 
 
@@ -190,6 +192,17 @@ def _level(values: np.ndarray) -> float:
     """Median of the sorted values that are within three robust standard deviations of the median."""
     median, reach = _middle(values), 3 * _QUARTER * (values[3 * values.size // 4] - values[values.size // 4])
     return _middle(values[np.searchsorted(values, median - reach) : np.searchsorted(values, median + reach, "right")])
+
+
+def _refined(values: np.ndarray, level: float, scatter: float) -> float:
+    """The median of all values within three standard deviations, from that of a sample: one step of Newton's on their distribution."""
+    if not scatter > 0:
+        return level
+    off = (values - level) / scatter
+    near = np.abs(off)
+    middle = np.count_nonzero(near < _STEP)
+    excess = np.count_nonzero((off > 0) & (near < 3)) - np.count_nonzero((off < 0) & (near < 3))
+    return level + scatter * float(np.clip(_STEP * excess / max(middle, 1), -_STEP, _STEP))
 
 
 def _middle(values: np.ndarray) -> float:
