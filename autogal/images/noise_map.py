@@ -44,6 +44,8 @@ class Noise:
     ratio : float
         The sigma map in units of the image's own scatter; 1 where sigma was estimated from it, NaN where there is too
         little sky to tell.
+    scatter : float
+        Of the sky, in the units of the image; NaN where there is too little of it.
     correlation : Correlation or None
         None where there is too little sky, and where next-door pixels are plainly no more alike than others.
     absent : bool
@@ -55,6 +57,7 @@ class Noise:
     """
 
     ratio: float = math.nan
+    scatter: float = math.nan
     correlation: Correlation | None = None
     absent: bool = False
     tells_errors: bool = True
@@ -95,6 +98,8 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     relative = np.zeros(image.shape)
     np.divide(np.subtract(image, sky.level, dtype=np.float64), sigma, out=relative, where=use)
     near, far, width = scatters(relative, use, (1, 2, _LAG), _GLANCE)
+    some = np.ix_(*(evenly(length, int((number / _MANY) ** 0.5)) for length in image.shape))
+    scatter = width * float(np.median(sigma[some][use[some]])) if use[some].any() else math.nan
     flags, notes = Flag(0), []
     factor = 1.0
     # 1.5: second differences that share pixels are not independent
@@ -111,7 +116,6 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
             factor /= ratio
         else:
             flags |= Flag.NOISE_MISMATCH
-            scatter = float(np.median(sigma[use])) / ratio
             notes.append(f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as it is.")
             factor /= ratio
     if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma):
@@ -122,7 +126,7 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
         notes.append(f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): " + (
             f"errors are too small by a factor of up to {factor:.2g}, that of sources much larger than the correlation."
             if factor > _OFF_LARGE or estimated else "the sigma map allows for it."))
-    return Noise(ratio, found, flags=flags, notes=notes)
+    return Noise(ratio, scatter, found, flags=flags, notes=notes)
 
 
 def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
