@@ -118,7 +118,7 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
             flags |= Flag.NOISE_MISMATCH
             notes.append(f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as it is.")
             factor /= ratio
-    if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma):
+    if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma, scatter):
         flags |= Flag.NOISE_MISMATCH
         notes.append("The sigma map is smaller where the image is brighter, as a weight is and no noise: "
                      "errors and chi2_dof are as wrong as it is.")
@@ -135,16 +135,16 @@ def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
     return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
 
 
-def _falls_with_light(image: np.ndarray, sky: Sky, sigma: np.ndarray) -> bool:
+def _falls_with_light(image: np.ndarray, sky: Sky, sigma: np.ndarray, scatter: float) -> bool:
     """Whether sigma falls from the sky to what is bright, and on to what is brightest; exposures of other depth do one of the two."""
-    light = np.asarray(image, np.float64) - sky.level
-    bright = np.isfinite(light) & np.isfinite(sigma) & (sigma > 0) & (light > _BRIGHT * sky.scatter)
+    bright = (image > sky.level + _BRIGHT * scatter) & np.isfinite(sigma) & (sigma > 0) & np.isfinite(image)
     if np.count_nonzero(bright) < 4 * _FEW_BRIGHT:
         return False
-    light, noise = light[bright], sigma[bright]
+    light, noise = image[bright], sigma[bright]
     low, high = np.quantile(light, [0.25, 0.75])
-    faint, brightest = float(np.median(noise[light <= low])), float(np.median(noise[light >= high]))
-    return float(np.median(noise)) * _OFF < float(np.median(sigma[sky.free])) and brightest * _OFF_LARGE < faint
+    if not float(np.median(noise[light >= high])) * _OFF_LARGE < float(np.median(noise[light <= low])):
+        return False
+    return float(np.median(noise)) * _OFF < float(np.median(sigma[sky.free]))
 
 
 def _times(ratio: float) -> str:
