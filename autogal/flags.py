@@ -44,6 +44,8 @@ class Flag(IntFlag):
     ROLES_SWAPPED = 1 << 28
     TARGET_MASKED = 1 << 29
     GAIN_ESTIMATED = 1 << 30
+    PSF_MISMATCH = 1 << 31
+    NEIGHBOURS_IGNORED = 1 << 32
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -79,6 +81,8 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.ROLES_SWAPPED: "The inner component ended larger than the outer one; their names do not say what they are.",
     Flag.TARGET_MASKED: "Masks hide more than half of the target's signal-to-noise.",
     Flag.GAIN_ESTIMATED: "No gain was given; the sources' own photon noise was bounded from the image itself.",
+    Flag.PSF_MISMATCH: "How finely the PSF is sampled, as given, is not what its header says; one of the two is wrong.",
+    Flag.NEIGHBOURS_IGNORED: "All starting values were given, so that neighbours were not looked for, and the fit looks as if one were in the way.",
 }
 
 
@@ -89,7 +93,7 @@ QUALITY: dict[str, Flag] = {
     "bad": Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.UNCONSTRAINED | Flag.FEW_PIXELS,
     "poor": (Flag.AT_BOUND | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.SKY_SLOPED
              | Flag.PSF_UNDERSAMPLED | Flag.PSF_TRUNCATED | Flag.NOISE_MISMATCH | Flag.CORE_MASKED | Flag.ROLES_SWAPPED
-             | Flag.TARGET_MASKED | Flag.MASK_FALLBACK | Flag.START_FALLBACK),
+             | Flag.TARGET_MASKED | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.PSF_MISMATCH | Flag.NEIGHBOURS_IGNORED),
     "fair": (Flag.BLENDED | Flag.SATURATED | Flag.NEIGHBOUR_FALLBACK | Flag.NOISE_CORRELATED | Flag.GAIN_ESTIMATED
              | Flag.PSF_DEFAULT | Flag.BOOTSTRAP_FAILED),
 }  # fmt: skip
