@@ -90,8 +90,8 @@ WORDS = ("good", "fair", "poor", "bad", "none")
 """The words of the column ``quality``, the best first."""
 
 QUALITY: dict[str, Flag] = {
-    "bad": Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.UNCONSTRAINED | Flag.FEW_PIXELS,
-    "poor": (Flag.AT_BOUND | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.SKY_SLOPED
+    "bad": Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.FEW_PIXELS,
+    "poor": (Flag.UNCONSTRAINED | Flag.AT_BOUND | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.SKY_SLOPED
              | Flag.PSF_UNDERSAMPLED | Flag.PSF_TRUNCATED | Flag.NOISE_MISMATCH | Flag.CORE_MASKED | Flag.ROLES_SWAPPED
              | Flag.TARGET_MASKED | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.PSF_MISMATCH | Flag.NEIGHBOURS_IGNORED),
     "fair": (Flag.BLENDED | Flag.SATURATED | Flag.NEIGHBOUR_FALLBACK | Flag.NOISE_CORRELATED | Flag.GAIN_ESTIMATED
