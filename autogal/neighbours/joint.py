@@ -24,6 +24,7 @@ from autogal.model.component import Component
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.point import PointComponent
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
+from autogal.neighbours.joined import fit_as_one
 from autogal.neighbours.missed import Missed, find_missed
 from autogal.neighbours.surroundings import Neighbour, Surroundings
 from autogal.profiles import Sersic
@@ -34,6 +35,7 @@ __all__ = ["fit_neighbours"]
 _log = logging.getLogger(__name__)
 
 _UNLIKE = "the neighbours are not like Sersic profiles"
+_PARTS = "they are parts of the target"
 
 _UNKNOWN = 0.05  # of a neighbour's light: what its profile is taken to miss
 _FADED = 0.75  # mag: a target that loses more to what overlaps it was one with it
@@ -104,8 +106,13 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             together[i], chosen[i] = again[i], fewer[i]
             for name in fits:
                 joint[name].take(i, others[name])
+    failed = {i: next((one.failure[i] for one in joint.values() if i in one.failure), None) for i in together}
+    parts = {i: ready[i] for i, why in failed.items() if why == _PARTS and ready[i].doubtful}
+    whole = fit_as_one(cutouts, parts, fits, settings, watch) if parts else []
     for i, cutout in together.items():
-        failure = next((one.failure[i] for one in joint.values() if i in one.failure), None)
+        failure = failed[i]
+        if i in whole:
+            continue
         if failure is None:
             cutouts[i].mask[...] = cutout.mask
             count = f"{len(chosen[i])} neighbour{'s were' if len(chosen[i]) > 1 else ' was'}"
@@ -273,7 +280,7 @@ def _judge(rows: np.ndarray, endless: np.ndarray, target: Model, masked: Fitted,
             "the fit did not converge": fitted.status[i] != "converged",
             "the target grew without end": grown and not masked.flags[i] & Flag.AT_BOUND,
             "the target's light was lost": not fitted.snr[i] >= LOST,
-            "they are parts of the target": _taken_apart(fitted, masked, joint.neighbours[i], i, size),
+            _PARTS: _taken_apart(fitted, masked, joint.neighbours[i], i, size),
             "the target became another source": not moved <= max(_ASTRAY, was),
             "a neighbour grew without end": _outgrown(joint.neighbours[i], fitted.centre(i)),
             _UNLIKE: bool(fitted.flags[i] & ~masked.flags[i] & Flag.POOR_FIT),
