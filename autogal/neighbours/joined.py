@@ -20,6 +20,7 @@ from autogal.segment.segmentation import Segmentation
 
 __all__ = ["fit_as_one"]
 
+_RAN = int(Flag.AT_BOUND | Flag.UNCONSTRAINED | Flag.SINGULAR_COVARIANCE)
 _TOLD = ("mag", "r_eff")  # of the values inside the masks, in the note
 
 
@@ -32,7 +33,7 @@ def fit_as_one(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], fi
     cutouts : sequence of Cutout
         With the masks of the fits. Those that are kept as one get its mask, and a note with the values inside the masks.
     around : mapping of int to Surroundings
-        Of the cutouts at these places: both the image and the joint fit say that their `doubtful` sources are parts of the target.
+        Of the cutouts at these places: the image says that their `doubtful` sources may be parts of the target.
     fits : mapping of str to Fitted
         By model; rows that are kept as one are replaced, and get POOR_FIT: nobody has seen whether it is one.
     settings : mapping of str to DictConfig
@@ -44,6 +45,8 @@ def fit_as_one(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], fi
     list of int
         Places that were kept as one.
     """
+    if not around:
+        return []
     whole, start = {}, np.full((len(cutouts), len(START)), np.nan)
     for i, one in around.items():
         whole[i] = replace(cutouts[i], mask=one.without(one.doubtful), notes=[])
@@ -55,8 +58,8 @@ def fit_as_one(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], fi
     again = {name: fit_cutouts([whole[i] for i in places], start[places], settings[name], watch) for name in fits}
     kept = []
     for row, i in enumerate(places):
-        if any(one.status[row] != "converged" for one in again.values()):
-            continue
+        if any(one.status[row] != "converged" or one.flags[row] & _RAN for one in again.values()):
+            continue  # no profile has the light of all of them
         kept.append(i)
         before = next(iter(fits.values()))
         was = [f"{name} {before.values[i, before.parameters.index(name)]:.4g}" for name in _TOLD if name in before.parameters]
@@ -65,8 +68,7 @@ def fit_as_one(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], fi
             fitted.flags[i] |= Flag.POOR_FIT | Flag.BLENDED
         cutouts[i].mask[...] = whole[i].mask
         count = len(around[i].doubtful)
-        cutouts[i].notes.append(f"{'They were' if count > 1 else 'It was'} fitted as one galaxy with the target: beside a model of "
-                                f"{'their' if count > 1 else 'its'} own most of its light would be lost."
+        cutouts[i].notes.append(f"{'They were' if count > 1 else 'It was'} fitted as one galaxy with the target."
                                 + (f" Masked, the target alone would have {', '.join(was)}." if was else ""))
     return kept
 

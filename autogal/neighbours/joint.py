@@ -35,7 +35,6 @@ __all__ = ["fit_neighbours"]
 _log = logging.getLogger(__name__)
 
 _UNLIKE = "the neighbours are not like Sersic profiles"
-_PARTS = "they are parts of the target"
 
 _UNKNOWN = 0.05  # of a neighbour's light: what its profile is taken to miss
 _FADED = 0.75  # mag: a target that loses more to what overlaps it was one with it
@@ -65,7 +64,8 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
     """Fit targets again, together with the neighbours that matter to them.
 
     A joint fit takes the place of the one inside the masks, and the cutout's mask that of what is still masked. Neighbours
-    that are not like their profiles are masked again, and the others fitted without them. Where a joint fit fails, for any of
+    that are not like their profiles are masked again, and the others fitted without them. Sources that may be parts of the
+    target are fitted as one galaxy with it, where one profile has the light of all. Where a joint fit fails, for any of
     the models, the fits inside the masks stay, with the flag NEIGHBOUR_FALLBACK and a note.
 
     Parameters
@@ -106,13 +106,11 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             together[i], chosen[i] = again[i], fewer[i]
             for name in fits:
                 joint[name].take(i, others[name])
-    failed = {i: next((one.failure[i] for one in joint.values() if i in one.failure), None) for i in together}
-    parts = {i: ready[i] for i, why in failed.items() if why == _PARTS and ready[i].doubtful}
-    whole = fit_as_one(cutouts, parts, fits, settings, watch) if parts else []
+    whole = fit_as_one(cutouts, {i: one for i, one in ready.items() if one.doubtful}, fits, settings, watch)
     for i, cutout in together.items():
-        failure = failed[i]
         if i in whole:
             continue
+        failure = next((one.failure[i] for one in joint.values() if i in one.failure), None)
         if failure is None:
             cutouts[i].mask[...] = cutout.mask
             count = f"{len(chosen[i])} neighbour{'s were' if len(chosen[i]) > 1 else ' was'}"
@@ -280,7 +278,7 @@ def _judge(rows: np.ndarray, endless: np.ndarray, target: Model, masked: Fitted,
             "the fit did not converge": fitted.status[i] != "converged",
             "the target grew without end": grown and not masked.flags[i] & Flag.AT_BOUND,
             "the target's light was lost": not fitted.snr[i] >= LOST,
-            _PARTS: _taken_apart(fitted, masked, joint.neighbours[i], i, size),
+            "they are parts of the target": _taken_apart(fitted, masked, joint.neighbours[i], i, size),
             "the target became another source": not moved <= max(_ASTRAY, was),
             "a neighbour grew without end": _outgrown(joint.neighbours[i], fitted.centre(i)),
             _UNLIKE: bool(fitted.flags[i] & ~masked.flags[i] & Flag.POOR_FIT),
