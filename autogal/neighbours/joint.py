@@ -39,6 +39,7 @@ _UNLIKE = "the neighbours are not like Sersic profiles"
 _UNKNOWN = 0.05  # of a neighbour's light: what its profile is taken to miss
 _FADED = 0.75  # mag: a target that loses more to what overlaps it was one with it
 _ENDLESS = 0.99  # of the highest index
+_COVERED = 0.5  # of the nine pixels in a neighbour's middle
 _ASTRAY = 3.0  # px, or the half-light radius: a target that moves by more has become another source
 
 
@@ -208,6 +209,8 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
         write(rows, cutouts, how, stamps, fit, fitted)
         joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
         _judge(rows, fit.endless.cpu().numpy(), blend.target, masked, joint)
+        unseen = {i: "a neighbour's light lies under excluded pixels" for i in places if _is_unseen(joint.neighbours[i], chosen[i], cutouts[i].mask)}
+        joint.failure |= {i: why for i, why in unseen.items() if i not in joint.failure}
         held = masked.flags[rows] & Flag.SKY_FIXED > 0
         fitted.flags[rows] |= np.where(held, masked.flags[rows] & (Flag.SKY_FIXED | Flag.UNCONSTRAINED), 0)
     if how.bootstrap is not None:
@@ -291,6 +294,16 @@ def _outgrown(neighbours: np.ndarray, centre: np.ndarray) -> bool:
     """Whether one of the neighbours [K, 7] has run to the highest index and over the target: its wings stand for the sky."""
     x, y, _, r_eff, n, *_ = neighbours.T
     return bool(((n > _ENDLESS * Sersic.shape[0].upper) & (r_eff > np.hypot(x - centre[0], y - centre[1]))).any())
+
+
+def _is_unseen(neighbours: np.ndarray, chosen: Sequence[Neighbour], mask: np.ndarray) -> bool:
+    """Whether one of the neighbours [K, 7] has run to where the mask [H, W] leaves nothing of it but wings, and to far more light than it shows."""
+    for (x, y, mag, *_), one in zip(neighbours, chosen):
+        row, column = (int(np.clip(np.rint(place), 0, length - 1)) for place, length in zip((y, x), mask.shape))
+        core = mask[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        if one.start["mag"] - mag > _FADED and core.mean() > _COVERED:
+            return True
+    return False
 
 
 def _half_light(target: Model, values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from autogal.fitting.engine import fit_cutouts
 from autogal.flags import Flag
 from autogal.images import from_arrays, moffat
 from autogal.neighbours.joined import fit_as_one
-from autogal.neighbours.surroundings import Surroundings
+from autogal.neighbours.surroundings import Neighbour, Surroundings
 from autogal.runtime.stopwatch import Stopwatch
 
 PSF = moffat(3.0, 3.0, size=31)
@@ -56,3 +56,14 @@ def test_what_no_profile_holds_stays_as_it_was():
     assert fit_as_one([cutout], {0: around}, {"": inside}, {"": settings}, Stopwatch()) == []
     assert np.array_equal(inside.values, before) and np.array_equal(cutout.mask, mask) and not cutout.notes
     assert fit_as_one([cutout], {}, {"": inside}, {"": settings}, Stopwatch()) == []
+
+
+@pytest.mark.parametrize(("mag", "covered", "unseen"), [(20.0, True, True), (20.0, False, False), (22.1, True, False)])
+def test_a_neighbour_that_only_the_mask_could_hold_is_none(mag, covered, unseen):
+    from autogal.neighbours.joint import _is_unseen
+
+    neighbour = Neighbour(2, {"x": 20.0, "y": 30.0, "mag": 22.0, "r_eff": 3.0, "n": 1.0, "q": 0.7, "pa": 0.0}, (15.0, 25.0), (25.0, 35.0), 9.0)
+    mask = np.zeros((64, 64), bool)
+    mask[32:40, 16:26] = covered
+    fitted = np.array([[21.0, 34.0, mag, 3.0, 1.0, 0.7, 0.0]] + [[np.nan] * 7])
+    assert _is_unseen(fitted, [neighbour], mask) == unseen
