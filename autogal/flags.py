@@ -57,8 +57,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PSF_DEFAULT: "No PSF was given; the survey's typical Moffat PSF was used.",
     Flag.NOT_CONVERGED: "The solver stopped before it converged.",
     Flag.AT_BOUND: "At least one parameter ended at its bound; its error is not measurable.",
-    Flag.POOR_FIT: "The model misses a good part of the light: the residuals are far above the noise, or what was taken for a neighbour "
-                   "may be part of the target.",
+    Flag.POOR_FIT: "The model misses a good part of the light, residuals are far above the noise, or a neighbour may be part of the target.",
     Flag.LOW_SN: "The signal-to-noise ratio is too low for a reliable fit.",
     Flag.BLENDED: "The target overlaps a neighbour.",
     Flag.EDGE: "The image cuts the target off: part of its light is extrapolated.",
@@ -82,7 +81,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.TARGET_MASKED: "Masks hide more than half of the target's signal-to-noise.",
     Flag.GAIN_ESTIMATED: "No gain was given; the sources' own photon noise was bounded from the image itself.",
     Flag.PSF_MISMATCH: "How finely the PSF is sampled, as given, is not what its header says; one of the two is wrong.",
-    Flag.NEIGHBOURS_IGNORED: "All starting values were given, so that neighbours were not looked for, and the fit looks as if one were in the way.",
+    Flag.NEIGHBOURS_IGNORED: "Neighbours were not looked for (all starting values were given), but one seems to be in the way.",
 }
 
 
