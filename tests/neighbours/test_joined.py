@@ -58,12 +58,18 @@ def test_what_no_profile_holds_stays_as_it_was():
     assert fit_as_one([cutout], {}, {"": inside}, {"": settings}, Stopwatch()) == []
 
 
-@pytest.mark.parametrize(("mag", "covered", "unseen"), [(20.0, True, True), (20.0, False, False), (22.1, True, False)])
-def test_a_neighbour_that_only_the_mask_could_hold_is_none(mag, covered, unseen):
-    from autogal.neighbours.joint import _is_unseen
+@pytest.mark.parametrize(("mag", "covered", "is_point", "unseen"), [
+    (17.0, True, False, True), (17.0, False, False, False), (19.1, True, True, False), (17.0, False, True, True), (18.2, False, True, False),
+])  # fmt: skip
+def test_a_neighbour_with_more_light_than_is_seen_of_it_is_none(mag, covered, is_point, unseen):
+    from autogal.neighbours.joint import _unseen
 
-    neighbour = Neighbour(2, {"x": 20.0, "y": 30.0, "mag": 22.0, "r_eff": 3.0, "n": 1.0, "q": 0.7, "pa": 0.0}, (15.0, 25.0), (25.0, 35.0), 9.0)
-    mask = np.zeros((64, 64), bool)
-    mask[32:40, 16:26] = covered
-    fitted = np.array([[21.0, 34.0, mag, 3.0, 1.0, 0.7, 0.0]] + [[np.nan] * 7])
-    assert _is_unseen(fitted, [neighbour], mask) == unseen
+    start = {"x": 20.0, "y": 30.0, "mag": 19.0, "r_eff": 3.0, "n": 1.0, "q": 0.7, "pa": 0.0}
+    neighbour = Neighbour(2, start, (15.0, 25.0), (25.0, 35.0), 9.0, is_point=is_point)
+    # a star of magnitude 18.5 stands there
+    light = autogal.render(Table([start | {"x": 21.0, "y": 34.0, "mag": 18.5, "r_eff": 0.02, "n": 0.5, "sky": 7.0}]), psf=PSF, shape=(64, 64), zeropoint=25.0)
+    (cutout,) = from_arrays(light + np.random.default_rng(1).normal(size=light.shape), sigma=np.ones(light.shape), psf=PSF, zeropoint=25.0)
+    cutout.bad = np.zeros((64, 64), bool)
+    cutout.bad[32:40, 16:26] = covered
+    values = [21.0, 34.0, mag, *([np.nan] * 4 if is_point else [3.0, 1.0, 0.7, 0.0])]
+    assert _unseen(np.array([values, [np.nan] * 7]), [neighbour], cutout, 7.0) == ({2} if unseen else set())
