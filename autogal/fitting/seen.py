@@ -18,12 +18,14 @@ from autogal.images import Cutout
 from autogal.images.noise import evenly
 from autogal.images.slope import STEEP, slope_about
 
-__all__ = ["POOR_CHI2", "POOR_SHARE", "Seen", "is_poor", "seen"]
+__all__ = ["FAR_CHI2", "POOR_CHI2", "POOR_SHARE", "Seen", "is_poor", "seen"]
 
 #: Reduced chi-square from which a fit may be poor
 POOR_CHI2 = 1.5
 #: Of the light, which a poor fit misses
 POOR_SHARE = 0.07
+#: Reduced chi-square where the target's light is from which a fit is poor whatever share of the light it misses
+FAR_CHI2 = 4.0
 
 # Where the target's light is: pixels of at least so much of the brightest one's signal-to-noise ratio, and of so much in units of
 # the noise. They hang on the model alone, not on how much empty sky the image has
@@ -97,10 +99,11 @@ def seen(fit: BucketFit, stamps: Stamps, cutouts: Sequence[Cutout], how: How, sn
         signal = light.square() * information
         places = items.cpu().numpy()
         own = [cutouts[i] for i in places]
-        missed = _misses(unexpected, mean, variance, signal, snr[items])
+        far = _far(own, snr)
+        missed = _misses(unexpected, mean, variance, signal, snr[items], far)
         if (doubt := missed & missed.new_tensor([_lacks_photons(cutout) for cutout in own])).any():
             pull = (stamps.data[items] - model)[doubt] * weight[doubt]
-            missed[doubt] = _misses(*_grain(pull, weight[doubt] > 0), signal[doubt], snr[items][doubt])
+            missed[doubt] = _misses(*_grain(pull, weight[doubt] > 0), signal[doubt], snr[items][doubt], far[doubt])
         poor[places] = missed.cpu().numpy()
         flux = sum(how.model.amplitudes(theta[items])[number] for number in how.model.lights)
         numbers[:, places] = _shares(light, flux, weight, own)
@@ -116,15 +119,26 @@ def _deviance(data: Tensor, model: Tensor, weight: Tensor, how: How) -> tuple[Te
     return how.likelihood.terms(data, model, weight).deviance, *how.likelihood.expected(model, weight)
 
 
-def _misses(deviance: Tensor, mean: Tensor, variance: Tensor, signal: Tensor, snr: Tensor) -> Tensor:
-    """Whether the light is missed in any of the regions that it makes, [B]; `signal` is the squared S/N of every pixel."""
+def _far(cutouts: Sequence[Cutout], like: Tensor) -> Tensor:
+    """Reduced chi-squares [B] that only a model makes: a sigma map that is too small makes all larger, and is said by another flag."""
+    ratio = np.array([cutout.noise.ratio for cutout in cutouts])
+    return torch.from_numpy(FAR_CHI2 / np.fmin(1.0, ratio) ** 2).to(like)
+
+
+def _misses(deviance: Tensor, mean: Tensor, variance: Tensor, signal: Tensor, snr: Tensor, far: Tensor) -> Tensor:
+    """Whether the light is missed in any of the regions that it makes, [B]; `signal` is the squared S/N of every pixel.
+
+    A poor fit is one that misses a good part of the light, or leaves so much more than the noise (`far`) that its errors, at the
+    least, are wrong by a factor of 2: the brightest galaxies hide from the former what any other tool would see in its residuals.
+    """
     signal = signal.flatten(1)
     brightest = signal.amax(1, keepdim=True)
     least = torch.cat([part**2 * brightest for part in _OF_BRIGHTEST] + [torch.full_like(brightest, level**2) for level in _OF_NOISE], 1)
     there = (signal[:, None] >= least.clamp(min=torch.finfo(signal.dtype).tiny)[:, :, None]).to(signal.dtype)
     measures = torch.stack([deviance, mean, variance, (mean > 0).to(mean.dtype)], 1).flatten(2)
     chi2, expected, spread, count = (there @ measures.mT).double().unbind(2)
-    return ((count >= _FEWEST) & is_poor(chi2, expected, spread, snr[:, None])).any(1)
+    loud = (chi2 > far[:, None] * expected) & (chi2 - expected > _CLEARLY * spread**0.5)
+    return ((count >= _FEWEST) & (loud | is_poor(chi2, expected, spread, snr[:, None]))).any(1)
 
 
 def _lacks_photons(cutout: Cutout) -> bool:

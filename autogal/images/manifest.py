@@ -35,10 +35,12 @@ log = logging.getLogger(__name__)
 
 _NOTHING = ("nan", "null", "none", "--")  # what stands in cells that are not given
 _FITS_BLOCK = 2880
+_CATALOGUE = re.compile(rb"XTENSION= 'BINTABLE'.*TTYPE\d+\s*=\s*'flag_names\s*'", re.DOTALL)
+_OF_A_RUN = {"path", "status", "flag_names"}  # columns of every catalogue
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a file is a FITS table with a column ``image`` and holds no image itself."""
+    """Whether a file is a FITS table with a column ``image`` and holds no image itself, or the catalogue of a run, which is told by its name."""
     try:
         check_regular(path)
         with open(path, "rb") as file:
@@ -49,6 +51,8 @@ def is_manifest(path: str) -> bool:
             rest = file.read(40 * _FITS_BLOCK)
     except (AutogalError, OSError):
         return False
+    if _CATALOGUE.search(rest):
+        return True
     if b"XTENSION= 'BINTABLE'" not in rest or b"ZIMAGE" in rest or b"XTENSION= 'IMAGE" in rest:
         return False
     return bool(re.search(rb"TTYPE\d+\s*=\s*'image\s*'", rest, re.IGNORECASE))
@@ -76,6 +80,9 @@ def read_manifest(path: str) -> list[Entry]:
     """
     names, rows = _table(path)
     names = [_text(name) or "" for name in names]
+    if "image" not in names and _OF_A_RUN.issubset(names):
+        raise AutogalError(f"{path} is the catalogue of a run, not a list of images.",
+                           "Give the images that the run was given, and start=CATALOGUE to begin from its values.")
     columns, left = known_columns(names, ("id", "image", *FILES, *FACTS, *START, *SKY), f"The manifest {path}")
     if "image" not in columns:
         raise AutogalError(
