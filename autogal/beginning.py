@@ -89,7 +89,7 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
     for i in met:
         cutout, segmentations[i] = cutouts[i], seen[i].segmentation(segmentations[i])
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
-            around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
+            around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask, segmentations[i].doubtful)
         if segmentations[i].otherwise is not None:
             otherwise[i] = cutout.mask | segmentations[i].otherwise
         cutout.bad = cutout.mask

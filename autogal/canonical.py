@@ -115,7 +115,8 @@ def _view(cutout: Cutout, psfs: dict[tuple[int, Orientation], np.ndarray]) -> Vi
     key = id(cutout.psf), how
     if cutout.psf is not None and key not in psfs:
         psfs[key] = np.ascontiguousarray(how.array(cutout.psf))
-    seen = replace(part, image=np.ascontiguousarray(image), sigma=None if sigma is None else np.ascontiguousarray(sigma),
+    noise = replace(part.noise, scatter=part.noise.scatter / unit)
+    seen = replace(part, noise=noise, image=np.ascontiguousarray(image), sigma=None if sigma is None else np.ascontiguousarray(sigma),
                    mask=np.ascontiguousarray(part.mask), psf=psfs.get(key), start=start, zeropoint=cutout.zeropoint - 2.5 * math.log10(unit),
                    gain=cutout.gain and cutout.gain * unit, saturation=cutout.saturation and (cutout.saturation - level) / unit)
     return View(seen, box, cutout.shape, how, level, unit)

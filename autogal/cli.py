@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from importlib import import_module, metadata
 from itertools import pairwise
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what takes long to import comes where it is used: --help an
 
 __all__ = ["Job", "main"]
 
+INCOMPLETE = 1
 FAILED = 2
 INTERRUPTED = 130
 # Each verb's module, imported when it is needed; its function `run(settings, paths)` does the work
@@ -48,9 +49,12 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, 2 after an error (two lines on stderr), 130 after Ctrl-C.
+        Exit code: 0; 1 where strict=true and a row is not converged; 2 after an error (two lines on stderr); 130 after Ctrl-C.
     """
+    from autogal.runtime.terminal import ensure_printable
+
     words = list(sys.argv[1:] if words is None else words)
+    ensure_printable()
     try:
         return _dispatch(words)
     except KeyboardInterrupt:
@@ -76,15 +80,19 @@ class Job:
         As on the command line.
     fixed : frozenset of str
         Keys given one value; those that vary in a sweep name the job's folder.
+    volume : str
+        How much is said: ``usual``, ``quiet`` or ``verbose``.
     """
 
-    def __init__(self, verb: str, paths: tuple[str, ...] = (), fixed: frozenset[str] = frozenset()):
+    def __init__(self, verb: str, paths: tuple[str, ...] = (), fixed: frozenset[str] = frozenset(), volume: str = "usual"):
         self.verb = verb
         self.paths = paths
         self.fixed = fixed
+        self.volume = volume
         self.argv = tuple(sys.argv)
         self.failure: Exception | None = None
         self.begun = False
+        self.incomplete = False
 
     def __call__(self, settings: DictConfig) -> None:
         from hydra.core.hydra_config import HydraConfig
@@ -95,10 +103,11 @@ class Job:
 
         self.begun = True
         sys.argv = list(self.argv)  # launchers of more processes repeat it
-        show_warnings()
+        show_warnings(self.volume)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             settings.out = str(Path(settings.out) / self._folder(HydraConfig.get()))
-            print(f"--- {settings.out}", flush=True)
+            if self.volume != "quiet":
+                print(f"--- {settings.out}", flush=True)
             check(settings)
             self._run(settings)
             return
@@ -119,7 +128,10 @@ class Job:
             from autogal.fitting.choices import settle_profiles
 
             settle_profiles(settings.model, _profile_folders())
-        import_module(_VERBS[self.verb]).run(settings, list(self.paths))
+        with redirect_stdout(None) if self.volume == "quiet" else nullcontext():
+            done = import_module(_VERBS[self.verb]).run(settings, list(self.paths))
+        if settings.get("strict") and done is not None:
+            self.incomplete |= any(status != "converged" for status in done.table["status"])
 
     def _folder(self, hydra: DictConfig) -> str:
         """The overrides that vary, as ``solver=adam,dtype=float64``; the job's number where that will not do."""
@@ -147,7 +159,8 @@ def _dispatch(words: list[str]) -> int:
     from autogal.errors import AutogalError
 
     verb, rest = (words[0], words[1:]) if words else ("", [])
-    if verb in ("--version", "-V"):
+    options = rest[: rest.index("--")] if "--" in rest else rest
+    if verb in ("--version", "-V") or verb in _VERBS and not {"--version", "-V"}.isdisjoint(options):
         print(f"autogal {metadata.version('autogal')}")
         return 0
     if verb in ("", "--help", "-h", "help"):
@@ -186,11 +199,11 @@ def _do(verb: str, words: list[str]) -> int:
     if verb not in _TAKE_PATHS and line.paths:
         raise AutogalError(f"`autogal {verb}` takes no path, but {line.paths[0]} was given.", f"`autogal {verb} --help` shows its keys.")
     line = _as_meant(line)
-    job = Job(verb, line.paths, _fixed(line, verb))
+    job = Job(verb, line.paths, _fixed(line, verb), line.volume)
     _hand_to_hydra(job, line)
     if job.failure is not None:
         raise job.failure
-    return 0
+    return INCOMPLETE if job.incomplete else 0
 
 
 def _second_word(verb: str, words: list[str]) -> list[str]:

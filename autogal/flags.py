@@ -44,6 +44,8 @@ class Flag(IntFlag):
     ROLES_SWAPPED = 1 << 28
     TARGET_MASKED = 1 << 29
     GAIN_ESTIMATED = 1 << 30
+    PSF_MISMATCH = 1 << 31
+    NEIGHBOURS_IGNORED = 1 << 32
 
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -55,8 +57,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PSF_DEFAULT: "No PSF was given; the survey's typical Moffat PSF was used.",
     Flag.NOT_CONVERGED: "The solver stopped before it converged.",
     Flag.AT_BOUND: "At least one parameter ended at its bound; its error is not measurable.",
-    Flag.POOR_FIT: "The model misses a good part of the light: the residuals are far above the noise, or what was taken for a neighbour "
-                   "may be part of the target.",
+    Flag.POOR_FIT: "The model misses a good part of the light, residuals are far above the noise, or a neighbour may be part of the target.",
     Flag.LOW_SN: "The signal-to-noise ratio is too low for a reliable fit.",
     Flag.BLENDED: "The target overlaps a neighbour.",
     Flag.EDGE: "The image cuts the target off: part of its light is extrapolated.",
@@ -79,6 +80,8 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.ROLES_SWAPPED: "The inner component ended larger than the outer one; their names do not say what they are.",
     Flag.TARGET_MASKED: "Masks hide more than half of the target's signal-to-noise.",
     Flag.GAIN_ESTIMATED: "No gain was given; the sources' own photon noise was bounded from the image itself.",
+    Flag.PSF_MISMATCH: "How finely the PSF is sampled, as given, is not what its header says; one of the two is wrong.",
+    Flag.NEIGHBOURS_IGNORED: "Neighbours were not looked for (all starting values were given), but one seems to be in the way.",
 }
 
 
@@ -86,10 +89,10 @@ WORDS = ("good", "fair", "poor", "bad", "none")
 """The words of the column ``quality``, the best first."""
 
 QUALITY: dict[str, Flag] = {
-    "bad": Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.UNCONSTRAINED | Flag.FEW_PIXELS,
-    "poor": (Flag.AT_BOUND | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.SKY_SLOPED
+    "bad": Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.FEW_PIXELS,
+    "poor": (Flag.UNCONSTRAINED | Flag.AT_BOUND | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.SKY_SLOPED
              | Flag.PSF_UNDERSAMPLED | Flag.PSF_TRUNCATED | Flag.NOISE_MISMATCH | Flag.CORE_MASKED | Flag.ROLES_SWAPPED
-             | Flag.TARGET_MASKED | Flag.MASK_FALLBACK | Flag.START_FALLBACK),
+             | Flag.TARGET_MASKED | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.PSF_MISMATCH | Flag.NEIGHBOURS_IGNORED),
     "fair": (Flag.BLENDED | Flag.SATURATED | Flag.NEIGHBOUR_FALLBACK | Flag.NOISE_CORRELATED | Flag.GAIN_ESTIMATED
              | Flag.PSF_DEFAULT | Flag.BOOTSTRAP_FAILED),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ from autogal.neighbours import fit_neighbours
 from autogal.networks.ready import check_checkpoints
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.runtime.prefetch import ahead, helpers
+from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, own_folder, print_summary, write_objects
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
 from autogal.runtime.logs import run_log
 from autogal.runtime.stopwatch import Stopwatch
@@ -199,9 +201,7 @@ class Blocks:
 
     @classmethod
     def of_run(cls, settings: DictConfig, entries: list[Entry], folder: Path, processes: int = 1) -> Blocks:
-        """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
-        check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
-        check_checkpoints(settings)
+        """Cut a request that `_check` let pass into blocks."""
         device = choose_device(device_name(settings))
         options = Options.from_settings(settings)
         names = file_names([entry.id for entry in entries])
@@ -273,6 +273,7 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
     """
     begin, trainer, processes = time.perf_counter(), None, 1
     entries = find_entries(list(paths))
+    _check(settings)
     settled = settle_processes(settings, len(entries))
     if is_shared(settled):
         from autogal import parallel  # and with it Lightning, which takes longer to import than some runs take
@@ -281,7 +282,8 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
         processes = trainer.world_size
         if not trainer.is_global_zero:
             return parallel.help_out(Blocks.of_run(settled, entries, Path(settings.out), processes), trainer, Path(settings.out))
-    with run_log(settings, paths) as folder:
+    files = chain((settings.psf.path, settings.sigma, settings.mask), *((one.image, one.psf, one.sigma, one.mask) for one in entries))
+    with own_folder(settings.out, files, settings.overwrite), run_log(settings, paths) as folder:
         blocks = Blocks.of_run(settled, entries, folder, processes)
         watch = Stopwatch()
         with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(blocks.entries)) as progress:
@@ -304,6 +306,13 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
             written["pictures" if blocks.wanted["png"] else "objects"] = blocks.folder
         print_summary(catalogue, time.perf_counter() - begin, written, processes=processes)
     return catalogue
+
+
+def _check(settings: DictConfig) -> None:
+    """Find everything that can be wrong with a request before the first image is read or anything is written."""
+    check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
+    check_checkpoints(settings)
+    choose_device(device_name(settings)), Options.from_settings(settings)
 
 
 def _wanted(setting: bool | str, count: int, limit: int) -> bool:

@@ -1,15 +1,22 @@
 """Fit one Sersic profile on a flat sky to each cutout of a folder with imfit, in an environment that has pyimfit.
 
-    python scripts/imfit_cutouts.py FOLDER
+    python scripts/imfit_cutouts.py FOLDER [--limit SECONDS]
 
 FOLDER holds files NAME.npz with the arrays image, sigma, mask (True = left out), psf, and start (x, y, flux, r_eff, n, q,
-pa [deg from +y], sky; 0-indexed pixels). A table imfit.csv is written into it: the fitted values and their 1-sigma errors in
-the same units and conventions, NaN where imfit gives none (it has no covariance, so none of a magnitude).
+pa [deg from +y], sky; 0-indexed pixels). Each gets a file NAME.json beside it as soon as it is fitted: the fitted values and
+their 1-sigma errors in the same units and conventions, without those that imfit does not give (it has no covariance, so none
+of a magnitude). What has its NAME.json is not fitted again: stop the script and start it again at will. The cheapest come
+first, each in a process of its own that may use SECONDS of processor time; one that needs more, or dies, has no values.
+A table imfit.csv is written at the end, of all that have been fitted.
 """
 
 from __future__ import annotations
 
 import csv
+import json
+import multiprocessing
+import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -18,7 +25,7 @@ import numpy as np
 import pyimfit
 from scipy.special import gamma, gammaincinv
 
-__all__ = ["fit", "main"]
+__all__ = ["collect", "fit", "main"]
 
 COLUMNS = ("name", "x", "y", "flux", "r_eff", "n", "q", "pa", "sky", "x_err", "y_err", "r_eff_err", "n_err", "q_err", "pa_err",
            "sky_err", "converged", "chi2_dof", "seconds")  # fmt: skip
@@ -64,25 +71,57 @@ def fit(image, sigma, mask, psf, start) -> dict[str, float]:
     }  # fmt: skip
 
 
+def fit_file(path: Path, limit: int) -> None:
+    """Fit one file within `limit` seconds of processor time, and write its values beside it."""
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in ("image", "sigma", "mask", "psf", "start")}
+    try:
+        row = fit(**arrays)
+    except Exception as error:  # what a tool raises is one row without numbers
+        row = {"converged": 0, "error": str(error)}
+    write(path, row)
+
+
+def write(path: Path, row: dict) -> None:
+    """Keep the values of one file: whole, or not at all."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps({name: value for name, value in row.items() if value == value}))
+    part.replace(path.with_suffix(".json"))
+
+
+def cost(path: Path) -> int:
+    """Pixels of the padded image that imfit convolves."""
+    with np.load(path) as stored:
+        return int(np.prod(np.array(stored["image"].shape) + stored["psf"].shape))
+
+
+def collect(folder: Path) -> None:
+    """Write the table imfit.csv of all files that have been fitted."""
+    with open(folder / "imfit.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, restval="nan", extrasaction="ignore")
+        table.writeheader()
+        for path in sorted(folder.glob("*.json")):
+            table.writerow({"name": path.stem, **json.loads(path.read_text())})
+
+
 def main(words: list[str]) -> int:
     """Fit a folder of cutouts."""
-    if len(words) != 1 or words[0].startswith("-"):
+    limit = words.pop() if words[1:2] == ["--limit"] and len(words) == 3 else "600"
+    if not words or words[0].startswith("-") or words[1:] not in ([], ["--limit"]) or not limit.isdigit():
         print(__doc__.strip())
         return 2
     folder = Path(words[0])
-    with open(folder / "imfit.csv", "w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, restval="nan")
-        table.writeheader()
-        for path in sorted(folder.glob("*.npz")):
-            with np.load(path) as stored:
-                arrays = {name: stored[name] for name in ("image", "sigma", "mask", "psf", "start")}
-            try:
-                row = fit(**arrays)
-            except Exception as error:  # what a tool raises is one row without numbers
-                print(f"{path.stem}: {error}", file=sys.stderr)
-                row = {"converged": 0}
-            table.writerow({"name": path.stem, **row})
-            file.flush()
+    for path in sorted(folder.glob("*.npz"), key=cost):
+        if path.with_suffix(".json").exists():
+            continue
+        process = multiprocessing.Process(target=fit_file, args=(path, int(limit)))
+        process.start()
+        process.join()
+        if not path.with_suffix(".json").exists():
+            write(path, {"converged": 0, "error": f"no result within {limit} s of processor time" if process.exitcode else "no result"})
+        print(path.stem, path.with_suffix(".json").read_text(), flush=True)
+    collect(folder)
     return 0
 
 

@@ -5,11 +5,13 @@ The folder holds INDEX.csv, a manifest with one row an image: besides what ``aut
 name is the folder of the image, and pub_mag, pub_re_arcsec, pub_n, pub_q, pub_pa_deg are the published values where
 there are any, cat_mag a catalogue's magnitude.
 
-    scripts/real_data.py FOLDER [--imfit PYTHON] [out=FOLDER] [survey=...] [any other setting of `autogal fit`]
+    scripts/real_data.py FOLDER [--imfit PYTHON [--limit SECONDS]] [out=FOLDER] [survey=...] [any other setting of `autogal fit`]
 
 A second table says which part of the published values lies within 1, 2 and 3 quoted errors: ours and, where the folder of the
 image has them (columns `*_err` of a table truth*.csv), theirs, added in quadrature. With `--imfit`, which names a Python that has
-pyimfit, imfit fits the same images with the same masks and starting values, and autogal once more inside the masks alone.
+pyimfit, imfit fits the same images with the same masks and starting values, and autogal once more inside the masks alone; an
+image that takes imfit more than SECONDS of processor time (600) is given up, and the table once more holds only what imfit
+finished. With out=, imfit's results are kept there, in the folder imfit, image by image: the same command goes on from them.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
+from scipy.ndimage import convolve
 
 from autogal.beginning import begin
 from autogal.configuration.composing import compose
@@ -110,13 +113,9 @@ def main(words: list[str]) -> int:
     if not words or words[0].startswith("-"):
         print(__doc__.strip())
         return 0 if words else 2
-    folder, overrides, python = Path(words[0]), words[1:], None
-    if "--imfit" in overrides:
-        place = overrides.index("--imfit")
-        if place + 1 == len(overrides):
-            raise AutogalError("--imfit names no Python.", "Give one that has pyimfit, as in --imfit venv/bin/python.")
-        python = overrides[place + 1]
-        overrides = overrides[:place] + overrides[place + 2 :]
+    folder, overrides = Path(words[0]), words[1:]
+    python = option(overrides, "--imfit", "Give a Python that has pyimfit, as in --imfit venv/bin/python.")
+    limit = option(overrides, "--limit", "Give seconds, as in --limit 300.") or "600"
     index_file = folder / "INDEX.csv"
     index = Table.read(index_file, format="ascii.csv")
     with tempfile.TemporaryDirectory() as scratch:
@@ -129,26 +128,61 @@ def main(words: list[str]) -> int:
         if python is not None:
             masked = [word for word in overrides if word.split("=")[0] not in ("neighbours", "out")]
             settings = compose("fit", [*quiet[:2], f"out={scratch}/masked", "neighbours=mask", *masked])
+            out = next((word.partition("=")[2] for word in overrides if word.startswith("out=")), scratch)
+            theirs = fit_with_imfit([python, limit], index, index_file, settings, Path(out) / "imfit")
             tools["autogal, masks"] = run(settings, [str(index_file)]).table
-            tools["imfit, masks"] = fit_with_imfit(python, index, index_file, settings, Path(scratch))
+            finished = np.isfinite(theirs["r_eff"])
+            for name in ("autogal", "autogal, masks"):
+                tools[f"{name}, imfit's"] = only(tools[name], finished)
+            tools["imfit, masks"] = theirs
     report_pulls(tools, index, published_errors(folder, index))
     return 0
 
 
-def fit_with_imfit(python: str, index: Table, index_file: Path, settings, scratch: Path) -> Table:
-    """What imfit makes of the images that have a published fit, in the columns of a catalogue of all."""
+def option(words: list[str], name: str, remedy: str) -> str | None:
+    """Take an option and its value out of a list of words; None where it is not there."""
+    if name not in words:
+        return None
+    place = words.index(name)
+    if place + 1 == len(words):
+        raise AutogalError(f"{name} has no value.", remedy)
+    value = words[place + 1]
+    del words[place : place + 2]
+    return value
+
+
+def only(table: Table, rows: np.ndarray) -> Table:
+    """A copy of a catalogue whose other rows have no values."""
+    table = table.copy()
+    for name in PARAMETERS:
+        table[name] = np.where(rows, np.asarray(table[name], float), np.nan)
+    return table
+
+
+def at_pixels(cutout) -> np.ndarray:
+    """The effective PSF of a cutout, one sample a pixel: imfit convolves pixel values with it."""
+    psf, k = cutout.psf, cutout.psf_oversample
+    if cutout.psf_kind == "optical":  # the pixel, as wide as k samples; an even width has half a sample at either end
+        box = np.ones(k) if k % 2 else np.r_[0.5, np.ones(k - 1), 0.5]
+        psf = convolve(psf, np.outer(box, box) / box.sum() ** 2, mode="constant")
+    psf = psf[tuple(slice(side // 2 % k, None, k) for side in psf.shape)]
+    return psf / psf.sum()
+
+
+def fit_with_imfit(tool: list[str], index: Table, index_file: Path, settings, folder: Path) -> Table:
+    """What imfit (its Python, and seconds an image) makes of the images that have a published fit, in the columns of a catalogue of all."""
     has_fit = np.any([np.isfinite(np.ma.filled(np.ma.asarray(index[name], float), np.nan)) for name in PUBLISHED], axis=0)
-    folder = scratch / "imfit"
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     cutouts = {i: load(entry, settings) for i, entry in enumerate(find_entries([str(index_file)])) if has_fit[i]}
     cutouts = {i: cutout for i, cutout in cutouts.items() if cutout.error is None}
     begun = begin(list(cutouts.values()), settings, Stopwatch())  # the cutouts' masks hold the neighbours now
     for (i, cutout), start in zip(cutouts.items(), begun.start, strict=True):
         if np.isfinite(start).all():
             x, y, mag, *rest = start
-            np.savez(folder / f"{i:04d}.npz", image=cutout.image, sigma=cutout.sigma, mask=cutout.mask, psf=cutout.psf,
-                     start=[x, y, 10 ** (0.4 * (cutout.zeropoint - mag)), *rest])  # fmt: skip
-    subprocess.run([python, Path(__file__).with_name("imfit_cutouts.py"), folder], check=True)
+            keep(folder / f"{i:04d}.npz", image=cutout.image, sigma=cutout.sigma, mask=cutout.mask, psf=at_pixels(cutout),
+                 start=np.array([x, y, 10 ** (0.4 * (cutout.zeropoint - mag)), *rest], float))  # fmt: skip
+    python, limit = tool
+    subprocess.run([python, Path(__file__).with_name("imfit_cutouts.py"), folder, "--limit", limit], check=True)
     theirs = Table.read(folder / "imfit.csv", format="ascii.csv")
     table = Table({name: np.full(len(index), np.nan) for value in PARAMETERS for name in (value, f"{value}_err")})
     table["flags"] = np.zeros(len(index), int)
@@ -159,16 +193,27 @@ def fit_with_imfit(python: str, index: Table, index_file: Path, settings, scratc
         if row["flux"] > 0:
             table["mag"][i] = cutouts[i].zeropoint - 2.5 * np.log10(row["flux"])
         table["flags"][i] = int(cutouts[i].flags)
+    print(f"\nimfit: {np.count_nonzero(np.isfinite(table['r_eff']))} of {np.count_nonzero(has_fit)} images with published values finished.")
     return table
+
+
+def keep(file: Path, **arrays: np.ndarray) -> None:
+    """Write the arrays of one image; what was fitted to other arrays is no result any more."""
+    if file.exists():
+        with np.load(file) as stored:
+            if all(np.array_equal(stored[name], array, equal_nan=array.dtype != bool) for name, array in arrays.items()):
+                return
+        file.with_suffix(".json").unlink(missing_ok=True)
+    np.savez(file, **arrays)
 
 
 def report_pulls(tools: dict[str, Table], index: Table, theirs: Table) -> None:
     """Print the part of the published values within 1, 2, 3 errors for each tool, and the fits with one more than 3 errors off."""
-    print(f"\n% of published values within 1, 2, 3 quoted errors (ours and theirs in quadrature)\n\n{'':16s}"
+    print(f"\n% of published values within 1, 2, 3 quoted errors (ours and theirs in quadrature)\n\n{'':24s}"
           + "".join(f"{name:>18s}" for name in (*PARAMETERS, "all")))  # fmt: skip
     for tool, table in tools.items():
         cells = [f"{one:3.0f} {two:3.0f} {three:3.0f} ({count:3d})" if count else "-" for one, two, three, count in shares(pulls(table, index, theirs)).values()]
-        print(f"{tool:16s}" + "".join(f"{cell:>18s}" for cell in cells))
+        print(f"{tool:24s}" + "".join(f"{cell:>18s}" for cell in cells))
     pull = pulls(tools["autogal"], index, theirs)
     print("\nautogal, more than 3 errors off:")
     for i in range(len(index)):

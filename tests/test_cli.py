@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -253,6 +254,11 @@ def test_an_unexpected_error_is_two_lines_too_and_a_traceback_on_request(calls, 
     (["fit", "a.fits", "block=x"], "block=x is not a whole number.", "Give block a whole number"),
     (["fit", "a.fits", "dtype=int8"], "dtype=int8 is not possible.", "Choose one of: float32, float64."),
     (["fit", "a.fits", "pfs=star.fits"], "There is no key pfs.", "Did you mean psf?"),
+    (["fit", "a.fits", "--out=x"], "There is no option --out=x.", "Keys have no dashes: write out=x."),
+    (["simulate", "--pixel-scale"], "There is no option --pixel-scale.", "`autogal fit --help`"),
+    (["fit", "a.fits", "--zero-point=25"], "There is no option --zero-point=25.", "Did you mean zeropoint=25?"),
+    (["fit", "a.fits", "--nonsense"], "There is no option --nonsense.", "`autogal fit --help` lists the options."),
+    (["fit", "a.fits", "-q", "--verbose"], "--quiet and --verbose exclude each other.", "Give one of them."),
     (["fit", "a.fits", "--multirn"], "There is no option --multirn.", "Did you mean --multirun?"),
     (["fit", "a.fits", "--config-dir=none"], "Additional config directory", "Give --config-dir the folder"),
     (["fit", "a.fits", "--config-name=other"], "There is no configuration other.", "Check --config-name"),
@@ -378,3 +384,67 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, write_galaxy):
     table = Table.read(catalogue, hdu=1)
     assert 4 <= len(table) < 1000
     assert "interrupted" in (tmp_path / "results" / "autogal.log").read_text()
+
+
+@pytest.mark.parametrize("words", [["--version"], ["fit", "--version"], ["train", "segmenter", "--version"]])
+def test_the_version_wherever_it_is_asked_for(capsys, words):
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.startswith("autogal ")
+
+
+@pytest.mark.parametrize(("statuses", "strict", "code"), [
+    (["failed", "failed"], False, 0), (["converged", "skipped"], True, 1), (["converged", "not_converged"], True, 1),
+    (["failed"], True, 1), (["converged"], True, 0)])  # fmt: skip
+@pytest.mark.parametrize("sweep", [False, True])
+def test_exit_codes(calls, monkeypatch, statuses, strict, code, sweep):
+    done = types.SimpleNamespace(table={"status": statuses})
+    monkeypatch.setattr(sys.modules["autogal.pipeline"], "run", lambda settings, paths: done)
+    words = ["-m", "solver=lm,adam"] if sweep else []
+    assert cli.main(["fit", "a.fits", f"strict={str(strict).lower()}", *words]) == code
+
+
+@pytest.mark.parametrize(("option", "out", "err"), [
+    ("--quiet", "", ""), ("-q", "", ""), (None, "a table\n", "warning: wrong\n"), ("-v", "a table\n", "info: so it is\nwarning: wrong\n")])
+def test_how_much_is_said(calls, capsys, monkeypatch, option, out, err):
+    logger = logging.getLogger("autogal")
+    monkeypatch.setattr(logger, "handlers", [])
+
+    def work(settings):
+        print("a table")
+        logging.getLogger("autogal.some").info("so it is")
+        logging.getLogger("autogal.some").warning("wrong")
+
+    calls.work = work
+    assert cli.main(["fit", "a.fits", *([option] if option else [])]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (out, err)
+
+
+def test_quiet_does_not_hide_errors(calls, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("autogal"), "handlers", [])
+
+    def work(settings):
+        raise AutogalError("It is wrong.", "Mend it.")
+
+    calls.work = work
+    assert cli.main(["fit", "a.fits", "--quiet"]) == 2
+    assert two_lines(capsys.readouterr().err) == ("It is wrong.", "Mend it.")
+
+
+def test_a_run_again_in_the_same_folder_and_on_an_ascii_terminal(autogal_command, tmp_path, write_galaxy):
+    """Nothing of the first run is lost or mixed with the second, a refused third touches neither, and signs that ASCII lacks end nothing."""
+    for name in ("a", "b"):
+        write_galaxy(tmp_path / f"{name}.fits", tmp_path / "star.fits")
+    words = ["psf=star.fits", "zeropoint=25", "pixel_scale=0.4", "device=cpu", "segment=sep", "initialise=moments", "out=run"]
+    ascii = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    first = autogal_command("fit", "a.fits", *words)
+    second = autogal_command("fit", "b.fits", *words, **ascii)
+    assert first.returncode == second.returncode == 0, second.stderr
+    assert "+-" in second.stdout and second.stdout.isascii()
+    assert {path.stem for path in (tmp_path / "run" / "objects").iterdir()} == {"b"}
+    assert {path.stem for path in (tmp_path / "run" / "earlier_1" / "objects").iterdir()} == {"a"}
+    assert [str(one) for one in Table.read(tmp_path / "run" / "earlier_1" / "catalogue.fits", hdu=1)["id"]] == ["a"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert autogal_command("fit", "b.fits", *words, "model.bounds={no: [1, 2]}").returncode == 2
+    assert autogal_command("fit", "run", *words).returncode == 2
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

@@ -38,7 +38,7 @@ def test_neighbours_of_rows_with_starting_values(blend):
     images, truth = blend
     plain = autogal.fit(**images, start=truth)
     assert max(off(plain, truth)) > 0.2 and plain.neighbours is None or not np.isfinite(plain.neighbours).any()
-    assert "Neighbours were not looked for" in plain.table["message"][0]
+    assert "Neighbours were not looked for" in plain.table["message"][0] and plain.table["flags"][0] & Flag.NEIGHBOURS_IGNORED
     for asked in ({"segment": "maskrcnn"}, {"neighbours": "auto"}, {"segment": "sep", "neighbours": "mask"}, {"given_starts": "segment"}):
         catalogue = autogal.fit(**images, start=truth, **asked)
         # masks leave the wings of what they hide
@@ -60,7 +60,8 @@ def test_a_lone_galaxy_is_told_nothing(blend):
     images, truth = blend
     alone = autogal.render(truth, psf=images["psf"], shape=(96, 96), zeropoint=25.0) + np.random.default_rng(9).normal(0, 0.4, (1, 96, 96))
     plain = autogal.fit(**images | {"images": alone}, start=truth)
-    assert "Neighbours" not in plain.table["message"][0] and max(off(plain, truth)) < 0.05
+    assert "Neighbours" not in plain.table["message"][0] and not plain.table["flags"][0] & Flag.NEIGHBOURS_IGNORED
+    assert max(off(plain, truth)) < 0.05
 
 
 def test_a_start_where_there_is_no_source_keeps_its_own_mask(blend):

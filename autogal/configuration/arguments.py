@@ -7,6 +7,7 @@ Hydra, and the values of keys that name a file are quoted for it.
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
 import re
@@ -14,7 +15,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from autogal.configuration.overrides import quoted
-from autogal.configuration.explaining import did_you_mean
 from autogal.errors import AutogalError
 
 __all__ = ["CommandLine", "sort_words"]
@@ -29,6 +29,7 @@ _SHORT = {"-m": "--multirun", "-r": "--run", "-c": "--cfg", "-p": "--package", "
           "-cd": "--config-dir", "-cn": "--config-name", "-cp": "--config-path"}
 _WORDS = {"--cfg": ("job", "hydra", "all"),
           "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")}
+_VOLUMES = {"--quiet": "quiet", "-q": "quiet", "--verbose": "verbose", "-v": "verbose"}
 _SHOWING = {"--cfg", "--info", "--hydra-help"}
 
 _OVERRIDE = re.compile(r"(?P<key>(?:\+\+|[+~])?[A-Za-z_][\w./:@-]*)=(?P<value>.*)", re.DOTALL)
@@ -51,11 +52,14 @@ class CommandLine:
         In Hydra's grammar.
     options : tuple of str
         Hydra's options, each one word (``--cfg=job``).
+    volume : str
+        How much is said: ``usual``, ``quiet`` or ``verbose``.
     """
 
     paths: tuple[str, ...]
     overrides: tuple[str, ...]
     options: tuple[str, ...]
+    volume: str = "usual"
 
     @property
     def only_shows(self) -> bool:
@@ -85,28 +89,44 @@ def sort_words(words: Sequence[str], keys: Collection[str]) -> CommandLine:
     AutogalError
         For an unknown option, or one without its value.
     """
-    paths, overrides, options = [], [], []
+    paths, overrides, options, volumes = [], [], [], []
     rest = iter(words)
     for word in rest:
         if word == "--":
             paths.extend(rest)
+        elif word in _VOLUMES:
+            volumes.append(_VOLUMES[word])
         elif _is_option(word):
             options.append(_option(word, rest))
         elif _is_override(word, keys):
             overrides.append(word)
         elif word.startswith("-") and not os.path.exists(word):
-            meant = did_you_mean(word.partition("=")[0], [*_OPTIONS, "--help", "--version"])
-            raise AutogalError(f"There is no option {word}.",
-                               f"Did you mean {meant}?" if meant else "`autogal fit --help` lists the options.")
+            raise AutogalError(f"There is no option {word}.", _instead(word, keys))
         else:
             paths.append(word)
     sweep = "--multirun" in options
     asked = {option.partition("=")[0] for option in options}
     if len(both := asked & {"--multirun", "--run", "--cfg", "--info"}) > 1:
         raise AutogalError(f"{' and '.join(sorted(both))} exclude each other.", "Give one of them.")
+    if len(set(volumes)) > 1:
+        raise AutogalError("--quiet and --verbose exclude each other.", "Give one of them.")
     if "--resolve" in asked and "--cfg" not in asked:
         raise AutogalError("--resolve goes with --cfg only.", "Write --cfg job --resolve.")
-    return CommandLine(tuple(paths), tuple(_quote_files(word, sweep) for word in overrides), tuple(options))
+    return CommandLine(tuple(paths), tuple(_quote_files(word, sweep) for word in overrides), tuple(options),
+                       volumes[0] if volumes else "usual")
+
+
+def _instead(word: str, keys: Collection[str]) -> str:
+    """What may have been meant by an option that does not exist: a key, or another option."""
+    name, equals, value = word.partition("=")
+    key = name.lstrip("-").replace("-", "_")
+    if _root(key) in keys:
+        return f"Keys have no dashes: write {key}={value or 'VALUE'}."
+    near = difflib.get_close_matches(name, [*_OPTIONS, *_VOLUMES, "--help", "--version"], n=1, cutoff=0.75)
+    near_key = difflib.get_close_matches(key, keys, n=1, cutoff=0.75)
+    if near_key and equals or not near:
+        return f"Did you mean {near_key[0]}={value}?" if near_key else "`autogal fit --help` lists the options."
+    return f"Did you mean {near[0]}?"
 
 
 def _is_option(word: str) -> bool:

@@ -46,14 +46,19 @@ EXAMPLES
 
 PATHS
   cutout.fits          a FITS image, also .fz and .gz; cutout.fits[SCI,1] chooses the extension.
-                       Its companions are found by name: cutout_psf.fits, cutout_sigma.fits, cutout_mask.fits
+                       Its companions are found by name: cutout_psf.fits, cutout_mask.fits, cutout_sigma.fits
+                       (or _rms, _err; _ivar and _var are converted), or an extension ERR of its own;
+                       _wht, _dq, _flags, ... are named as not used. What autogal wrote is no cutout
   "cutouts/*.fits"     a pattern          cutouts/     a folder          @list.txt   one path a line
   manifest.csv         a table (CSV, ECSV, FITS, Parquet), one row an object: id, image; and, where there
-                       are, psf, sigma, mask, zeropoint, pixel_scale, gain, x, y, mag, r_eff, n, q, pa, sky
+                       are, psf, sigma, mask, zeropoint, pixel_scale, gain, x, y, mag, r_eff, n, q, pa, sky.
+                       x and y [pixels from 0], or ra and dec [deg], say which source of an image is meant
   A file that exists is a path whatever its name; everything after -- is one too.
 
 KEYS  (key=value; what is not given comes from the header, then the survey, then a default with a flag)
   out=FOLDER           catalogue.fits, config.yaml, autogal.log, objects/           [autogal_run]
+                       what an earlier run left there is kept in FOLDER/earlier_1; overwrite=true deletes it
+  strict=true          exit code 1 where a row is not converged
   psf=FILE             one PSF for all        psf.kind=effective|optical        psf.oversample=2
   sigma=FILE mask=FILE one noise map or mask for all; mask: non-zero = bad pixel
   zeropoint= pixel_scale= gain= saturation= hdu=       facts about the images
@@ -70,6 +75,11 @@ GROUPS  (group=choice; * is the default. Values inside: solver.max_iterations=10
 {groups}
 
 {options}  --hydra-help         more options: --info, --config-name, --config-path, --package, --resolve
+
+EXIT CODES
+  0    there is a catalogue, with a row for every cutout, whatever became of it
+  1    the same, with strict=true and a row that is not converged
+  2    an error: two lines on stderr          130    stopped by Ctrl-C
 """
 
 
@@ -202,6 +212,7 @@ OPTIONS
   --cfg job            show the whole configuration, with what was given, and stop
   -m, --multirun       run every combination of the values given with commas (hydra/launcher= works)
   --config-dir FOLDER  your own choices: FOLDER/survey/mine.yaml is survey=mine
+  -q, --quiet          say nothing but errors        -v, --verbose    say all that autogal.log has
 """
 
 _PAGES = {"fit": _FIT, "simulate": _SIMULATE, "train": _TRAIN, "evaluate": _EVALUATE}

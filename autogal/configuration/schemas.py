@@ -66,6 +66,8 @@ class FitSettings:
     """Every key of ``autogal fit`` outside the method groups; see ``conf/fit.yaml``."""
 
     out: str = "autogal_run"
+    overwrite: bool = False
+    strict: bool = False
     device: str = "auto"
     dtype: str = "float32"
     seed: int = 0

@@ -116,7 +116,7 @@ def _rows(one: Transformation, cutouts: Sequence[Cutout], applied: Sequence[Cuto
     names, rows = was.parameters, []
     for k, (i, cutout) in enumerate(zip(places, cutouts)):
         found = one.back(dict(zip(names, now.values[k].tolist())), cutout)
-        values = np.array([found[name] for name in names])
+        values = np.array([found.get(name, np.nan) for name in names])  # a place that was not measured is left out
         difference = values - was.values[i]
         if "pa" in names:
             turn = names.index("pa")
@@ -137,7 +137,7 @@ def _rows(one: Transformation, cutouts: Sequence[Cutout], applied: Sequence[Cuto
         flags = int(was.flags[i]) | int(now.flags[k])
         rows.append({"id": cutout.id, "transformation": one.name, "status": was.status[i], "status_then": now.status[k],
                      "flags": int(was.flags[i]), "flags_then": int(now.flags[k]), "worst": float(off.max()),
-                     "parameter": names[int(off.argmax())], "r_eff_ratio": found["r_eff"] / was.values[i][names.index("r_eff")],
+                     "parameter": names[int(off.argmax())], "r_eff_ratio": found.get("r_eff", np.nan) / was.values[i][names.index("r_eff")],
                      "fits": "crop" not in one.name or (_inside(was, i, cutout) and _inside(now, k, applied[k])),
                      "says": bool(flags & _SAY), "notes": said[i], "notes_then": says[k],
                      **{f"d_{name}": value for name, value in zip(names, difference.tolist())},

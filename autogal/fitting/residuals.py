@@ -16,13 +16,16 @@ from autogal.fitting.context import How
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.images.noise.slope import STEEP, slope_about
+from autogal.images.noise.sky import evenly
 
-__all__ = ["POOR_CHI2", "POOR_SHARE", "Seen", "is_poor", "seen"]
+__all__ = ["FAR_CHI2", "POOR_CHI2", "POOR_SHARE", "Seen", "is_poor", "seen"]
 
 #: Reduced chi-square from which a fit may be poor
 POOR_CHI2 = 1.5
 #: Of the light, which a poor fit misses
 POOR_SHARE = 0.07
+#: Reduced chi-square where the target's light is from which a fit is poor whatever share of the light it misses
+FAR_CHI2 = 4.0
 
 # Where the target's light is: pixels of at least so much of the brightest one's signal-to-noise ratio, and of so much in units of
 # the noise. They hang on the model alone, not on how much empty sky the image has
@@ -32,6 +35,7 @@ _CLEARLY = 5.0  # standard deviations of chi-square
 _AT_ONCE = 1 << 21  # pixels
 _SLOPED = 4.0  # standard deviations of a plane through all residuals, from which the sky is looked at more closely
 _SHARED = 4.0  # differences that overlap tell as much as so many fewer
+_TYPICAL = 2000  # pixels, from which medians are taken
 _WILD = 4.0  # times the noise, to which single residuals are cut there
 
 
@@ -95,10 +99,11 @@ def seen(fit: BucketFit, stamps: Stamps, cutouts: Sequence[Cutout], how: How, sn
         signal = light.square() * information
         places = items.cpu().numpy()
         own = [cutouts[i] for i in places]
-        missed = _misses(unexpected, mean, variance, signal, snr[items])
+        far = _far(own, snr)
+        missed = _misses(unexpected, mean, variance, signal, snr[items], far)
         if (doubt := missed & missed.new_tensor([_lacks_photons(cutout) for cutout in own])).any():
             pull = (stamps.data[items] - model)[doubt] * weight[doubt]
-            missed[doubt] = _misses(*_grain(pull, weight[doubt] > 0), signal[doubt], snr[items][doubt])
+            missed[doubt] = _misses(*_grain(pull, weight[doubt] > 0), signal[doubt], snr[items][doubt], far[doubt])
         poor[places] = missed.cpu().numpy()
         flux = sum(how.model.amplitudes(theta[items])[number] for number in how.model.lights)
         numbers[:, places] = _shares(light, flux, weight, own)
@@ -114,16 +119,26 @@ def _deviance(data: Tensor, model: Tensor, weight: Tensor, how: How) -> tuple[Te
     return how.likelihood.terms(data, model, weight).deviance, *how.likelihood.expected(model, weight)
 
 
-def _misses(deviance: Tensor, mean: Tensor, variance: Tensor, signal: Tensor, snr: Tensor) -> Tensor:
-    """Whether the light is missed in any of the regions that it makes, [B]; `signal` is the squared S/N of every pixel."""
-    brightest = signal.amax((1, 2), keepdim=True)
-    least = [part**2 * brightest for part in _OF_BRIGHTEST] + [torch.full_like(brightest, level**2) for level in _OF_NOISE]
-    out = torch.zeros(len(snr), dtype=torch.bool, device=snr.device)
-    for level in least:
-        there = ((signal >= level) & (signal > 0)).to(deviance.dtype)
-        chi2, expected, spread, count = ((one * there).sum((1, 2), dtype=torch.float64) for one in (deviance, mean, variance, mean > 0))
-        out |= (count >= _FEWEST) & is_poor(chi2, expected, spread, snr)
-    return out
+def _far(cutouts: Sequence[Cutout], like: Tensor) -> Tensor:
+    """Reduced chi-squares [B] that only a model makes: a sigma map that is too small makes all larger, and is said by another flag."""
+    ratio = np.array([cutout.noise.ratio for cutout in cutouts])
+    return torch.from_numpy(FAR_CHI2 / np.fmin(1.0, ratio) ** 2).to(like)
+
+
+def _misses(deviance: Tensor, mean: Tensor, variance: Tensor, signal: Tensor, snr: Tensor, far: Tensor) -> Tensor:
+    """Whether the light is missed in any of the regions that it makes, [B]; `signal` is the squared S/N of every pixel.
+
+    A poor fit is one that misses a good part of the light, or leaves so much more than the noise (`far`) that its errors, at the
+    least, are wrong by a factor of 2: the brightest galaxies hide from the former what any other tool would see in its residuals.
+    """
+    signal = signal.flatten(1)
+    brightest = signal.amax(1, keepdim=True)
+    least = torch.cat([part**2 * brightest for part in _OF_BRIGHTEST] + [torch.full_like(brightest, level**2) for level in _OF_NOISE], 1)
+    there = (signal[:, None] >= least.clamp(min=torch.finfo(signal.dtype).tiny)[:, :, None]).to(signal.dtype)
+    measures = torch.stack([deviance, mean, variance, (mean > 0).to(mean.dtype)], 1).flatten(2)
+    chi2, expected, spread, count = (there @ measures.mT).double().unbind(2)
+    loud = (chi2 > far[:, None] * expected) & (chi2 - expected > _CLEARLY * spread**0.5)
+    return ((count >= _FEWEST) & (loud | is_poor(chi2, expected, spread, snr[:, None]))).any(1)
 
 
 def _lacks_photons(cutout: Cutout) -> bool:
@@ -160,9 +175,16 @@ def _shares(light: Tensor, flux: Tensor, weight: Tensor, cutouts: Sequence[Cutou
             bad = ~used if cutout.bad is None else ~used & (cutout.bad | ~np.isfinite(cutout.image))
             out[1:3, row] = signal[~used].sum() / signal.sum(), signal[bad].sum() / signal.sum()
         if used.any():
-            some = image[used]
-            out[3, row] = np.median(some[some <= np.median(some)])
+            out[3, row] = _wing(image, used)
     return out
+
+
+def _wing(light: np.ndarray, used: np.ndarray) -> float:
+    """Lower quartile of the light [H, W] in the used pixels: models are smooth, and a few thousand of them tell."""
+    some = np.ix_(*(evenly(length, int((light.size / _TYPICAL) ** 0.5)) for length in light.shape))
+    values = light[some][used[some]]
+    values = values if values.size >= _FEWEST else light[used]
+    return float(np.partition(values, values.size // 4)[values.size // 4])
 
 
 def _signal(light: np.ndarray, weight: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -175,20 +197,28 @@ def _signal(light: np.ndarray, weight: np.ndarray, used: np.ndarray) -> np.ndarr
 
 def _sloped(residual: Tensor, information: Tensor) -> Tensor:
     """Rows of residuals [B, H, W] through which a plane is not flat; what a neighbour leaves can be enough."""
-    used = (information > 0).to(residual.dtype)
-    pull = (residual * information.sqrt()).clamp(-_WILD, _WILD).flatten(1)
+    root = information.flatten(1).sqrt()  # 1 / noise, 0 where nothing is known
+    pull = (residual.flatten(1) * root).clamp(-_WILD, _WILD)
     rows, columns = (torch.linspace(-1, 1, n, dtype=residual.dtype, device=residual.device) for n in residual.shape[1:])
     shapes = torch.stack([torch.ones_like(residual[0]), columns.expand_as(residual[0]), rows[:, None].expand_as(residual[0])]).flatten(1)
     # a pixel knows the plane by its noise in units of the typical one
-    noise = 1 / information.flatten(1).clamp(min=1e-30).sqrt()
-    typical = torch.where(used.flatten(1) > 0, noise, torch.nan).nanmedian(1).values.nan_to_num(1.0)
-    known = used.flatten(1) * (typical[:, None] / noise)
-    design = shapes * known[:, None]
-    matrix = (design @ design.mT).double() + 1e-9 * torch.eye(3, dtype=torch.float64, device=residual.device)
-    best = torch.linalg.solve_ex(matrix, (design @ pull[:, :, None]).double())[0][..., 0]
+    known = root / _typical(root)
+    matrix = known.square() @ (shapes[:, None] * shapes).flatten(0, 1).T
+    matrix = matrix.double().unflatten(1, (3, 3)) + 1e-9 * torch.eye(3, dtype=torch.float64, device=residual.device)
+    best = torch.linalg.solve_ex(matrix, ((known * pull) @ shapes.T).double())[0]
     error = torch.linalg.inv_ex(matrix)[0].diagonal(dim1=-2, dim2=-1).sqrt()
     clearly = torch.hypot(best[:, 1] / error[:, 1], best[:, 2] / error[:, 2]) > _SLOPED
     return (clearly & (2 * (best[:, 1].abs() + best[:, 2].abs()) > STEEP / 2)).nonzero()[:, 0]
+
+
+def _typical(root: Tensor) -> Tensor:
+    """Median of what is not 0 in every row of [B, P], [B, 1]; some thousand places are enough for it."""
+    for step in (max(1, root.shape[1] // _TYPICAL), 1):
+        some = root[:, ::step]
+        median = torch.where(some > 0, some, torch.nan).nanmedian(1, keepdim=True).values
+        if not median.isnan().any():
+            break
+    return median.nan_to_num(1.0)
 
 
 def _centre(light: Tensor, cutout: Cutout) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Table
 
 from autogal.errors import AutogalError
@@ -185,6 +186,8 @@ def _items(images, ids: Sequence[str] | None) -> tuple[list, list[str]]:
     """One array or entry per object, and the ids."""
     if isinstance(images, (str, os.PathLike)):
         images = [images]
+    if isinstance(images, fits.HDUList) or hasattr(images, "header"):
+        raise AutogalError("images is an HDU of a FITS file, or several of them.", "Give the file's name, as file.fits[SCI], or the array in .data.")
     if isinstance(images, (list, tuple)):
         items = list(images)
     else:

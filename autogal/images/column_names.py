@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from autogal.errors import AutogalError
 
-__all__ = ["FACTS", "FILES", "SKY", "START", "known_columns", "listed"]
+__all__ = ["FACTS", "FILES", "SKY", "START", "counted_from_one", "known_columns", "listed"]
 
 #: Starting values
 START = ("x", "y", "mag", "flux", "r_eff", "n", "q", "pa", "sky")
@@ -29,6 +29,8 @@ _ALIASES = {
     "dec": ("dec_deg", "dec_target", "decj2000", "dej2000", "dec_j2000", "de_icrs", "declination", "delta_j2000", "deltawin_j2000",
             "deltapeak_j2000", "coord_dec", "world_centroid_delta"),
 }  # fmt: skip
+# Pixel positions along x of SExtractor's catalogues, which count from 1
+_FROM_ONE = {f"x{of}image" for of in ("", "win", "peak", "model", "psf")}
 # Letters of a name from which one wrong letter is a slip rather than another word (mask, mass), and from which two are
 _LONG, _LONGER = 6, 9
 _SHORTEST = 4  # letters; shorter names are all but one letter away from one another
@@ -77,6 +79,22 @@ def known_columns(names: Sequence[str], known: Collection[str], where: str) -> t
             raise AutogalError(f"{where} has a column {name}, which is not known.",
                                f"Did you mean {right}? Name it so, or something else that is no slip of it.")
     return found, left
+
+
+def counted_from_one(left: Sequence[str], found: Collection[str]) -> str:
+    """What to add to a warning of columns that are not used, where they are pixel positions as SExtractor and its like count them.
+
+    Parameters
+    ----------
+    left : sequence of str
+        The names that are not used.
+    found : collection of str
+        The known ones that are there.
+    """
+    across = [name for name in left if _plain(name) in _FROM_ONE]
+    if not across or not {"x", "y", "ra", "dec"}.isdisjoint(found):
+        return ""
+    return f" SExtractor counts pixels from 1: x = {across[0]} - 1, and y likewise, say which source of this image is meant."
 
 
 def listed(names: Sequence[str]) -> str:

@@ -27,6 +27,8 @@ class Entry:
         Unique within a run.
     image : str
     psf, sigma, mask : str or None
+    sigma_holds : str
+        What its file does: ``sigma``, ``inverse variance`` or ``variance``.
     zeropoint, pixel_scale, gain : float or None
         AB magnitude of one image unit, arcsec per pixel, electrons per image unit.
     start : dict or None
@@ -48,6 +50,7 @@ class Entry:
     start: dict[str, float] | None = None
     note: str | None = None
     error: str | None = None
+    sigma_holds: str = "sigma"
 
 
 def printable(text: str) -> str:

@@ -35,12 +35,15 @@ class FitsImage:
         Of the file; often the place of the exposure time and the gain.
     hdu : str
         What the extension is called in notes.
+    number : int
+        Of the extension.
     """
 
     data: np.ndarray
     header: fits.Header
     primary: fits.Header
     hdu: str = "HDU 0"
+    number: int = 0
 
 
 def split_selection(path: str) -> tuple[str, str | None]:
@@ -98,8 +101,11 @@ def read(path: str, hdu: str | int | None = None, most: float | None = None) -> 
         behind = check_file(file, hdu, most)
         # astropy warns of what raises a moment later, and of header style, which is not ours to judge.
         with silenced(AstropyWarning), fits.open(_up_to(file, behind), memmap=False) as hdus:
+            if hdu is None and "NREPLIC" in hdus[0].header and str(hdus[0].header.get("CREATOR")).startswith("autogal"):
+                raise AutogalError(f"{file} is a catalogue of autogal, not an image.", "Give the images that its column path names.")
             chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
-            return FitsImage(_plane(chosen, file, most), chosen.header.copy(), hdus[0].header.copy(), _called(hdus, chosen))
+            number = next(i for i, one in enumerate(hdus) if one is chosen)
+            return FitsImage(_plane(chosen, file, most), chosen.header.copy(), hdus[0].header.copy(), _called(number, chosen), number)
     except AutogalError:
         raise
     except PermissionError:
@@ -153,9 +159,8 @@ def _line(error: Exception) -> str:
     return text.rstrip(".")[:200]
 
 
-def _called(hdus, chosen) -> str:
+def _called(number: int, chosen) -> str:
     """The number of an HDU and its name."""
-    number = next(i for i, hdu in enumerate(hdus) if hdu is chosen)
     return f"HDU {number} [{chosen.name}]" if number and chosen.name else f"HDU {number}"
 
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from autogal.errors import AutogalError
 from autogal.runtime.memory import memory
 
-__all__ = ["check_file", "check_pixels", "check_regular", "largest_image", "unpacked"]
+__all__ = ["check_file", "check_pixels", "check_regular", "largest_image", "list_images", "unpacked"]
 
 #: What a file begins with that is packed as a whole, and what unpacks it
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -107,6 +107,32 @@ def check_file(file: str, hdu: str | int | None, most: float) -> int | None:
     return behind
 
 
+def list_images(file: str, most: float) -> list[tuple[int, str, int, tuple[int, ...]]]:
+    """The images in a FITS file, as far as its headers can be followed: number, EXTNAME, EXTVER and shape of each.
+
+    Parameters
+    ----------
+    file : str
+        Packed or not.
+    most : float
+        As for `check_file`: what a packed file holds beyond that is left out.
+    """
+    found, most = [], _WIDEST * most + _LONGEST
+    try:
+        with unpacked(file) as (stream, is_packed):
+            for number, (header, end, size) in enumerate(_headers(stream, file)):
+                if is_packed and end + size > most:
+                    break
+                if _is_image(header):
+                    axes = b"ZNAXIS" if b"ZIMAGE" in header else b"NAXIS"
+                    sides = tuple(_whole(header, axes + b"%d" % k) for k in range(min(_whole(header, axes), 999), 0, -1))
+                    found.append((number, _name(header), _whole(header, b"EXTVER", 1), sides))
+                stream.seek(end + size)
+    except (AutogalError, OSError, EOFError, ValueError, OverflowError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        pass  # what lies before is there
+    return found
+
+
 @contextmanager
 def unpacked(file: str) -> Iterator[tuple[BinaryIO, bool]]:
     """The content of a file that may be packed as a whole, to be read from its beginning, and whether it is packed."""
@@ -151,8 +177,11 @@ def _whole(header: dict[bytes, bytes], key: bytes, otherwise: int = 0) -> int:
 
 
 def _is_named(header: dict[bytes, bytes], name: str) -> bool:
-    said = header.get(b"EXTNAME", b"").decode("ascii", "replace").partition("'")[2].partition("'")[0]
-    return said.strip().upper() == name.upper()
+    return _name(header) == name.upper()
+
+
+def _name(header: dict[bytes, bytes]) -> str:
+    return header.get(b"EXTNAME", b"").decode("ascii", "replace").partition("'")[2].partition("'")[0].strip().upper()
 
 
 def _is_image(header: dict[bytes, bytes]) -> bool:

@@ -15,6 +15,7 @@ from autogal.images.header.asinh import asinh_scale, linear, linear_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
 from autogal.images.header.facts import Look, header_facts
+from autogal.images.extensions import extensions_beside, to_sigma
 from autogal.images.fits import FitsImage, read, split_selection
 from autogal.images.limits import check_regular
 from autogal.images.options import Options
@@ -118,13 +119,21 @@ def _load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
     if entry.error:
         return Cutout.failed(entry.id, entry.error, entry.image or None, start=entry.start, notes=notes)
     try:
+        beside = [kind for kind in ("sigma", "mask") if given[kind] is None and not getattr(entry, kind)]
         image = read(entry.image, options.hdu, options.largest)
         facts = header_facts(image.header, image.primary, image.hdu)
         facts.given(**{name: getattr(entry, name) for name in ("zeropoint", "pixel_scale", "gain") if getattr(entry, name) is not None})
         sigma, mask, psf = (given[kind] for kind in ("sigma", "mask", "psf"))
         own = read(entry.sigma, most=options.largest) if sigma is None and entry.sigma else None
         if own is not None:
-            sigma = own.data
+            sigma = to_sigma(own.data, entry.sigma_holds)
+            if entry.sigma_holds != "sigma":
+                notes.append(f"Sigma from {os.path.basename(entry.sigma)}, an image's {entry.sigma_holds} by its name.")
+        if beside:
+            noise, said, warnings = extensions_beside(entry.image, image, beside, options.largest)
+            own, sigma = (own, sigma) if noise is None else (noise, noise.data)
+            facts.notes += said + warnings
+            facts.warnings += warnings
         if mask is None and entry.mask:
             mask = read(entry.mask, most=options.largest).data
         psf = entry.psf if psf is None else psf

@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ from autogal.errors import AutogalError
 from autogal.images.entry import Entry, printable, stem
 from autogal.images.limits import check_regular
 from autogal.images.column_names import FACTS, FILES, SKY, START, known_columns, listed
+from autogal.images.column_names import FACTS, FILES, SKY, START, counted_from_one, known_columns, listed
 from autogal.images.position import sky_angle
 
 __all__ = ["is_manifest", "read_manifest", "start_columns", "start_values"]
@@ -34,10 +36,12 @@ log = logging.getLogger(__name__)
 
 _NOTHING = ("nan", "null", "none", "--")  # what stands in cells that are not given
 _FITS_BLOCK = 2880
+_CATALOGUE = re.compile(rb"XTENSION= 'BINTABLE'.*TTYPE\d+\s*=\s*'flag_names\s*'", re.DOTALL)
+_OF_A_RUN = {"path", "status", "flag_names"}  # columns of every catalogue
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a file is a FITS table with a column ``image`` and holds no image itself."""
+    """Whether a file is a FITS table with a column ``image`` and holds no image itself, or the catalogue of a run, which is told by its name."""
     try:
         check_regular(path)
         with open(path, "rb") as file:
@@ -48,6 +52,8 @@ def is_manifest(path: str) -> bool:
             rest = file.read(40 * _FITS_BLOCK)
     except (AutogalError, OSError):
         return False
+    if _CATALOGUE.search(rest):
+        return True
     if b"XTENSION= 'BINTABLE'" not in rest or b"ZIMAGE" in rest or b"XTENSION= 'IMAGE" in rest:
         return False
     return bool(re.search(rb"TTYPE\d+\s*=\s*'image\s*'", rest, re.IGNORECASE))
@@ -75,6 +81,9 @@ def read_manifest(path: str) -> list[Entry]:
     """
     names, rows = _table(path)
     names = [_text(name) or "" for name in names]
+    if "image" not in names and _OF_A_RUN.issubset(names):
+        raise AutogalError(f"{path} is the catalogue of a run, not a list of images.",
+                           "Give the images that the run was given, and start=CATALOGUE to begin from its values.")
     columns, left = known_columns(names, ("id", "image", *FILES, *FACTS, *START, *SKY), f"The manifest {path}")
     if "image" not in columns:
         raise AutogalError(
@@ -82,7 +91,7 @@ def read_manifest(path: str) -> list[Entry]:
             "Name the column with the image files `image`.",
         )
     if left:
-        log.warning("Columns of %s that are not used: %s.", path, listed(left))
+        log.warning("Columns of %s that are not used: %s.%s", path, listed(left), counted_from_one(left, columns))
     folder = os.path.dirname(os.path.abspath(path))
     entries = [
         _entry({key: row[index] if index < len(row) else None for key, index in columns.items()}, folder, number)
@@ -90,7 +99,20 @@ def read_manifest(path: str) -> list[Entry]:
     ]
     if not entries:
         raise AutogalError(f"The manifest {path} has no rows.", "Give one row an object.")
+    _tell_the_same(entries, path)
     return entries
+
+
+def _tell_the_same(entries: Sequence[Entry], path: str) -> None:
+    """Warn of rows that are the same galaxy, the one in the middle of an image that several of them name."""
+    places = {"x", "y", "ra", "dec"}
+    without = Counter(one.image for one in entries if one.image and places.isdisjoint(one.start or ()))
+    several = {image: number for image, number in without.items() if number > 1}
+    if several:
+        image, number = next(iter(several.items()))
+        more = f", and so with {len(several) - 1} other images" if len(several) > 1 else ""
+        log.warning("%d rows of %s name %s without saying which source they mean%s: all are the one in its middle. x and y (from 0), or ra "
+                    "and dec, say it.", number, path, image, more)
 
 
 def start_columns(names: Sequence[str]) -> dict[str, int]:
@@ -103,7 +125,7 @@ def start_columns(names: Sequence[str]) -> dict[str, int]:
     """
     columns, left = known_columns(names, (*START, *SKY), "The start table")
     if left and not {"status", "flag_names"}.issubset(names):
-        log.warning("Columns of the start table that are not used: %s.", listed(left))
+        log.warning("Columns of the start table that are not used: %s.%s", listed(left), counted_from_one(left, columns))
     return columns
 
 

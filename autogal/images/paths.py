@@ -6,9 +6,11 @@ import glob
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from autogal.errors import AutogalError
+from autogal.images.companions import COMPANIONS, UNUSED, WORDS, map_kind, own_product, roots
 from autogal.images.entry import FITS_NAME, IMAGE_SUFFIX, Entry, stem, unique_ids
 from autogal.images.fits import split_selection
 from autogal.images.limits import check_regular
@@ -20,9 +22,6 @@ log = logging.getLogger(__name__)
 
 _TABLE_NAME = re.compile(r"\.(csv|ecsv|parquet|pq)$", re.IGNORECASE)
 _GLOB = re.compile(r"[*?\[]")
-_COMPANIONS = ("psf", "sigma", "mask")
-# Words that, as a part of a file's name, say that it goes with an image.
-_COMPANION_WORDS = {*_COMPANIONS, "segmap", "weight", "wht", "ivar", "invvar", "rms", "err", "model", "residual", "instances"}
 _EXAMPLE = "Give FITS images, a folder, @list.txt or a manifest, as in `autogal fit cutouts/*.fits`."
 
 
@@ -39,11 +38,14 @@ def find_entries(paths: Iterable[str | os.PathLike]) -> list[Entry]:
       folder; ``#`` starts a comment line;
     - a glob pattern, sorted; an extension may be selected behind it.
 
-    Companions of ``name_image.fits`` or ``name.fits`` are ``name_psf.fits``,
-    ``name_sigma.fits`` and ``name_mask.fits`` in the same folder, compressed
-    or not. Files named like companions (``psf``, ``sigma``, ``mask``,
-    ``segmap``, ... as a word of the name) are not taken for images where the
-    same search finds images that they go with.
+    Companions of ``name_image.fits`` (also ``_sci``, ``_drz``, ``_drc``,
+    ``_img``) or ``name.fits`` are ``name_psf.fits``, ``name_mask.fits`` and
+    ``name_sigma.fits`` (also ``_rms``, ``_err``; ``_ivar``, ``_invvar`` and
+    ``_var``, which are converted) in the same folder, compressed
+    or not. Others (``_wht``, ``_dq``, ``_segmap``, ...) are named as not
+    used. Files named like companions are not taken for images where the
+    same search finds images that they go with; nor, in folders and patterns,
+    is what ``autogal fit`` wrote.
 
     Parameters
     ----------
@@ -90,6 +92,7 @@ def _entries(paths: list[str]) -> list[Entry]:
             entries += item
         elif item in images:
             entries.append(Entry(stem(item), item, **there.companions(item)))
+    there.tell_unused()
     return entries
 
 
@@ -127,7 +130,7 @@ def _expand(path: str) -> list[str]:
     """The files that one path stands for; a plain path that does not exist stands for itself."""
     if os.path.isdir(path):
         files = _fits_files(path)
-        if not files:
+        if not files and not any(FITS_NAME.search(name) for name in os.listdir(path)):
             deeper = any(entry.is_dir() for entry in os.scandir(path))
             log.warning("No FITS files in the folder %s%s.", path, f"; name its folders to search them, as {path}/*" if deeper else "")
         return files
@@ -146,14 +149,30 @@ def _expand(path: str) -> list[str]:
 
 def _fits_files(folder: str) -> list[str]:
     names = sorted(name for name in os.listdir(folder) if FITS_NAME.search(name) and not name.startswith("."))
-    return [os.path.join(folder, name) for name in names]
+    return _not_ours([os.path.join(folder, name) for name in names])
+
+
+def _not_ours(files: list[str]) -> list[str]:
+    """Without what autogal itself wrote: catalogues, and the images of objects that were fitted."""
+    ours = {file: what for file in files if (what := own_product(file))}
+    for what, number in Counter(ours.values()).items():
+        first = next(file for file in ours if ours[file] == what)
+        log.warning("Not taken for %s: %s%s, which `autogal fit` wrote as %s.", "an image" if number == 1 else "images", first,
+                    f" and {number - 1} more" if number > 1 else "",
+                    "a catalogue; its column path names the images" if what == "catalogue" else "images and models of objects")
+    return [file for file in files if file not in ours]
 
 
 def _glob(pattern: str) -> list[str]:
     """Files that match, and the FITS files of folders that match; only FITS files where there are any."""
     matches: list[str] = []
-    for match in sorted(glob.glob(pattern, recursive=True)):
-        matches += _fits_files(match) if os.path.isdir(match) else [match]
+    found = sorted(glob.glob(pattern, recursive=True))
+    kept = set(_not_ours([match for match in found if FITS_NAME.search(match) and os.path.isfile(match)]))
+    for match in found:
+        if os.path.isdir(match):
+            matches += _fits_files(match)
+        elif match in kept or not FITS_NAME.search(match) or not os.path.isfile(match):
+            matches.append(match)
     return [match for match in matches if FITS_NAME.search(match)] or matches
 
 
@@ -161,12 +180,12 @@ def _without_companions(images: list[str]) -> set[str]:
     """The paths that are images, as far as names tell."""
     if len(images) == 1:
         return set(images)
-    roots: set[str] = set()
+    begins: set[str] = set()
     with_suffix: set[str] = set()  # folders whose images are named name_image.fits
     for path in images:
         file = split_selection(path)[0]
         short = FITS_NAME.sub("", file)
-        roots.add(short.removesuffix(IMAGE_SUFFIX))
+        begins.update(roots(short))
         if short.endswith(IMAGE_SUFFIX):
             with_suffix.add(os.path.dirname(file))
     kept = set()
@@ -175,8 +194,8 @@ def _without_companions(images: list[str]) -> set[str]:
         short = FITS_NAME.sub("", file)
         root, _, word = short.rpartition("_")
         words = set(re.split(r"[^a-z0-9]+", os.path.basename(short).lower()))
-        own = word.lower() in _COMPANION_WORDS and root in roots
-        shared = not short.endswith(IMAGE_SUFFIX) and os.path.dirname(file) in with_suffix and words & _COMPANION_WORDS
+        own = word.lower() in WORDS and root in begins
+        shared = not short.endswith(IMAGE_SUFFIX) and os.path.dirname(file) in with_suffix and words & WORDS
         if not (own or shared):
             kept.add(path)
     if len(kept) < len(set(images)):
@@ -189,6 +208,7 @@ class _Listing:
 
     def __init__(self):
         self._folders: dict[str, set[str]] = {}
+        self.unused: Counter[str] = Counter()
 
     def companions(self, image: str) -> dict[str, str]:
         file = split_selection(image)[0]
@@ -198,12 +218,24 @@ class _Listing:
         ending = FITS_NAME.search(name)
         if not ending:
             return {}
-        root = name[: ending.start()].removesuffix(IMAGE_SUFFIX)
+        ends = tuple(dict.fromkeys((ending.group(), ".fits", ".fits.gz", ".fits.fz", ".fit")))
+        begins = roots(name[: ending.start()])
         found = {}
-        for kind in _COMPANIONS:
-            for end in dict.fromkeys((ending.group(), ".fits", ".fits.gz", ".fits.fz", ".fit")):
-                companion = f"{root}_{kind}{end}"
-                if companion in self._folders[folder] and companion != name:
-                    found[kind] = os.path.join(folder, companion)
-                    break
+        for kind, words in COMPANIONS.items():
+            there = (f"{root}_{word}{end}" for word in words for root in begins for end in ends)
+            companion = next((one for one in there if one in self._folders[folder] and one != name), None)
+            if companion is not None:
+                found[kind] = os.path.join(folder, companion)
+        if "sigma" in found:
+            found["sigma_holds"] = map_kind(found["sigma"])
+        for word in UNUSED:
+            if any(f"{root}_{word}{end}" in self._folders[folder] for root in begins for end in ends[:2]):
+                self.unused[word] += 1
         return found
+
+    def tell_unused(self) -> None:
+        """Say once what goes with the images by its name, and is not used."""
+        if self.unused:
+            named = ", ".join(f"_{word} ({number})" for word, number in self.unused.items())
+            log.warning("Files beside the images that are not used: %s. sigma and mask of a manifest may name them; what is named _rms, _err, "
+                        "_ivar or _var is taken for noise by itself.", named)

@@ -128,6 +128,8 @@ def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey:
             cutout.warnings += sampling.warnings
             if sampling.zoom != 1:
                 cutout.flags |= Flag.PSF_CORRECTED
+            if sampling.contradicted:
+                cutout.flags |= Flag.PSF_MISMATCH
         cutout.psf = psf[0]
         cutout.notes += psf[1]
         if psf[1]:

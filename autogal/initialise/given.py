@@ -83,6 +83,7 @@ def note_unsegmented(cutouts: Sequence[Cutout], fitted: Fitted, start: np.ndarra
     cutouts : sequence of Cutout
         Get a note where the fit is poor, or ended far from its start.
     fitted : Fitted
+        Gets the flag NEIGHBOURS_IGNORED there.
     start : ndarray, [N, 8]
         Starting values, x, y, mag, r_eff first.
     rows : ndarray of bool, [N]
@@ -94,5 +95,6 @@ def note_unsegmented(cutouts: Sequence[Cutout], fitted: Fitted, start: np.ndarra
         with np.errstate(invalid="ignore", divide="ignore"):
             doubtful |= (np.abs(mag - start[:, 2]) > _ASTRAY) | (np.log(r_eff / start[:, 3]) > _ASTRAY_SIZE)
     for i in np.flatnonzero(doubtful & rows & np.isfinite(start).all(axis=1)):
+        fitted.flags[i] |= Flag.NEIGHBOURS_IGNORED
         cutouts[i].notes.append("Neighbours were not looked for, as all starting values were given, and the fit is poor or ended far from "
                                 "them: segment=maskrcnn or neighbours=auto has neighbours masked or fitted.")

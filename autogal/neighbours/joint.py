@@ -26,6 +26,7 @@ from autogal.model.point import PointComponent
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
 from autogal.neighbours.residual_mask import Missed, find_missed
 from autogal.neighbours.neighbour_map import Neighbour, Surroundings
+from autogal.neighbours.joined import fit_as_one
 from autogal.profiles import Sersic
 from autogal.runtime.stopwatch import Stopwatch
 
@@ -38,6 +39,8 @@ _UNLIKE = "the neighbours are not like Sersic profiles"
 _UNKNOWN = 0.05  # of a neighbour's light: what its profile is taken to miss
 _FADED = 0.75  # mag: a target that loses more to what overlaps it was one with it
 _ENDLESS = 0.99  # of the highest index
+_COVERED = 0.5  # of the nine pixels in a neighbour's middle
+_BRIGHTER = 3.0  # times what is seen there: no star's middle is so much fainter than its profile
 _ASTRAY = 3.0  # px, or the half-light radius: a target that moves by more has become another source
 
 
@@ -63,7 +66,8 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
     """Fit targets again, together with the neighbours that matter to them.
 
     A joint fit takes the place of the one inside the masks, and the cutout's mask that of what is still masked. Neighbours
-    that are not like their profiles are masked again, and the others fitted without them. Where a joint fit fails, for any of
+    that are not like their profiles are masked again, and the others fitted without them. Sources that may be parts of the
+    target are fitted as one galaxy with it, where one profile has the light of all. Where a joint fit fails, for any of
     the models, the fits inside the masks stay, with the flag NEIGHBOUR_FALLBACK and a note.
 
     Parameters
@@ -104,7 +108,10 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             together[i], chosen[i] = again[i], fewer[i]
             for name in fits:
                 joint[name].take(i, others[name])
+    whole = fit_as_one(cutouts, {i: one for i, one in ready.items() if one.doubtful}, fits, settings, watch)
     for i, cutout in together.items():
+        if i in whole:
+            continue
         failure = next((one.failure[i] for one in joint.values() if i in one.failure), None)
         if failure is None:
             cutouts[i].mask[...] = cutout.mask
@@ -203,6 +210,11 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
         write(rows, cutouts, how, stamps, fit, fitted)
         joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
         _judge(rows, fit.endless.cpu().numpy(), blend.target, masked, joint)
+        skies = dict(zip(places, fitted.values[rows, fitted.parameters.index("sky")]))
+        for i in places:
+            if labels := _unseen(joint.neighbours[i], chosen[i], cutouts[i], skies[i]):
+                joint.unlike[i] = joint.unlike.get(i, frozenset()) | labels  # the others may yet be fitted
+                joint.failure.setdefault(i, "a neighbour has more light than is seen of it")
         held = masked.flags[rows] & Flag.SKY_FIXED > 0
         fitted.flags[rows] |= np.where(held, masked.flags[rows] & (Flag.SKY_FIXED | Flag.UNCONSTRAINED), 0)
     if how.bootstrap is not None:
@@ -286,6 +298,30 @@ def _outgrown(neighbours: np.ndarray, centre: np.ndarray) -> bool:
     """Whether one of the neighbours [K, 7] has run to the highest index and over the target: its wings stand for the sky."""
     x, y, _, r_eff, n, *_ = neighbours.T
     return bool(((n > _ENDLESS * Sersic.shape[0].upper) & (r_eff > np.hypot(x - centre[0], y - centre[1]))).any())
+
+
+def _unseen(neighbours: np.ndarray, chosen: Sequence[Neighbour], cutout: Cutout, sky: float) -> frozenset[int]:
+    """Labels of those of the neighbours [K, 7] that have run to far more light than they show.
+
+    Either bad pixels leave nothing of it but wings, or it is a star whose middle, which the fit leaves out as not like the model, is far
+    brighter than the image there.
+    """
+    bad = cutout.mask if cutout.bad is None else cutout.bad  # not what is left out of a core because its profile misses it
+    sharp = float(cutout.psf.max()) * cutout.psf_oversample**2  # of a star's light in its brightest pixel
+    found = set()
+    for (x, y, mag, *_), one in zip(neighbours, chosen):
+        if not one.start["mag"] - mag > _FADED:
+            continue
+        row, column = (int(np.clip(np.rint(place), 0, length - 1)) for place, length in zip((y, x), cutout.shape))
+        core = np.s_[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        if bad[core].mean() > _COVERED:
+            found.add(one.label)
+            continue
+        seen = float(np.max(cutout.image[core], where=~bad[core], initial=-np.inf)) - sky
+        noise = float(np.median(cutout.sigma[core][~bad[core]]))
+        if one.is_point and sharp * 10 ** (-0.4 * (mag - cutout.zeropoint)) > _BRIGHTER * max(seen, noise):
+            found.add(one.label)
+    return frozenset(found)
 
 
 def _half_light(target: Model, values: np.ndarray) -> np.ndarray:

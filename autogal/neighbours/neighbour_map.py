@@ -59,11 +59,14 @@ class Surroundings:
         Where the light of each neighbour reaches.
     bad : ndarray of bool, shape (H, W)
         Pixels that are excluded whatever is fitted.
+    doubtful : frozenset of int
+        Labels of neighbours that may be parts of the target.
     """
 
     labels: np.ndarray
     reaches: dict[int, Reach]
     bad: np.ndarray
+    doubtful: frozenset[int] = frozenset()
 
     def window(self, rows: slice, columns: slice) -> Surroundings:
         """What lies around within a part of the image."""
@@ -77,7 +80,7 @@ class Surroundings:
             mask = own[tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, box))]
             if mask.any():
                 reaches[label] = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, (rows, columns))), mask.copy()
-        return Surroundings(self.labels[rows, columns], reaches, self.bad[rows, columns])
+        return Surroundings(self.labels[rows, columns], reaches, self.bad[rows, columns], self.doubtful & reaches.keys())
 
     def reach(self, label: int) -> np.ndarray:
         """Where one neighbour's light reaches, bool [H, W]."""

@@ -4,6 +4,7 @@ from autogal.runtime.files import ensure_writable
 from autogal.results.blocks import CatalogueWriter
 from autogal.results.catalogue import Catalogue
 from autogal.results.columns import COLUMNS, Column, column
+from autogal.results.earlier import own_folder
 from autogal.results.handover import Handover
 from autogal.results.objects import file_names, write_object_fits, write_objects
 from autogal.results.plots import object_figure, object_png
@@ -26,6 +27,7 @@ __all__ = [
     "file_names",
     "object_figure",
     "object_png",
+    "own_folder",
     "print_summary",
     "read_catalogue",
     "summary",

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from autogal.runtime.logs import is_quiet
+
 __all__ = ["FitProgress"]
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class FitProgress:
         self._next = self._start + interval
         console = console or Console(stderr=True)
         self._bar: Progress | None = None
-        if console.is_terminal:
+        if console.is_terminal and not is_quiet():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),

@@ -63,7 +63,7 @@ def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
             "n_iter": np.asarray(fitted.n_iter, dtype=np.int32),
             "status": _words(status),
             "quality": _words([quality.quality(word, b) for word, b in zip(status, bits)]),
-            "flags": np.asarray(bits, dtype=np.int32),
+            "flags": np.asarray(bits, dtype=np.int64),
             "flag_names": _words([" ".join(quality.names(b)) for b in bits]),
             "message": _words([_message(c) for c in cutouts]),
         }

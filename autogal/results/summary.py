@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -173,11 +174,18 @@ def _failure_table(table, most: int) -> Table | None:
     return grid
 
 
-def _shortened(message: str, is_input: bool, longest: int = 200) -> str:
-    """The part of a message that has the reason: its begin where the input was bad, its end where something failed later."""
-    if len(message) <= longest:
-        return message
-    return message[: longest - 1] + "…" if is_input else "…" + message[1 - longest :].partition(" ")[2]
+def _shortened(message: str, is_input: bool, longest: int = 200, filled: int = 100) -> str:
+    """The sentences of a message that have the reason: the first where the input was bad, the last where something failed later."""
+    sentences = re.split(r"(?<=[.:!?]) (?=[A-Z0-9])", message)
+    sentences = sentences if is_input else sentences[::-1]
+    kept = sentences[0]
+    if len(kept) > longest:
+        return kept[: longest - 1] + "…"
+    for sentence in sentences[1:]:
+        if len(kept) + len(sentence) >= filled:
+            break
+        kept = f"{kept} {sentence}" if is_input else f"{sentence} {kept}"
+    return kept
 
 
 def _places(written: Mapping[str, str | Path]) -> Text:

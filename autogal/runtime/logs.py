@@ -17,12 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.errors import AutogalError
 
-__all__ = ["debugging", "join_log", "run_log", "show_warnings"]
+__all__ = ["debugging", "is_quiet", "join_log", "run_log", "show_warnings"]
 
 log = logging.getLogger(__name__)
 
 _LOGGERS = ("autogal", "py.warnings")
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_LEVELS = {"quiet": logging.ERROR, "usual": logging.WARNING, "verbose": logging.INFO}
 _REPEATS = 3
 _SHOWN_PATHS = 20
 
@@ -32,15 +33,28 @@ def debugging() -> bool:
     return os.environ.get("AUTOGAL_DEBUG", "") not in ("", "0")
 
 
-def show_warnings() -> None:
+def is_quiet() -> bool:
+    """True where nothing but errors is to be shown (``--quiet``)."""
+    return any(isinstance(handler, _Console) and handler.level >= logging.ERROR for handler in logging.getLogger("autogal").handlers)
+
+
+def show_warnings(volume: str = "usual") -> None:
     """Show autogal's warnings on the console; called by the command line, once or again.
 
     A message that comes a thousand times, one for each object, is shown three
     times; ``autogal.log`` has them all.
+
+    Parameters
+    ----------
+    volume : {"usual", "quiet", "verbose"}
+        Quiet: no warnings; verbose: all that ``autogal.log`` gets, each time.
     """
     logger = logging.getLogger("autogal")
     if not any(isinstance(handler, _Console) for handler in logger.handlers):
         logger.addHandler(_Console())
+    for handler in logger.handlers:
+        if isinstance(handler, _Console):
+            handler.setLevel(logging.DEBUG if debugging() else _LEVELS[volume])
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.DEBUG if debugging() else logging.INFO)
 
@@ -124,7 +138,7 @@ class _Console(logging.Handler):
     """Warnings on stderr, as one line each; stderr is looked up each time, so that a progress bar can catch it."""
 
     def __init__(self):
-        super().__init__(logging.DEBUG if debugging() else logging.WARNING)
+        super().__init__(logging.WARNING)
         self._seen: Counter[tuple[str, int]] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -132,9 +146,10 @@ class _Console(logging.Handler):
             return
         place = (record.pathname, record.lineno)
         self._seen[place] += 1
-        if self._seen[place] > _REPEATS and not debugging():
+        everything = self.level < logging.WARNING
+        if self._seen[place] > _REPEATS and not everything:
             return
-        more = " (more of these: see autogal.log)" if self._seen[place] == _REPEATS else ""
+        more = " (more of these: see autogal.log)" if self._seen[place] == _REPEATS and not everything else ""
         try:
             print(f"{record.levelname.lower()}: {record.getMessage()}{more}", file=sys.stderr, flush=True)
         except Exception:

@@ -48,11 +48,13 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     neighbours = union_of(reaches, labels.shape)
     flags = target_flags(field, cutout, labels, neighbours)
     notes = []
-    if doubtful := len(doubtful_pieces(field, labels, expected)):
+    doubtful = doubtful_pieces(field, labels, expected)
+    if count := len(doubtful):
         flags |= Flag.POOR_FIT
-        notes.append(f"{doubtful} source{'s' if doubtful > 1 else ''} beside the target may be part{'s' if doubtful > 1 else ''} of it: "
+        notes.append(f"{count} source{'s' if count > 1 else ''} beside the target may be part{'s' if count > 1 else ''} of it: "
                      "no valley lies between that is as deep as it should be.")
-    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, notes, reaches)
+    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, notes, reaches,
+                        doubtful=frozenset(doubtful))
 
 
 def _in_one_run(labels: np.ndarray) -> np.ndarray:

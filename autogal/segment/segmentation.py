@@ -39,6 +39,8 @@ class Segmentation:
         What `neighbours` is made of: the part of each, by its label.
     otherwise : ndarray of bool, shape (H, W), or None
         What `neighbours` would be by another look at the image that disagrees about what is the target's; None where none does.
+    doubtful : frozenset of int
+        Labels of neighbours that may be parts of the target.
     """
 
     labels: np.ndarray
@@ -51,6 +53,7 @@ class Segmentation:
     notes: list[str]
     reaches: dict[int, Reach] = field(default_factory=dict)
     otherwise: np.ndarray | None = None
+    doubtful: frozenset[int] = frozenset()
 
     @property
     def target(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
 from autogal.runtime.devices import choose_device
-from autogal.runtime.logs import run_log
+from autogal.runtime.logs import is_quiet, run_log
 from autogal.simulate.background import Background
 from autogal.simulate.cutouts import BLOCK, simulate
 from autogal.simulate.files import SceneWriter
@@ -61,7 +61,7 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> None:
     begin = time.perf_counter()
     with run_log(settings) as folder, SceneWriter(folder) as writer:
         starts = range(settings.first, settings.first + settings.n, _AT_ONCE)
-        for first in track(starts, "Simulating", console=console, disable=not console.is_terminal, transient=True):
+        for first in track(starts, "Simulating", console=console, disable=is_quiet() or not console.is_terminal, transient=True):
             count = min(_AT_ONCE, settings.first + settings.n - first)
             scenes = simulate(count, population, settings.seed, (settings.size, settings.size), first, str(device), background)
             writer.write(scenes.cutouts, scenes.truth, scenes.instances if settings.instances else None)

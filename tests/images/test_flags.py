@@ -14,7 +14,7 @@ def test_values_never_change():
         "PIXEL_SCALE_DEFAULT": 131072, "SKY_FIXED": 262144, "BOOTSTRAP_FAILED": 524288, "NEIGHBOUR_FALLBACK": 1048576,
         "PSF_UNDERSAMPLED": 1 << 21, "PSF_TRUNCATED": 1 << 22, "UNCONSTRAINED": 1 << 23, "SKY_SLOPED": 1 << 24,
         "NOISE_MISMATCH": 1 << 25, "NOISE_CORRELATED": 1 << 26, "CORE_MASKED": 1 << 27, "ROLES_SWAPPED": 1 << 28,
-        "TARGET_MASKED": 1 << 29, "GAIN_ESTIMATED": 1 << 30,
+        "TARGET_MASKED": 1 << 29, "GAIN_ESTIMATED": 1 << 30, "PSF_MISMATCH": 1 << 31, "NEIGHBOURS_IGNORED": 1 << 32,
     }  # fmt: skip
 
 
@@ -41,7 +41,8 @@ def test_quality_says_the_worst_of_status_and_flags():
     assert quality("converged", 0) == quality("converged", int(Flag.SIGMA_ESTIMATED | Flag.PSF_CORRECTED)) == "good"
     assert quality("converged", int(Flag.BLENDED)) == "fair"
     assert quality("converged", int(Flag.BLENDED | Flag.POOR_FIT)) == "poor"
-    assert quality("converged", int(Flag.UNCONSTRAINED | Flag.EDGE)) == quality("not_converged", 0) == "bad"
+    assert quality("converged", int(Flag.FEW_PIXELS | Flag.EDGE)) == quality("not_converged", 0) == "bad"
+    assert quality("converged", int(Flag.UNCONSTRAINED | Flag.BLENDED)) == "poor", "its errors hold what is not known"
     assert quality("failed", 0) == quality("skipped", int(Flag.NO_TARGET)) == "none"
     assert set(QUALITY) < set(WORDS) and RESERVATIONS == QUALITY["bad"] | QUALITY["poor"]
     assert sum(int(flag in some) for some in QUALITY.values() for flag in Flag) == len({f for s in QUALITY.values() for f in s})

@@ -10,6 +10,7 @@ import numpy as np
 from autogal.flags import Flag
 from autogal.images.noise.correlation import Correlation, correlation
 from autogal.images.noise.sky import Sky, scatter_of
+from autogal.images.noise.sky import Sky, evenly, scatters
 
 __all__ = ["Noise", "has_no_noise", "measure_noise"]
 
@@ -29,7 +30,9 @@ _STANDARD_ERRORS = 4.0
 _CORRELATED = 0.1
 # Noise below these parts of what it lies on is none: of the image's peak, and of the range of its faintest pixels
 _OF_PEAK, _OF_FAINT = 1e-6, 2e-3
-_ENOUGH, _MANY = 30, 4000  # differences that tell of noise
+_ENOUGH, _MANY = 30, 1000  # differences that tell of noise
+# Differences that tell whether a map is off by tens of per cent, and next-door pixels whether they are worth a closer look
+_GLANCE, _HARDLY = 4000, 0.97
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -42,8 +45,10 @@ class Noise:
     ratio : float
         The sigma map in units of the image's own scatter; 1 where sigma was estimated from it, NaN where there is too
         little sky to tell.
+    scatter : float
+        Of the sky, in the units of the image; NaN where there is too little of it.
     correlation : Correlation or None
-        None where there is too little sky.
+        None where there is too little sky, and where next-door pixels are plainly no more alike than others.
     absent : bool
         Whether the image has no noise at all.
     tells_errors : bool
@@ -53,6 +58,7 @@ class Noise:
     """
 
     ratio: float = math.nan
+    scatter: float = math.nan
     correlation: Correlation | None = None
     absent: bool = False
     tells_errors: bool = True
@@ -91,14 +97,16 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     if number < _FEWEST or not np.isfinite(sky.level):
         return Noise(1.0 if estimated else math.nan)
     relative = np.zeros(image.shape)
-    np.divide(image - sky.level, sigma, out=relative, where=use)
-    width = scatter_of(relative, use, _LAG)
-    found = correlation(relative, use)
+    np.divide(np.subtract(image, sky.level, dtype=np.float64), sigma, out=relative, where=use)
+    near, far, width = scatters(relative, use, (1, 2, _LAG), _GLANCE)
+    some = np.ix_(*(evenly(length, int((number / _MANY) ** 0.5)) for length in image.shape))
+    scatter = width * float(np.median(sigma[some][use[some]])) if use[some].any() else math.nan
     flags, notes = Flag(0), []
     factor = 1.0
     # 1.5: second differences that share pixels are not independent
     unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
-    if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error) and _is_rough(relative, use, unsure):
+    found = correlation(relative, use) if near < _HARDLY * far and _is_rough(relative, use, unsure) else None
+    if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error):
         flags |= Flag.NOISE_CORRELATED
         factor = max(found.factor, 1.0)
     ratio = 1.0 if estimated else 1 / width if width > 0 else math.nan
@@ -109,10 +117,9 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
             factor /= ratio
         else:
             flags |= Flag.NOISE_MISMATCH
-            scatter = float(np.median(sigma[use])) / ratio
             notes.append(f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as it is.")
             factor /= ratio
-    if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma):
+    if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma, scatter):
         flags |= Flag.NOISE_MISMATCH
         notes.append("The sigma map is smaller where the image is brighter, as a weight is and no noise: "
                      "errors and chi2_dof are as wrong as it is.")
@@ -120,25 +127,25 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
         notes.append(f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): " + (
             f"errors are too small by a factor of up to {factor:.2g}, that of sources much larger than the correlation."
             if factor > _OFF_LARGE or estimated else "the sigma map allows for it."))
-    return Noise(ratio, found, flags=flags, notes=notes)
+    return Noise(ratio, scatter, found, flags=flags, notes=notes)
 
 
 def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
     """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not on the wings of a source."""
-    near, far = scatter_of(noise, use, 1), scatter_of(noise, use, 2)
+    near, far = scatters(noise, use, (1, 2))
     return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
 
 
-def _falls_with_light(image: np.ndarray, sky: Sky, sigma: np.ndarray) -> bool:
+def _falls_with_light(image: np.ndarray, sky: Sky, sigma: np.ndarray, scatter: float) -> bool:
     """Whether sigma falls from the sky to what is bright, and on to what is brightest; exposures of other depth do one of the two."""
-    light = np.asarray(image, np.float64) - sky.level
-    bright = np.isfinite(light) & np.isfinite(sigma) & (sigma > 0) & (light > _BRIGHT * sky.scatter)
+    bright = (image > sky.level + _BRIGHT * scatter) & np.isfinite(sigma) & (sigma > 0) & np.isfinite(image)
     if np.count_nonzero(bright) < 4 * _FEW_BRIGHT:
         return False
-    light, noise = light[bright], sigma[bright]
+    light, noise = image[bright], sigma[bright]
     low, high = np.quantile(light, [0.25, 0.75])
-    faint, brightest = float(np.median(noise[light <= low])), float(np.median(noise[light >= high]))
-    return float(np.median(noise)) * _OFF < float(np.median(sigma[sky.free])) and brightest * _OFF_LARGE < faint
+    if not float(np.median(noise[light >= high])) * _OFF_LARGE < float(np.median(noise[light <= low])):
+        return False
+    return float(np.median(noise)) * _OFF < float(np.median(sigma[sky.free]))
 
 
 def _times(ratio: float) -> str:
@@ -180,21 +187,27 @@ def has_no_noise(image: np.ndarray, mask: np.ndarray, sky: Sky) -> bool:
     number = np.count_nonzero(use)
     if number < _ENOUGH:
         return False
-    step = 1 + number // _MANY  # of a few lines as much is learnt as of all
+    step = 2 * number // _MANY  # of a few lines as much is learnt as of all
     differences = []
-    for plane, used in ((image[:, ::step], use[:, ::step]), (image.T[:, ::step], use.T[:, ::step])):
+    for plane, used in ((image, use), (image.T, use.T)):
         if plane.shape[0] > 4:
+            lines = evenly(plane.shape[1], step)
+            plane, used = np.asarray(plane[:, lines], np.float64), used[:, lines]
             rows = [slice(k, plane.shape[0] - 4 + k) for k in range(5)]
             whole = np.logical_and.reduce([used[part] for part in rows])
-            bent = sum(weight * np.asarray(plane[part], np.float64) for weight, part in zip((1, -4, 6, -4, 1), rows))
+            bent = sum(weight * plane[part] for weight, part in zip((1, -4, 6, -4, 1), rows))
             differences.append(bent[whole])
     differences = np.concatenate(differences) if differences else np.zeros(0)
     if differences.size < _ENOUGH:
         return False
     # 70: the sum of the squares of 1, -4, 6, -4, 1
     noise = 1.4826 * float(np.median(np.abs(differences))) / math.sqrt(70.0)
-    values = image[use][::step].astype(np.float64)
+    some = np.ix_(*(evenly(length, int((number / _MANY) ** 0.5)) for length in image.shape))
+    values = image[some][use[some]].astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    digits = 2 * _EPSILON * max(abs(low), abs(high))
+    if noise > max(_OF_FAINT * (high - low), _OF_PEAK * abs(float(image.max()) - sky.level), digits):  # not if that is NaN
+        return False
     low, high = np.percentile(values, [10, 90])
-    peak = float(np.max(image, where=~mask, initial=-np.inf)) - sky.level
-    digits = 2 * _EPSILON * float(np.abs(values).max())
+    peak = float(np.max(image[~mask])) - sky.level
     return noise <= max(_OF_FAINT * (high - low), _OF_PEAK * abs(peak), digits)

@@ -19,6 +19,7 @@ _BLOCKS = 12  # along the shorter side
 _FEWEST = 12  # blocks on which a slope must rest
 _PIXELS = 128  # along the shorter side: of larger images every so many are enough
 _ROUNDS = 16
+_SETTLED = 1e-4  # of the smallest error of a block, by which the plane moves no more
 _TIGHTER = 0.75  # the scale of one round in that of the last
 _LOOSEST = 1.5  # standard deviations of a block's median by the noise: what scatters more is no sky
 _AGREE = 0.4  # of the blocks, weighted, which a plane must describe
@@ -94,7 +95,7 @@ def flattened(cutout: Cutout, x: float, y: float, least: float = _MISLEADING) ->
     """The same cutout without the slope of its sky, if that is so steep that sources would be found in it: with the level that the sky has at (x, y)."""
     with np.errstate(invalid="ignore"):
         good = ~cutout.mask & np.isfinite(cutout.image)
-    noise = sky_statistics(cutout.image, ~good)[1]
+    noise = cutout.noise.scatter if cutout.noise.scatter > 0 else sky_statistics(cutout.image, ~good)[1]
     slope = slope_about(cutout.image, good, x, y, noise) if noise > 0 else None
     if slope is None or not slope.is_steep(cutout.shape, noise, least):
         return cutout
@@ -119,11 +120,13 @@ def _fit(values: np.ndarray, place: np.ndarray, noise: np.ndarray) -> Slope | No
     """Slopes of values [K] at places [2, K], each known to its `noise` [K], robustly; None where fewer agree than there must."""
     pull, weight, slope = np.inf, np.ones_like(values), np.zeros(2)
     for _ in range(_ROUNDS):
-        sure = weight / noise**2
-        slope = np.linalg.lstsq((place * sure) @ place.T, place @ (sure * values), rcond=None)[0]
+        sure, before, last = weight / noise**2, slope, pull
+        slope = _solve((place * sure) @ place.T, place @ (sure * values))
         off = (values - slope @ place) / noise
         pull = max(_LOOSEST, min(_TIGHTER * pull, 1.4826 * float(np.median(np.abs(off)))))
         weight = np.square(np.clip(1 - (off / (_TUKEY * pull)) ** 2, 0.0, None))
+        if pull == last and np.abs(slope - before) @ np.abs(place).max(1) < _SETTLED * noise.min():
+            break
     if weight.mean() < _AGREE:
         return None
     sure = weight / noise**2
@@ -131,3 +134,12 @@ def _fit(values: np.ndarray, place: np.ndarray, noise: np.ndarray) -> Slope | No
     scatter = max(1.0, float((weight * off**2).sum() / weight.sum()))
     error = np.sqrt(scatter * np.diagonal(np.linalg.pinv((place * sure) @ place.T)))
     return Slope(*slope.tolist(), *error.tolist())
+
+
+def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The two slopes of the normal equations [2, 2] and [2]; the shortest of them where there is no one answer."""
+    (a, b), (_, d) = matrix.tolist()
+    if a * d - b * b > 1e-9 * a * d:
+        x, y = right.tolist()
+        return np.array([d * x - b * y, a * y - b * x]) / (a * d - b * b)
+    return np.linalg.lstsq(matrix, right, rcond=None)[0]

@@ -29,6 +29,7 @@ _NODES, _FEW_NODES = 9, 4
 # Parts of the peak above which a law is fitted to light in relative terms: for the wings, and for the core
 _WINGS, _CORE_LIGHT = 2e-3, 0.03
 _GOOD = 1e-4  # rms misfit, of the peak, with which a Moffat needs no rival
+_STARTS, _NEAR = (1.0, 0.6), 2e-3  # widths to begin an Airy disk with, in those it seems to have; the misfit that needs no other
 _LONE = 1e-4  # of the peak; where no other pixel has more, there is no star to fit
 _MISFIT = 0.05  # of the peak or of the wings, by which a Moffat may miss a stamp without a word
 
@@ -97,7 +98,10 @@ def _mended(content: bytes, shape: tuple[int, int], kind: str, oversample: int) 
         else:
             law, missed = _fit(psf, is_pixel, _CORE_LIGHT)
             if missed > _GOOD:
-                law, _ = min((law, missed), _fit(psf, is_pixel, _CORE_LIGHT, is_airy=True), key=lambda one: one[1])
+                for start in _STARTS:  # its rings make other minima, and between two samples a star looks wider than it is
+                    law, missed = min((law, missed), _fit(psf, is_pixel, _CORE_LIGHT, True, start), key=lambda one: one[1])
+                    if law.is_airy and missed < _NEAR:
+                        break
             oversample = int(min(max(math.ceil(_FINE / width), 3), _MOST_SAMPLES))
             notes.append(f"PSF of FWHM {width:.1f} pixels is undersampled: replaced by {law.name}"
                          f"{' and the pixel' if is_pixel else ''}, {oversample} samples a pixel{_miss(psf, law, is_pixel, wings=False)}.")
@@ -180,13 +184,17 @@ def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return x - shape[1] // 2, y - shape[0] // 2
 
 
-def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False) -> tuple[_Law, float]:
-    """The law that is nearest to a stamp in relative terms above `faintest` (of the peak), and the rms of what it misses, of the peak."""
+def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False, start: float = 1.0) -> tuple[_Law, float]:
+    """The law that is nearest to a stamp in relative terms above `faintest` (of the peak), and the rms of what it misses, of the peak.
+
+    The fit begins with `start` times the width that the stamp seems to have.
+    """
     x, y = _grid(psf.shape)
     near = np.maximum(np.abs(x), np.abs(y)) <= max(8.0, 4 * fwhm(psf))
     x, y, data = x[near], y[near], psf[near] / psf.max()
     weight = 1 / (np.maximum(data, 0.0) + faintest)
-    begin = max(fwhm(psf) / 2, 0.4)
+    # what the pixel adds to the width, and Airy's own unit: from a start twice too narrow, the fit ends in another minimum
+    begin = start * math.sqrt(max(fwhm(psf) ** 2 - 0.8 * is_pixel, 0.16)) / (1.03 if is_airy else 2.0)
 
     def law(p):
         shape = 0.7 / (1 + math.exp(-p[4])) if is_airy else 1.1 + math.exp(p[4])
@@ -196,7 +204,8 @@ def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False
         return (_sampled(law(p), x, y, is_pixel, roughly) - data) * weight
 
     bounds = [(-5, 8), (-1, 1), (-1, 1), (math.log(0.1), math.log(100)), (-5, 5), (-1, 1), (-1, 1)]
-    middle = [0.0, 0.0, 0.0, math.log(begin), 0.0 if is_airy else math.log(1.9), 0.0, 0.0]
+    core = np.where(np.hypot(x, y) < 2.0, np.maximum(data, 0.0) ** 2, 0.0)
+    middle = [0.0, *(float((core * place).sum() / core.sum()) for place in (x, y)), math.log(begin), 0.0 if is_airy else math.log(1.9), 0.0, 0.0]
     for roughly, most in ((True, 40), (False, 6)):
         if not roughly:  # weights from the law: those from pixels favour the ones that noise made faint
             weight = 1 / (_sampled(law(middle), x, y, is_pixel) + faintest)

@@ -40,6 +40,8 @@ class Sampling:
         Whether the samples are those of a diffraction image, without the pixel.
     notes, warnings : tuple of str
         What decided; of the notes, the contradictions.
+    contradicted : bool
+        Whether the header says something other than what the user gave.
     """
 
     oversample: int = 1
@@ -47,6 +49,7 @@ class Sampling:
     optical: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    contradicted: bool = False
 
 
 def psf_sampling(header: Header, primary: Header | None, hdu: str, pixel_scale: float | None, given: int | None) -> Sampling:
@@ -89,9 +92,10 @@ def psf_sampling(header: Header, primary: Header | None, hdu: str, pixel_scale: 
     name = Look(header, None).text("EXTNAME")
     optical = given is None and (name in _FINE or (name not in _REBINNED and look.has(*_OPTICAL)))
     if given is not None:
-        if ratio is not None and abs(ratio / given - 1) > max(_AGREE, _ONE if given == 1 else 0):
+        other = ratio is not None and abs(ratio / given - 1) > max(_AGREE, _ONE if given == 1 else 0)
+        if other:
             warnings.append(f"PSF sampling {given} a pixel as given, but its header says {ratio:.3g}: {source}.")
-        return Sampling(given, notes=(*notes, *warnings), warnings=tuple(warnings))
+        return Sampling(given, notes=(*notes, *warnings), warnings=tuple(warnings), contradicted=other)
     if ratio is None:
         return Sampling(optical=False, notes=(*notes, *warnings), warnings=tuple(warnings))
     whole = max(1, round(ratio))

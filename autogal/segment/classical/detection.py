@@ -178,17 +178,40 @@ def _lower_envelope(values: np.ndarray, use: np.ndarray) -> tuple[float, float]:
 
 
 def _clipped_median(values: np.ndarray) -> float:
+    values = np.sort(values)  # once: what is kept of it is a part in one piece
     for _ in range(8):
-        median = np.median(values)
-        spread = 1.4826 * np.median(np.abs(values - median))
-        kept = values[(values > median - 4 * spread) & (values < median + 2.5 * spread)]
-        if kept.size == 0:
+        median = _median(values)
+        spread = 1.4826 * _median_distance(values, median)
+        first, last = np.searchsorted(values, median - 4 * spread, "right"), np.searchsorted(values, median + 2.5 * spread)
+        if last <= first:
             break
-        settled = kept.size > 0.998 * values.size
-        values = kept
+        settled = last - first > 0.998 * values.size
+        values = values[first:last]
         if settled:
             break
-    return float(np.median(values))
+    return _median(values)
+
+
+def _median(values: np.ndarray) -> float:
+    """Of sorted values."""
+    return float(values[(values.size - 1) // 2] + values[values.size // 2]) / 2
+
+
+def _median_distance(values: np.ndarray, centre: float) -> float:
+    """Median of the distances of sorted values from `centre`, by halving the part of them that can hold the nearer half."""
+    half = (values.size + 1) // 2  # the nearer half are neighbours of one another
+    low, high = 0, values.size - half
+    while low < high:
+        first = (low + high) // 2
+        if centre - values[first] > values[first + half] - centre:
+            low = first + 1
+        else:
+            high = first
+    outermost = max(centre - values[low], values[low + half - 1] - centre)
+    if values.size % 2:
+        return float(outermost)
+    beyond = [abs(values[place] - centre) for place in (low - 1, low + half) if 0 <= place < values.size]
+    return float(outermost + min(beyond)) / 2
 
 
 def _smooth(data: np.ndarray, good: np.ndarray, width: float) -> np.ndarray:

@@ -112,6 +112,22 @@ def test_optical_stars_are_modelled_without_the_pixel():
     assert fwhm(mended.psf) / mended.oversample == pytest.approx(1.2, abs=0.03)
 
 
+@pytest.mark.parametrize(("kind", "width", "obscuration", "shift"), [
+    ("effective", 1.9, 0.0, (0.0, 0.0)), ("effective", 1.85, 0.0, (0.3, -0.2)), ("effective", 1.6, 0.0, (0.0, 0.0)),
+    ("effective", 1.4, 0.3, (-0.2, 0.4)), ("effective", 0.95, 0.6, (0.3, -0.2)), ("optical", 1.7, 0.2, (0.1, 0.3)),
+    ("optical", 1.0, 0.0, (0.45, 0.4)),
+])  # fmt: skip
+def test_airy_disks_of_any_width_are_found(kind, width, obscuration, shift):
+    law = galsim.Airy(lam_over_diam=width / 1.03, obscuration=obscuration, gsparams=EXACT)
+    how = {"method": "auto" if kind == "effective" else "no_pixel", "dtype": float}
+    mended = mend_psf(prepare_psf(law.shift(*shift).drawImage(nx=51, ny=51, scale=1, **how).array)[0], kind, 1)
+    assert mended.flags == Flag.PSF_UNDERSAMPLED and "Airy" in mended.notes[0]
+    whole = galsim.Convolve(law, galsim.Pixel(1.0)) if kind == "effective" else law
+    side = len(mended.psf)
+    truth = whole.drawImage(nx=side, ny=side, scale=1 / mended.oversample, method="no_pixel", dtype=float).array
+    assert np.abs(mended.psf / mended.psf.sum() - truth / truth.sum()).max() < 0.01 * (truth / truth.sum()).max()
+
+
 def test_a_survey_s_psfs_are_sound(shared_data):
     from astropy.table import Table
 

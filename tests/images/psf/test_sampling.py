@@ -68,7 +68,7 @@ def test_every_keyword(cutout, samples, key):
 
 def test_what_the_user_gives_wins_and_a_contradiction_is_said(cutout):
     read = cutout(hdu(4, PIXELSCL=0.015), Options(psf_oversample=2))
-    assert read.psf_oversample == 2 and "as given" in read.warnings[0]
+    assert read.psf_oversample == 2 and "as given" in read.warnings[0] and Flag.PSF_MISMATCH in read.flags
     read = cutout(hdu(4, PIXELSCL=0.015), Options(psf_oversample=4))
     assert read.psf_oversample == 4 and not read.warnings
     read = cutout(hdu(4), Options(psf_oversample=4))
