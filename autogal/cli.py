@@ -116,9 +116,9 @@ class Job:
 
             settings.given_starts = whether_segmented(HydraConfig.get().overrides.task)
         if "model" in settings:
-            from autogal.fitting.choices import settle_profiles
+            from autogal.model.spec import resolve_model_references
 
-            settle_profiles(settings.model, _profile_folders())
+            resolve_model_references(settings.model, _profile_folders())
         import_module(_VERBS[self.verb]).run(settings, list(self.paths))
 
     def _folder(self, hydra: DictConfig) -> str:

@@ -16,14 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.beginning import begin, is_segmented
 from autogal.batch.stamps import usable_pixels
-from autogal.fitting.choices import (
-    check_model,
-    choose_bootstrap,
-    choose_likelihood,
-    choose_model,
-    choose_solver,
-    with_model,
-)
+from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver, validate_model, with_model
+from autogal.model.spec import build_model
 from autogal.fitting.engine import START
 from autogal.fitting.engine import fit_cutouts as fit_starts
 from autogal.fitting.isolation import isolated
@@ -76,7 +70,7 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     watch = Stopwatch()
     several = settings.model.get("models")
     each = {name: with_model(settings, node) for name, node in several.items()} if several else {"": settings}
-    models = {name: choose_model(one.model) for name, one in each.items()}
+    models = {name: build_model(one.model) for name, one in each.items()}
     bounds = [model.single_bounds for model in models.values()]
     widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
               for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
@@ -199,7 +193,7 @@ class Blocks:
     @classmethod
     def of_run(cls, settings: DictConfig, entries: list[Entry], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
-        check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
+        validate_model(settings.model), build_likelihood(settings), build_solver(settings.solver), build_bootstrap(settings)
         check_checkpoints(settings)
         device = choose_device(device_name(settings))
         options = Options.from_settings(settings)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autogal import pipeline
-from autogal.fitting.choices import choose_settings
+from autogal.configuration.composing import composed
 from autogal.fitting.engine import START, fit_cutouts
 from autogal.flags import Flag
 from autogal.images import ArrayCutouts
@@ -20,7 +20,7 @@ WIDE = Galaxy(23.7, 23.2, 18.75, 14.0, 1.0, 0.8, 30.0)  # its light is hard to t
 
 
 def made(observed):
-    settings = choose_settings("device=cpu")
+    settings = composed("device=cpu")
     start = np.stack([np.asarray(observed.start[name], float) for name in START], axis=1)
     cutouts = ArrayCutouts(observed.images, observed.sigmas, observed.psf, zeropoint=25.0, settings=settings)[0 : len(start)]
     return cutouts, start, settings
@@ -51,7 +51,7 @@ def test_a_galaxy_that_was_searched_for_must_lower_chi_square_by_more(galaxy):
 
 def test_a_row_with_all_starting_values_was_not_searched_for(monkeypatch):
     observed = observe([replace(FAINT, mag=16.0)], 2, seed=32)
-    settings = choose_settings("device=cpu", "segment=sep", "initialise=moments")
+    settings = composed("device=cpu", "segment=sep", "initialise=moments")
     cutouts = ArrayCutouts(observed.images, observed.sigmas, observed.psf, zeropoint=25.0, settings=settings)[0:2]
     cutouts[1].start = {name: float(column[1]) for name, column in observed.start.items()}
     told = []

@@ -16,7 +16,8 @@ from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
-from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
+from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver
+from autogal.model.spec import build_model
 from autogal.fitting.engine import START, fit_cutouts
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
@@ -52,8 +53,8 @@ def evaluate_calibration(blocks: Iterator[Simulation], settings: DictConfig) -> 
         For fits without errors, a truth that does not know the model's parameters, or where no galaxy is left.
     """
     fit = _as_fit(settings)
-    model = choose_model(fit.model)
-    choose_likelihood(fit), choose_solver(fit.solver), choose_bootstrap(fit)
+    model = build_model(fit.model)
+    build_likelihood(fit), build_solver(fit.solver), build_bootstrap(fit)
     if fit.uncertainty.name == "none":
         raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap or both.")
     kinds = ["covariance", "bootstrap"] if fit.uncertainty.name == "both" else [fit.uncertainty.name]

@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
 from autogal.evaluate.samples import AT_ONCE, FRESH, chosen_population, samples
-from autogal.fitting.choices import choose_likelihood, choose_model
+from autogal.fitting.choices import build_likelihood
+from autogal.model.spec import build_model
 from autogal.images import Cutout
 from autogal.model.component import Component
 from autogal.model.model import Model
@@ -59,7 +60,7 @@ def galaxies(settings: DictConfig) -> Iterator[Simulation]:
         raise AutogalError("One model at a time can be calibrated.", "Name one, as model=sersic.")
     if settings.structure != "usual":
         raise AutogalError(f"structure={settings.structure} has no part in a calibration.", "Leave it out: galaxies are what model= says.")
-    model = choose_model(settings.model)
+    model = build_model(settings.model)
     return samples(settings) if settings.data is not None else _draw(settings, model)
 
 
@@ -109,7 +110,7 @@ def _draw(settings: DictConfig, model: Model) -> Iterator[Simulation]:
         raise AutogalError(f"No galaxies can be drawn for model={settings.model.name}.",
                            "Choose model=sersic or model=bulge_disk, on a flat sky, or give galaxies of your own, as data=NAME.")
     population = replace(chosen_population(settings), neighbours=0)
-    shape, counts = (settings.size, settings.size), choose_likelihood(settings).counts
+    shape, counts = (settings.size, settings.size), build_likelihood(settings).counts
 
     def blocks():
         for first in range(0, settings.n, AT_ONCE):

@@ -15,7 +15,8 @@ from torch import Tensor
 from autogal.batch.batch_fit import detection, fit_bucket
 from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, choose_settings
+from autogal.configuration.composing import composed
+from autogal.model.spec import build_model
 from autogal.fitting.context import How, Level, how_to_fit
 from autogal.fitting.store import write, write_bootstrap
 from autogal.fitting.restarts import other_starts
@@ -201,7 +202,7 @@ def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, m
 
 def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, how: How) -> Tensor:
     """Values of a single Sersic fit; the start's own where it comes to nothing."""
-    single = replace(choose_model(choose_settings().model), holds_sky=how.model.holds_sky)
+    single = replace(build_model(composed().model), holds_sky=how.model.holds_sky)
     fit = fit_bucket(single, stamps, component_starts(single, values, stamps.zeropoint), how.solver, how.threads, partial(others, single),
                      how.likelihood)
     fitted = single.values(fit.outcome.theta, stamps.zeropoint)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.expression import Expression, Limit
-from autogal.profiles import is_reference
 from autogal.profiles.radial import value_and_slope
+from autogal.runtime.references import is_reference
 
 __all__ = ["SINGLE", "Constraints", "Prior", "bare", "constant", "in_order", "is_magnitude", "try_out"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from autogal.batch.batch_fit import LOST, BucketFit, fit_bucket
 from autogal.batch.stamps import Stamps, bucket_key, held_at_once, usable_pixels
-from autogal.fitting.choices import choose_model
+from autogal.model.spec import build_model
 from autogal.fitting.context import How, Level, how_to_fit
 from autogal.fitting.store import in_stamp_units, write, write_bootstrap
 from autogal.flags import Flag
@@ -86,7 +86,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
     with how_to_fit(settings[first], len(cutouts), watch) as how:
         with watch.time("neighbours"):
             chosen = choose_neighbours(cutouts, ready, how, fits[first], settings[first].neighbours == "fit")
-        models = {name: choose_model(one.model) for name, one in settings.items()}
+        models = {name: build_model(one.model) for name, one in settings.items()}
 
         def fit(chosen: Mapping[int, list[Neighbour]]) -> tuple[dict[int, Cutout], dict[str, _Joint]]:
             together = {i: _unmasked(cutouts[i], ready[i], some) for i, some in chosen.items()}

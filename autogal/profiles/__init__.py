@@ -13,7 +13,7 @@ from autogal.profiles.gaussian import Gaussian
 from autogal.profiles.king import King
 from autogal.profiles.moffat import Moffat
 from autogal.profiles.nuker import Nuker
-from autogal.profiles.own import is_reference, own_function, own_profile, settle_reference
+from autogal.profiles.own import own_profile
 from autogal.profiles.point_source import PointSource
 from autogal.profiles.profile import Profile
 from autogal.profiles.radial import RadialProfile, ShapeParameter
@@ -24,7 +24,7 @@ from autogal.profiles.truncated import Truncated
 
 __all__ = ["HIGHEST_MODE", "PROFILES", "Body", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "Deformed", "EdgeOn", "Ellipsoid",
            "Emissivity", "Exponential", "Ferrer", "Gaussian", "King", "Moffat", "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic",
-           "ShapeParameter", "ThickDisk", "TiltedSky", "Truncated", "is_reference", "own_function", "own_profile", "settle_reference"]
+           "ShapeParameter", "ThickDisk", "TiltedSky", "Truncated", "own_profile"]
 
 #: Those that a component of a model can have, by their names in the configuration
 PROFILES: dict[str, type[RadialProfile | EdgeOn | Body | PointSource]] = {profile.name: profile for profile in (

@@ -9,7 +9,7 @@ from scipy import stats
 
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_bootstrap, choose_likelihood
+from autogal.fitting.choices import build_bootstrap, build_likelihood
 from autogal.likelihood import LIKELIHOODS, Gaussian, Poisson, StudentT
 
 EVERY = [Gaussian(), Poisson(), StudentT(), StudentT(dof=1.0, scale=0.7)]
@@ -152,15 +152,15 @@ def test_draws_are_of_the_likelihood(likelihood):
 ])  # fmt: skip
 def test_what_cannot_be(given, what, remedy):
     with pytest.raises(AutogalError) as error:
-        choose_likelihood(compose(overrides=given.split()))
+        build_likelihood(compose(overrides=given.split()))
     assert error.value.what.startswith(what) and remedy in error.value.remedy
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_every_name_is_a_choice(name):
-    assert choose_likelihood(compose(overrides=[f"likelihood={name}"])).name == name
+    assert build_likelihood(compose(overrides=[f"likelihood={name}"])).name == name
 
 
 def test_blocks_of_residuals_are_no_counts():
     with pytest.raises(AutogalError, match="residuals that are moved about are no counts"):
-        choose_bootstrap(compose(overrides=["likelihood=poisson", "uncertainty=both", "uncertainty.kind=block"]))
+        build_bootstrap(compose(overrides=["likelihood=poisson", "uncertainty=both", "uncertainty.kind=block"]))

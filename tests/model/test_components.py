@@ -11,7 +11,7 @@ from autogal.batch.grid_levels import renderers_at
 from autogal.batch.least_squares import StampProblem
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model
+from autogal.model.spec import build_model
 from autogal.model import Model
 from autogal.model.component import Component
 from autogal.model.plane import sky_image
@@ -136,5 +136,5 @@ def test_components_start_from_a_single_profile_within_their_bounds():
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")))
 def test_every_model_of_the_configuration_can_be_made(name):
-    model = choose_model(compose(overrides=[f"model={name}"]).model)
+    model = build_model(compose(overrides=[f"model={name}"]).model)
     assert "sky" in model.parameters and model.size > 2

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, choose_settings, model_overrides
+from autogal.configuration.composing import composed
+from autogal.model.spec import build_model, model_overrides
 from autogal.model import Model
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.starts import component_starts
@@ -27,7 +28,7 @@ EVERYTHING = {
 
 def model(bulge=None, disk=None, shared=CENTRE, **rest) -> Model:
     node = {"components": {"bulge": {"profile": "sersic"} | (bulge or {}), "disk": {"profile": "exponential"} | (disk or {})}, "shared": shared} | rest
-    return choose_model(choose_settings(*model_overrides(node)).model)
+    return build_model(composed(*model_overrides(node)).model)
 
 
 def named(of, free):
@@ -99,7 +100,7 @@ def test_a_component_whose_name_begins_with_anothers_keeps_its_parameters(said, 
     """What is said of disk_out is of the same kind as what is said of another name, and holds as well."""
     def called(name):
         node = {"components": {"disk": {"profile": "sersic"}, name: {"profile": "exponential"} | said}}
-        return choose_model(choose_settings(*model_overrides(node)).model)
+        return build_model(composed(*model_overrides(node)).model)
 
     of, other = called("disk_out"), called("halo")
     free = component_starts(of, SINGLE, ZEROPOINT)[0]
@@ -112,7 +113,7 @@ def test_a_component_whose_name_begins_with_anothers_keeps_its_parameters(said, 
 
 def test_magnitudes_of_a_component_whose_name_begins_with_anothers_can_be_tied():
     node = {"components": {"disk": {"profile": "sersic"}, "disk_out": {"profile": "exponential"}}, "ties": {"disk.mag": "disk_out.mag + 1"}}
-    of = choose_model(choose_settings(*model_overrides(node)).model)
+    of = build_model(composed(*model_overrides(node)).model)
     at = named(of, component_starts(of, SINGLE, ZEROPOINT)[0])
     torch.testing.assert_close(at["disk_mag"], at["disk_out_mag"] + 1)
 
@@ -152,7 +153,7 @@ def test_a_start_of_the_users_own_follows_the_single_fit():
 
 
 def test_bounds_of_a_size_are_those_of_the_major_axis():
-    of = choose_model(choose_settings(*model_overrides({"profile": "sersic", "bounds": {"r_eff": [2.0, 10.0]}})).model)
+    of = build_model(composed(*model_overrides({"profile": "sersic", "bounds": {"r_eff": [2.0, 10.0]}})).model)
     free = component_starts(of, SINGLE, ZEROPOINT)[0]
     place = [c.name for c in of._coordinates].index("r_eff")
     free[:, place] = of.box((60, 60), free)[1][place]
@@ -204,7 +205,7 @@ def opaque(bulge_q):
     ({"ties": {"disk.q": opaque}}, "other derivatives"),
     ({"ties": {"disk.q": lambda bulge_q: bulge_q}}, "cannot be found by its name"),
     ({"ties": {"disk.q": "nowhere_at_all:f"}}, "no module nowhere_at_all"),
-    ({"ties": {"disk.q": "math:pi"}}, "no function pi in math"),
+    ({"ties": {"disk.q": "math:pi"}}, "pi in math is not a function"),
     ({"ties": {"disk.q": True}}, "tied to True"),
     ({"limits": ["bulge.pa < disk.pa"]}, "an angle has no upper"),
     ({"limits": ["disk.x < 30"]}, "both limited and tied"),
