@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autogal.batch.least_squares import StampProblem
-from autogal.rendering.spectral import Outline
+from autogal.rendering.renderer import Drawing
 from autogal.likelihood import Likelihood, Terms
 
 __all__ = ["ReweightedProblem"]
@@ -50,10 +50,10 @@ class ReweightedProblem(StampProblem):
         """
         parts = [self._judged(*piece) for piece in self._pieces_at(free, items)]
         gram, mean, variance = (torch.cat(p) for p in zip(*parts))
-        lift = self.model.lift(free)
+        lift = self.model.image_jacobian(free)
         return lift.mT @ gram @ lift + self.prior(free, items)[2], mean, variance
 
-    def _judged(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _judged(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, weight = self._images(outlines, items), self.weight[items]
         model = _combined(images[:, self._rows_drawn], linear)
         information = self.likelihood.information(model, weight)
@@ -61,18 +61,18 @@ class ReweightedProblem(StampProblem):
         moments = self.likelihood.expected(model, weight)
         return torch.bmm(rows, rows.mT).double(), *(moment.sum((-2, -1), dtype=torch.float64) for moment in moments)
 
-    def _images(self, outlines: Sequence[Outline], items: Tensor) -> Tensor:
+    def _images(self, outlines: Sequence[Drawing], items: Tensor) -> Tensor:
         """Every component's unit-flux image and derivatives, and the sky, [B, R, H, W]."""
         psf = self.psf[self.psf_index[items]]
         drawn = [renderer.fill(outline, psf) for renderer, outline in zip(self.renderers, outlines)]
         return torch.cat([*drawn, torch.ones_like(drawn[0][:, :1])], dim=1)
 
-    def _rows(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> Tensor:
+    def _rows(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> Tensor:
         images = self._images(outlines, items)
         residual = (self.data[items] - _combined(images[:, self._rows_drawn], linear)) * self.weight[items]
         return torch.cat([images, residual[:, None]], dim=1)
 
-    def _sums(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, ...]:
+    def _sums(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, ...]:
         """Inner products as `StampProblem` has them, the deviance, and how far fluxes and sky were moved to their best."""
         images = self._images(outlines, items)
         move, terms, deviance = self._best_linear(images, linear, items)
@@ -131,7 +131,7 @@ class ReweightedProblem(StampProblem):
     def _project(self, free: Tensor, gram: Tensor, deviance: Tensor, move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         free = free.clone()
         free[:, self.model.linear_places(free)] += move
-        lift = self.model.lift(free)
+        lift = self.model.image_jacobian(free)
         return free, deviance, (lift.mT @ gram[:, :-1, -1:])[..., 0], lift.mT @ gram[:, :-1, :-1] @ lift
 
 

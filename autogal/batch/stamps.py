@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.batch.batch_size import fitting
+from autogal.batch.batch_size import max_batch_size
 from autogal.rendering.grid import Grid
 from autogal.images.cutout import Cutout
 from autogal.model.units import Units
@@ -54,7 +54,7 @@ def held_at_once(key: tuple, device: torch.device, dtype: torch.dtype) -> int:
     if device.type != "cuda":
         return sys.maxsize
     height, width, *_ = key
-    return fitting(device, _SHARE, _COPIES * height * width * dtype.itemsize, height * width)
+    return max_batch_size(device, _SHARE, _COPIES * height * width * dtype.itemsize, height * width)
 
 
 def usable_pixels(cutout: Cutout) -> np.ndarray:

@@ -16,7 +16,7 @@ from autogal.evaluate.samples import AT_ONCE, FRESH, chosen_population, samples
 from autogal.fitting.choices import build_likelihood
 from autogal.model.spec import build_model
 from autogal.images import Cutout
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.model import Model
 from autogal.profiles import Sersic
 from autogal.profiles.exponential import FixedIndex
@@ -106,7 +106,7 @@ def known_values(model: Model, truth: Table) -> np.ndarray:
 
 def _draw(settings: DictConfig, model: Model) -> Iterator[Simulation]:
     names = {c.name for c in model.components}
-    if names not in ({""}, set(_INDICES)) or not all(isinstance(c, Component) for c in model.components):
+    if names not in ({""}, set(_INDICES)) or not all(isinstance(c, EllipticalComponent) for c in model.components):
         raise AutogalError(f"No galaxies can be drawn for model={settings.model.name}.",
                            "Choose model=sersic or model=bulge_disk, on a flat sky, or give galaxies of your own, as data=NAME.")
     population = replace(chosen_population(settings), neighbours=0)

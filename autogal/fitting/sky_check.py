@@ -38,7 +38,7 @@ def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit
     A galaxy that grows without end sinks the sky. Where no Sersic profile fits, the centre's many sigmas outvote the
     outskirts, and the sky takes up the mismatch.
     """
-    parameters, endless = how.model.parameters, fit.endless.cpu().numpy()
+    parameters, endless = how.model.parameters, fit.runaway.cpu().numpy()
     poor, found = _is_poor(rows, fitted, fit.mean.cpu().numpy()), np.isfinite(fitted.chi2[rows])
     untold = found & (endless | _outgrown(parameters, fitted.values[rows], [cutouts[i] for i in rows]))
     cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])

@@ -13,7 +13,6 @@ from autogal.images import Cutout
 from autogal.model.component import MAG, Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
-from autogal.profiles import RadialProfile
 
 __all__ = ["LEAST_INSIDE", "LOW_SN", "half_light_radii", "judge"]
 
@@ -67,7 +66,7 @@ def _unknown(model: Model, values: np.ndarray, covariance: np.ndarray) -> np.nda
     out = np.zeros(len(values), bool)
     if "mag" in model.parameters:
         out |= error[:, model.parameters.index("mag")] > -MAG
-    sizes = [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if isinstance(c, Component)]
+    sizes = [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if c.has_ellipse]
     if sizes:
         bright = np.argmin([values[:, places[2]] for _, places in sizes], axis=0)
         column = np.array([places[3] for _, places in sizes])[bright]
@@ -111,4 +110,4 @@ def _explain(rows: np.ndarray, model: Model, values: np.ndarray, shown: Seen, fi
 
 
 def _ellipses(model: Model) -> list[Component]:
-    return [c for c in model.measured if isinstance(c, Component) and isinstance(c.profile, RadialProfile)]
+    return [c for c in model.measured if c.has_circles]

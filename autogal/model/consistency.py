@@ -59,5 +59,5 @@ def check(said: Constraints, bare: Mapping[str, str], tied: Collection[str], fol
         try_out(name, relation, bare)
     for name, relation in starts:
         try_out(name, relation, {single: single for single in SINGLE} | {name: bare[name]}, is_start=True)
-    if unknown := (said.kept | set(said.starts)) - set(bare) - sky:
+    if unknown := (said.restricted | set(said.starts)) - set(bare) - sky:
         raise AutogalError(f"There is no parameter {min(unknown)}.", f"There are {', '.join(bare)}.")

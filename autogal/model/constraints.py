@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 import torch
@@ -66,9 +66,13 @@ class Constraints:
         return any((self.ties, self.limits, self.bounds, self.priors, self.starts, self.fixed))
 
     @property
-    def kept(self) -> set[str]:
+    def restricted(self) -> set[str]:
         """What something but others keeps from its optimum."""
         return {*self.bounds, *self.priors, *self.fixed}
+
+    def touched(self, tied: Set[str]) -> set[str]:
+        """What is held somehow: those that are `tied`, and what has limits, bounds or is fixed."""
+        return {*tied, *(limit.name for limit in self.limits), *self.bounds, *self.fixed}
 
     def relations(self) -> Iterator[tuple[str, Expression]]:
         """Each tied or limited parameter, and what it follows."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.batch.batch_fit import Bucket
+from autogal.batch.bucket import Bucket
 from autogal.batch.grid_levels import renderers_at
 from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.configuration.composing import composed
@@ -129,7 +129,7 @@ def _see(cutout: Cutout, around: Surroundings, fitted: Fitted, place: int, resid
 def _residuals(how: How, stamps: Stamps, free: Tensor) -> np.ndarray:
     """(data - model) / sigma, [N, H, W]."""
     bucket, everything = Bucket(how.model, stamps, how.solver, how.threads), torch.arange(len(stamps), device=how.device)
-    return bucket.residuals(free, everything, bucket.level(free, everything)).cpu().numpy()
+    return bucket.residuals(free, everything, bucket.grid_level(free, everything)).cpu().numpy()
 
 
 def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: How, stamps: Stamps, free: Tensor) -> None:

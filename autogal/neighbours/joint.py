@@ -20,7 +20,6 @@ from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model import Model
 from autogal.model.blend import Blend
-from autogal.model.component import Component
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.point import PointComponent
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
@@ -202,7 +201,7 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
     with how.watch.time("measure"):
         write(rows, cutouts, how, stamps, fit, fitted)
         joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
-        _judge(rows, fit.endless.cpu().numpy(), blend.target, masked, joint)
+        _judge(rows, fit.runaway.cpu().numpy(), blend.target, masked, joint)
         held = masked.flags[rows] & Flag.SKY_FIXED > 0
         fitted.flags[rows] |= np.where(held, masked.flags[rows] & (Flag.SKY_FIXED | Flag.UNCONSTRAINED), 0)
     if how.bootstrap is not None:
@@ -228,9 +227,9 @@ def _put(fit: BucketFit, rows: Tensor, other: BucketFit) -> None:
     """Put other fits of some rows in place of these."""
     other.outcome.n_iter += fit.outcome.n_iter[rows]
     for mine, new in ((vars(fit.outcome), vars(other.outcome)), (fit._asdict(), other._asdict())):
-        for name in mine.keys() - {"outcome", "around", "bucket"}:
+        for name in mine.keys() - {"outcome", "sigma_points", "bucket"}:
             mine[name][rows] = new[name]
-    for mine, new in zip(fit.around, other.around):
+    for mine, new in zip(fit.sigma_points, other.sigma_points):
         for place, one in zip(mine, new):
             place[rows] = one
 
@@ -292,7 +291,7 @@ def _half_light(target: Model, values: np.ndarray) -> np.ndarray:
     """About the half-light radius of the target's largest component, [B], pixels; 0 where all are points."""
     values, sizes = torch.from_numpy(values), torch.zeros(len(values), dtype=torch.float64)
     for component in target.measured:
-        if isinstance(component, Component):
+        if component.has_ellipse:
             places = [target.parameters.index(name) for name in component.parameters]
             sizes = torch.fmax(sizes, component.half_light(values[:, places]))
     return sizes.numpy()

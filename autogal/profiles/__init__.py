@@ -11,6 +11,7 @@ from autogal.profiles.exponential import DeVaucouleurs, Exponential
 from autogal.profiles.ferrer import Ferrer
 from autogal.profiles.gaussian import Gaussian
 from autogal.profiles.king import King
+from autogal.profiles.light import Light
 from autogal.profiles.moffat import Moffat
 from autogal.profiles.nuker import Nuker
 from autogal.profiles.own import own_profile
@@ -23,10 +24,10 @@ from autogal.profiles.tilted_sky import TiltedSky
 from autogal.profiles.truncated import Truncated
 
 __all__ = ["HIGHEST_MODE", "PROFILES", "Body", "BrokenExponential", "CoreSersic", "DeVaucouleurs", "Deformed", "EdgeOn", "Ellipsoid",
-           "Emissivity", "Exponential", "Ferrer", "Gaussian", "King", "Moffat", "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic",
+           "Emissivity", "Exponential", "Ferrer", "Gaussian", "King", "Light", "Moffat", "Nuker", "PointSource", "Profile", "RadialProfile", "Sersic",
            "ShapeParameter", "ThickDisk", "TiltedSky", "Truncated", "own_profile"]
 
 #: Those that a component of a model can have, by their names in the configuration
-PROFILES: dict[str, type[RadialProfile | EdgeOn | Body | PointSource]] = {profile.name: profile for profile in (
+PROFILES: dict[str, type[Light]] = {profile.name: profile for profile in (
     Sersic, Exponential, DeVaucouleurs, Gaussian, Moffat, King, Ferrer, BrokenExponential, CoreSersic, Nuker, EdgeOn, ThickDisk, Ellipsoid,
     PointSource)}  # fmt: skip

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from autogal.profiles.light import Light
 from autogal.profiles.radial import RadialProfile, align
 
 __all__ = ["HIGHEST_MODE", "Contour", "Deformed"]
@@ -39,7 +40,7 @@ class Contour(NamedTuple):
     by_own: list[Tensor]
 
 
-class Deformed:
+class Deformed(Light):
     r"""Any radial profile on the generalised ellipses and Fourier modes of GALFIT (Peng et al. 2010, AJ 139, 2097, eqs. 3, 24).
 
     With x' and y' along the major and the minor axis,
@@ -69,6 +70,9 @@ class Deformed:
     Inside, a mode is the pair of coefficients of cos(m t) and sin(m t) with t = theta + psi, psi being the major axis from
     +x: it has no singular phase where the amplitude is zero, and none where q is 1.
     """
+
+    renderer = "autogal.rendering.multipole:MultipoleRenderer"
+    component = "autogal.model.deformed:DeformedComponent"
 
     def __init__(self, profile: RadialProfile, boxiness: bool, modes: tuple[int, ...] = ()):
         self.profile, self.boxiness, self.modes = profile, boxiness, modes

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.batch.batch_fit import Bucket
+from autogal.batch.bucket import Bucket
 from autogal.batch.stamps import Stamps, held_at_once
 from autogal.errors import AutogalError
 from autogal.likelihood import Gaussian, Likelihood
@@ -98,7 +98,7 @@ class Bootstrap:
         count, device = self.replicates, best.device
         everything = torch.arange(len(stamps), device=device)
         original = Bucket(model, stamps, solver, threads, likelihood)
-        level = original.level(best, everything)
+        level = original.grid_level(best, everything)
         residual = original.residuals(best, everything, level)
         images = [Residuals(*pair) for pair in zip(residual.cpu().numpy(), (stamps.weight > 0).cpu().numpy())]
         models = (stamps.data - torch.where(stamps.weight > 0, residual / stamps.weight, 0.0)).cpu().numpy()
@@ -113,8 +113,8 @@ class Bootstrap:
             rngs = [generator(self.seed, names[pair // count], pair % count) for pair in some.tolist()]
             drawn = np.stack([self._draw(images[i], models[i], places[i], likelihood, rng) for i, rng in zip(items.tolist(), rngs)])
             resampled = self._resampled(stamps, items, residual, torch.from_numpy(drawn), likelihood)
-            if model.pulls:
-                resampled.moved = torch.from_numpy(np.stack([rng.standard_normal(len(model.pulls)) for rng in rngs])).to(device)
+            if model.prior_terms:
+                resampled.moved = torch.from_numpy(np.stack([rng.standard_normal(len(model.prior_terms)) for rng in rngs])).to(device)
             fitted = Bucket(model, resampled, solver, threads, likelihood).refit(best[items], level[items], _TOLERANCE)
             good = (fitted.status == Status.CONVERGED) & torch.isfinite(fitted.theta).all(-1)
             out[some] = torch.where(good[:, None], fitted.theta, torch.nan)

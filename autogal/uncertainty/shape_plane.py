@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autogal.model.component import Component
-from autogal.model.coordinates import squashed
+from autogal.model.elliptical import EllipticalComponent
+from autogal.model.ellipse_vector import squashed
 from autogal.model.inclined import InclinedComponent
 
 __all__ = ["EllipsePlane", "InclinationPlane", "plane_of"]
@@ -24,12 +24,12 @@ class EllipsePlane:
 
     Attributes
     ----------
-    component : Component
+    component : EllipticalComponent
     longest : float
         Length of the vectors at the end of the plane.
     """
 
-    component: Component
+    component: EllipticalComponent
     longest: ClassVar[float] = math.inf
 
     def vector(self, values: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class EllipsePlane:
     def seen_from_anywhere(self, low: Tensor, high: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Lengths from `low` to `high` [B, 1] at `nodes` [N] from 0 to 1, axis ratios (or inclinations) and how many are there, [B, N]."""
         length = low + (high - low) * nodes
-        eta = squashed(length, torch.zeros_like(length), self.component)[0]
+        eta = squashed(length, torch.zeros_like(length), self.component.roundness[0])[0]
         q, steepness = torch.exp(-eta), 1 - (eta / math.log(self.component.roundness[0])) ** 2
         return length, self.component.of_axis_ratio(q), q * steepness  # as much for every dq
 
@@ -76,6 +76,6 @@ class InclinationPlane:
         return 1 - cos**2, torch.rad2deg(torch.acos(cos)), torch.ones_like(cos)  # as much for every dcos i
 
 
-def plane_of(component: Component) -> EllipsePlane | InclinationPlane:
+def plane_of(component: EllipticalComponent) -> EllipsePlane | InclinationPlane:
     """Where the errors of a component's shape are normal."""
-    return InclinationPlane(component) if isinstance(component, InclinedComponent) else EllipsePlane(component)
+    return InclinationPlane(component) if component.is_body else EllipsePlane(component)

@@ -83,7 +83,7 @@ def test_light_follows_every_free_parameter(name):
     renderer, psf, native = drawing(model, free)
     rows = torch.cat([renderer.draw(native, psf), torch.ones(1, 1, *SHAPE, dtype=torch.float64)], dim=1)[0]
     torch.testing.assert_close(rows[0], renderer.image(native, psf)[0])
-    slopes = torch.einsum("rp,rhw->phw", model.lift(free)[0], rows)
+    slopes = torch.einsum("rp,rhw->phw", model.image_jacobian(free)[0], rows)
     for i in sorted(set(range(model.size)) - set(model.linear)):
         step = torch.zeros_like(free)
         turning = i >= model.size - 3  # ellipticities move the places in interpolated tables: a step that evens these out
@@ -173,5 +173,5 @@ def test_a_contour_can_be_fixed_bounded_and_tied():
     back = dict(zip(model.parameters, model.values(free, ZEROPOINT)[0].tolist(), strict=True))
     assert back["bulge_c0"] == pytest.approx(-0.3) and back["disk_pm3"] == pytest.approx(10.0)
     assert back["disk_am1"] == pytest.approx(0.1) and back["disk_pm1"] == pytest.approx(-60.0) and back["disk_am3"] == pytest.approx(0.05)
-    low, high = model.box((64, 64), free)
+    low, high = model.bounds((64, 64), free)
     assert ((low <= free[0]) & (free[0] <= high)).all() and 0.3 in high.tolist()

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError, did_you_mean
-from autogal.model.spec.parameter_specs import ROUNDNESS, ModelContext, ParameterSpecs, read_prior, read_relation
-from autogal.model.spec.keys import check_keys
-from autogal.model.component import Component
+from autogal.model.component import Component, component_for
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.constraints import Constraints, Prior
-from autogal.model.deformed import DeformedComponent
 from autogal.model.expression import Limit
-from autogal.model.inclined import InclinedComponent
 from autogal.model.model import Model
 from autogal.model.plane import SKY, SLOPES, PlaneComponent
-from autogal.model.point import PointComponent
+from autogal.model.spec.keys import check_keys
 from autogal.model.spec.overrides import plain
-from autogal.profiles import HIGHEST_MODE, PROFILES, Body, Deformed, EdgeOn, PointSource, RadialProfile, Truncated, own_profile
+from autogal.model.spec.parameter_specs import ModelContext, ParameterSpecs, read_prior, read_relation
+from autogal.profiles import HIGHEST_MODE, PROFILES, Deformed, Light, Truncated, own_profile
 from autogal.runtime.references import is_reference
 
 __all__ = ["build_model"]
@@ -84,7 +80,7 @@ def _by_name(key: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from ((_flat(f"{name}.{inner}"), one) for inner, one in value.items()) if isinstance(value, Mapping) else ((_flat(name), value),)
 
 
-def _refuse_unknown(freed: set[str], components: Sequence[Component | PointComponent]) -> None:
+def _refuse_unknown(freed: set[str], components: Sequence[Component]) -> None:
     """Refuse to free, with null, what there is not: what is meant would stay tied."""
     names = [name for component in components for name in component.parameters]
     if unknown := sorted(freed - set(names)):
@@ -108,7 +104,7 @@ def _limits(node: Mapping[str, Any], tied_to: Mapping[str, str], named: Mapping[
         yield from (limit for limit in Limit.parse(text) if limit.name not in tied_to or text not in (named.get("limits") or ()))
 
 
-def _component(name: str, node: Mapping[str, Any], context: ModelContext) -> Component | PointComponent:
+def _component(name: str, node: Mapping[str, Any], context: ModelContext) -> Component:
     """One component; what it does not know how to keep to is added to the constraints of the whole model."""
     chosen = node.get("profile")
     is_own = is_reference(str(chosen))
@@ -118,15 +114,15 @@ def _component(name: str, node: Mapping[str, Any], context: ModelContext) -> Com
     if (truncation := node.get("truncation")) not in (None, True, False):
         raise AutogalError(f"truncation is {truncation}.", "Write true or false; bounds, fixed and start say where, of r_trunc and softness.")
     if truncation:
-        if not isinstance(profile, RadialProfile):
+        if not profile.is_radial:
             raise AutogalError(f"The profile {profile.name} cannot be truncated.", "Only one of elliptical isophotes can.")
         profile = Truncated(profile)
     profile = _deformed(profile, node)
-    blank = PointComponent(name) if isinstance(profile, PointSource) else _blank(profile, name)
+    blank = component_for(profile, name)
     specs = ParameterSpecs(blank, node, context)
-    own = {"bounds": specs.bounds(), "fixed": specs.fixed(), "priors": specs.priors()}
+    component = blank.limited(specs.bounds(), specs.fixed(), specs.priors())
     specs.starts()
-    return blank if isinstance(blank, PointComponent) else replace(blank, **own)
+    return component
 
 
 def _sky(node: Mapping[str, Any], context: ModelContext) -> tuple[bool, dict[str, float]]:
@@ -149,7 +145,7 @@ def _sky(node: Mapping[str, Any], context: ModelContext) -> tuple[bool, dict[str
             raise AutogalError(f"The start of {name} is {node['start'][name]}.", "Give one number, in image units.")
         if start:
             begin[name] = float(start[0].evaluate({}))
-        elif name in SLOPES and name not in begin and name in constraints.kept:
+        elif name in SLOPES and name not in begin and name in constraints.restricted:
             low, high = constraints.bounds.get(name, (-math.inf, math.inf))
             begin[name] = min(max(constraints.priors[name].mean if name in constraints.priors else 0.0, low), high)
     held = {name for name in SKY if name in constraints.fixed}
@@ -172,14 +168,7 @@ def _size_ratio(node: Mapping[str, Any]) -> Prior | None:
     return prior
 
 
-def _blank(profile: RadialProfile | EdgeOn | Body | Deformed, name: str) -> Component:
-    if isinstance(profile, Body):
-        return InclinedComponent(profile, name)
-    return (DeformedComponent if isinstance(profile, Deformed) else Component)(profile, name, {"q": ROUNDNESS})
-
-
-def _deformed(profile: RadialProfile | EdgeOn | Body | PointSource,
-              node: Mapping[str, Any]) -> RadialProfile | EdgeOn | Body | PointSource | Deformed:
+def _deformed(profile: Light, node: Mapping[str, Any]) -> Light:
     """A profile with the boxiness and the Fourier modes that its node asks for."""
     boxiness, modes = node.get("boxiness") or False, node.get("fourier") or []
     if boxiness is not False and boxiness is not True:
@@ -193,7 +182,7 @@ def _deformed(profile: RadialProfile | EdgeOn | Body | PointSource,
         raise AutogalError(f"fourier is {modes}.", "Give each mode once.")
     if not boxiness and not modes:
         return profile
-    if not isinstance(profile, RadialProfile):
+    if not profile.is_radial:
         raise AutogalError(f"The profile {profile.name} can have no boxiness and no Fourier modes.",
                            "Only one of elliptical isophotes can.")
     return Deformed(profile, boxiness, tuple(sorted(modes)))

@@ -12,8 +12,7 @@ from autogal.errors import AutogalError, did_you_mean
 from autogal.model.component import Component
 from autogal.model.constraints import Constraints, Prior, is_magnitude
 from autogal.model.expression import Expression
-from autogal.model.plane import SKY, PlaneComponent
-from autogal.model.point import PointComponent
+from autogal.model.plane import SKY
 from autogal.runtime.references import is_reference, load_reference
 
 __all__ = ["ROUNDNESS", "ParameterSpecs", "ModelContext", "read_prior", "read_relation"]
@@ -55,25 +54,24 @@ class ParameterSpecs:
 
     Parameters
     ----------
-    blank : Component, PointComponent or PlaneComponent
+    blank : Component
         What they are of, with nothing said yet.
     node : mapping
     context : ModelContext
         Its `constraints` take what the component cannot keep to.
     """
 
-    def __init__(self, blank: Component | PointComponent | PlaneComponent, node: Mapping[str, Any], context: ModelContext):
+    def __init__(self, blank: Component, node: Mapping[str, Any], context: ModelContext):
         self.node, self.context, self.constraints = node, context, context.constraints
-        self.is_sky = isinstance(blank, PlaneComponent)
+        self.is_sky = blank.flux is None
         self.prefix = f"{blank.name}_" if blank.name and not self.is_sky else ""
         self.packaged = (context.packaged.get("components") or {}).get(blank.name, {}) if self.prefix else context.packaged
         of_sky = SKY if node.get("sky") == "tilted" else SKY[:1]
         self.known = of_sky if self.is_sky else tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
-        self.widest = dict(getattr(blank, "limits", {}))  # of all that a component itself can bound
-        sizes = (blank.profile.size, *blank.profile.shape) if isinstance(blank, Component) else ()
-        self.natural = {s.name: (s.lower, s.upper) for s in sizes} | {"inclination": (0.0, 90.0)}
-        self.shape = {s.name for s in sizes if not s.length}
-        self.contour = {self.known[place] for place in getattr(blank, "contour", ())}
+        self.widest = dict(blank.limits)  # of all that a component itself can bound
+        self.natural = {s.name: (s.lower, s.upper) for s in blank.own_parameters} | {"inclination": (0.0, 90.0)}
+        self.shape = {s.name for s in blank.own_parameters if not s.length}
+        self.contour = {self.known[place] for place in blank.contour}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Those that the component keeps to."""
