@@ -77,7 +77,7 @@ class ReweightedProblem(StampProblem):
         images = self._images(outlines, items)
         move, terms, deviance = self._best_linear(images, linear, items)
         root = terms.weight.sqrt()
-        residual = torch.where(root > 0, terms.pull / root, 0.0)
+        residual = torch.where(root > 0, terms.score / root, 0.0)
         rows = torch.cat([images.mul_(root[:, None]), residual[:, None]], dim=1).flatten(2)
         return torch.bmm(rows, rows.mT).double(), deviance, move
 
@@ -97,7 +97,7 @@ class ReweightedProblem(StampProblem):
         moved = torch.zeros_like(first)
         for _ in range(_STEPS):
             rows = columns * terms.weight.flatten(1).sqrt()[:, None]
-            matrix, right = torch.bmm(rows, rows.mT).double(), torch.bmm(columns, terms.pull.flatten(1)[..., None]).double()[..., 0]
+            matrix, right = torch.bmm(rows, rows.mT).double(), torch.bmm(columns, terms.score.flatten(1)[..., None]).double()[..., 0]
             scale = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
             scaled = matrix * scale[:, :, None] * scale[:, None, :]
             step = torch.linalg.solve_ex(scaled, (right * scale)[..., None])[0][..., 0] * scale
@@ -116,7 +116,7 @@ class ReweightedProblem(StampProblem):
         terms = self.likelihood.terms(data, model, weight)
         if times is not None:
             terms = Terms(*(term * times for term in terms))
-        return Terms(terms.deviance, terms.pull.to(data), terms.weight.to(data)), terms.deviance.sum((-2, -1), dtype=torch.float64)
+        return Terms(terms.deviance, terms.score.to(data), terms.weight.to(data)), terms.deviance.sum((-2, -1), dtype=torch.float64)
 
     @cached_property
     def _rows_drawn(self) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from inspect import signature
 from typing import Any
 
@@ -10,15 +10,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.errors import AutogalError, did_you_mean
 from autogal.fitting.selection import CRITERIA
-from autogal.likelihood import LIKELIHOODS, Likelihood
+from autogal.fitting.solver_trial import try_solver
+from autogal.likelihood import LIKELIHOODS, Likelihood, likelihood_class, try_likelihood
 from autogal.model.spec import build_model
+from autogal.runtime.references import is_reference, load_reference
 from autogal.solvers import SOLVERS, Solver
 from autogal.uncertainty import Bootstrap
 
 __all__ = ["build_bootstrap", "build_likelihood", "build_solver", "validate_model", "with_model"]
 
+_SOLVER_FORM = "Write solver=MODULE:CLASS, as my_solvers:Simplex for the class Simplex in my_solvers.py."
 # The kinds of uncertainty, and whether the bootstrap is part of them
 _UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
+# What of the user's own has been tried out, with its settings
+_TRIED: set[tuple[type, str]] = set()
 # The keys of a node ``model`` of several models
 _SEVERAL = ("name", "models", "choose")
 
@@ -44,8 +49,22 @@ def with_model(settings: DictConfig, model: DictConfig) -> DictConfig:
 
 
 def build_solver(settings: DictConfig) -> Solver:
-    """The solver of a configuration node ``solver``."""
-    return _made("solver", SOLVERS, settings)
+    """The solver of a configuration node ``solver``.
+
+    Raises
+    ------
+    AutogalError
+        Where there is none of that name, or it cannot have these settings; a user's own is tried out.
+    """
+    name = str(settings.name)
+    is_own = name not in SOLVERS and is_reference(name)
+    if is_own:
+        kind = load_reference(name, "a solver", _is_solver, _SOLVER_FORM, "Make it a class whose objects can be called, as autogal.solvers.Solver has it.")
+    elif name in SOLVERS:
+        kind = SOLVERS[name]
+    else:
+        raise AutogalError(f"There is no solver called {name!r}.", f"Choose one of: {', '.join(SOLVERS)}; your own is MODULE:CLASS.")
+    return _made("solver", kind, settings, try_solver if is_own else None)
 
 
 def build_likelihood(settings: DictConfig) -> Likelihood:
@@ -54,29 +73,39 @@ def build_likelihood(settings: DictConfig) -> Likelihood:
     Raises
     ------
     AutogalError
-        Where there is none of that name, or it cannot have these numbers.
+        Where there is none of that name, or it cannot have these numbers; a user's own is tried out.
     """
-    return _made("likelihood", LIKELIHOODS, settings.likelihood)
+    node = settings.likelihood
+    kind = likelihood_class(str(node.name))
+    return _made("likelihood", kind, node, try_likelihood if str(node.name) not in LIKELIHOODS else None)
 
 
-def _made(kind: str, known: Mapping[str, type], node: DictConfig) -> Any:
-    """What a node names, made with the rest of its settings."""
-    if node.name not in known:
-        raise AutogalError(f"There is no {kind} called {node.name!r}.", f"Choose one of: {', '.join(known)}.")
+def _is_solver(thing: Any) -> bool:
+    return isinstance(thing, type) and thing is not Solver and any("__call__" in vars(base) for base in thing.__mro__)
+
+
+def _made(group: str, kind: type, node: DictConfig, trial: Callable[[Any], None] | None) -> Any:
+    """What a node names, made with the rest of its settings; a user's own is tried out the first time."""
     given = {key: value for key, value in OmegaConf.to_container(node).items() if key != "name"}
-    _refuse_unknown(kind, node.name, given, signature(known[node.name]).parameters)
+    _refuse_unknown(group, str(node.name), given, signature(kind).parameters)
     try:
-        return known[node.name](**given)
+        made = kind(**given)
     except TypeError as error:
-        raise AutogalError(f"The {kind} {node.name} does not take these settings: {error}.", f"See conf/{kind}/.") from None
+        where = f"It takes {', '.join(signature(kind).parameters) or 'none'}." if trial else f"See conf/{group}/."
+        raise AutogalError(f"The {group} {node.name} does not take these settings: {error}.", where) from None
+    key = kind, repr(given)
+    if trial is not None and key not in _TRIED:
+        trial(made)
+        _TRIED.add(key)
+    return made
 
 
-def _refuse_unknown(kind: str, name: str, given: Iterable[str], takes: Collection[str]) -> None:
+def _refuse_unknown(group: str, name: str, given: Iterable[str], takes: Collection[str]) -> None:
     """Refuse settings that a method does not take, as those that stay where its name alone is changed."""
     if unknown := [key for key in given if key not in takes]:
         near = did_you_mean(unknown[0], takes)
-        raise AutogalError(f"The {kind} {name} does not take these settings: {', '.join(unknown)}.",
-                           f"Did you mean {kind}.{near}?" if near else f"See conf/{kind}/{name}.yaml; {kind}={name} chooses all of it.")
+        where = f"It takes {', '.join(takes) or 'none'}." if is_reference(name) else f"See conf/{group}/{name}.yaml; {group}={name} chooses all of it."
+        raise AutogalError(f"The {group} {name} does not take these settings: {', '.join(unknown)}.", f"Did you mean {group}.{near}?" if near else where)
 
 
 def build_bootstrap(settings: DictConfig) -> Bootstrap | None:

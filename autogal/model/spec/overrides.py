@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autogal.configuration.composing import composed
-from autogal.configuration.overrides import override, reference_to, several_models
+from autogal.configuration.overrides import override, several_models
 from autogal.configuration.packaged import read_yaml
+from autogal.configuration.references import resolve_model_references
 from autogal.errors import AutogalError
 from autogal.profiles import RadialProfile
-from autogal.runtime.references import is_reference, resolve_reference
 
-__all__ = ["is_whole_model", "model_overrides", "plain", "resolve_model_references"]
+__all__ = ["is_whole_model", "model_overrides", "plain"]
 
 
 def is_whole_model(model: Any) -> bool:
@@ -87,35 +87,3 @@ def _read_model(file: Path) -> dict:
     if not is_whole_model(model):
         raise AutogalError(f"{file} says neither profile: nor components:, so it is no model.", "See the files in conf/model/.")
     return ({} if "profile" in model else {"name": file.stem}) | model
-
-
-def resolve_model_references(model: Mapping, folders: Sequence[Path]) -> None:
-    """Name the user's own profiles and functions in a node ``model``, in place, so that every process finds them.
-
-    Parameters
-    ----------
-    model : mapping
-        Classes and functions themselves are given their names.
-    folders : sequence of Path
-        Where their files may lie.
-    """
-    for one in (model.get("models") or {}).values():
-        resolve_model_references(one, folders)
-    nodes = [model, *_mappings(_mapping(model.get("components")).values())]
-    ties = _mapping(model.get("ties"))
-    maps = [ties, *_mappings(ties.values()), *(_mapping(node.get("start")) for node in nodes)]
-    for node, key in [*((node, "profile") for node in nodes), *((one, name) for one in maps for name in one)]:
-        named = node.get(key)
-        if callable(named):
-            node[key] = reference_to(named)
-        elif isinstance(named, str) and is_reference(named):
-            node[key] = resolve_reference(named, folders)
-
-
-def _mapping(node: Any) -> Mapping:
-    """A node, or none where what stands there is something else, which is refused when the model is made."""
-    return node if isinstance(node, Mapping) else {}
-
-
-def _mappings(nodes: Iterable[Any]) -> list[Mapping]:
-    return [node for node in nodes if isinstance(node, Mapping)]
