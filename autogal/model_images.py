@@ -17,7 +17,8 @@ from autogal.model.spec import build_model, is_whole_model, model_overrides
 from autogal.images import mend_psf, prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
-from autogal.profiles import HIGHEST_MODE, RadialProfile
+from autogal.parameters import HIGHEST_MODE, magnitude_of
+from autogal.profiles import RadialProfile
 
 __all__ = ["render", "table_values"]
 
@@ -106,7 +107,7 @@ def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> t
     zeropoints = np.broadcast_to(np.asarray(zeropoint, float), (rows,)).copy()
     if "mag" not in given and "flux" in given:
         with np.errstate(all="ignore"):
-            given["mag"] = zeropoints - 2.5 * np.log10(given["flux"])
+            given["mag"] = magnitude_of(given["flux"], zeropoints)
     given.setdefault("sky", np.zeros(rows))
     missing = [name for name in model.parameters if name not in given]
     if missing:

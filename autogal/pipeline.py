@@ -18,7 +18,7 @@ from autogal.beginning import begin, is_segmented
 from autogal.batch.stamps import usable_pixels
 from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver, validate_model, with_model
 from autogal.model.spec import build_model
-from autogal.fitting.engine import START
+from autogal.parameters import START, split_name
 from autogal.fitting.engine import fit_cutouts as fit_starts
 from autogal.fitting.isolation import isolated
 from autogal.fitting.alternatives import weigh_choices
@@ -147,7 +147,7 @@ def _box(part: Cutout, origin: np.ndarray) -> tuple[slice, slice]:
 def _moved(parameters: Sequence[str], origin: np.ndarray) -> np.ndarray:
     """What the move of the first pixel adds to every parameter, [N, P]."""
     axis = {"x": 0, "y": 1}
-    columns = [origin[:, axis[last]] if (last := name.split("_")[-1]) in axis else np.zeros(len(origin)) for name in parameters]
+    columns = [origin[:, axis[last]] if (last := split_name(name)[1]) in axis else np.zeros(len(origin)) for name in parameters]
     return np.stack(columns, axis=1)
 
 

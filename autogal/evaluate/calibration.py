@@ -18,7 +18,8 @@ from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
 from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver
 from autogal.model.spec import build_model
-from autogal.fitting.engine import START, fit_cutouts
+from autogal.fitting.engine import fit_cutouts
+from autogal.parameters import START, angle_difference, split_name
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.simulate import Simulation
@@ -131,8 +132,8 @@ def _rows(known: Table, names: Sequence[str], places: Sequence[int], truth: np.n
     converged = rows["status"] == "converged"
     for name, k in zip(names, places):
         off = fitted.values[:, k] - truth[:, k]
-        if name.endswith("pa"):
-            off = (off + 90) % 180 - 90
+        if split_name(name)[1] == "pa":
+            off = angle_difference(off)
         rows[f"true_{name}"], rows[f"found_{name}"] = truth[:, k], fitted.values[:, k]
         for kind in kinds:
             matrix = fitted.bootstrap if kind == "bootstrap" and fitted.bootstrap is not None else fitted.covariance

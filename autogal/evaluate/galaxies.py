@@ -18,6 +18,7 @@ from autogal.model.spec import build_model
 from autogal.images import Cutout
 from autogal.model.elliptical import EllipticalComponent
 from autogal.model.model import Model
+from autogal.parameters import FLUX_START, magnitude_of
 from autogal.profiles import Sersic
 from autogal.profiles.exponential import FixedIndex
 from autogal.simulate import General, Population, Simulation
@@ -148,7 +149,7 @@ def _step(step: int, population: General | Population, model: Model, seed: int, 
     known |= {"sky": sky, "snr": (light / sigma).square().sum((1, 2)).sqrt(), "psf_fwhm": scenes.seeing.measure(psf)}
     truth = Table({"id": names, **{name: values.double().numpy() for name, values in known.items()}})
     for name in [name for name in truth.colnames if name.endswith("flux")]:
-        truth[name.replace("flux", "mag")] = survey.zeropoint - 2.5 * np.log10(truth[name])
+        truth[name.replace("flux", "mag")] = magnitude_of(truth[name], survey.zeropoint)
     truth["n_neighbours"] = 0
     truth.meta.update(survey=survey.name)
     return Simulation(cutouts, truth, [])
@@ -163,7 +164,7 @@ def _honest(conditions: Conditions) -> Conditions:
 
 def _parts(chance: Chance, scenes: Scenes, model: Model) -> tuple[Parts, dict[str, torch.Tensor]]:
     """The components of the galaxies of scenes, and their parameters by catalogue name."""
-    target = {name: getattr(scenes.sources, name)[:, 0] for name in ("x", "y", "flux", "r_eff", "n", "q", "pa")}
+    target = {name: getattr(scenes.sources, name)[:, 0] for name in FLUX_START[:-1]}
     if len(model.components) == 1:
         profile = model.components[0].profile
         index = profile.index if isinstance(profile, FixedIndex) else None

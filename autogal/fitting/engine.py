@@ -26,12 +26,10 @@ from autogal.images import Cutout
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.starts import component_starts, given_start, sky_start
+from autogal.parameters import START
 from autogal.runtime.stopwatch import Stopwatch
 
-__all__ = ["START", "fit_cutouts"]
-
-#: Order of starting values
-START = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
+__all__ = ["fit_cutouts"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     cutouts : sequence of Cutout
         Their masks hold the neighbours too. A fit that fails leaves a note.
     start : ndarray, [N, 8]
-        Starting values of one Sersic profile, in the order of `START`; a row with NaN is skipped. Several components
+        Starting values of one Sersic profile, in the order of `autogal.parameters.START`; a row with NaN is skipped. Several components
         start from its fit.
     settings : DictConfig
         The nodes ``model``, ``likelihood``, ``solver``, ``uncertainty``, ``seed``, ``device``, ``dtype``, ``threads`` and ``restarts``.

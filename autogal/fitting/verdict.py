@@ -10,9 +10,10 @@ import torch
 from autogal.fitting.residuals import Seen
 from autogal.flags import Flag
 from autogal.images import Cutout
-from autogal.model.component import MAG, Component
+from autogal.model.component import Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
+from autogal.parameters import MAG
 
 __all__ = ["LEAST_INSIDE", "LOW_SN", "half_light_radii", "judge"]
 
@@ -81,7 +82,7 @@ def half_light_radii(model: Model, values: np.ndarray) -> tuple[np.ndarray, np.n
     Not those of circles of the same area: an inclined disk is no smaller than it is face-on.
     """
     ellipses = _ellipses(model)[:2]
-    if len(ellipses) < 2 or any(not c.parameters[2].endswith("mag") for c in ellipses):
+    if len(ellipses) < 2 or any(c.bare_parameters[2] != "mag" for c in ellipses):
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
     parts = [torch.from_numpy(values)[:, [model.parameters.index(name) for name in c.parameters]] for c in ellipses]
     faint = torch.abs(parts[0][:, 2] - parts[1][:, 2]) > _FADED

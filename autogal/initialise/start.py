@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autogal.flags import Flag
+from autogal.parameters import FLUX_START
 
 __all__ = ["Start", "NAMES", "STEP", "rounded"]
 
-NAMES = ("x", "y", "flux", "r_eff", "n", "q", "pa", "sky")
+NAMES = FLUX_START
 
 #: What starting values are multiples of (see `rounded`): far more than what numbers of seven digits are rounded by, and far less than any
 #: start is good to. Of x and y in px, of q, of the logarithms of flux, r_eff and n

@@ -9,20 +9,18 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from autogal.model.coordinate_kinds import Kind
+from autogal.parameters import flux_of
 from autogal.profiles.light import Light
 from autogal.runtime.references import load_reference
 
 if TYPE_CHECKING:
     from autogal.model.constraints import Constraints
 
-__all__ = ["FAINTEST", "MAG", "Component", "component_for"]
+__all__ = ["FAINTEST", "Component", "component_for"]
 
-#: Magnitudes in a unit of ln flux
-MAG = -2.5 / math.log(10.0)
 #: Least flux of a component, units of the stamp: none that shows
 FAINTEST = 1e-12
 
@@ -176,7 +174,7 @@ class Component(ABC):
             The two coefficients of Fourier modes, by first place.
         """
         out = list(values)
-        out[self.flux] = torch.exp(values[self.flux] / MAG) if flux is None else flux
+        out[self.flux] = flux_of(values[self.flux]) if flux is None else flux
         return out
 
     # -- what the solver is told -----------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 
 from autogal.errors import AutogalError
-from autogal.model.constraints import SINGLE, Constraints, in_order, is_magnitude, try_out
+from autogal.model.constraints import Constraints, in_order, validate_relation
+from autogal.parameters import SINGLE, is_magnitude
 
 __all__ = ["check"]
 
@@ -56,8 +57,8 @@ def check(said: Constraints, bare: Mapping[str, str], tied: Collection[str], fol
                                "Tie it to another angle plus a parameter of its own with bounds.")
     in_order(followed)
     for name, relation in said.relations():
-        try_out(name, relation, bare)
+        validate_relation(name, relation, bare)
     for name, relation in starts:
-        try_out(name, relation, {single: single for single in SINGLE} | {name: bare[name]}, is_start=True)
+        validate_relation(name, relation, {single: single for single in SINGLE} | {name: bare[name]}, is_start=True)
     if unknown := (said.restricted | set(said.starts)) - set(bare) - sky:
         raise AutogalError(f"There is no parameter {min(unknown)}.", f"There are {', '.join(bare)}.")

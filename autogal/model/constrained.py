@@ -14,7 +14,7 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.model.component import Component
 from autogal.model.consistency import check
-from autogal.model.constraints import SINGLE, Constraints, bare, constant, in_order
+from autogal.model.constraints import Constraints, bare, constant, in_order
 from autogal.model.coordinate_kinds import Kind
 from autogal.model.coordinates import Coordinate, bounded, coordinates_of, from_value, reach, span, to_value
 from autogal.model.ellipse_vector import squashed
@@ -23,6 +23,7 @@ from autogal.model.model import Model
 from autogal.model.plane import SLOPES
 from autogal.model.priors import PriorTerm, component_terms, constraint_terms, fading, in_catalogue_units
 from autogal.model.units import Units
+from autogal.parameters import SINGLE
 from autogal.profiles.radial import value_and_slope
 
 __all__ = ["ConstrainedModel"]

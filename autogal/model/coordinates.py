@@ -9,12 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from autogal.model.component import FAINTEST, MAG, Component
+from autogal.model.component import FAINTEST, Component
 from autogal.model.constraints import Constraints
 from autogal.model.coordinate_kinds import STEPS, Kind
 from autogal.model.deformed import mode_coefficients
 from autogal.model.ellipse_vector import unsquashed
 from autogal.model.units import Units
+from autogal.parameters import MAG, flux_of, magnitude_of
 
 __all__ = ["Coordinate", "bounded", "coordinates_of", "from_value", "reach", "span", "to_value"]
 
@@ -150,7 +151,7 @@ def to_value(c: Coordinate, z: Tensor, at: Mapping[str, Tensor] | None, between=
         case Kind.ROUND:
             return torch.exp(z) / _axis_ratio(c, at, components).sqrt()
         case Kind.FLUX:
-            return MAG * torch.log(z)
+            return magnitude_of(z)
         case Kind.LN_FLUX:
             return MAG * z
         case Kind.ANGLE:
@@ -176,7 +177,7 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence[Com
         case Kind.ROUND:
             return torch.log(v) + _axis_ratio(c, at, components).log() / 2
         case Kind.FLUX:
-            return torch.exp(v / MAG)
+            return flux_of(v)
         case Kind.LN_FLUX:
             return v / MAG
         case Kind.ANGLE:

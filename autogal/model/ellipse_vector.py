@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from autogal.parameters import position_angle, spin
+
 __all__ = ["THINNEST", "squash", "squashed", "unsquashed"]
 
 #: In ln q, from the bound beyond which the vector of a component has no length
@@ -37,7 +39,7 @@ def squashed(w1: Tensor, w2: Tensor, least: float) -> tuple[Tensor, Tensor]:
     """
     most = -math.log(least)
     length = torch.sqrt(w1 * w1 + w2 * w2 + _TINY**2)
-    return most * torch.tanh(length / most), torch.remainder(torch.rad2deg(torch.atan2(w2, w1)) / 2 - 90, 180.0)
+    return most * torch.tanh(length / most), position_angle(w1, w2)
 
 
 def unsquashed(q: Tensor, pa: Tensor, least: float, closest: float = 1 - 1e-9) -> list[Tensor]:
@@ -54,5 +56,4 @@ def unsquashed(q: Tensor, pa: Tensor, least: float, closest: float = 1 - 1e-9) -
     bound = -math.log(least)
     thin = -torch.log(torch.where(q > 1, 1.0, q))  # no clamp: on the bound itself that has no slope
     length = bound * torch.atanh((thin / bound).clamp(max=closest)) + _CIRCLE
-    angle = 2 * torch.deg2rad(pa + 90)
-    return [length * torch.cos(angle), length * torch.sin(angle)]
+    return list(spin(length, pa))

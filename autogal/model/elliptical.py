@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.model.component import FAINTEST, MAG, Component
+from autogal.model.component import FAINTEST, Component
 from autogal.model.constraints import Constraints
 from autogal.model.coordinate_kinds import Kind
 from autogal.model.ellipse_vector import THINNEST, squash, unsquashed
+from autogal.parameters import MAG, flux_of, magnitude_of, position_angle, spin
 from autogal.profiles import Light, Sersic, ShapeParameter
 
 __all__ = ["EllipticalComponent"]
@@ -151,9 +152,7 @@ class EllipticalComponent(Component):
         x, y, mag, size, *shape, q, pa = values.unbind(-1)
         eta = -torch.log(q.clamp(max=1.0))
         length = self._eta_max * torch.atanh((eta / self._eta_max).clamp(max=self.closest))
-        angle = 2 * torch.deg2rad(pa + 90)
-        out = torch.stack([x, y, torch.exp((mag - zeropoint) / MAG), torch.log(size) - eta / 2, *(s.log() for s in shape),
-                           length * torch.cos(angle), length * torch.sin(angle)], dim=-1)
+        out = torch.stack([x, y, flux_of(mag, zeropoint), torch.log(size) - eta / 2, *(s.log() for s in shape), *spin(length, pa)], dim=-1)
         for place in self._lengths:
             out[:, place] -= eta / 2
         return out
@@ -162,9 +161,8 @@ class EllipticalComponent(Component):
         x, y, flux, log_r, *shape, w1, w2 = block.unbind(-1)
         length = torch.hypot(w1, w2)
         eta = length * squash(length / self._eta_max)
-        pa = torch.remainder(torch.rad2deg(torch.atan2(w2, w1)) / 2 - 90, 180.0)
-        out = torch.stack([x, y, zeropoint + MAG * torch.log(flux), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
-                           torch.exp(-eta), pa], dim=-1)
+        out = torch.stack([x, y, magnitude_of(flux, zeropoint), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
+                           torch.exp(-eta), position_angle(w1, w2)], dim=-1)
         for place in self._lengths:
             out[:, place] *= torch.exp(eta / 2)
         return out
@@ -259,7 +257,7 @@ class EllipticalComponent(Component):
         low = max(2 * low, 2 * profile.size.lower, 0.3)
         size = (r_eff * scale / half).clamp(low, max(low, high / 2))
         shape = [torch.full_like(x, self.fixed.get(s.name, own[s.name])) * (size if s.length else 1.0) for s in profile.shape]
-        return torch.stack([x, y, mag - 2.5 * math.log10(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
+        return torch.stack([x, y, mag + MAG * math.log(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
 
     def like_single(self, single: Tensor) -> Tensor:
         index = [4] if self.profile.shape else []

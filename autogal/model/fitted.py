@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from autogal.parameters import SINGLE, split_name
+
 __all__ = ["NEIGHBOUR", "Fitted"]
 
 #: What is told of a neighbour that was fitted together with the target; of a point source only the first three
-NEIGHBOUR = ("x", "y", "mag", "r_eff", "n", "q", "pa")
+NEIGHBOUR = SINGLE
 
 _NOTHING = 25.0  # magnitudes below the total, fainter than can be measured
 
@@ -152,7 +154,7 @@ class Fitted:
 
     def centre(self, row: int) -> np.ndarray:
         """x and y of one row: of several components, the first one's."""
-        return np.array([next(self.values[row, i] for i, name in enumerate(self.parameters) if name.split("_")[-1] == axis) for axis in "xy"])
+        return np.array([next(self.values[row, i] for i, name in enumerate(self.parameters) if split_name(name)[1] == axis) for axis in "xy"])
 
     def take(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from autogal.model.coordinate_kinds import Kind
 from autogal.model.elliptical import EllipticalComponent
+from autogal.parameters import PARAMETERS
 from autogal.profiles import Body, ThickDisk
 from autogal.rendering.inclination import EDGE_ON, cos2_of_log_ratio
 
 __all__ = ["InclinedComponent"]
 
 _STARTS = (0.12, 0.95)  # axis ratios where the inclination may start
-_LIMITS = (0.0, 90.0)
+_LIMITS = PARAMETERS["inclination"].low, PARAMETERS["inclination"].high
 _NEARLY = 1e-6  # cosine at 90 deg, and sine at 0, in derivatives
 _ROUNDEST = 1 - 1e-9  # face-on, where the vector must still know the position angle of a body that is not round
 

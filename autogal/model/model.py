@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.model.component import MAG, Component
+from autogal.model.component import Component
 from autogal.model.constraints import Prior
 from autogal.model.elliptical import EllipticalComponent
 from autogal.model.layout import Layout
 from autogal.model.plane import SLOPES
 from autogal.model.priors import PriorTerm, block_rows, component_terms, fading, size_term
 from autogal.model.units import Units
+from autogal.parameters import MAG, magnitude_of
 
 __all__ = ["Model"]
 
@@ -74,7 +75,7 @@ class Model(Layout):
     def _sums(self) -> tuple[str, ...]:
         """What the catalogue says of several components together: total magnitude, and the bulge's share of the light."""
         lit = self._lit
-        if len(lit) == 1 or any(not c.parameters[c.flux].endswith("mag") for c in lit):
+        if len(lit) == 1 or any(c.bare_parameters[c.flux] != "mag" for c in lit):
             return ()
         return ("mag", "bt") if "bulge" in (c.name for c in lit) else ("mag",)
 
@@ -203,7 +204,7 @@ class Model(Layout):
         parts = [c.values(block, zeropoint) for c, block in zip(self.components, blocks)]
         flux = torch.stack([block[:, c.flux] for c, block in zip(self.components, blocks) if c.flux is not None], -1)
         total = flux.sum(-1)
-        sums = {"mag": lambda: zeropoint + MAG * torch.log(total), "bt": lambda: flux[:, self._bulge] / total}
+        sums = {"mag": lambda: magnitude_of(total, zeropoint), "bt": lambda: flux[:, self._bulge] / total}
         return torch.cat([*parts, free[:, -1:], *(sums[name]()[:, None] for name in self._sums)], dim=1)
 
     def values_jacobian(self, free: Tensor) -> Tensor:

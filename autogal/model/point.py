@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autogal.model.component import FAINTEST, MAG, Component
+from autogal.model.component import FAINTEST, Component
+from autogal.parameters import MAG, flux_of, magnitude_of
 from autogal.profiles import PointSource
 
 __all__ = ["PointComponent"]
@@ -27,11 +28,11 @@ class PointComponent(Component):
 
     def block(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         x, y, mag = values.unbind(-1)
-        return torch.stack([x, y, torch.exp((mag - zeropoint) / MAG)], dim=-1)
+        return torch.stack([x, y, flux_of(mag, zeropoint)], dim=-1)
 
     def values(self, block: Tensor, zeropoint: Tensor) -> Tensor:
         x, y, flux = block.unbind(-1)
-        return torch.stack([x, y, zeropoint + MAG * torch.log(flux)], dim=-1)
+        return torch.stack([x, y, magnitude_of(flux, zeropoint)], dim=-1)
 
     def values_jacobian(self, block: Tensor) -> Tensor:
         ones = torch.ones_like(block[:, 0])
@@ -55,4 +56,4 @@ class PointComponent(Component):
         return [4.0, 4.0, math.inf]
 
     def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
-        return torch.cat([single[:, :2], single[:, 2:3] - 2.5 * math.log10(share)], dim=1)
+        return torch.cat([single[:, :2], single[:, 2:3] + MAG * math.log(share)], dim=1)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.component import Component
-from autogal.model.constraints import Prior, is_magnitude
+from autogal.model.constraints import Prior
 from autogal.model.plane import SKY
 from autogal.model.units import Units
+from autogal.parameters import angle_difference, is_magnitude
 
 __all__ = ["PriorTerm", "Scale", "block_rows", "component_terms", "constraint_terms", "fading", "in_catalogue_units", "size_term"]
 
@@ -55,7 +56,7 @@ class PriorTerm(NamedTuple):
             case Scale.LOG:
                 return torch.log(at[self.which]) - self.mean
             case Scale.ANGLE:
-                return torch.remainder(at[self.which] - self.mean + 90, 180) - 90
+                return angle_difference(at[self.which] - self.mean)
         return at[self.which] - self.mean
 
 

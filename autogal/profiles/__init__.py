@@ -3,7 +3,8 @@
 from autogal.profiles.body import Body
 from autogal.profiles.broken_exponential import BrokenExponential
 from autogal.profiles.core_sersic import CoreSersic
-from autogal.profiles.deformed import HIGHEST_MODE, Deformed
+from autogal.parameters import HIGHEST_MODE
+from autogal.profiles.deformed import Deformed
 from autogal.profiles.edge_on import EdgeOn
 from autogal.profiles.ellipsoid import Ellipsoid
 from autogal.profiles.emissivity import Emissivity

@@ -11,10 +11,8 @@ from torch import Tensor
 from autogal.profiles.light import Light
 from autogal.profiles.radial import RadialProfile, align
 
-__all__ = ["HIGHEST_MODE", "Contour", "Deformed"]
+__all__ = ["Contour", "Deformed"]
 
-#: The highest Fourier mode that can be asked for
-HIGHEST_MODE = 10
 # 1 + the modes, below which their logarithm goes on as its tangent: modes may add up to more than 1 and leave no radius
 _LEAST = 0.2
 _TINY = 1e-30
@@ -59,7 +57,7 @@ class Deformed(Light):
     boxiness : bool
         Whether it has c0.
     modes : tuple of int
-        1, or 3 to `HIGHEST_MODE`, each once, in rising order.
+        1, or 3 to `autogal.parameters.HIGHEST_MODE`, each once, in rising order.
 
     Notes
     -----

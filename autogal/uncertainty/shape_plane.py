@@ -12,6 +12,7 @@ from torch import Tensor
 from autogal.model.elliptical import EllipticalComponent
 from autogal.model.ellipse_vector import squashed
 from autogal.model.inclined import InclinedComponent
+from autogal.parameters import spin
 
 __all__ = ["EllipsePlane", "InclinationPlane", "plane_of"]
 
@@ -61,13 +62,13 @@ class InclinationPlane:
     longest: ClassVar[float] = 1.0
 
     def vector(self, values: Tensor) -> Tensor:
-        sin2, angle = torch.sin(torch.deg2rad(values[:, -2])) ** 2, 2 * torch.deg2rad(values[:, -1] + 90)
-        return sin2[:, None] * torch.stack([angle.cos(), angle.sin()], -1)
+        return torch.stack(spin(torch.sin(torch.deg2rad(values[:, -2])) ** 2, values[:, -1]), -1)
 
     def slopes(self, values: Tensor) -> Tensor:
-        tilt, angle = torch.deg2rad(values[:, -2]), 2 * torch.deg2rad(values[:, -1] + 90)
+        tilt = torch.deg2rad(values[:, -2])
         sin, cos = torch.sin(tilt).clamp(min=_NEARLY), torch.cos(tilt).clamp(min=_NEARLY)
-        along, across = torch.stack([angle.cos(), angle.sin()], -1), torch.stack([-angle.sin(), angle.cos()], -1)
+        e1, e2 = spin(torch.ones_like(tilt), values[:, -1])
+        along, across = torch.stack([e1, e2], -1), torch.stack([-e2, e1], -1)
         return math.degrees(0.5) * torch.stack([along / (sin * cos)[:, None], across / (sin * sin)[:, None]], 1)
 
     def seen_from_anywhere(self, low: Tensor, high: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ import pytest
 
 from autogal.configuration.composing import compose
 from autogal.configuration.composing import composed
-from autogal.fitting.engine import START as START_NAMES
+from autogal.parameters import START as START_NAMES
 from autogal.fitting.engine import fit_cutouts
 from autogal.fitting.restarts import other_starts
 from autogal.images.survey import Survey

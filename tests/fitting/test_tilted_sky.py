@@ -9,7 +9,8 @@ import pytest
 
 from autogal.configuration.overrides import override
 from autogal.configuration.composing import composed
-from autogal.fitting.engine import START, fit_cutouts
+from autogal.fitting.engine import fit_cutouts
+from autogal.parameters import START
 from autogal.flags import Flag
 from autogal.images import moffat
 from autogal.images.cutout import Cutout

@@ -10,9 +10,10 @@ from typing import Any
 
 from autogal.errors import AutogalError, did_you_mean
 from autogal.model.component import Component
-from autogal.model.constraints import Constraints, Prior, is_magnitude
+from autogal.model.constraints import Constraints, Prior
 from autogal.model.expression import Expression
 from autogal.model.plane import SKY
+from autogal.parameters import PARAMETERS, is_magnitude
 from autogal.runtime.references import is_reference, load_reference
 
 __all__ = ["ROUNDNESS", "ParameterSpecs", "ModelContext", "read_prior", "read_relation"]
@@ -69,7 +70,7 @@ class ParameterSpecs:
         of_sky = SKY if node.get("sky") == "tilted" else SKY[:1]
         self.known = of_sky if self.is_sky else tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
         self.widest = dict(blank.limits)  # of all that a component itself can bound
-        self.natural = {s.name: (s.lower, s.upper) for s in blank.own_parameters} | {"inclination": (0.0, 90.0)}
+        self.natural = {s.name: (s.lower, s.upper) for s in blank.own_parameters} | {"inclination": (PARAMETERS["inclination"].low, PARAMETERS["inclination"].high)}
         self.shape = {s.name for s in blank.own_parameters if not s.length}
         self.contour = {self.known[place] for place in blank.contour}
 
