@@ -120,11 +120,11 @@ def _doubt_choice(cutouts: Sequence[Cutout], fitted: Fitted, criterion: str) -> 
 
 def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> None:
     """From what was fitted in the parts of cutouts that begin at `origin` to what the catalogue says of the cutouts."""
-    fitted.move(_moved(fitted.parameters, origin))
+    fitted.shift_origin(_moved(fitted.parameters, origin))
     if fitted.neighbours is not None:
         fitted.neighbours += _moved(NEIGHBOUR, origin)[:, None]
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
-    fitted.fade()
+    fitted.unlit_to_inf()
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:

@@ -50,8 +50,8 @@ class ReweightedProblem(StampProblem):
         """
         parts = [self._judged(*piece) for piece in self._pieces_at(free, items)]
         gram, mean, variance = (torch.cat(p) for p in zip(*parts))
-        lift = self.model.image_jacobian(free)
-        return lift.mT @ gram @ lift + self.prior(free, items)[2], mean, variance
+        jacobian = self.model.image_jacobian(free)
+        return jacobian.mT @ gram @ jacobian + self.prior(free, items)[2], mean, variance
 
     def _judged(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, weight = self._images(outlines, items), self.weight[items]
@@ -131,8 +131,8 @@ class ReweightedProblem(StampProblem):
     def _project(self, free: Tensor, gram: Tensor, deviance: Tensor, move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         free = free.clone()
         free[:, self.model.linear_places(free)] += move
-        lift = self.model.image_jacobian(free)
-        return free, deviance, (lift.mT @ gram[:, :-1, -1:])[..., 0], lift.mT @ gram[:, :-1, :-1] @ lift
+        jacobian = self.model.image_jacobian(free)
+        return free, deviance, (jacobian.mT @ gram[:, :-1, -1:])[..., 0], jacobian.mT @ gram[:, :-1, :-1] @ jacobian
 
 
 def _combined(images: Tensor, linear: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from autogal.rendering.renderer import Drawing, Renderer
-from autogal.model.model import Model
+from autogal.model.fit_model import FitModel
 from autogal.model.units import Units
 from autogal.solvers import Linearisation
 
@@ -33,7 +33,7 @@ class StampProblem:
 
     Attributes
     ----------
-    model : Model
+    model : FitModel
     renderers : tuple of Renderer
         One for each component, on one grid.
     data : Tensor, [N, H, W]
@@ -54,7 +54,7 @@ class StampProblem:
         How far the means of the model's priors are moved, in standard deviations.
     """
 
-    model: Model
+    model: FitModel
     renderers: tuple[Renderer, ...]
     data: Tensor
     weight: Tensor
@@ -111,7 +111,7 @@ class StampProblem:
         return light, other.add_(light)
 
     def response(self, free: Tensor, items: Tensor, light: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
-        """How light that is added to stamps pulls at their models.
+        """How light that is added to stamps moves their models.
 
         Parameters
         ----------
@@ -129,17 +129,17 @@ class StampProblem:
         hessian : Tensor, [B, P, P] float64
             The Gauss-Newton matrix.
         """
-        grams, pulls, first = [], None, 0
+        grams, slopes, first = [], None, 0
         for piece in self._pieces_at(free, items):
             rows = self._rows(*piece)[:, :-1].flatten(2)
             grams.append(torch.bmm(rows, rows.mT).double())
             here = ((owner >= first) & (owner < first + len(rows))).nonzero()[:, 0]
-            pulls = light.new_zeros(len(light), rows.shape[1]) if pulls is None else pulls
-            pulls[here] = torch.bmm(rows[owner[here] - first], light[here].flatten(1)[:, :, None])[..., 0]
+            slopes = light.new_zeros(len(light), rows.shape[1]) if slopes is None else slopes
+            slopes[here] = torch.bmm(rows[owner[here] - first], light[here].flatten(1)[:, :, None])[..., 0]
             first += len(rows)
-        lift = self.model.image_jacobian(free)
+        jacobian = self.model.image_jacobian(free)
         curvature = self.prior(free, items)[2]
-        return (lift[owner].mT @ pulls.double()[:, :, None])[..., 0], lift.mT @ torch.cat(grams) @ lift + curvature
+        return (jacobian[owner].mT @ slopes.double()[:, :, None])[..., 0], jacobian.mT @ torch.cat(grams) @ jacobian + curvature
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))]
@@ -217,6 +217,6 @@ class StampProblem:
         move = torch.where(good[:, None], move, 0.0)
         free = torch.where(good[:, None], moved, free)
         chi2 = chi2 - 2 * (move * right).sum(-1) + torch.einsum("bi,bij,bj->b", move, a, move)
-        lift = model.image_jacobian(free)
+        jacobian = model.image_jacobian(free)
         gradient = gram[:, :-1, -1] - (gram[:, :-1][:, :, places] @ move[:, :, None])[..., 0]
-        return free, chi2, (lift.mT @ gradient[:, :, None])[..., 0], lift.mT @ gram[:, :-1, :-1] @ lift
+        return free, chi2, (jacobian.mT @ gradient[:, :, None])[..., 0], jacobian.mT @ gram[:, :-1, :-1] @ jacobian

@@ -34,14 +34,14 @@ def sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor, Tensor]]:
         NaN where there is none.
     """
     items, theta, frozen = _sound(bucket, best)
-    step, level = weakest_direction(best.hessian[items], frozen), bucket.grid_level(theta, items)
+    step, grid_level = weakest_direction(best.hessian[items], frozen), bucket.grid_level(theta, items)
     lower, upper = (bound if bound.ndim == 1 else bound[items] for bound in (bucket.lower, bucket.upper))
     out = []
     for sign in (-1, 1):
         there = theta + sign * step
         # a point that the bounds cut short tells of them, and not of the valley
         inside = (frozen | ((there > lower) & (there < upper))).all(-1)
-        out.append(_fisher(bucket, best, there[inside], items[inside], level[inside]))
+        out.append(_fisher(bucket, best, there[inside], items[inside], grid_level[inside]))
     return out
 
 
@@ -54,7 +54,7 @@ def inclination_sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor
     if not bucket.model.bodies:
         return []
     items, theta, frozen = _sound(bucket, best)
-    level, out = bucket.grid_level(theta, items), []
+    grid_level, out = bucket.grid_level(theta, items), []
     for body, places in bucket.model.bodies:
         w = theta[:, places]
         sin2, slope = body.by_sine(w)
@@ -65,7 +65,7 @@ def inclination_sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor
         maybe = relative > 1 / _CLEAR
         for factor in ((1 - _REACH * relative).clamp(min=_LEFT), 1 + _REACH * relative):
             there = theta + (factor[:, None] - 1) * tilt
-            out.append(_fisher(bucket, best, there[maybe], items[maybe], level[maybe]))
+            out.append(_fisher(bucket, best, there[maybe], items[maybe], grid_level[maybe]))
     return out
 
 
@@ -77,14 +77,14 @@ def _sound(bucket: Bucket, best: Outcome) -> tuple[Tensor, Tensor, Tensor]:
     return items, best.theta[items], frozen
 
 
-def _fisher(bucket: Bucket, best: Outcome, theta: Tensor, items: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-    """Free vectors, the linear of them at their best, and Fisher's matrices at `theta` of `items`, drawn on the grids of `level` [M].
+def _fisher(bucket: Bucket, best: Outcome, theta: Tensor, items: Tensor, grid_level: Tensor) -> tuple[Tensor, Tensor]:
+    """Free vectors, the linear of them at their best, and Fisher's matrices at `theta` of `items`, drawn on the grids of `grid_level` [M].
 
     NaN in all other rows of those of `best`.
     """
     point, matrix = torch.full_like(best.theta, torch.nan), torch.full_like(best.hessian, torch.nan)
-    for current in level.unique().tolist():
-        some = (level == current).nonzero()[:, 0]
+    for current in grid_level.unique().tolist():
+        some = (grid_level == current).nonzero()[:, 0]
         places = items[some]
         problem = bucket.problem(current, 1, places)
         state = problem.linearise(theta[some], places)

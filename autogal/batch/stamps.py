@@ -74,9 +74,9 @@ def in_counts(cutout: Cutout) -> Cutout:
 
 def _gather(cutouts: Sequence[Cutout], height: int, width: int, pinned: bool) -> list[Callable[[], tuple[Tensor, Tensor, Tensor]]]:
     """Tasks that put images, sigmas and masks side by side, each its part; what lies beyond a cutout's own edge is masked."""
-    kept = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
+    numbers = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
     size = len(cutouts), height, width
-    types = (torch.from_numpy(np.empty(0, kept)).dtype,) * 2 + (torch.bool,)
+    types = (torch.from_numpy(np.empty(0, numbers)).dtype,) * 2 + (torch.bool,)
     planes = tuple(torch.empty(size, dtype=dtype, pin_memory=pinned) for dtype in types)
     if any(cutout.image.shape != (height, width) for cutout in cutouts):
         planes[2].fill_(True)

@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.errors import AutogalError, did_you_mean
 from autogal.fitting.selection import CRITERIA
-from autogal.fitting.solver_trial import try_solver
-from autogal.likelihood import LIKELIHOODS, Likelihood, likelihood_class, try_likelihood
+from autogal.fitting.solver_validation import validate_solver
+from autogal.likelihood import LIKELIHOODS, Likelihood, likelihood_class, validate_likelihood
 from autogal.model.spec import build_model
 from autogal.runtime.references import is_reference, load_reference
 from autogal.solvers import SOLVERS, Solver
@@ -64,7 +64,7 @@ def build_solver(settings: DictConfig) -> Solver:
         kind = SOLVERS[name]
     else:
         raise AutogalError(f"There is no solver called {name!r}.", f"Choose one of: {', '.join(SOLVERS)}; your own is MODULE:CLASS.")
-    return _made("solver", kind, settings, try_solver if is_own else None)
+    return _made("solver", kind, settings, validate_solver if is_own else None)
 
 
 def build_likelihood(settings: DictConfig) -> Likelihood:
@@ -77,7 +77,7 @@ def build_likelihood(settings: DictConfig) -> Likelihood:
     """
     node = settings.likelihood
     kind = likelihood_class(str(node.name))
-    return _made("likelihood", kind, node, try_likelihood if str(node.name) not in LIKELIHOODS else None)
+    return _made("likelihood", kind, node, validate_likelihood if str(node.name) not in LIKELIHOODS else None)
 
 
 def _is_solver(thing: Any) -> bool:
@@ -109,7 +109,13 @@ def _refuse_unknown(group: str, name: str, given: Iterable[str], takes: Collecti
 
 
 def build_bootstrap(settings: DictConfig) -> Bootstrap | None:
-    """The bootstrap of a configuration's node ``uncertainty``, if it is part of that, with the run's seed."""
+    """The bootstrap of a configuration's node ``uncertainty``, with the run's seed; None where that is no part of it.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no such uncertainty, it does not take these settings, or the likelihood cannot be resampled so.
+    """
     chosen = settings.uncertainty
     if chosen.name not in _UNCERTAINTIES:
         raise AutogalError(f"There is no uncertainty called {chosen.name!r}.", f"Choose one of: {', '.join(_UNCERTAINTIES)}.")

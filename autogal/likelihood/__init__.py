@@ -5,6 +5,6 @@ from autogal.likelihood.likelihood import Likelihood, Terms
 from autogal.likelihood.poisson import Poisson
 from autogal.likelihood.registry import LIKELIHOODS, likelihood_class
 from autogal.likelihood.student_t import StudentT
-from autogal.likelihood.trial import try_likelihood
+from autogal.likelihood.validation import validate_likelihood
 
-__all__ = ["LIKELIHOODS", "Gaussian", "Likelihood", "Poisson", "StudentT", "Terms", "likelihood_class", "try_likelihood"]
+__all__ = ["LIKELIHOODS", "Gaussian", "Likelihood", "Poisson", "StudentT", "Terms", "likelihood_class", "validate_likelihood"]

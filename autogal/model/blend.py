@@ -160,7 +160,7 @@ class Blend(FitModel):
         return self.target.values(self.split(free)[0], zeropoint)
 
     def values_jacobian(self, free: Tensor) -> Tensor:
-        """Derivatives of `values` by the free vector, [B, V, P]; nothing hangs on the neighbours."""
+        """Derivatives of `values` by the free vector, [B, V, P]; nothing depends on the neighbours."""
         own = self.target.values_jacobian(self.split(free)[0])
         none = own.new_zeros(*own.shape[:2], self.beside.size - 1)
         return torch.cat([own[..., :-1], none, own[..., -1:]], -1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.component import Component
-from autogal.model.consistency import check
+from autogal.model.consistency import validate_constraints
 from autogal.model.constraints import Constraints, bare, constant, in_order
 from autogal.model.coordinate_kinds import Kind
 from autogal.model.coordinates import Coordinate, bounded, coordinates_of, from_value, reach, span, to_value
@@ -48,7 +48,7 @@ class ConstrainedModel(Model):
     def __post_init__(self):
         super().__post_init__()
         sky = {"sky", *(name for c in self.components if c.parameters == SLOPES for name in SLOPES)}
-        check(self.constraints, self._bare, self._ties, self._followed, self._auxiliaries, sky)
+        validate_constraints(self.constraints, self._bare, self._ties, self._followed, self._auxiliaries, sky)
         if not any(c.kind in (Kind.FLUX, Kind.LN_FLUX) for c in self._coordinates):
             raise AutogalError("No component of the model has a free magnitude.", "Leave one of them untied.")
 
@@ -64,15 +64,15 @@ class ConstrainedModel(Model):
 
     @property
     def single_bounds(self) -> dict[str, tuple[float, float]]:
-        said = self.constraints.bounds if self.like_sersic else {}
-        return super().single_bounds | {name: pair for name, pair in said.items() if name in SINGLE and name != "pa"}  # angles come round
+        own = self.constraints.bounds if self.like_sersic else {}
+        return super().single_bounds | {name: pair for name, pair in own.items() if name in SINGLE and name != "pa"}  # angles come round
 
     @property
     def is_anchored(self) -> bool:
-        said = self.constraints
-        numbers = {name for name, relation in said.relations() if not relation.names}
-        numbers |= {name for name, several in said.starts.items() if not all(relation.names for relation in several)}
-        return any(self._bare.get(name) in ("x", "y") for name in (*numbers, *said.bounds, *said.priors))
+        constraints = self.constraints
+        numbers = {name for name, relation in constraints.relations() if not relation.names}
+        numbers |= {name for name, several in constraints.starts.items() if not all(relation.names for relation in several)}
+        return any(self._bare.get(name) in ("x", "y") for name in (*numbers, *constraints.bounds, *constraints.priors))
 
     @cached_property
     def _auxiliaries(self) -> tuple[str, ...]:
@@ -87,13 +87,13 @@ class ConstrainedModel(Model):
 
     @cached_property
     def _ties(self) -> dict[str, Expression]:
-        """Those of the user, what is shared, what components hold fixed, and the angles of circles: 0 where nothing is said of them."""
+        """Those of the user, what is shared, what is fixed in components, and the angles of circles: 0 where nothing is said of them."""
         shared = {one: Expression.parse(other) for one, other in self.shared.items()}
         fixed = {f"{c.name}_{name}" if c.name else name: Expression.parse(value) for c in self.components
                  for name, value in c.fixed.items()}
         ties = shared | fixed | self.constraints.ties
-        said = self.constraints
-        touched = {*ties, *said.starts, *said.restricted, *(name for _, relation in said.relations() for name in relation.names)}
+        constraints = self.constraints
+        touched = {*ties, *constraints.starts, *constraints.restricted, *(name for _, relation in constraints.relations() for name in relation.names)}
         circles = [c for c in self.components if c.has_circles and constant(c.parameters[-2], ties) == 1.0]
         return ties | {c.parameters[-1]: Expression.parse(0) for c in circles if c.parameters[-1] not in touched}
 
@@ -200,8 +200,8 @@ class ConstrainedModel(Model):
         off, slope = in_catalogue_units(self.prior_terms, off, slope, units, items)
         weight = self._tensor("precision", free, lambda: [term.precision for term in self.prior_terms])
         off = off if moved is None else off - moved / weight.sqrt()
-        square, kept = fading(self.prior_terms, off)
-        weighted = slope.mT * (weight if kept is None else (kept * weight)[:, None])
+        square, share = fading(self.prior_terms, off)
+        weighted = slope.mT * (weight if share is None else (share * weight)[:, None])
         return (square * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope + self._turns(free)
 
     def _turns(self, like: Tensor) -> Tensor:
@@ -266,10 +266,10 @@ class ConstrainedModel(Model):
         return torch.cat([super().values(free, zeropoint), self._followed_by(free)[:, first : first + len(self._auxiliaries)]], 1)
 
     def values_jacobian(self, free: Tensor) -> Tensor:
-        by_blocks, spread = self._values_by_blocks(free), self._selection(free)
-        slope = by_blocks @ spread
-        # what ties hold constant must not hang on its parameters by rounding
-        slope = torch.where(slope.abs() > _ROUNDING * (by_blocks.abs() @ spread.abs()), slope, 0.0)
+        by_blocks, selection = self._values_by_blocks(free), self._selection(free)
+        slope = by_blocks @ selection
+        # what ties hold constant must not depend on its parameters by rounding
+        slope = torch.where(slope.abs() > _ROUNDING * (by_blocks.abs() @ selection.abs()), slope, 0.0)
         first = len(self._source)
         return torch.cat([slope, self._slopes(free)[:, first : first + len(self._auxiliaries)]], 1)
 

@@ -48,7 +48,7 @@ class Constraints:
     starts : dict of str to tuple of Expression
         Starting values, from numbers and those of a single Sersic fit (`autogal.parameters.SINGLE`); of several, the best is taken.
     fixed : dict of str to float or None
-        Magnitudes that are not fitted, and their values, which ties cannot give them: they hang on the zero point. And all
+        Magnitudes that are not fitted, and their values, which ties cannot give them: they depend on the zero point. And all
         that keeps the value that each galaxy starts at, with None.
     """
 
@@ -140,7 +140,7 @@ def validate_relation(name: str, relation: Expression, bare_names: Mapping[str, 
     Raises
     ------
     AutogalError
-        Where it fails, is never finite, has the wrong shape, cannot be differentiated, or hangs on the zero point.
+        Where it fails, is never finite, has the wrong shape, cannot be differentiated, or depends on the zero point.
     """
     draw = torch.Generator().manual_seed(5)
     values = {}
@@ -150,8 +150,8 @@ def validate_relation(name: str, relation: Expression, bare_names: Mapping[str, 
     try:
         value = relation(values)
     except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise AutogalError(f"{relation.text}, which {name} follows, cannot be evaluated: {said}.",
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise AutogalError(f"{relation.text}, which {name} follows, cannot be evaluated: {problem}.",
                            "It takes tensors [B], and must give one in torch.") from error
     if not torch.isfinite(value).any():
         raise AutogalError(f"{relation.text}, which {name} follows, is never finite.", "Check it for usual values of the parameters.")

@@ -90,7 +90,7 @@ def _own_bounds(component: Component, place: int, constraints: Constraints) -> t
 
 
 def reach(c: Coordinate, component: Component | None, shape: tuple[int, int], constraints: Constraints) -> tuple[float, float]:
-    """Bounds of a coordinate for stamps of `shape`; without those of the user for a magnitude and the sky, which hang on the image."""
+    """Bounds of a coordinate for stamps of `shape`; without those of the user for a magnitude and the sky, which depend on the image."""
     low, high = constraints.bounds.get(c.name, (-math.inf, math.inf))
     match c.kind:
         case Kind.SHARE:
@@ -113,7 +113,7 @@ def reach(c: Coordinate, component: Component | None, shape: tuple[int, int], co
 
 def bounded(coordinates: Sequence[Coordinate], lower: Tensor, upper: Tensor, constraints: Constraints,
             units: Units | None) -> tuple[Tensor, Tensor]:
-    """Bounds [P] with those of the user for magnitudes and the sky; where there are any, [N, P], for they hang on the image."""
+    """Bounds [P] with those of the user for magnitudes and the sky; where there are any, [N, P], for they depend on the image."""
     places = [i for i, c in enumerate(coordinates) if c.kind in (Kind.LN_FLUX, Kind.LEVEL, Kind.SLOPE) and c.name in constraints.bounds]
     if places:
         lower, upper = (bound.repeat(len(units.scale), 1) for bound in (lower, upper))

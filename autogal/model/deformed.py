@@ -159,8 +159,8 @@ class DeformedComponent(EllipticalComponent):
     def _embedded(self, bare: Tensor, diagonal: Tensor) -> Tensor:
         """A matrix of the whole block, from that of the same on ellipses and what the contour has on its diagonal."""
         out = torch.zeros(len(bare), self.size, self.size, dtype=bare.dtype, device=bare.device)
-        kept = torch.tensor(self._elliptical_places, device=bare.device)
-        out[:, kept[:, None], kept] = bare
+        places = torch.tensor(self._elliptical_places, device=bare.device)
+        out[:, places[:, None], places] = bare
         out.diagonal(dim1=-2, dim2=-1)[:, self._first : -2] = diagonal[:, None]
         return out
 

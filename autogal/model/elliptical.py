@@ -257,7 +257,7 @@ class EllipticalComponent(Component):
         low = max(2 * low, 2 * profile.size.lower, 0.3)
         size = (r_eff * scale / half).clamp(low, max(low, high / 2))
         shape = [torch.full_like(x, self.fixed.get(s.name, own[s.name])) * (size if s.length else 1.0) for s in profile.shape]
-        return torch.stack([x, y, mag + MAG * math.log(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
+        return torch.stack([x, y, mag + magnitude_of(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
 
     def like_single(self, single: Tensor) -> Tensor:
         index = [4] if self.profile.shape else []

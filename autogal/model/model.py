@@ -250,10 +250,10 @@ class Model(Layout):
         off = free @ slope.mT + by_blocks @ self._tensor("constant", free, lambda: self._constant) - mean
         if moved is not None:
             off = off - moved / precision[:, 0].sqrt()
-        square, kept = fading(self.prior_terms, off)
-        if kept is None:
+        square, share = fading(self.prior_terms, off)
+        if share is None:
             return (square @ precision)[:, 0], off @ (slope * precision), slope.mT @ (slope * precision)
-        return (square @ precision)[:, 0], (off * kept) @ (slope * precision), slope.mT @ (kept[:, :, None] * precision * slope)
+        return (square @ precision)[:, 0], (off * share) @ (slope * precision), slope.mT @ (share[:, :, None] * precision * slope)
 
     def step_limit(self, like: Tensor) -> Tensor:
         limits = [limit for c in self.components for limit in c.step_limit()] + [math.inf]

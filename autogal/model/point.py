@@ -56,4 +56,4 @@ class PointComponent(Component):
         return [4.0, 4.0, math.inf]
 
     def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
-        return torch.cat([single[:, :2], single[:, 2:3] + MAG * math.log(share)], dim=1)
+        return torch.cat([single[:, :2], single[:, 2:3] + magnitude_of(share)], dim=1)

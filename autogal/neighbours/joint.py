@@ -51,7 +51,7 @@ class _Joint:
 
     def take(self, i: int, other: _Joint) -> None:
         """Put another fit of one cutout in place of this."""
-        self.fitted.take(i, other.fitted)
+        self.fitted.replace_row(i, other.fitted)
         self.neighbours[i] = other.neighbours[i]
         self.failure.pop(i, None)
         self.failure |= {i: other.failure[i]} if i in other.failure else {}
@@ -114,7 +114,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             _log.info("%s: the neighbours stay masked: %s", cutout.id, failure)
         for name, fitted in fits.items():
             if failure is None:
-                fitted.take(i, joint[name].fitted)
+                fitted.replace_row(i, joint[name].fitted)
                 fitted.neighbours[i] = joint[name].neighbours[i]
             else:
                 fitted.flags[i] |= Flag.NEIGHBOUR_FALLBACK

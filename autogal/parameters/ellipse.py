@@ -24,7 +24,7 @@ def spin(length: Numbers, pa: Numbers) -> tuple[Numbers, Numbers]:
 def position_angle(e1: Numbers, e2: Numbers) -> Numbers:
     """Position angle [deg], in [0, 180), of an ellipticity or any vector along twice the angle."""
     of = functions_of(e1, e2)
-    return of.remainder(of.arctan2(e2, e1) / (2 * _RADIANS) - 90, 180.0)
+    return of.remainder(of.arctan2(e2, e1) / _RADIANS / 2 - 90, 180.0)
 
 
 def ellipticity(q: Numbers, pa: Numbers) -> tuple[Numbers, Numbers]:

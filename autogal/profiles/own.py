@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from autogal.profiles.emissivity import Emissivity
 from autogal.profiles.radial import RadialProfile
-from autogal.profiles.trial import try_profile
-from autogal.profiles.trial_emissivity import try_emissivity
+from autogal.profiles.validation import validate_profile
+from autogal.profiles.emissivity_validation import validate_emissivity
 from autogal.runtime.references import load_reference
 
 __all__ = ["own_profile"]
@@ -39,4 +39,4 @@ def _is_profile(thing: object) -> bool:
 
 @lru_cache(maxsize=64)
 def _tried(kind: type[RadialProfile] | type[Emissivity]) -> None:
-    (try_emissivity if issubclass(kind, Emissivity) else try_profile)(kind)
+    (validate_emissivity if issubclass(kind, Emissivity) else validate_profile)(kind)

@@ -88,6 +88,6 @@ class LevenbergMarquardt:
             growth = torch.where(accept, 2.0, growth * 2).clamp(max=1e6)
             running = ~plateau & (damping < 1e9)  # what is stuck ends here, not converged
         out.keep(items, state)
-        held = newton_step(state, torch.zeros_like(state.chi2), lower[items], upper[items])[1]
-        out.at_bound[items] = torch.where(running[:, None], held, out.at_bound[items])
+        frozen = newton_step(state, torch.zeros_like(state.chi2), lower[items], upper[items])[1]
+        out.at_bound[items] = torch.where(running[:, None], frozen, out.at_bound[items])
         return out

@@ -70,8 +70,8 @@ def shape_errors(component: EllipticalComponent, values: Tensor, plane: Tensor) 
     out = torch.full_like(values[:, -2:], torch.nan)
     shapes = plane_of(component)
     place = shapes.vector(values)
-    square, spread = place.square().sum(-1), plane.diagonal(dim1=-2, dim2=-1).sum(-1)
-    maybe = square < _CLEAR**2 * spread
+    square, variance = place.square().sum(-1), plane.diagonal(dim1=-2, dim2=-1).sum(-1)
+    maybe = square < _CLEAR**2 * variance
     if math.isfinite(shapes.longest):
         along = torch.einsum("bi,bij,bj->b", place, plane, place) / square.clamp(min=_TINY)
         maybe |= shapes.longest - square.sqrt() < _CLEAR * along.sqrt()

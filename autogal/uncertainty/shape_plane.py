@@ -53,7 +53,7 @@ class EllipsePlane:
 class InclinationPlane:
     r"""That of :math:`\sin^2 i\,(\cos 2\psi, \sin 2\psi)`. Methods as `EllipsePlane` has them.
 
-    The image of a body that is the same below its plane and above it hangs on :math:`\cos^2 i`, and on its angle as
+    The image of a body that is the same below its plane and above it depends on :math:`\cos^2 i`, and on its angle as
     :math:`\sin^2 i` grows: it is smooth in this vector from face-on, its origin, to edge-on, where its length is 1 and an
     inclination has no slope.
     """

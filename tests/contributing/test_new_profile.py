@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from autogal.profiles import PROFILES, RadialProfile, ShapeParameter
-from autogal.profiles.trial import try_profile
+from autogal.profiles.validation import validate_profile
 
 from .files import few_galaxies, fit
 
@@ -28,7 +28,7 @@ class ExponentialOfRoot(RadialProfile):
 
 
 def test_it_passes_the_trial_of_users_profiles():
-    try_profile(ExponentialOfRoot)
+    validate_profile(ExponentialOfRoot)
 
 
 def test_it_is_chosen_by_its_name_and_fitted(monkeypatch):

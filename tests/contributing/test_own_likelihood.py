@@ -107,6 +107,6 @@ def test_what_no_fit_can_rely_on_is_refused_before_the_run(changed, words, tmp_p
 
 @pytest.mark.parametrize("name", ["gaussian", "poisson", "student_t"])
 def test_the_built_in_ones_pass_the_same_trial(name):
-    from autogal.likelihood import try_likelihood
+    from autogal.likelihood import validate_likelihood
 
-    try_likelihood(build_likelihood(compose(overrides=[f"likelihood={name}"])))
+    validate_likelihood(build_likelihood(compose(overrides=[f"likelihood={name}"])))

@@ -126,7 +126,7 @@ def _component(name: str, node: Mapping[str, Any], context: ModelContext) -> Com
 
 
 def _sky(node: Mapping[str, Any], context: ModelContext) -> tuple[bool, dict[str, float]]:
-    """Whether a flat sky is held, and where it or its slopes start; bounds, priors and what of a tilted one is held go to the constraints.
+    """Whether a flat sky is fixed, and where it or its slopes start; bounds, priors and what of a tilted one is fixed go to the constraints.
 
     Slopes of which something is said start at the mean of their prior, inside their bounds: of the level is said what holds
     at the centre of the image, and what it is around the galaxy depends on them.
@@ -148,12 +148,12 @@ def _sky(node: Mapping[str, Any], context: ModelContext) -> tuple[bool, dict[str
         elif name in SLOPES and name not in begin and name in constraints.restricted:
             low, high = constraints.bounds.get(name, (-math.inf, math.inf))
             begin[name] = min(max(constraints.priors[name].mean if name in constraints.priors else 0.0, low), high)
-    held = {name for name in SKY if name in constraints.fixed}
-    for name in held:
+    fixed = {name for name in SKY if name in constraints.fixed}
+    for name in fixed:
         constraints.fixed.pop(name)
     if is_tilted:
-        constraints.fixed.update(dict.fromkeys(held))  # each by itself, where it starts
-    return bool(held) and not is_tilted, begin
+        constraints.fixed.update(dict.fromkeys(fixed))  # each by itself, where it starts
+    return bool(fixed) and not is_tilted, begin
 
 
 def _size_ratio(node: Mapping[str, Any]) -> Prior | None:

@@ -196,7 +196,7 @@ class ParameterSpecs:
 
 
 def _is_of_image(key: str) -> bool:
-    """Whether numbers of a parameter hang on the zero point or the unit of the image."""
+    """Whether numbers of a parameter depend on the zero point or the unit of the image."""
     return key in SKY or is_magnitude(key)
 
 

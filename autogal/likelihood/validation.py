@@ -9,7 +9,7 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.likelihood.likelihood import Likelihood, Terms
 
-__all__ = ["try_likelihood"]
+__all__ = ["validate_likelihood"]
 
 _SIDE = 48  # px of the made-up stamps
 _LEVELS = (3.0, 40.0)  # of their models, counts or units of the stamp
@@ -19,7 +19,7 @@ _AGREE = 1e-3  # of a derivative, with that by differences
 _SCATTER = 6.0  # standard deviations, and 3 %: of the mean deviance of what it draws, from what it expects
 
 
-def try_likelihood(likelihood: Likelihood) -> None:
+def validate_likelihood(likelihood: Likelihood) -> None:
     """Evaluate a likelihood for data that it draws itself, and for models that are off.
 
     Raises

@@ -8,7 +8,7 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.solvers import Linearisation, Outcome, Solver, Status
 
-__all__ = ["try_solver"]
+__all__ = ["validate_solver"]
 
 _ITEMS, _SIZE = 4, 3
 _LOST = 3  # the item of the trial whose numbers are not finite
@@ -17,7 +17,7 @@ _NOISE = 1e-12
 _CALL = "It is called as autogal.solvers.Solver has it, and gives an Outcome; Outcome.begin(linearise(...)) makes one."
 
 
-def try_solver(solver: Solver) -> None:
+def validate_solver(solver: Solver) -> None:
     """Minimise a few sums of squares whose minima are known, one with a bound before it and one that is not finite.
 
     Raises
