@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autogal.initialise.start import STEP
-from autogal.parameters import axis_ratio_and_angle, ellipticity
+from autogal.parameters import START_STEP, axis_ratio_and_angle, ellipticity
 
 __all__ = ["other_starts"]
 
@@ -42,7 +41,7 @@ def other_starts(start: np.ndarray, covariance: np.ndarray, count: int) -> np.nd
     farthest = _FARTHEST * np.stack([wide, wide, *[np.ones_like(wide)] * 4], 1)[:, None]
     steps = np.clip(_directions(count) @ _root(covariance, wide).mT, -farthest, farthest)
     # as the start itself, without the last digits of what a network says of its covariance
-    x, y, ln_r, ln_n, e1, e2 = np.moveaxis(np.rint((middle[:, None] + steps) / STEP) * STEP, 2, 0)
+    x, y, ln_r, ln_n, e1, e2 = np.moveaxis(np.rint((middle[:, None] + steps) / START_STEP) * START_STEP, 2, 0)
     q, pa = axis_ratio_and_angle(e1, e2)
     found = {"n": np.exp(ln_n), "q": q, "r_eff": np.exp(ln_r) / np.sqrt(q)}
     n, q, r_eff = (np.clip(found[name], *_LIMITS[name]) for name in ("n", "q", "r_eff"))

@@ -7,17 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from autogal.model.constraints import Constraints
 from autogal.model.coordinate_kinds import Kind
 from autogal.parameters import flux_of
 from autogal.profiles.light import Light
 from autogal.runtime.references import load_reference
-
-if TYPE_CHECKING:
-    from autogal.model.constraints import Constraints
 
 __all__ = ["FAINTEST", "Component", "component_for"]
 

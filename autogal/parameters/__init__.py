@@ -6,7 +6,7 @@ It needs neither torch nor astropy: whoever reads a column, draws a start or wri
 from autogal.parameters.ellipse import angle_difference, axis_ratio_and_angle, ellipticity, position_angle, spin
 from autogal.parameters.photometric import MAG, flux_of, magnitude_of
 from autogal.parameters.registry import HIGHEST_MODE, PARAMETERS, Parameter, is_magnitude, split_name
-from autogal.parameters.single import FLUX_START, SHAPE, SINGLE, START
+from autogal.parameters.single import FLUX_START, SHAPE, SINGLE, START, START_STEP
 
-__all__ = ["FLUX_START", "HIGHEST_MODE", "MAG", "PARAMETERS", "SHAPE", "SINGLE", "START", "Parameter", "angle_difference",
+__all__ = ["FLUX_START", "HIGHEST_MODE", "MAG", "PARAMETERS", "SHAPE", "SINGLE", "START", "START_STEP", "Parameter", "angle_difference",
            "axis_ratio_and_angle", "ellipticity", "flux_of", "is_magnitude", "magnitude_of", "position_angle", "spin", "split_name"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FLUX_START", "SHAPE", "SINGLE", "START"]
+__all__ = ["FLUX_START", "SHAPE", "SINGLE", "START", "START_STEP"]
 
 #: What it has beside its place and its light
 SHAPE = ("r_eff", "n", "q", "pa")
@@ -12,3 +12,7 @@ SINGLE = ("x", "y", "mag", *SHAPE)
 START = (*SINGLE, "sky")
 #: The same with the light in image units, as methods find it in an image
 FLUX_START = ("x", "y", "flux", *SHAPE, "sky")
+
+#: What starting values are multiples of (see `autogal.initialise.start.rounded`): far more than what numbers of seven digits are rounded
+#: by, and far less than any start is good to. Of x and y in px, of q, of the logarithms of flux, r_eff and n
+START_STEP = 2.0**-9
