@@ -12,7 +12,9 @@ from astropy.table import Table
 
 from autogal.configuration.overrides import override, whether_segmented
 from autogal.errors import AutogalError
-from autogal.fitting.choices import check_model, choose_likelihood, choose_settings, model_overrides
+from autogal.configuration.composing import composed
+from autogal.fitting.choices import build_likelihood, validate_model
+from autogal.model.spec import model_overrides
 from autogal.images import ArrayCutouts, Cutout, report
 from autogal.networks.ready import check_checkpoints
 from autogal.pipeline import fit_cutouts
@@ -97,8 +99,8 @@ def fit(
     given = {words.get(key, key): value for key, value in settings.items()}
     if given.get("given_starts", "auto") == "auto":
         given["given_starts"] = whether_segmented(given)
-    chosen = choose_settings(*model_overrides(model), *(override(key, value) for key, value in given.items()))
-    check_model(chosen.model), choose_likelihood(chosen), check_checkpoints(chosen)
+    chosen = composed(*model_overrides(model), *(override(key, value) for key, value in given.items()))
+    validate_model(chosen.model), build_likelihood(chosen), check_checkpoints(chosen)
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
         cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,

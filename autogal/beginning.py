@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from autogal.canonical import views
-from autogal.fitting.engine import START
+from autogal.parameters import START, magnitude_of
 from autogal.flags import Flag
 from autogal.images import Cutout, as_seen
 from autogal.initialise import initialise_all
@@ -113,5 +113,5 @@ def is_segmented(settings: DictConfig) -> bool:
 def _row(values: dict[str, float], zeropoint: float) -> list[float]:
     """Starting values in the order of `START`; `flux` serves where there is no `mag`."""
     if not math.isfinite(values.get("mag", math.nan)) and values.get("flux", math.nan) > 0:
-        values = {**values, "mag": zeropoint - 2.5 * np.log10(values["flux"])}
+        values = {**values, "mag": magnitude_of(values["flux"], zeropoint)}
     return [values.get(name, math.nan) for name in START]

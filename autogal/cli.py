@@ -124,10 +124,9 @@ class Job:
             from autogal.configuration.overrides import whether_segmented
 
             settings.given_starts = whether_segmented(HydraConfig.get().overrides.task)
-        if "model" in settings:
-            from autogal.fitting.choices import settle_profiles
+        from autogal.configuration.references import resolve_references
 
-            settle_profiles(settings.model, _profile_folders())
+        resolve_references(settings, _own_folders())
         with redirect_stdout(None) if self.volume == "quiet" else nullcontext():
             done = import_module(_VERBS[self.verb]).run(settings, list(self.paths))
         if settings.get("strict") and done is not None:
@@ -147,8 +146,8 @@ class Job:
         return name if 0 < len(name) <= _LONGEST_NAME else str(hydra.job.num)
 
 
-def _profile_folders() -> list[Path]:
-    """Where users' own profiles may lie: in the folders of their configurations, beside them, and in the working directory."""
+def _own_folders() -> list[Path]:
+    """Where users' own code may lie: in the folders of their configurations, beside them, and in the working directory."""
     from hydra.core.hydra_config import HydraConfig
 
     own = [Path(source.path).resolve() for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
@@ -223,11 +222,11 @@ def _as_meant(line: CommandLine) -> CommandLine:
     """The same in Hydra's words, for which ``model=[a,b]`` would be one model with the keys of both."""
     from dataclasses import replace
 
-    from autogal.configuration.overrides import meant, several_models
+    from autogal.configuration.overrides import normalise_overrides, several_models
 
     lists = [word for word in line.overrides if word.startswith("model=[") and word.endswith("]")]
     names = [name.strip() for name in lists[-1][len("model=[") : -1].split(",")] if lists else []
-    others = meant(word for word in line.overrides if word not in lists)
+    others = normalise_overrides(word for word in line.overrides if word not in lists)
     return replace(line, overrides=(*(several_models(names) if lists else ()), *others))
 
 

@@ -1,6 +1,11 @@
-"""The one exception a user of autogal meets."""
+"""The one exception a user of autogal meets, and the name that was probably meant."""
 
-__all__ = ["AutogalError"]
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["AutogalError", "did_you_mean"]
 
 
 class AutogalError(Exception):
@@ -25,3 +30,16 @@ class AutogalError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.remedy}" if self.remedy else self.what
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant: the nearest spelling, also of the last part of a dotted name."""
+    names = list(names)
+    same_end = [name for name in names if name.rpartition(".")[2] == word]
+    if same_end:
+        return same_end[0]
+    if near := difflib.get_close_matches(word, names, n=1, cutoff=0.6):
+        return near[0]
+    ends = {name.rpartition(".")[2]: name for name in reversed(names)}
+    near = difflib.get_close_matches(word.rpartition(".")[2], ends, n=1, cutoff=0.6)
+    return ends[near[0]] if near else None

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from astropy.table import Table
-from omegaconf import OmegaConf
 
 from autogal.batch.render import render_images
 from autogal.configuration.overrides import override
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, choose_settings, is_whole_model, model_overrides
+from autogal.configuration.composing import composed
+from autogal.model.spec import build_model, is_whole_model, model_overrides
 from autogal.images import mend_psf, prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
-from autogal.profiles import HIGHEST_MODE, RadialProfile
+from autogal.parameters import HIGHEST_MODE, magnitude_of
+from autogal.profiles import RadialProfile
 
 __all__ = ["render", "table_values"]
 
@@ -87,14 +88,14 @@ def render(
 def _model_of(model, names: set[str]) -> Model:
     """The model that a table with these columns was fitted with."""
     if is_whole_model(model) and "name" in model:  # nothing is left to be composed
-        return choose_model(OmegaConf.create(dict(model)))
+        return build_model(model)
     # options of a model that the table itself tells of
     options = [override("++model.sky", "tilted")] if set(SLOPES) <= names else []
     options += [override("++model.truncation", True)] if "r_trunc" in names else []
     options += [override("++model.boxiness", True)] if "c0" in names else []
     modes = [m for m in range(1, HIGHEST_MODE + 1) if f"am{m}" in names]
     options += [override("++model.fourier", modes)] if modes else []
-    return choose_model(choose_settings(*model_overrides(model), *options).model)
+    return build_model(composed(*model_overrides(model), *options).model)
 
 
 def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +107,7 @@ def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> t
     zeropoints = np.broadcast_to(np.asarray(zeropoint, float), (rows,)).copy()
     if "mag" not in given and "flux" in given:
         with np.errstate(all="ignore"):
-            given["mag"] = zeropoints - 2.5 * np.log10(given["flux"])
+            given["mag"] = magnitude_of(given["flux"], zeropoints)
     given.setdefault("sky", np.zeros(rows))
     missing = [name for name in model.parameters if name not in given]
     if missing:

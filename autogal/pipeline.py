@@ -17,15 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.beginning import begin, is_segmented
 from autogal.batch.stamps import usable_pixels
-from autogal.fitting.choices import (
-    check_model,
-    choose_bootstrap,
-    choose_likelihood,
-    choose_model,
-    choose_solver,
-    with_model,
-)
-from autogal.fitting.engine import START
+from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver, validate_model, with_model
+from autogal.model.spec import build_model
+from autogal.parameters import START, split_name
 from autogal.fitting.engine import fit_cutouts as fit_starts
 from autogal.fitting.isolation import isolated
 from autogal.fitting.alternatives import weigh_choices
@@ -38,7 +32,6 @@ from autogal.initialise.given import note_unsegmented, settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import fit_neighbours
 from autogal.networks.ready import check_checkpoints
-from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.runtime.prefetch import ahead, helpers
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, own_folder, print_summary, write_objects
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
@@ -78,7 +71,7 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     watch = Stopwatch()
     several = settings.model.get("models")
     each = {name: with_model(settings, node) for name, node in several.items()} if several else {"": settings}
-    models = {name: choose_model(one.model) for name, one in each.items()}
+    models = {name: build_model(one.model) for name, one in each.items()}
     bounds = [model.single_bounds for model in models.values()]
     widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
               for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
@@ -129,11 +122,11 @@ def _doubt_choice(cutouts: Sequence[Cutout], fitted: Fitted, criterion: str) -> 
 
 def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> None:
     """From what was fitted in the parts of cutouts that begin at `origin` to what the catalogue says of the cutouts."""
-    fitted.move(_moved(fitted.parameters, origin))
+    fitted.shift_origin(_moved(fitted.parameters, origin))
     if fitted.neighbours is not None:
         fitted.neighbours += _moved(NEIGHBOUR, origin)[:, None]
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
-    fitted.fade()
+    fitted.unlit_to_inf()
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
@@ -156,7 +149,7 @@ def _box(part: Cutout, origin: np.ndarray) -> tuple[slice, slice]:
 def _moved(parameters: Sequence[str], origin: np.ndarray) -> np.ndarray:
     """What the move of the first pixel adds to every parameter, [N, P]."""
     axis = {"x": 0, "y": 1}
-    columns = [origin[:, axis[last]] if (last := name.split("_")[-1]) in axis else np.zeros(len(origin)) for name in parameters]
+    columns = [origin[:, axis[last]] if (last := split_name(name)[1]) in axis else np.zeros(len(origin)) for name in parameters]
     return np.stack(columns, axis=1)
 
 
@@ -310,7 +303,7 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
 
 def _check(settings: DictConfig) -> None:
     """Find everything that can be wrong with a request before the first image is read or anything is written."""
-    check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
+    validate_model(settings.model), build_likelihood(settings), build_solver(settings.solver), build_bootstrap(settings)
     check_checkpoints(settings)
     choose_device(device_name(settings)), Options.from_settings(settings)
 

@@ -21,7 +21,7 @@ from astropy.table import Table
 from autogal import beginning, pipeline
 from autogal.evaluate.samples import prepare, read_suite
 from autogal.evaluate.truth import true_segmentations
-from autogal.fitting.choices import choose_settings
+from autogal.configuration.composing import composed
 from autogal.flags import Flag
 
 __all__ = ["main"]
@@ -51,7 +51,7 @@ def main() -> int:
     fits, seconds = {}, {}
     for way in given.ways:
         begin = time.process_time()
-        fits[way] = pipeline.fit_cutouts(prepare(cutouts), choose_settings(f"neighbours={way}", *given.settings))
+        fits[way] = pipeline.fit_cutouts(prepare(cutouts), composed(f"neighbours={way}", *given.settings))
         seconds[way] = (time.process_time() - begin) / len(cutouts)
     print(table(fits, truth, seconds))
     return 0

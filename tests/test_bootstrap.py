@@ -162,7 +162,7 @@ def test_no_room_for_blocks_is_flagged(mixed):
 
 
 def test_fits_that_fail_are_left_out_and_flagged(mixed, monkeypatch):
-    from autogal.batch.batch_fit import Bucket
+    from autogal.batch.bucket import Bucket
     from autogal.solvers import Status
 
     refit = Bucket.refit

@@ -9,8 +9,9 @@ import pytest
 
 import autogal
 from autogal import pipeline
-from autogal.fitting.choices import choose_settings
-from autogal.fitting.engine import START, fit_cutouts
+from autogal.configuration.composing import composed
+from autogal.fitting.engine import fit_cutouts
+from autogal.parameters import START
 from autogal.flags import Flag
 from autogal.images import ArrayCutouts
 
@@ -21,7 +22,7 @@ WIDE = Galaxy(23.7, 23.2, 18.75, 14.0, 1.0, 0.8, 30.0)  # its light is hard to t
 
 
 def made(observed):
-    settings = choose_settings("device=cpu")
+    settings = composed("device=cpu")
     start = np.stack([np.asarray(observed.start[name], float) for name in START], axis=1)
     cutouts = ArrayCutouts(observed.images, observed.sigmas, observed.psf, zeropoint=25.0, settings=settings)[0 : len(start)]
     return cutouts, start, settings
@@ -60,7 +61,7 @@ def test_a_faint_source_has_low_signal_only_where_its_fit_says_so():
 
 def test_a_row_with_all_starting_values_was_not_searched_for(monkeypatch):
     observed = observe([replace(FAINT, mag=16.0)], 2, seed=32)
-    settings = choose_settings("device=cpu", "segment=sep", "initialise=moments")
+    settings = composed("device=cpu", "segment=sep", "initialise=moments")
     cutouts = ArrayCutouts(observed.images, observed.sigmas, observed.psf, zeropoint=25.0, settings=settings)[0:2]
     cutouts[1].start = {name: float(column[1]) for name, column in observed.start.items()}
     told = []

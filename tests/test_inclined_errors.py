@@ -46,7 +46,7 @@ def test_face_on_the_thickness_is_not_known(monkeypatch):
     fits, write = [], engine.write
     monkeypatch.setattr(engine, "write", lambda *arguments: (fits.append(arguments[4]), write(*arguments)))
     table = fitted(4.0, 12)
-    (less, _), (more, _) = fits[-1].around
+    (less, _), (more, _) = fits[-1].sigma_points
     found = fits[-1].outcome.theta
     assert (less[:, -3:-1].norm(dim=-1) < found[:, -3:-1].norm(dim=-1)).all() and (more[:, -3:-1].norm(dim=-1) > found[:, -3:-1].norm(dim=-1)).all()
     for name in ("mag", "h"):
@@ -55,4 +55,4 @@ def test_face_on_the_thickness_is_not_known(monkeypatch):
     assert known.any() and (missed(table, "z0", TRUTH["z0"])[known] < 2).mean() > 0.7
     assert np.median(table["pa_err"]) > 20 and np.median(table["inclination_err"]) > 1
     clear = fitted(60.0, 2)
-    assert np.isnan(fits[-1].around[0][0]).all() and (np.asarray(clear["z0_err"]) < 0.2).all()
+    assert np.isnan(fits[-1].sigma_points[0][0]).all() and (np.asarray(clear["z0_err"]) < 0.2).all()

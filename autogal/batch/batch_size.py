@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["fitting"]
+__all__ = ["max_batch_size"]
 
 # Some of CUDA's kernels count the numbers of a tensor in 32 bits
 _COUNTABLE = 2**31 - 1
 
 
-def fitting(device: torch.device, share: float, size: float, numbers: int) -> int:
+def max_batch_size(device: torch.device, share: float, size: float, numbers: int) -> int:
     """Items that the memory of a GPU holds, at least 1.
 
     Parameters

@@ -5,19 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["deviation", "least_known"]
+__all__ = ["sigma_along", "weakest_direction"]
 
 # Of a scaled matrix the least eigenvalue that is more than rounding
 _UNKNOWN = 1e-7
 
 
-def least_known(hessian: Tensor, frozen: Tensor) -> Tensor:
-    """One standard deviation along what a Gauss-Newton matrix [B, P, P] says is known least, [B, P]."""
+def weakest_direction(hessian: Tensor, frozen: Tensor) -> Tensor:
+    """One standard deviation along what is known least, [B, P].
+
+    Parameters
+    ----------
+    hessian : Tensor, [B, P, P] float64
+        A Gauss-Newton matrix.
+    frozen : Tensor, [B, P] bool
+        Parameters that do not move.
+    """
     values, vectors, scale = _scaled(hessian, frozen)
     return vectors[:, :, 0] * values[:, :1].clamp(min=_UNKNOWN).rsqrt() * scale
 
 
-def deviation(hessian: Tensor, frozen: Tensor, along: Tensor) -> Tensor:
+def sigma_along(hessian: Tensor, frozen: Tensor, along: Tensor) -> Tensor:
     """Standard deviation [B] of the free vectors' scalar product with `along` [B, P]."""
     values, vectors, scale = _scaled(hessian, frozen)
     turned = (vectors.mT @ (scale * along)[:, :, None])[..., 0]

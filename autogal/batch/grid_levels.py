@@ -9,16 +9,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.rendering.axial import AxialRenderer
+from autogal.model.fit_model import FitModel
+from autogal.profiles import Light
 from autogal.rendering.grid import Grid, fast_length
-from autogal.rendering.line_of_sight import LineOfSightRenderer
-from autogal.rendering.multipole import MultipoleRenderer
-from autogal.rendering.spectral import SpectralRenderer
-from autogal.rendering.tilted import DiskRenderer, EllipsoidRenderer
-from autogal.model.model import Model
-from autogal.model.plane import PlaneRenderer
-from autogal.model.point import PointRenderer
-from autogal.profiles import Deformed, EdgeOn, Ellipsoid, Emissivity, PointSource, RadialProfile, ThickDisk, TiltedSky
+from autogal.rendering.renderer import Renderer, renderer_of
 
 __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at"]
 
@@ -26,45 +20,41 @@ __all__ = ["LEVELS", "level_needed", "model_level", "renderer_at", "renderers_at
 _SIZES = ((1.25, 32), (1.5625, 64), (2.5, 128), (4.0, 384))
 LEVELS = len(_SIZES)
 _LARGEST, _TOTAL = 3e-4, 1e-3
-# Of what is not a radial profile
-_RENDERERS = {Deformed: MultipoleRenderer, EdgeOn: AxialRenderer, ThickDisk: DiskRenderer, Ellipsoid: EllipsoidRenderer,
-              PointSource: PointRenderer, TiltedSky: PlaneRenderer}
 
 
 @lru_cache(maxsize=64)
 def renderer_at(
-    level: int,
-    profile: RadialProfile,
+    grid_level: int,
+    profile: Light,
     shape: tuple[int, int],
     oversample: int = 1,
     binning: int = 1,
     device: torch.device = torch.device("cpu"),
     dtype: torch.dtype = torch.float32,
-) -> SpectralRenderer:
-    """The renderer of one level (0 to `LEVELS` - 1, each on a larger grid) for stamps of `shape`."""
-    factor, margin = _SIZES[level]
+) -> Renderer:
+    """The renderer of one grid level (0 to `LEVELS` - 1, each on a larger grid) for stamps of `shape`."""
+    factor, margin = _SIZES[grid_level]
     period = tuple(fast_length(max(math.ceil(factor * n), n + margin)) for n in shape)
-    usual = LineOfSightRenderer if isinstance(profile, Emissivity) else SpectralRenderer
-    return _RENDERERS.get(type(profile), usual)(profile, Grid(tuple(shape), period, oversample, binning, device, dtype))
+    return renderer_of(profile)(profile, Grid(tuple(shape), period, oversample, binning, device, dtype))
 
 
-def renderers_at(level: int, model: Model, *grid) -> tuple[SpectralRenderer, ...]:
+def renderers_at(grid_level: int, model: FitModel, *grid) -> tuple[Renderer, ...]:
     """The renderers of a model's components on the grid of one level; `grid` as in `renderer_at`, from `shape` on."""
-    return tuple(renderer_at(level, component.profile, *grid) for component in model.components)
+    return tuple(renderer_at(grid_level, component.profile, *grid) for component in model.components)
 
 
-def level_needed(profile: RadialProfile, shape: tuple[int, int], native: Tensor, fwhm: Tensor) -> Tensor:
+def level_needed(profile: Light, shape: tuple[int, int], native: Tensor, fwhm: Tensor) -> Tensor:
     """First level whose estimated error is below 3e-4 of the brightest pixel and 1e-3 of the flux in sum.
 
     It depends on each galaxy alone, so its numbers do not change with the company it is fitted in.
 
     Parameters
     ----------
-    profile : RadialProfile
+    profile : Light
     shape : (int, int)
         Rows and columns of the stamp.
-    native : Tensor, [B, 5 + S]
-        As in `SpectralRenderer.draw`.
+    native : Tensor, [B, D]
+        As in `Renderer.draw`.
     fwhm : Tensor, [B]
         PSF FWHM, native pixels.
 
@@ -72,13 +62,13 @@ def level_needed(profile: RadialProfile, shape: tuple[int, int], native: Tensor,
     -------
     Tensor, [B] int
     """
-    level = torch.full((len(native),), LEVELS - 1, device=native.device)
+    grid_level = torch.full((len(native),), LEVELS - 1, device=native.device)
     for candidate in range(LEVELS - 2, -1, -1):
         largest, total = renderer_at(candidate, profile, shape, device=native.device).wing_error(native, fwhm)
-        level = torch.where((largest < _LARGEST) & (total < _TOTAL), candidate, level)
-    return level
+        grid_level = torch.where((largest < _LARGEST) & (total < _TOTAL), candidate, grid_level)
+    return grid_level
 
 
-def model_level(model: Model, shape: tuple[int, int], native: Sequence[Tensor], fwhm: Tensor) -> Tensor:
+def model_level(model: FitModel, shape: tuple[int, int], native: Sequence[Tensor], fwhm: Tensor) -> Tensor:
     """Level that a whole model needs, [B]: that of the component which needs the largest grid; `native` of each."""
     return torch.stack([level_needed(c.profile, shape, drawn, fwhm) for c, drawn in zip(model.components, native)]).amax(0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autogal.batch.least_squares import StampProblem
-from autogal.rendering.spectral import Outline
+from autogal.rendering.renderer import Drawing
 from autogal.likelihood import Likelihood, Terms
 
 __all__ = ["ReweightedProblem"]
@@ -50,10 +50,10 @@ class ReweightedProblem(StampProblem):
         """
         parts = [self._judged(*piece) for piece in self._pieces_at(free, items)]
         gram, mean, variance = (torch.cat(p) for p in zip(*parts))
-        lift = self.model.lift(free)
-        return lift.mT @ gram @ lift + self.prior(free, items)[2], mean, variance
+        jacobian = self.model.image_jacobian(free)
+        return jacobian.mT @ gram @ jacobian + self.prior(free, items)[2], mean, variance
 
-    def _judged(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _judged(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         images, weight = self._images(outlines, items), self.weight[items]
         model = _combined(images[:, self._rows_drawn], linear)
         information = self.likelihood.information(model, weight)
@@ -61,23 +61,23 @@ class ReweightedProblem(StampProblem):
         moments = self.likelihood.expected(model, weight)
         return torch.bmm(rows, rows.mT).double(), *(moment.sum((-2, -1), dtype=torch.float64) for moment in moments)
 
-    def _images(self, outlines: Sequence[Outline], items: Tensor) -> Tensor:
+    def _images(self, outlines: Sequence[Drawing], items: Tensor) -> Tensor:
         """Every component's unit-flux image and derivatives, and the sky, [B, R, H, W]."""
         psf = self.psf[self.psf_index[items]]
         drawn = [renderer.fill(outline, psf) for renderer, outline in zip(self.renderers, outlines)]
         return torch.cat([*drawn, torch.ones_like(drawn[0][:, :1])], dim=1)
 
-    def _rows(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> Tensor:
+    def _rows(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> Tensor:
         images = self._images(outlines, items)
         residual = (self.data[items] - _combined(images[:, self._rows_drawn], linear)) * self.weight[items]
         return torch.cat([images, residual[:, None]], dim=1)
 
-    def _sums(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, ...]:
+    def _sums(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, ...]:
         """Inner products as `StampProblem` has them, the deviance, and how far fluxes and sky were moved to their best."""
         images = self._images(outlines, items)
         move, terms, deviance = self._best_linear(images, linear, items)
         root = terms.weight.sqrt()
-        residual = torch.where(root > 0, terms.pull / root, 0.0)
+        residual = torch.where(root > 0, terms.score / root, 0.0)
         rows = torch.cat([images.mul_(root[:, None]), residual[:, None]], dim=1).flatten(2)
         return torch.bmm(rows, rows.mT).double(), deviance, move
 
@@ -97,7 +97,7 @@ class ReweightedProblem(StampProblem):
         moved = torch.zeros_like(first)
         for _ in range(_STEPS):
             rows = columns * terms.weight.flatten(1).sqrt()[:, None]
-            matrix, right = torch.bmm(rows, rows.mT).double(), torch.bmm(columns, terms.pull.flatten(1)[..., None]).double()[..., 0]
+            matrix, right = torch.bmm(rows, rows.mT).double(), torch.bmm(columns, terms.score.flatten(1)[..., None]).double()[..., 0]
             scale = matrix.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
             scaled = matrix * scale[:, :, None] * scale[:, None, :]
             step = torch.linalg.solve_ex(scaled, (right * scale)[..., None])[0][..., 0] * scale
@@ -116,7 +116,7 @@ class ReweightedProblem(StampProblem):
         terms = self.likelihood.terms(data, model, weight)
         if times is not None:
             terms = Terms(*(term * times for term in terms))
-        return Terms(terms.deviance, terms.pull.to(data), terms.weight.to(data)), terms.deviance.sum((-2, -1), dtype=torch.float64)
+        return Terms(terms.deviance, terms.score.to(data), terms.weight.to(data)), terms.deviance.sum((-2, -1), dtype=torch.float64)
 
     @cached_property
     def _rows_drawn(self) -> Tensor:
@@ -131,8 +131,8 @@ class ReweightedProblem(StampProblem):
     def _project(self, free: Tensor, gram: Tensor, deviance: Tensor, move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         free = free.clone()
         free[:, self.model.linear_places(free)] += move
-        lift = self.model.lift(free)
-        return free, deviance, (lift.mT @ gram[:, :-1, -1:])[..., 0], lift.mT @ gram[:, :-1, :-1] @ lift
+        jacobian = self.model.image_jacobian(free)
+        return free, deviance, (jacobian.mT @ gram[:, :-1, -1:])[..., 0], jacobian.mT @ gram[:, :-1, :-1] @ jacobian
 
 
 def _combined(images: Tensor, linear: Tensor) -> Tensor:

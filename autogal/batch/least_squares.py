@@ -11,9 +11,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.rendering.spectral import Outline, SpectralRenderer
-from autogal.model.model import Model
-from autogal.model.plane import PlaneComponent
+from autogal.rendering.renderer import Drawing, Renderer
+from autogal.model.fit_model import FitModel
 from autogal.model.units import Units
 from autogal.solvers import Linearisation
 
@@ -34,8 +33,8 @@ class StampProblem:
 
     Attributes
     ----------
-    model : Model
-    renderers : tuple of SpectralRenderer
+    model : FitModel
+    renderers : tuple of Renderer
         One for each component, on one grid.
     data : Tensor, [N, H, W]
         Images in units of their noise, sky pedestal taken off.
@@ -55,8 +54,8 @@ class StampProblem:
         How far the means of the model's priors are moved, in standard deviations.
     """
 
-    model: Model
-    renderers: tuple[SpectralRenderer, ...]
+    model: FitModel
+    renderers: tuple[Renderer, ...]
     data: Tensor
     weight: Tensor
     psf: Tensor
@@ -112,7 +111,7 @@ class StampProblem:
         return light, other.add_(light)
 
     def response(self, free: Tensor, items: Tensor, light: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
-        """How light that is added to stamps pulls at their models.
+        """How light that is added to stamps moves their models.
 
         Parameters
         ----------
@@ -130,17 +129,17 @@ class StampProblem:
         hessian : Tensor, [B, P, P] float64
             The Gauss-Newton matrix.
         """
-        grams, pulls, first = [], None, 0
+        grams, slopes, first = [], None, 0
         for piece in self._pieces_at(free, items):
             rows = self._rows(*piece)[:, :-1].flatten(2)
             grams.append(torch.bmm(rows, rows.mT).double())
             here = ((owner >= first) & (owner < first + len(rows))).nonzero()[:, 0]
-            pulls = light.new_zeros(len(light), rows.shape[1]) if pulls is None else pulls
-            pulls[here] = torch.bmm(rows[owner[here] - first], light[here].flatten(1)[:, :, None])[..., 0]
+            slopes = light.new_zeros(len(light), rows.shape[1]) if slopes is None else slopes
+            slopes[here] = torch.bmm(rows[owner[here] - first], light[here].flatten(1)[:, :, None])[..., 0]
             first += len(rows)
-        lift = self.model.lift(free)
+        jacobian = self.model.image_jacobian(free)
         curvature = self.prior(free, items)[2]
-        return (lift[owner].mT @ pulls.double()[:, :, None])[..., 0], lift.mT @ torch.cat(grams) @ lift + curvature
+        return (jacobian[owner].mT @ slopes.double()[:, :, None])[..., 0], jacobian.mT @ torch.cat(grams) @ jacobian + curvature
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))]
@@ -151,10 +150,9 @@ class StampProblem:
         native = self.model.native(free)
         if not self.model.states_level:
             return native
-        return [c.around(drawn, self.units.to_centre[items]) if isinstance(c, PlaneComponent) else drawn
-                for c, drawn in zip(self.model.components, native)]
+        return [c.zero_at(drawn, self.units.to_centre[items]) for c, drawn in zip(self.model.components, native)]
 
-    def _pieces(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> list[tuple]:
+    def _pieces(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> list[tuple]:
         return list(zip(zip(*(o.split(self.chunk) for o in outlines)), linear.split(self.chunk), items.split(self.chunk)))
 
     def penalty(self, free: Tensor, items: Tensor) -> Tensor:
@@ -169,7 +167,7 @@ class StampProblem:
         penalty, slope, curvature = self.prior(state.theta, items)
         return Linearisation(state.theta, state.chi2 + penalty, state.gradient - slope, state.hessian + curvature)
 
-    def _sums_or_halves(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def _sums_or_halves(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         try:
             return self._sums(outlines, linear, items)
         except torch.cuda.OutOfMemoryError:
@@ -182,12 +180,12 @@ class StampProblem:
         halves = [self._sums_or_halves(*piece) for piece in self._pieces(outlines, linear, items)]
         return tuple(torch.cat(p) for p in zip(*halves))
 
-    def _sums(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def _sums(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Inner products over all pixels of `_rows`, [B, R + 1, R + 1], and chi-square."""
         rows = self._rows(outlines, linear, items).flatten(2)
         return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
 
-    def _rows(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> Tensor:
+    def _rows(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> Tensor:
         """Every component's unit-flux image and derivatives, the sky and the residual, all over sigma, [B, R + 1, H, W]."""
         psf, weight = self.psf[self.psf_index[items]], self.weight[items]
         linear, linear_rows = linear.to(weight.dtype), self.model.linear_rows
@@ -219,6 +217,6 @@ class StampProblem:
         move = torch.where(good[:, None], move, 0.0)
         free = torch.where(good[:, None], moved, free)
         chi2 = chi2 - 2 * (move * right).sum(-1) + torch.einsum("bi,bij,bj->b", move, a, move)
-        lift = model.lift(free)
+        jacobian = model.image_jacobian(free)
         gradient = gram[:, :-1, -1] - (gram[:, :-1][:, :, places] @ move[:, :, None])[..., 0]
-        return free, chi2, (lift.mT @ gradient[:, :, None])[..., 0], lift.mT @ gram[:, :-1, :-1] @ lift
+        return free, chi2, (jacobian.mT @ gradient[:, :, None])[..., 0], jacobian.mT @ gram[:, :-1, :-1] @ jacobian

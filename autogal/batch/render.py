@@ -59,10 +59,10 @@ def render_images(
     free = model.free(values, zeropoint)
     amplitudes, sky, native = [a.to(dtype) for a in model.amplitudes(free)], free[:, -1].to(dtype), model.native(free)
     fwhm = psf_fwhm(psf, oversample).to(values.device).expand(len(values))
-    level = model_level(model, shape, native, fwhm)
+    grid_level = model_level(model, shape, native, fwhm)
     out = torch.empty((len(values), *shape), dtype=dtype, device=values.device)
     for wanted in range(LEVELS):
-        places = (level == wanted).nonzero()[:, 0]
+        places = (grid_level == wanted).nonzero()[:, 0]
         if not len(places):
             continue
         renderers = renderers_at(wanted, model, shape, oversample, 1, values.device, dtype)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.batch.batch_size import fitting
+from autogal.batch.batch_size import max_batch_size
 from autogal.rendering.grid import Grid
 from autogal.images.cutout import Cutout
 from autogal.model.units import Units
@@ -54,7 +54,7 @@ def held_at_once(key: tuple, device: torch.device, dtype: torch.dtype) -> int:
     if device.type != "cuda":
         return sys.maxsize
     height, width, *_ = key
-    return fitting(device, _SHARE, _COPIES * height * width * dtype.itemsize, height * width)
+    return max_batch_size(device, _SHARE, _COPIES * height * width * dtype.itemsize, height * width)
 
 
 def usable_pixels(cutout: Cutout) -> np.ndarray:
@@ -74,9 +74,9 @@ def in_counts(cutout: Cutout) -> Cutout:
 
 def _gather(cutouts: Sequence[Cutout], height: int, width: int, pinned: bool) -> list[Callable[[], tuple[Tensor, Tensor, Tensor]]]:
     """Tasks that put images, sigmas and masks side by side, each its part; what lies beyond a cutout's own edge is masked."""
-    kept = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
+    numbers = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
     size = len(cutouts), height, width
-    types = (torch.from_numpy(np.empty(0, kept)).dtype,) * 2 + (torch.bool,)
+    types = (torch.from_numpy(np.empty(0, numbers)).dtype,) * 2 + (torch.bool,)
     planes = tuple(torch.empty(size, dtype=dtype, pin_memory=pinned) for dtype in types)
     if any(cutout.image.shape != (height, width) for cutout in cutouts):
         planes[2].fill_(True)

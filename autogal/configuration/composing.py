@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module, version
@@ -23,13 +23,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from autogal.configuration.explaining import did_you_mean, explain
-from autogal.configuration.overrides import METHODS, meant
+from autogal.configuration.explaining import explain
+from autogal.configuration.overrides import METHODS, normalise_overrides
 from autogal.configuration.packaged import CONFIG_MODULE, packaged
 from autogal.configuration.schemas import SCHEMAS
-from autogal.errors import AutogalError
+from autogal.errors import AutogalError, did_you_mean
 
-__all__ = ["check", "compose", "known_keys"]
+__all__ = ["check", "compose", "composed", "known_keys"]
 
 HYDRA_VERSION = "1.3"
 
@@ -78,6 +78,14 @@ def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
     """
     settings = _compose(config, overrides)
     check(settings)
+    return settings
+
+
+@lru_cache(maxsize=64)
+def composed(*overrides: str) -> DictConfig:
+    """The configuration of a fit, read-only; composing one takes longer than fitting a dozen galaxies, so the same is composed once."""
+    settings = compose(overrides=overrides)
+    OmegaConf.set_readonly(settings, True)
     return settings
 
 
@@ -138,7 +146,7 @@ def check(settings: DictConfig) -> None:
 def _compose(config: str, overrides: Sequence[str]) -> DictConfig:
     with _private_hydra():
         try:
-            return hydra_compose(config, overrides=meant(overrides))
+            return hydra_compose(config, overrides=normalise_overrides(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             failure = error
     # Outside the block: finding the key that was meant composes once more.

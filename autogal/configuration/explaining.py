@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 
@@ -22,9 +21,9 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from autogal.errors import AutogalError
+from autogal.errors import AutogalError, did_you_mean
 
-__all__ = ["did_you_mean", "explain"]
+__all__ = ["explain"]
 
 _WHOLE = "`--cfg job` shows every key and its value."
 # Arguments of autogal.fit that the command line has in another form
@@ -81,19 +80,6 @@ def explain(error: Exception, known_keys: Callable[[], Iterable[str]]) -> Autoga
                 return AutogalError(f"{group} is given twice.", f"Write {group}=..., without the +, to choose another one.")
     kind = "Configuration" if isinstance(error, HydraException | OmegaConfBaseException) else type(error).__name__
     return AutogalError(f"{kind}: {_first_line(error)}", _WHOLE)
-
-
-def did_you_mean(word: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant: the nearest spelling, also of the last part of a dotted name."""
-    names = list(names)
-    same_end = [name for name in names if name.rpartition(".")[2] == word]
-    if same_end:
-        return same_end[0]
-    if near := difflib.get_close_matches(word, names, n=1, cutoff=0.6):
-        return near[0]
-    ends = {name.rpartition(".")[2]: name for name in reversed(names)}
-    near = difflib.get_close_matches(word.rpartition(".")[2], ends, n=1, cutoff=0.6)
-    return ends[near[0]] if near else None
 
 
 def _not_yaml(error: Exception) -> AutogalError:

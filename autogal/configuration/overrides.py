@@ -14,11 +14,15 @@ from hydra.errors import HydraException
 
 from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError
+from autogal.runtime.references import is_reference
 
-__all__ = ["METHODS", "meant", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
+__all__ = ["METHODS", "normalise_overrides", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
 
 #: The groups whose choices are methods, each with keys of its own
 METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialise")
+
+# Those of which a user can have one of their own, MODULE:CLASS in the place of a name
+_OWN = ("likelihood", "solver")
 
 # What can be said of a model, of any of its parameters and components, whether or not its file says so already
 _OPEN = re.compile(r"model(\.models\.[^.]+)?(\.components\.[^.]+)?"
@@ -68,12 +72,13 @@ def several_models(names: Sequence[str]) -> list[str]:
     return ["~model", *each, override("++model.name", "+".join(names)), "++model.choose=bic"]
 
 
-def meant(words: Iterable[str]) -> list[str]:
+def normalise_overrides(words: Iterable[str]) -> list[str]:
     """Overrides as Hydra must have them.
 
     It takes no key that a file does not have: what is said of a model's parameters gets the ``++`` that adds it, and the
     model's own check knows the names. It takes the name in ``solver={name: adam, max_iterations: 50}`` for a key of the choice
-    that there is, which has not the others: the choice is made first.
+    that there is, which has not the others: the choice is made first. And it looks for a file of a solver or a likelihood that is
+    the user's own.
 
     Parameters
     ----------
@@ -85,10 +90,13 @@ def meant(words: Iterable[str]) -> list[str]:
     AutogalError
         Where what is chosen of a group is no name.
     """
-    return [one for word in words for one in _meant(word)]
+    out = [one for word in words for one in _normalised(word)]
+    for group in _OWN:
+        out = _with_own(group, out)
+    return out
 
 
-def _meant(word: str) -> Iterator[str]:
+def _normalised(word: str) -> Iterator[str]:
     try:
         read = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -108,13 +116,35 @@ def _meant(word: str) -> Iterator[str]:
         raise AutogalError(f"{word} is not possible.", f"Give a name: `autogal fit --help` lists those of {read.key_or_group}.")
 
 
+def _with_own(group: str, words: list[str]) -> list[str]:
+    """The same with a method of the user's own, where the last word that chooses one of a group names MODULE:CLASS.
+
+    No file says what it has: the node is written anew, and what is said of it is added to it.
+    """
+    chosen, parser = None, OverridesParser.create()
+    if not any(":" in word and word.lstrip("+").startswith((f"{group}=", f"{group}.name=")) for word in words):
+        return words
+    kept = []
+    for word in words:
+        read = parser.parse_override(word) if word.lstrip("+").startswith((f"{group}=", f"{group}.")) else None
+        if read is None or read.is_sweep_override():
+            kept.append(word)
+        elif read.key_or_group in (group, f"{group}.name"):
+            chosen = word, read.value()
+        else:
+            kept.append(f"++{word.lstrip('+')}")
+    if chosen is None or not is_reference(str(chosen[1])):
+        return words
+    return [f"~{group}", override(f"++{group}", {"name": chosen[1]}), *kept]
+
+
 def _of_group(group: str, said: Mapping[str, Any]) -> Iterator[str]:
     """The choice that a mapping names, and its keys; a survey that is described may have any name."""
     keys = dict(said)
     if "name" in keys and (group != "survey" or len(keys) == 1 or packaged(group, str(keys["name"]))):
         yield override(group, keys.pop("name"))
     for key, value in keys.items():
-        yield from _meant(override(f"{group}.{key}", value))
+        yield from _normalised(override(f"{group}.{key}", value))
 
 
 def _element(key: str, value: Any) -> str:

@@ -16,8 +16,10 @@ from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
-from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
-from autogal.fitting.engine import START, fit_cutouts
+from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver
+from autogal.model.spec import build_model
+from autogal.fitting.engine import fit_cutouts
+from autogal.parameters import START, angle_difference, split_name
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.simulate import Simulation
@@ -52,8 +54,8 @@ def evaluate_calibration(blocks: Iterator[Simulation], settings: DictConfig) -> 
         For fits without errors, a truth that does not know the model's parameters, or where no galaxy is left.
     """
     fit = _as_fit(settings)
-    model = choose_model(fit.model)
-    choose_likelihood(fit), choose_solver(fit.solver), choose_bootstrap(fit)
+    model = build_model(fit.model)
+    build_likelihood(fit), build_solver(fit.solver), build_bootstrap(fit)
     if fit.uncertainty.name == "none":
         raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap or both.")
     kinds = ["covariance", "bootstrap"] if fit.uncertainty.name == "both" else [fit.uncertainty.name]
@@ -130,8 +132,8 @@ def _rows(known: Table, names: Sequence[str], places: Sequence[int], truth: np.n
     converged = rows["status"] == "converged"
     for name, k in zip(names, places):
         off = fitted.values[:, k] - truth[:, k]
-        if name.endswith("pa"):
-            off = (off + 90) % 180 - 90
+        if split_name(name)[1] == "pa":
+            off = angle_difference(off)
         rows[f"true_{name}"], rows[f"found_{name}"] = truth[:, k], fitted.values[:, k]
         for kind in kinds:
             matrix = fitted.bootstrap if kind == "bootstrap" and fitted.bootstrap is not None else fitted.covariance

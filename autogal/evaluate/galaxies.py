@@ -13,10 +13,12 @@ from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
 from autogal.evaluate.samples import AT_ONCE, FRESH, chosen_population, samples
-from autogal.fitting.choices import choose_likelihood, choose_model
+from autogal.fitting.choices import build_likelihood
+from autogal.model.spec import build_model
 from autogal.images import Cutout
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.model import Model
+from autogal.parameters import FLUX_START, magnitude_of
 from autogal.profiles import Sersic
 from autogal.profiles.exponential import FixedIndex
 from autogal.simulate import General, Population, Simulation
@@ -59,7 +61,7 @@ def galaxies(settings: DictConfig) -> Iterator[Simulation]:
         raise AutogalError("One model at a time can be calibrated.", "Name one, as model=sersic.")
     if settings.structure != "usual":
         raise AutogalError(f"structure={settings.structure} has no part in a calibration.", "Leave it out: galaxies are what model= says.")
-    model = choose_model(settings.model)
+    model = build_model(settings.model)
     return samples(settings) if settings.data is not None else _draw(settings, model)
 
 
@@ -105,11 +107,11 @@ def known_values(model: Model, truth: Table) -> np.ndarray:
 
 def _draw(settings: DictConfig, model: Model) -> Iterator[Simulation]:
     names = {c.name for c in model.components}
-    if names not in ({""}, set(_INDICES)) or not all(isinstance(c, Component) for c in model.components):
+    if names not in ({""}, set(_INDICES)) or not all(isinstance(c, EllipticalComponent) for c in model.components):
         raise AutogalError(f"No galaxies can be drawn for model={settings.model.name}.",
                            "Choose model=sersic or model=bulge_disk, on a flat sky, or give galaxies of your own, as data=NAME.")
     population = replace(chosen_population(settings), neighbours=0)
-    shape, counts = (settings.size, settings.size), choose_likelihood(settings).counts
+    shape, counts = (settings.size, settings.size), build_likelihood(settings).counts
 
     def blocks():
         for first in range(0, settings.n, AT_ONCE):
@@ -147,7 +149,7 @@ def _step(step: int, population: General | Population, model: Model, seed: int, 
     known |= {"sky": sky, "snr": (light / sigma).square().sum((1, 2)).sqrt(), "psf_fwhm": scenes.seeing.measure(psf)}
     truth = Table({"id": names, **{name: values.double().numpy() for name, values in known.items()}})
     for name in [name for name in truth.colnames if name.endswith("flux")]:
-        truth[name.replace("flux", "mag")] = survey.zeropoint - 2.5 * np.log10(truth[name])
+        truth[name.replace("flux", "mag")] = magnitude_of(truth[name], survey.zeropoint)
     truth["n_neighbours"] = 0
     truth.meta.update(survey=survey.name)
     return Simulation(cutouts, truth, [])
@@ -162,7 +164,7 @@ def _honest(conditions: Conditions) -> Conditions:
 
 def _parts(chance: Chance, scenes: Scenes, model: Model) -> tuple[Parts, dict[str, torch.Tensor]]:
     """The components of the galaxies of scenes, and their parameters by catalogue name."""
-    target = {name: getattr(scenes.sources, name)[:, 0] for name in ("x", "y", "flux", "r_eff", "n", "q", "pa")}
+    target = {name: getattr(scenes.sources, name)[:, 0] for name in FLUX_START[:-1]}
     if len(model.components) == 1:
         profile = model.components[0].profile
         index = profile.index if isinstance(profile, FixedIndex) else None

@@ -22,6 +22,7 @@ from autogal.images import Cutout
 from autogal.initialise import Start, initialise_all
 from autogal.segment import segment_all
 from autogal.simulate import Simulation
+from autogal.parameters import MAG, magnitude_of, spin
 
 __all__ = ["evaluate_initialiser", "start_errors"]
 
@@ -84,16 +85,15 @@ def start_errors(start: Start) -> dict[str, float]:
     covariance = start.covariance
     # eta = |e| = -ln q at twice the angle of the major axis; r_eff = R exp(eta / 2)
     eta = -np.log(start.values["q"])
-    angle = 2 * np.radians(start.values["pa"] + 90)
     along, across = np.zeros(7), np.zeros(7)
-    along[5:] = np.cos(angle), np.sin(angle)
-    across[5:] = -np.sin(angle), np.cos(angle)
+    along[5:] = spin(1.0, start.values["pa"])
+    across[5:] = -along[6], along[5]
     size = 0.5 * along
     size[3] += 1
     spread = lambda direction: float(np.sqrt(direction @ covariance @ direction))  # noqa: E731
     one = np.eye(7)
     turn = np.degrees(spread(across)) / (2 * eta) if eta > 0 else np.inf
-    return {"x": spread(one[0]), "y": spread(one[1]), "mag": 2.5 / np.log(10) * spread(one[2]), "r_eff": spread(size),
+    return {"x": spread(one[0]), "y": spread(one[1]), "mag": -MAG * spread(one[2]), "r_eff": spread(size),
             "n": spread(one[4]) / np.log(10), "q": start.values["q"] * spread(along), "pa": min(turn, 180 / np.sqrt(12))}
 
 
@@ -102,7 +102,7 @@ def _rows(name: str, cutouts: Sequence[Cutout], truth: Table, starts: dict[int, 
     rows["method"] = np.full(len(rows), name, dtype="U32")
     value, error = (np.full((len(rows), len(CATALOGUE)), np.nan) for _ in range(2))
     for i, start in starts.items():
-        values = start.values | {"mag": cutouts[i].zeropoint - 2.5 * np.log10(start.values["flux"])}
+        values = start.values | {"mag": magnitude_of(start.values["flux"], cutouts[i].zeropoint)}
         value[i], error[i] = [values[key] for key in CATALOGUE], list(start_errors(start).values())
     for k, key in enumerate(CATALOGUE):
         rows[f"found_{key}"], rows[f"e_{key}"] = value[:, k], error[:, k]

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration.overrides import override
-from autogal.fitting.choices import choose_settings
+from autogal.configuration.composing import composed
 from autogal.networks import find
 
 __all__ = ["NETWORKS", "as_fit", "methods", "ready"]
@@ -68,7 +68,7 @@ def as_fit(settings: DictConfig, **chosen: str) -> DictConfig:
     names = {group: chosen.get(group, settings[group].name) for group in NETWORKS}
     own = [group for group, name in names.items() if settings[group].name == name]  # with all that was set in it
     # the user's own files are not known to the packaged configuration; their nodes come with the settings, as they are
-    base = choose_settings(*(override(group, name) for group, name in names.items() if group not in own))
+    base = composed(*(override(group, name) for group, name in names.items() if group not in own))
     composed = OmegaConf.merge(base, OmegaConf.masked_copy(settings, list(_SHARED)))
     OmegaConf.set_readonly(composed, False)
     for group in ("solver", *own):

@@ -10,11 +10,12 @@ from astropy.table import Table
 
 from autogal.evaluate.report import Grid
 from autogal.evaluate.statistics import Bins, median, scatter, share
+from autogal.parameters import SINGLE, angle_difference
 
 __all__ = ["CATALOGUE", "MEASURES", "Measure", "accuracy", "calibration", "differences", "summarise"]
 
 #: Values that are compared
-CATALOGUE = ("x", "y", "mag", "r_eff", "n", "q", "pa")
+CATALOGUE = SINGLE
 
 _THIN = 0.7  # axis ratio below which a galaxy has a position angle worth the name
 _WRONG = {"mag": 0.5, "r_eff": 0.5, "n": np.log10(2)}  # beyond it an estimate is of no use
@@ -60,7 +61,7 @@ def differences(found: Mapping[str, np.ndarray], truth: Table) -> dict[str, np.n
         off = {name: value[name] - true[name] for name in CATALOGUE}
         off["r_eff"] /= true["r_eff"]
         off["n"] = np.log10(value["n"] / true["n"])
-        off["pa"] = np.where(true["q"] < _THIN, (off["pa"] + 90) % 180 - 90, np.nan)
+        off["pa"] = np.where(true["q"] < _THIN, angle_difference(off["pa"]), np.nan)
         near = np.all([np.abs(off[name]) <= limit for name, limit in _WRONG.items()], axis=0)
     return {**{f"d_{name}": one for name, one in off.items()}, "wrong": ~near}
 

@@ -15,6 +15,7 @@ from autogal.configuration.schemas import PopulationSettings
 from autogal.errors import AutogalError
 from autogal.images import Cutout, find_entries, load, prepare_psf
 from autogal.model_images import render
+from autogal.parameters import FLUX_START
 from autogal.simulate import General, Population, Simulation, choose_population, simulate
 from autogal.simulate.run import population_of
 
@@ -28,7 +29,7 @@ FRESH = 90_000_017
 
 _FEWEST = 5  # px; as in the simulator, a neighbour of fewer cannot be found by anyone
 _SMALLEST = 32  # px
-_WANTED = ("x", "y", "flux", "r_eff", "n", "q", "pa", "sky")
+_WANTED = FLUX_START
 _SUITE = {"x": "x0", "y": "y0", "mag": "mag", "flux": "flux", "r_eff": "re", "n": "n", "q": "q", "sky": "sky", "snr": "snr",
           "psf_fwhm": "fwhm"}
 _COMPONENTS = {"bulge": "b", "disk": "d"}  # and how their columns end

@@ -19,6 +19,7 @@ from autogal.initialise import initialise_all
 from autogal.pipeline import fit_cutouts
 from autogal.simulate import Simulation
 from autogal.simulate.shapes import KINDS
+from autogal.parameters import magnitude_of
 
 __all__ = ["LIGHT", "measure_whole", "whole_grid"]
 
@@ -67,7 +68,7 @@ def measure_whole(block: Simulation, settings: DictConfig, device) -> Table:
 
 
 def _complete(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
-    return values if "mag" in values else {**values, "mag": cutout.zeropoint - 2.5 * np.log10(max(values["flux"], 1e-30))}
+    return values if "mag" in values else {**values, "mag": magnitude_of(max(values["flux"], 1e-30), cutout.zeropoint)}
 
 
 def _rows(name: str, truth: Table, fitted) -> Table:

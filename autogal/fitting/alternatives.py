@@ -12,6 +12,7 @@ from autogal.fitting.engine import fit_cutouts
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model.fitted import Fitted
+from autogal.parameters import angle_difference, split_name
 from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["weigh_choices"]
@@ -65,8 +66,8 @@ def _note(fitted: Fitted, row: int, values: np.ndarray) -> str | None:
         return begin + "it could not be fitted."
     difference = values - fitted.values[row]
     for k, name in enumerate(fitted.parameters):
-        if name.split("_")[-1] == "pa":
-            difference[k] = (difference[k] + 90.0) % 180.0 - 90.0
+        if split_name(name)[1] == "pa":
+            difference[k] = angle_difference(difference[k])
     with np.errstate(invalid="ignore", divide="ignore"):
         moved = np.abs(difference) / np.sqrt(np.diagonal(fitted.covariance[row]))
     moved[~np.isfinite(moved) | np.array([name.startswith("sky") for name in fitted.parameters])] = 0.0

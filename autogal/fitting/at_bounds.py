@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from autogal.batch.batch_fit import BucketFit
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.model import Model
 
 __all__ = ["moved_by_bounds", "moved_by_thinness"]
@@ -28,20 +28,20 @@ def moved_by_bounds(model: Model, fit: BucketFit, jacobian: Tensor) -> Tensor:
     jacobian : Tensor, [N, V, P]
         Derivatives of the catalogue's values by the free vector.
     """
-    outcome, grown = fit.outcome, list(model.growing)
+    outcome, grown = fit.outcome, list(model.size_like)
     rows = outcome.at_bound[:, grown].any(-1).nonzero()[:, 0]
     out = torch.zeros_like(jacobian[..., 0])
     if len(rows):
         still = outcome.at_bound[rows].clone()
         still[:, grown] = False
-        still[:, list(model.held)] = True
+        still[:, list(model.fixed)] = True
         keep = (~still).to(jacobian.dtype)
         hessian = outcome.hessian[rows] * keep[:, :, None] * keep[:, None, :] + torch.diag_embed(1 - keep)
         out[rows] = (jacobian[rows] @ _step(hessian, outcome.gradient[rows] * keep)[..., None])[..., 0]
     return out
 
 
-def moved_by_thinness(model: Model, fit: BucketFit, component: Component, places: tuple[int, int], rows: Tensor) -> Tensor:
+def moved_by_thinness(model: Model, fit: BucketFit, component: EllipticalComponent, places: tuple[int, int], rows: Tensor) -> Tensor:
     """The same for the axis ratio of one component, on the way from its bound to 0, of the stamps at `rows` [M], [M, V].
 
     Parameters
@@ -55,7 +55,7 @@ def moved_by_thinness(model: Model, fit: BucketFit, component: Component, places
     if not len(rows):
         return theta.new_zeros(0, len(model.parameters))
     theta[:, [first, last]], turned = component.drawn_back(theta[:, [first, last]], _BACK)
-    gradient, hessian = fit.bucket.pull(theta, rows)
+    gradient, hessian = fit.bucket.gradient_and_hessian(theta, rows)
     frame = torch.eye(model.size, dtype=theta.dtype, device=theta.device).repeat(len(rows), 1, 1)
     frame[:, first : last + 1, first : last + 1] = turned
     free = list(model.fitted)

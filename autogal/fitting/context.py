@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 
 from autogal.batch.batch_fit import LOST
 from autogal.batch.stamps import Stamps, in_counts
-from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
+from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver
+from autogal.model.spec import build_model
 from autogal.images import Cutout
 from autogal.likelihood import Likelihood
 from autogal.model.fitted import Fitted
@@ -113,7 +114,7 @@ def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None,
     device = choose_device(settings.device)
     with one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
-        yield How(choose_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), settings.uncertainty,
-                  choose_bootstrap(settings), device, getattr(torch, settings.dtype), threads, Stopwatch() if watch is None else watch,
+        yield How(build_model(settings.model), build_likelihood(settings), build_solver(settings.solver), settings.uncertainty,
+                  build_bootstrap(settings), device, getattr(torch, settings.dtype), threads, Stopwatch() if watch is None else watch,
                   settings.restarts, np.full((count, 7, 7), np.nan) if spread is None else spread,
                   np.where(np.zeros(count, bool) if searched is None else searched, _FOUND, LOST), begin)

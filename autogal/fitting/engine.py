@@ -15,7 +15,8 @@ from torch import Tensor
 from autogal.batch.batch_fit import detection, fit_bucket
 from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, choose_settings
+from autogal.configuration.composing import composed
+from autogal.model.spec import build_model
 from autogal.fitting.context import How, Level, how_to_fit
 from autogal.fitting.store import write, write_bootstrap
 from autogal.fitting.restarts import other_starts
@@ -25,12 +26,10 @@ from autogal.images import Cutout
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.starts import component_starts, given_start, sky_start
+from autogal.parameters import START
 from autogal.runtime.stopwatch import Stopwatch
 
-__all__ = ["START", "fit_cutouts"]
-
-#: Order of starting values
-START = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
+__all__ = ["fit_cutouts"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     cutouts : sequence of Cutout
         Their masks hold the neighbours too. A fit that fails leaves a note.
     start : ndarray, [N, 8]
-        Starting values of one Sersic profile, in the order of `START`; a row with NaN is skipped. Several components
+        Starting values of one Sersic profile, in the order of `autogal.parameters.START`; a row with NaN is skipped. Several components
         start from its fit.
     settings : DictConfig
         The nodes ``model``, ``likelihood``, ``solver``, ``uncertainty``, ``seed``, ``device``, ``dtype``, ``threads`` and ``restarts``.
@@ -201,7 +200,7 @@ def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, m
 
 def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, how: How) -> Tensor:
     """Values of a single Sersic fit; the start's own where it comes to nothing."""
-    single = replace(choose_model(choose_settings().model), holds_sky=how.model.holds_sky)
+    single = replace(build_model(composed().model), holds_sky=how.model.holds_sky)
     fit = fit_bucket(single, stamps, component_starts(single, values, stamps.zeropoint), how.solver, how.threads, partial(others, single),
                      how.likelihood)
     fitted = single.values(fit.outcome.theta, stamps.zeropoint)

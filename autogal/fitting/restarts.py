@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autogal.initialise.start import STEP
+from autogal.parameters import START_STEP, axis_ratio_and_angle, ellipticity
 
 __all__ = ["other_starts"]
 
@@ -35,18 +35,16 @@ def other_starts(start: np.ndarray, covariance: np.ndarray, count: int) -> np.nd
         With the magnitude and the sky of `start`.
     """
     x, y, mag, r_eff, n, q, pa, sky = np.asarray(start, float).T
-    eta, angle = -np.log(np.minimum(q, 1.0)), 2 * np.radians(pa + 90)
     radius = r_eff * np.sqrt(q)
-    middle = np.stack([x, y, np.log(radius), np.log(n), eta * np.cos(angle), eta * np.sin(angle)], 1)
+    middle = np.stack([x, y, np.log(radius), np.log(n), *ellipticity(q, pa)], 1)
     wide = np.maximum(radius, _SMALLEST)
     farthest = _FARTHEST * np.stack([wide, wide, *[np.ones_like(wide)] * 4], 1)[:, None]
     steps = np.clip(_directions(count) @ _root(covariance, wide).mT, -farthest, farthest)
     # as the start itself, without the last digits of what a network says of its covariance
-    x, y, ln_r, ln_n, e1, e2 = np.moveaxis(np.rint((middle[:, None] + steps) / STEP) * STEP, 2, 0)
-    eta = np.hypot(e1, e2)
-    found = {"n": np.exp(ln_n), "q": np.exp(-eta), "r_eff": np.exp(ln_r + eta / 2)}
+    x, y, ln_r, ln_n, e1, e2 = np.moveaxis(np.rint((middle[:, None] + steps) / START_STEP) * START_STEP, 2, 0)
+    q, pa = axis_ratio_and_angle(e1, e2)
+    found = {"n": np.exp(ln_n), "q": q, "r_eff": np.exp(ln_r) / np.sqrt(q)}
     n, q, r_eff = (np.clip(found[name], *_LIMITS[name]) for name in ("n", "q", "r_eff"))
-    pa = (np.degrees(np.arctan2(e2, e1)) / 2 - 90) % 180
     same = [np.broadcast_to(value[:, None], n.shape) for value in (mag, sky)]
     return np.stack([x, y, same[0], r_eff, n, q, pa, same[1]], -1).swapaxes(0, 1)
 

@@ -18,6 +18,7 @@ from autogal.images.frame import leaves_frame
 from autogal.images.noise.slope import STEEP, flattened
 from autogal.model.fitted import Fitted
 from autogal.model.plane import SLOPES, move_sky
+from autogal.parameters import split_name
 
 __all__ = ["astray", "settle"]
 
@@ -38,9 +39,9 @@ def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit
     A galaxy that grows without end sinks the sky. Where no Sersic profile fits, the centre's many sigmas outvote the
     outskirts, and the sky takes up the mismatch.
     """
-    parameters, endless = how.model.parameters, fit.endless.cpu().numpy()
+    parameters, runaway = how.model.parameters, fit.runaway.cpu().numpy()
     poor, found = _is_poor(rows, fitted, fit.mean.cpu().numpy()), np.isfinite(fitted.chi2[rows])
-    untold = found & (endless | _outgrown(parameters, fitted.values[rows], [cutouts[i] for i in rows]))
+    untold = found & (runaway | _outgrown(parameters, fitted.values[rows], [cutouts[i] for i in rows]))
     cut = leaves_frame(parameters, fitted.values[rows[poor]], [cutouts[i] for i in rows[poor]])
     poor[poor] = ~cut  # no outskirts to see the sky in
     around = fitted.values[rows]
@@ -89,11 +90,11 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
         if not measured or denied:
             continue
         _log.info("%s: the fitted sky is not the image's; fitted again with the sky held at %.5g", cutouts[i].id, sky)
-        fitted.take(i, held)
+        fitted.replace_row(i, held)
         fitted.flags[i] |= Flag.SKY_FIXED
         cutouts[i].notes.append(f"The fitted sky, {free['sky']:.5g}, is not the image's; it was held at {sky:.5g}.")
         if not (poor and wing < _FULL):
-            off = np.where([name.split("_")[-1] == "pa" for name in fitted.parameters], 0.0, fitted.values[i] - was)
+            off = np.where([split_name(name)[1] == "pa" for name in fitted.parameters], 0.0, fitted.values[i] - was)
             fitted.hang([i], off[None])
             if not poor or _differ(fitted.parameters, fitted.values[i], was):
                 fitted.flags[i] |= Flag.UNCONSTRAINED
@@ -107,7 +108,7 @@ def _outgrown(parameters: Sequence[str], values: np.ndarray, cutouts: Sequence[C
     longest = np.array([max(cutout.shape) for cutout in cutouts])
     column, out = dict(zip(parameters, values.T)), np.zeros(len(values), bool)
     for name in column:
-        if name.endswith("r_eff"):
+        if split_name(name)[1] == "r_eff":
             q = column.get(name.removesuffix("r_eff") + "q", 1.0)
             out |= column[name] * np.sqrt(q) > _OUTGROWN * longest
     return out
@@ -115,9 +116,8 @@ def _outgrown(parameters: Sequence[str], values: np.ndarray, cutouts: Sequence[C
 
 def _differ(parameters: Sequence[str], one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two fits [V] differ by a quarter in the half-light radius, or as much in light."""
-    names = [name.split("_") for name in parameters]
-    sizes = [name[-2:] == ["r", "eff"] for name in names]
-    mags = [name[-1] == "mag" for name in names]
+    names = [split_name(name)[1] for name in parameters]
+    sizes, mags = [name == "r_eff" for name in names], [name == "mag" for name in names]
     ratio = np.abs(np.log(one[sizes] / other[sizes]))
     return bool((ratio > _APART).any() or (np.abs(one[mags] - other[mags]) > _APART).any())
 
@@ -133,7 +133,7 @@ def _noise(cutout: Cutout) -> float:
 
 def _flattened(cutout: Cutout, parameters: Sequence[str], values: np.ndarray, is_sloped: bool) -> Cutout:
     """The same cutout without the slopes of its sky, fitted or seen, whose level at the galaxy stays."""
-    x, y = (values[next(p for p, name in enumerate(parameters) if name.split("_")[-1] == axis)] for axis in "xy")
+    x, y = (values[next(p for p, name in enumerate(parameters) if split_name(name)[1] == axis)] for axis in "xy")
     if not set(SLOPES) <= set(parameters):
         return flattened(cutout, x, y, STEEP) if is_sloped else cutout
     dx, dy = (values[parameters.index(name)] for name in SLOPES)

@@ -16,7 +16,6 @@ from autogal.fitting.context import How
 from autogal.fitting.verdict import judge
 from autogal.fitting.residuals import Seen, is_poor, seen
 from autogal.flags import Flag
-from autogal.model.blend import Blend
 from autogal.model.component import FAINTEST, Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
@@ -38,7 +37,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     shown = seen(fit, stamps, [cutouts[i] for i in rows], how, snr)
     level = None if how.level is None else how.level.seen(rows, shown.wing, stamps.scale)
     values, matrix, singular = _covariance_at(outcome.theta, outcome.hessian, how, stamps, outcome.at_bound, level)
-    around = [_covariance_at(*point, how, stamps, outcome.at_bound, level)[:2] for point in fit.around]
+    around = [_covariance_at(*point, how, stamps, outcome.at_bound, level)[:2] for point in fit.sigma_points]
 
     def plane(component: Component, places: list[int]) -> Tensor:
         return _mean([in_plane(component, v[:, places], m[:, places[-2:]][:, :, places[-2:]]) for v, m in ((values, matrix), *around)])
@@ -58,8 +57,8 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     own = [*model.own, model.size - 1]  # bounds that neighbours run into are none of the target's
     at_bound = outcome.at_bound[:, own].any(-1) | thinnest.any(-1)
 
-    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, fit.endless, outcome.status, outcome.n_iter)
-    values, matrix, at_bound, singular, snr, chi2, mean, variance, endless, status, n_iter = (column.cpu().numpy() for column in columns)
+    columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, fit.runaway, outcome.status, outcome.n_iter)
+    values, matrix, at_bound, singular, snr, chi2, mean, variance, runaway, status, n_iter = (column.cpu().numpy() for column in columns)
     move_sky(model.parameters, values, matrix, _to_centre(model, stamps))
     fitted.n_iter[rows] += n_iter
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
@@ -67,8 +66,8 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
         fitted.status[i] = "failed"
         fitted.flags[i] |= Flag.NOT_CONVERGED
         cutouts[i].notes.append("The model could not be evaluated at the starting values.")
-    rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, endless = (
-        v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, endless))
+    rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, runaway = (
+        v[measured] for v in (rows, values, matrix, at_bound, singular, snr, chi2, mean, variance, runaway))
     shown = Seen(*(v[measured] for v in shown))
     converged = status[measured] == Status.CONVERGED
     for i, done in zip(rows.tolist(), converged.tolist()):
@@ -78,8 +77,8 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     if how.uncertainty.name != "none":
         scaled = how.uncertainty.get("scale_by_chi2")
         fitted.covariance[rows] = matrix * np.fmax(1.0, reduced)[:, None, None] if scaled else matrix
-    judge(rows, cutouts, model, values, fitted, shown, endless=endless, NOT_CONVERGED=~converged, AT_BOUND=at_bound,
-          SINGULAR_COVARIANCE=singular, POOR_FIT=shown.poor | (is_poor(chi2, mean, variance, snr) & isinstance(model, Blend)))  # of neighbours too
+    judge(rows, cutouts, model, values, fitted, shown, runaway=runaway, NOT_CONVERGED=~converged, AT_BOUND=at_bound,
+          SINGULAR_COVARIANCE=singular, POOR_FIT=shown.poor | (is_poor(chi2, mean, variance, snr) & model.has_neighbours))  # of neighbours too
 
 
 def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor,
@@ -127,7 +126,7 @@ def _unlit(model: Model, theta: Tensor) -> Tensor:
     """What moves nothing but components that ended without light, [B, P] bool."""
     is_dark = [(amplitude < 2 * FAINTEST)[:, None].expand(-1, c.size) for c, amplitude in zip(model.components, model.amplitudes(theta))]
     is_dark = torch.cat([*is_dark, torch.zeros_like(is_dark[0][:, :1])], 1)  # the sky is last
-    moves = (model.lift(theta) != 0) & ~is_dark[:, :, None]
+    moves = (model.image_jacobian(theta) != 0) & ~is_dark[:, :, None]
     return is_dark.any(-1)[:, None] & ~moves.any(1)
 
 
@@ -149,7 +148,7 @@ def _mean(several: Sequence[Tensor]) -> Tensor:
 
 def _ellipses(model: Model) -> list[tuple[Component, list[int]]]:
     """The components that have an axis ratio and an angle, and the places of their values."""
-    return [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if isinstance(c, Component)]
+    return [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if c.has_ellipse]
 
 
 def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[Component, list[int]], Tensor]) -> Tensor:
@@ -238,7 +237,7 @@ def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
 def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
     """The columns of angles as `replicate_covariance` takes them: every position angle, then the phases that are counted from it."""
     out = []
-    for component in filter(lambda c: isinstance(c, Component), model.measured):
+    for component in filter(lambda c: c.has_ellipse, model.measured):
         pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
         out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
     return out
@@ -246,4 +245,4 @@ def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
 
 def _lengths(model: Model) -> list[int]:
     """The columns of lengths: sizes, and those among the shapes."""
-    return [model.parameters.index(c.parameters[place]) for c in model.measured if isinstance(c, Component) for place in c.lengths]
+    return [model.parameters.index(c.parameters[place]) for c in model.measured for place in c.lengths]

@@ -10,10 +10,10 @@ import torch
 from autogal.fitting.residuals import Seen
 from autogal.flags import Flag
 from autogal.images import Cutout
-from autogal.model.component import MAG, Component
+from autogal.model.component import Component
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
-from autogal.profiles import RadialProfile
+from autogal.parameters import MAG
 
 __all__ = ["LEAST_INSIDE", "LOW_SN", "half_light_radii", "judge"]
 
@@ -27,7 +27,7 @@ _FADED = 5.0  # mag between two components, of which the fainter, 1 % of the lig
 
 
 def judge(rows: np.ndarray, cutouts: Sequence[Cutout], model: Model, values: np.ndarray, fitted: Fitted, shown: Seen,
-          endless: np.ndarray, **raised: np.ndarray) -> None:
+          runaway: np.ndarray, **raised: np.ndarray) -> None:
     """Raise the flags of fits whose numbers are in `fitted` already.
 
     Parameters
@@ -40,7 +40,7 @@ def judge(rows: np.ndarray, cutouts: Sequence[Cutout], model: Model, values: np.
         Gets the flags and the remarks.
     shown : Seen
         Of these fits.
-    endless : ndarray of bool, [M]
+    runaway : ndarray of bool, [M]
         Those whose size or index grew to its bound.
     **raised : ndarray of bool, [M]
         What else is known to hold, by the name of the flag.
@@ -50,7 +50,7 @@ def judge(rows: np.ndarray, cutouts: Sequence[Cutout], model: Model, values: np.
     raised = raised | {
         "LOW_SN": fitted.snr[rows] < LOW_SN,
         "EDGE": ~within,
-        "UNCONSTRAINED": endless | (shown.inside < LEAST_INSIDE) | _unknown(model, values, fitted.covariance[rows]),
+        "UNCONSTRAINED": runaway | (shown.inside < LEAST_INSIDE) | _unknown(model, values, fitted.covariance[rows]),
         "TARGET_MASKED": shown.hidden > _HIDDEN,
         "CORE_MASKED": shown.spoilt >= _SPOILT,
         "SKY_SLOPED": shown.slope > 0,
@@ -67,7 +67,7 @@ def _unknown(model: Model, values: np.ndarray, covariance: np.ndarray) -> np.nda
     out = np.zeros(len(values), bool)
     if "mag" in model.parameters:
         out |= error[:, model.parameters.index("mag")] > -MAG
-    sizes = [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if isinstance(c, Component)]
+    sizes = [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if c.has_ellipse]
     if sizes:
         bright = np.argmin([values[:, places[2]] for _, places in sizes], axis=0)
         column = np.array([places[3] for _, places in sizes])[bright]
@@ -82,7 +82,7 @@ def half_light_radii(model: Model, values: np.ndarray) -> tuple[np.ndarray, np.n
     Not those of circles of the same area: an inclined disk is no smaller than it is face-on.
     """
     ellipses = _ellipses(model)[:2]
-    if len(ellipses) < 2 or any(not c.parameters[2].endswith("mag") for c in ellipses):
+    if len(ellipses) < 2 or any(c.bare_parameters[2] != "mag" for c in ellipses):
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
     parts = [torch.from_numpy(values)[:, [model.parameters.index(name) for name in c.parameters]] for c in ellipses]
     faint = torch.abs(parts[0][:, 2] - parts[1][:, 2]) > _FADED
@@ -111,4 +111,4 @@ def _explain(rows: np.ndarray, model: Model, values: np.ndarray, shown: Seen, fi
 
 
 def _ellipses(model: Model) -> list[Component]:
-    return [c for c in model.measured if isinstance(c, Component) and isinstance(c.profile, RadialProfile)]
+    return [c for c in model.measured if c.has_circles]

@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection, Sequence
 
 from autogal.errors import AutogalError
+from autogal.parameters import FLUX_START
 
 __all__ = ["FACTS", "FILES", "SKY", "START", "counted_from_one", "known_columns", "listed"]
 
 #: Starting values
-START = ("x", "y", "mag", "flux", "r_eff", "n", "q", "pa", "sky")
+START = ("x", "y", "mag", *FLUX_START[2:])
 #: Where the target is on the sky, which serves as x and y do
 SKY = ("ra", "dec")
 FILES = ("psf", "sigma", "mask")

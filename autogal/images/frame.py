@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autogal.images import Cutout
+from autogal.parameters import split_name
 
 __all__ = ["around", "is_field", "leaves_frame", "window"]
 
@@ -74,7 +75,7 @@ def leaves_frame(parameters: Sequence[str], values: np.ndarray, cutouts: Sequenc
     column = dict(zip(parameters, values.T))
     outside = np.zeros(len(values), bool)
     for name in column:
-        if not name.endswith("r_eff"):
+        if split_name(name)[1] != "r_eff":
             continue
         of = name.removesuffix("r_eff")
         x, y, q, pa = (column.get(of + key, column.get(key, 1.0)) for key in ("x", "y", "q", "pa"))  # a body has no q: as if round

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autogal.errors import AutogalError
@@ -96,10 +97,19 @@ class Options:
                 given["psf_kind"] = str(psf.get("kind"))
             if psf.get("oversample") is not None:
                 given["psf_oversample"] = int(psf.get("oversample"))
-        given["counts"] = (settings.get("likelihood") or {}).get("name") == "poisson"
+        given["counts"] = _are_counts(settings.get("likelihood") or {})
         if (settings.get("limits") or {}).get("image") is not None:
             given["largest"] = 1e6 * float(settings["limits"]["image"])
         return cls(survey=Survey.from_settings(settings.get("survey")), **given)
+
+
+def _are_counts(node: Mapping) -> bool:
+    """Whether a node ``likelihood`` is of counts."""
+    if node.get("name") is None:
+        return False
+    from autogal.likelihood import likelihood_class  # with it comes torch, which images do without
+
+    return likelihood_class(str(node.get("name"))).counts
 
 
 def _file(path: str | None) -> str | None:

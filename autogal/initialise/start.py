@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autogal.flags import Flag
+from autogal.parameters import FLUX_START, START_STEP
 
 __all__ = ["Start", "NAMES", "STEP", "rounded"]
 
-NAMES = ("x", "y", "flux", "r_eff", "n", "q", "pa", "sky")
+NAMES = FLUX_START
 
-#: What starting values are multiples of (see `rounded`): far more than what numbers of seven digits are rounded by, and far less than any
-#: start is good to. Of x and y in px, of q, of the logarithms of flux, r_eff and n
-STEP = 2.0**-9
+STEP = START_STEP
 _TURN = 2.0**-3  # deg
 _LOGARITHMIC = ("flux", "r_eff", "n")
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from autogal.likelihood.likelihood import Terms
+from autogal.likelihood.likelihood import Likelihood, Terms
 
 __all__ = ["Gaussian"]
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Likelihood):
     """Chi-square: ((data - model) / sigma)^2 in sum over the pixels."""
 
     name = "gaussian"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.likelihood.likelihood import Terms
+from autogal.likelihood.likelihood import Likelihood, Terms
 
 __all__ = ["Poisson"]
 
@@ -23,7 +23,7 @@ _LOWEST, _HIGHEST, _POINTS = math.log(1e-6), math.log(1e3), 512
 
 
 @dataclass(frozen=True)
-class Poisson:
+class Poisson(Likelihood):
     """Counts n around a model m that includes the sky: 2 (m - n + n ln(n / m)) in sum over the pixels.
 
     Notes

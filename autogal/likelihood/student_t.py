@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.likelihood.likelihood import Terms
+from autogal.likelihood.likelihood import Likelihood, Terms
 
 __all__ = ["StudentT"]
 
 
 @dataclass(frozen=True)
-class StudentT:
+class StudentT(Likelihood):
     """Student's t: (dof + 1) ln(1 + z^2 / dof) in sum over the pixels, z = (data - model) / (scale sigma).
 
     Attributes

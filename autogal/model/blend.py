@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from autogal.model.component import Component
+from autogal.model.fit_model import FitModel
 from autogal.model.model import Model
-from autogal.model.point import PointComponent
-from autogal.model.pulls import Pull
+from autogal.model.priors import PriorTerm
 from autogal.model.units import Units
 
 __all__ = ["Blend"]
 
 
 @dataclass(frozen=True)
-class Blend:
-    """A model with neighbours beside it, on one sky. Attributes and methods as `Model` has them.
+class Blend(FitModel):
+    """A model with neighbours beside it, on one sky.
 
     Its free vector is the target's without the sky, the neighbours', and the sky. Values and their derivatives are the
     target's: a covariance made with them is marginalised over the neighbours.
@@ -27,12 +28,14 @@ class Blend:
     Attributes
     ----------
     target : Model
-    neighbours : tuple of Component and PointComponent
+    neighbours : tuple of Component
         Each with a name of its own.
     """
 
     target: Model
-    neighbours: tuple[Component | PointComponent, ...]
+    neighbours: tuple[Component, ...]
+
+    has_neighbours: ClassVar[bool] = True
 
     @cached_property
     def beside(self) -> Model:
@@ -76,12 +79,8 @@ class Blend:
         return self.target.own
 
     @property
-    def held(self) -> tuple[int, ...]:
-        return tuple(place if place < self._own else self.size - 1 for place in self.target.held)
-
-    @property
-    def fitted(self) -> tuple[int, ...]:
-        return tuple(i for i in range(self.size) if i not in self.held)
+    def fixed(self) -> tuple[int, ...]:
+        return tuple(place if place < self._own else self.size - 1 for place in self.target.fixed)
 
     @cached_property
     def places(self) -> tuple[int, ...]:
@@ -102,9 +101,13 @@ class Blend:
         return len(self.target.linear) - self.target.solves_sky
 
     @property
-    def _drawn(self) -> int:
+    def _drawn_rows(self) -> int:
         """Images drawn of the target without the sky."""
         return sum(c.size for c in self.target.components)
+
+    @property
+    def solves_sky(self) -> bool:
+        return self.target.solves_sky
 
     @property
     def states_level(self) -> bool:
@@ -116,31 +119,30 @@ class Blend:
 
     @cached_property
     def linear_rows(self) -> tuple[int, ...]:
-        return self.target.linear_rows[:-1] + tuple(self._drawn + row for row in self.beside.linear_rows)
+        return self.target.linear_rows[:-1] + tuple(self._drawn_rows + row for row in self.beside.linear_rows)
 
     @property
     def fluxes(self) -> tuple[int, ...]:
         return self.target.fluxes
 
+    @cached_property
+    def solved_fluxes(self) -> tuple[int, ...]:
+        return self.target.solved_fluxes + tuple(self._own + place for place in self.beside.solved_fluxes)
+
+    @cached_property
+    def drawn(self) -> tuple[int, ...]:
+        return self.target.drawn[: self._solved] + tuple(self._drawn_rows + row for row in self.beside.drawn)
+
     @property
-    def growing(self) -> tuple[int, ...]:
-        return self.target.growing
-
-    def linear_places(self, like: Tensor) -> Tensor:
-        return torch.cat([self.target.linear_places(like)[: self._solved], self._own + self.beside.linear_places(like)])
-
-    def drawn_places(self, like: Tensor) -> Tensor:
-        return torch.cat([self.target.drawn_places(like)[: self._solved], self._drawn + self.beside.drawn_places(like)])
-
-    def flux_places(self, like: Tensor) -> Tensor:
-        return torch.cat([self.target.flux_places(like), self._own + self.beside.flux_places(like)])
+    def size_like(self) -> tuple[int, ...]:
+        return self.target.size_like
 
     def multipliers(self, free: Tensor) -> Tensor:
         target, beside = self.split(free)
         return torch.cat([self.target.multipliers(target)[:, :-1], self.beside.multipliers(beside)], 1)
 
-    def brightening(self, free: Tensor) -> Tensor:
-        return self.target.brightening(self.split(free)[0])
+    def flux_direction(self, free: Tensor) -> Tensor:
+        return self.target.flux_direction(self.split(free)[0])
 
     def amplitudes(self, free: Tensor) -> list[Tensor]:
         target, beside = self.split(free)
@@ -158,7 +160,7 @@ class Blend:
         return self.target.values(self.split(free)[0], zeropoint)
 
     def values_jacobian(self, free: Tensor) -> Tensor:
-        """Derivatives of `values` by the free vector, [B, V, P]; nothing hangs on the neighbours."""
+        """Derivatives of `values` by the free vector, [B, V, P]; nothing depends on the neighbours."""
         own = self.target.values_jacobian(self.split(free)[0])
         none = own.new_zeros(*own.shape[:2], self.beside.size - 1)
         return torch.cat([own[..., :-1], none, own[..., -1:]], -1)
@@ -167,24 +169,24 @@ class Blend:
         target, beside = self.split(free)
         return self.target.native(target) + self.beside.native(beside)
 
-    def lift(self, free: Tensor) -> Tensor:
-        parts = [model.lift(part) for model, part in zip((self.target, self.beside), self.split(free))]
-        out = free.new_zeros(len(free), self._drawn + parts[1].shape[1], self.size)
-        out[:, : self._drawn, : self._own] = parts[0][:, :-1, :-1]
-        out[:, self._drawn :, self._own :] = parts[1]
+    def image_jacobian(self, free: Tensor) -> Tensor:
+        parts = [model.image_jacobian(part) for model, part in zip((self.target, self.beside), self.split(free))]
+        out = free.new_zeros(len(free), self._drawn_rows + parts[1].shape[1], self.size)
+        out[:, : self._drawn_rows, : self._own] = parts[0][:, :-1, :-1]
+        out[:, self._drawn_rows :, self._own :] = parts[1]
         return out
 
-    def box(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
-        own, other = self.target.box(shape, like, units), self.beside.box(shape, like)
-        return tuple(self._around(*pair) for pair in zip(own, other))
+    def bounds(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
+        own, other = self.target.bounds(shape, like, units), self.beside.bounds(shape, like)
+        return tuple(self._with_neighbours(*pair) for pair in zip(own, other))
 
     @cached_property
-    def pulls(self) -> list[Pull]:
-        return self.target.pulls + self.beside.pulls
+    def prior_terms(self) -> list[PriorTerm]:
+        return self.target.prior_terms + self.beside.prior_terms
 
     def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None,
               moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        shares = (None, None) if moved is None else moved.tensor_split([len(self.target.pulls)], 1)
+        shares = (None, None) if moved is None else moved.tensor_split([len(self.target.prior_terms)], 1)
         priors = [model.prior(part, units, items, share) for model, part, share in zip((self.target, self.beside), self.split(free), shares)]
         (penalty, slope, own), (more, steeper, other) = priors
         curvature = free.new_zeros(len(free), self.size, self.size)
@@ -195,10 +197,10 @@ class Blend:
         return penalty + more, self.join(slope, steeper), curvature
 
     def step_limit(self, like: Tensor) -> Tensor:
-        return self._around(self.target.step_limit(like), self.beside.step_limit(like))
+        return self._with_neighbours(self.target.step_limit(like), self.beside.step_limit(like))
 
     @staticmethod
-    def _around(target: Tensor, beside: Tensor) -> Tensor:
+    def _with_neighbours(target: Tensor, beside: Tensor) -> Tensor:
         """Numbers [..., P] of the target with those [P] of the neighbours before the sky, which is the target's."""
         return torch.cat([target[..., :-1], beside[:-1].expand(*target.shape[:-1], -1), target[..., -1:]], -1)
 

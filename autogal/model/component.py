@@ -1,258 +1,224 @@
-"""One elliptical component of a galaxy: between catalogue values, free parameters and what the renderer draws."""
+"""What every component of a model owes: its parameters as the catalogue has them, as the solver moves them, and as they are drawn."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence, Set
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from autogal.errors import AutogalError
-from autogal.profiles import EdgeOn, RadialProfile, Sersic, ShapeParameter
+from autogal.model.constraints import Constraints
+from autogal.model.coordinate_kinds import Kind
+from autogal.parameters import flux_of
+from autogal.profiles.light import Light
+from autogal.runtime.references import load_reference
 
-__all__ = ["FAINTEST", "MAG", "Component"]
+__all__ = ["FAINTEST", "Component", "component_for"]
 
-#: Magnitudes in a unit of ln flux
-MAG = -2.5 / math.log(10.0)
 #: Least flux of a component, units of the stamp: none that shows
 FAINTEST = 1e-12
 
-# In units of the stamp's longer side: where light that leaves the stamp ends or turns cannot be told
-_FARTHEST = 2.0
-_NEAR_BOUND = 1.5  # times the bound of q, beyond which an axis ratio is badly known, but not for the bound
-_ROUNDER = 0.5  # an inner component's ln q, in units of the single profile's
-_NO_HALF_LIGHT = math.log(3.0)  # where the profile has no half-light radius, its size is a third of the Sersic profile's
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_FORM = "Write component = MODULE:CLASS, or the class itself, in the class of the profile."
 
 
-@dataclass(frozen=True)
-class Component:
-    """A radial profile with a centre, a flux, a size, an axis ratio and an angle.
+class Component(ABC):
+    """One kind of light in a model, or the slopes of the sky, under a name.
 
-    Its block of free parameters is (x, y, flux, ln R, ln shape..., w1, w2): R is the circularised size, of an ellipse
-    of the same area, lengths among the shape are circularised too, and (w1, w2) a vector of angle 2 (pa + 90 deg) whose length grows with -ln q and never lets q pass its bound.
-    Every direction is smooth, also through q = 1, where the position angle has no value, and across pa = 0 = 180 deg.
+    Three forms of its parameters: the catalogue's *values*, the *block* of numbers that the solver moves, as many, and what a
+    renderer draws from, `native`. Where nothing else is said, the first three values are x, y and a magnitude, the block has
+    the flux in the place of that, and nothing is known of axes, sizes and shapes.
 
     Attributes
     ----------
-    profile : RadialProfile or EdgeOn
+    profile : Light
     name : str
         Prefix of its columns; empty where it is the only component.
-    bounds : dict of str to (float, float)
-        By catalogue name, in catalogue units; at least ``q``. The profile's own hold where there are none.
-    priors : dict of str to (float, float)
-        Log-normal priors on own parameters of the profile: median, and standard deviation in dex. That of ``q`` must
-        have the median 1 and is a Gaussian of that width in both components of ln q.
-    fixed : dict of str to float
-        Own parameters of the profile that are not fitted, and their values; not its lengths.
+    flux : int or None
+        Place in its block of its flux; None: it has none, being no source of light.
+    plain : tuple of int
+        Places in its block of what has the same value in the catalogue, or its logarithm.
+    bounds, priors, fixed : mapping
+        What it keeps to by itself, by catalogue name without its own; see `EllipticalComponent`.
+    limits : mapping of str to (float, float)
+        The widest bounds that there can be, of all that it can bound by itself.
+    turns : mapping of int to float
+        Places of its angles, and the degrees after which each is the same; the others are counted from the first.
+    modes : mapping of int to int
+        The first place of each Fourier mode of its isophotes, and which it is.
+    contour : sequence of int
+        Places of what makes its isophotes other than ellipses.
+    vector_places : tuple of int
+        Places of the (w1, w2) of an axis ratio, or inclination, and an angle, which are its last two values.
+    signed_places : sequence of int
+        Places, beside those of x, y and the magnitude, of what may be zero or negative.
+    size_like : list of int
+        Places of what makes a galaxy without end where it has none.
+    lengths : list of int
+        Places of its size and of lengths among the shape.
+    start_kinds : int
+        How many kinds of galaxies `start` knows.
+    has_ellipse, has_circles : bool
+        Whether it has an axis ratio, or inclination, and an angle; and whether nothing depends on that angle where the ratio is 1.
+    is_body : bool
+        Whether it is a body seen at an inclination.
+    like_sersic : bool
+        Whether its values are those of a Sersic profile, but for an index that is part of its name.
     """
 
-    profile: RadialProfile | EdgeOn = field(default_factory=Sersic)
-    name: str = ""
-    bounds: dict = field(default_factory=lambda: {"q": (0.01, 1.0)})
-    priors: dict = field(default_factory=dict)
-    fixed: dict = field(default_factory=dict)
-    #: Largest -ln q of a start, over that of its bound: on the bound itself the direction outward has no slope left
-    closest: ClassVar[float] = 0.995
+    profile: Light
+    name: str
 
-    def __post_init__(self):
-        profile = self.profile
-        own = {s.name for s in profile.shape if not s.length}
-        limits = self.limits
-        for name, (low, high) in self.bounds.items():
-            if name not in limits:
-                raise AutogalError(f"There are bounds on {name!r}, which the profile {profile.name} does not have.", f"It has {', '.join(limits)}.")
-            least, most = limits[name]
-            if not low < high or (math.isfinite(low) and low < least) or (math.isfinite(high) and high > most):
-                raise AutogalError(f"The bounds of {name} are [{low}, {high}].", f"Give a lower and an upper one, within {least} to {most}.")
-        for name, (median, dex) in self.priors.items():
-            if name not in own | {"q"}:
-                raise AutogalError(f"There is a prior on {name!r}, which the model does not have or cannot take.",
-                                   f"Priors are possible on {', '.join(sorted(own | {'q'}))}.")
-            if not (median > 0 and dex > 0) or (name == "q" and median != 1):
-                raise AutogalError(f"The prior on {name} is [{median}, {dex}].", "Give a positive median (1 for q) and a positive width in dex.")
-        for name, value in self.fixed.items():
-            if name not in own or not value > 0:
-                raise AutogalError(f"{name} cannot be fixed at {value}.", f"Positive values of {', '.join(sorted(own)) or 'nothing'} can be fixed.")
+    flux: int | None = 2
+    plain: tuple[int, ...] = (0, 1)
+    bounds: Mapping[str, tuple[float, float]] = _NOTHING
+    priors: Mapping[str, tuple[float, float]] = _NOTHING
+    fixed: Mapping[str, float] = _NOTHING
+    limits: Mapping[str, tuple[float, float]] = _NOTHING
+    turns: Mapping[int, float] = _NOTHING
+    modes: Mapping[int, int] = _NOTHING
+    contour: Sequence[int] = ()
+    vector_places: tuple[int, ...] = ()
+    signed_places: Sequence[int] = ()
+    size_like: Sequence[int] = ()
+    lengths: Sequence[int] = ()
+    own_parameters: Sequence = ()
+    start_kinds: int = 1
+    has_ellipse = has_circles = is_body = like_sersic = False
+
+    # -- what it has -----------------------------------------------------------------------------------------------
 
     @property
-    def limits(self) -> dict[str, tuple[float, float]]:
-        """The widest bounds there can be, of all that can have any."""
-        profile = self.profile
-        return {"q": (0.0, 1.0), profile.size.name: (0.0, math.inf)} | {s.name: (s.lower, s.upper) for s in profile.shape}
+    @abstractmethod
+    def bare_parameters(self) -> tuple[str, ...]:
+        """Catalogue names of its values without its own, in order."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Catalogue names of its values, in order."""
-        profile = self.profile
-        names = ("x", "y", profile.brightness, profile.size.name, *(s.name for s in profile.shape), "q", "pa")
-        return tuple(f"{self.name}_{name}" if self.name else name for name in names)
+        return tuple(f"{self.name}_{name}" if self.name else name for name in self.bare_parameters)
 
     @property
     def size(self) -> int:
         """Length of its block, and number of images drawn for it."""
-        return 6 + len(self.profile.shape)
+        return len(self.bare_parameters)
 
     @property
-    def linear(self) -> dict[int, int]:
+    def linear(self) -> Mapping[int, int]:
         """Places in its block of what its light is linear in, and the drawn image that each multiplies."""
         return {2: 0}
 
     @property
-    def flux(self) -> int | None:
-        """Place in its block of its flux; None: it has none."""
-        return 2
-
-    @property
-    def plain(self) -> tuple[int, ...]:
-        """Places in its block of what has the same value in the catalogue, or its logarithm."""
-        return (0, 1, *(4 + i for i, s in enumerate(self.profile.shape) if not s.length))
-
-    @property
-    def constants(self) -> dict[int, float]:
+    def constants(self) -> Mapping[int, float]:
         """Places in its block of what is fixed, and the values there."""
-        return {4 + i: math.log(self.fixed[s.name]) for i, s in enumerate(self.profile.shape) if s.name in self.fixed}
+        return {}
 
     @property
-    def turns(self) -> dict[int, float]:
-        """Places of its angles, and the degrees after which each is the same; the others are counted from the first."""
-        return {self.size - 1: 180.0}
+    def unfixed(self) -> Component:
+        """The same with nothing fixed."""
+        return self
 
-    @property
-    def growing(self) -> list[int]:
-        """Places in its block of what makes a galaxy without end where it has none."""
-        return [3, *(4 + i for i, s in enumerate(self.profile.shape) if s.grows)]
+    def limited(self, bounds: Mapping, fixed: Mapping, priors: Mapping) -> Component:
+        """The same with bounds, fixed values and priors of its own, as far as it can keep to any."""
+        return self
 
-    @property
-    def has_circles(self) -> bool:
-        """Whether nothing hangs on its angle where the axis ratio is 1."""
-        return isinstance(self.profile, RadialProfile)
+    # -- between values, block and what is drawn -------------------------------------------------------------------
 
-    @property
-    def lengths(self) -> list[int]:
-        """Places in its block of its size and of lengths among the shape."""
-        return [3, *self._lengths]
-
-    @cached_property
-    def _lengths(self) -> list[int]:
-        """Places in its block of lengths among the shape."""
-        return [4 + i for i, s in enumerate(self.profile.shape) if s.length]
-
+    @abstractmethod
     def block(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         """Free parameters of catalogue values, both [B, size] float64; `zeropoint` [B] is the magnitude of unit flux."""
-        x, y, mag, size, *shape, q, pa = values.unbind(-1)
-        eta = -torch.log(q.clamp(max=1.0))
-        length = self._eta_max * torch.atanh((eta / self._eta_max).clamp(max=self.closest))
-        angle = 2 * torch.deg2rad(pa + 90)
-        out = torch.stack([x, y, torch.exp((mag - zeropoint) / MAG), torch.log(size) - eta / 2, *(s.log() for s in shape),
-                           length * torch.cos(angle), length * torch.sin(angle)], dim=-1)
-        for place in self._lengths:
-            out[:, place] -= eta / 2
-        return out
 
+    @abstractmethod
     def values(self, block: Tensor, zeropoint: Tensor) -> Tensor:
-        """Catalogue values of free parameters; the inverse of `block`."""
-        x, y, flux, log_r, *shape, w1, w2 = block.unbind(-1)
-        length = torch.hypot(w1, w2)
-        eta = length * _squash(length / self._eta_max)
-        pa = torch.remainder(torch.rad2deg(torch.atan2(w2, w1)) / 2 - 90, 180.0)
-        out = torch.stack([x, y, zeropoint + MAG * torch.log(flux), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
-                           torch.exp(-eta), pa], dim=-1)
-        for place in self._lengths:
-            out[:, place] *= torch.exp(eta / 2)
-        return out
+        """Catalogue values of free parameters, both [B, size] float64; the inverse of `block`."""
 
+    @abstractmethod
     def values_jacobian(self, block: Tensor) -> Tensor:
         """Derivatives of `values` by the block, [B, size, size] float64."""
-        flux, log_r = block[:, 2], block[:, 3]
-        length, unit, slope = self._squash_slope(block[:, -2:])
-        eta = self._eta_max * torch.tanh(length / self._eta_max)
-        size, q = torch.exp(log_r + eta / 2), torch.exp(-eta)
-        out = torch.zeros(len(block), self.size, self.size, dtype=block.dtype, device=block.device)
-        out[:, 0, 0] = out[:, 1, 1] = 1.0
-        out[:, 2, 2] = MAG / flux
-        out[:, 3, 3] = size
-        for place in range(4, self.size - 2):
-            out[:, place, place] = block[:, place].exp()
-        by_eta = slope[:, None] * unit
-        out[:, 3, -2:] = size[:, None] / 2 * by_eta
-        for place in self._lengths:
-            out[:, place, place] *= torch.exp(eta / 2)
-            out[:, place, -2:] = out[:, place, place, None] / 2 * by_eta
-        out[:, -2, -2:] = -q[:, None] * by_eta
-        turned = torch.stack([-unit[:, 1], unit[:, 0]], -1)
-        out[:, -1, -2:] = math.degrees(0.5) * turned / length[:, None]
-        return out
 
+    @abstractmethod
     def native(self, block: Tensor) -> Tensor:
-        """What the renderer draws: x, y, ln R, ln shape (lengths in units of R), e1, e2, [B, size - 1]."""
-        w = block[:, -2:]
-        ratio = _squash(w.norm(dim=-1) / self._eta_max)
-        out = torch.cat([block[:, :2], block[:, 3:-2], w * ratio[:, None]], dim=1)
-        for place in self._lengths:
-            out[:, place - 1] -= block[:, 3]
-        return out
+        """What its renderer draws from, [B, D]; in general `size` - 1 columns, x and y first."""
 
-    def lift(self, block: Tensor) -> Tensor:
-        """How the component's light follows its block, [B, size, size].
+    def zero_at(self, native: Tensor, place: Tensor) -> Tensor:
+        """The same [B, D] of a sky whose slopes are zero at another place than the centre of the stamp, [B, 2]; of light as it is."""
+        return native
+
+    @abstractmethod
+    def image_jacobian(self, block: Tensor) -> Tensor:
+        """How its light follows its block, [B, size, size].
 
         Row i, column j: the share of drawn image i (unit flux, then its derivatives by `native`) in the derivative of
         the light by free parameter j.
         """
-        flux = block[:, 2]
-        length, unit, slope = self._squash_slope(block[:, -2:])
-        ratio = _squash(length / self._eta_max)
-        out = torch.zeros(len(block), self.size, self.size, dtype=block.dtype, device=block.device)
-        out[:, 0, 2] = 1.0
-        for row, column in zip(range(1, self.size - 2), (0, 1, *range(3, self.size - 2))):
-            out[:, row, column] = flux
-        for row in self._lengths:  # at fixed length, a larger size is a smaller ratio
-            out[:, row, 3] = -flux
-        eye = torch.eye(2, dtype=block.dtype, device=block.device)
-        turn = ratio[:, None, None] * eye + (slope - ratio)[:, None, None] * unit[:, :, None] * unit[:, None, :]
-        out[:, -2:, -2:] = flux[:, None, None] * turn
-        return out
 
-    def box(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
-        """Bounds of its block for stamps of `shape`.
+    def elements(self, values: Sequence[Tensor], flux: Tensor | None, vector: Sequence[Tensor] | None,
+                 modes: Mapping[int, Sequence[Tensor]]) -> list[Tensor]:
+        """The block of values, one [B] each, of which some may be coordinates of the solver already, and are taken as they are.
 
-        The centre may leave the stamp by a quarter of its size: a galaxy cut by the edge is still a galaxy.
+        Parameters
+        ----------
+        values : sequence of Tensor
+            Catalogue values, magnitudes for unit flux of magnitude 0. Of Fourier modes in `modes` they are not asked for.
+        flux : Tensor, optional
+            Its flux, in place of that of the magnitude.
+        vector : sequence of Tensor, optional
+            Its (w1, w2).
+        modes : mapping of int to sequence of Tensor
+            The two coefficients of Fourier modes, by first place.
         """
-        height, width = shape
-        def logs(parameter: ShapeParameter, largest: float) -> tuple[float, float]:
-            low, high = self.bounds.get(parameter.name, (-math.inf, math.inf))
-            low, high = low if low > 0 else parameter.lower, high if high < math.inf else parameter.upper
-            return math.log(low), math.log(min(high, largest))
-
-        own = [logs(s, _FARTHEST * max(shape) if s.length else math.inf) for s in self.profile.shape]
-        free = (-math.inf, math.inf)
-        return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (FAINTEST, math.inf),
-                logs(self.profile.size, self.profile.largest * max(shape)), *own, free, free]
-
-    def prior(self) -> list[tuple[float, float]]:
-        """Mean and inverse variance of the Gaussian prior on its block; (0, 0) where there is none."""
-        out = [(0.0, 0.0)] * self.size
-        names = {s.name: 4 + i for i, s in enumerate(self.profile.shape)}
-        for name, (median, dex) in self.priors.items():
-            weight = (dex * math.log(10.0)) ** -2
-            if name == "q":  # round is the centre of the plane of ellipticities
-                out[-2] = out[-1] = (0.0, weight)
-            else:
-                out[names[name]] = (math.log(median), weight)
+        out = list(values)
+        out[self.flux] = flux_of(values[self.flux]) if flux is None else flux
         return out
 
+    # -- what the solver is told -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def block_bounds(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
+        """Lower and upper bound of each place in its block, for stamps of `shape`."""
+
+    def block_priors(self) -> list[tuple[float, float]]:
+        """Mean and inverse variance of the Gaussian prior on each place in its block; (0, 0) where there is none."""
+        return [(0.0, 0.0)] * self.size
+
+    @abstractmethod
     def step_limit(self) -> list[float]:
-        """Largest move of each free parameter in one step; the problem is far from linear beyond."""
-        return [4.0, 4.0, math.inf, 0.7, *[0.7] * len(self.profile.shape), 0.7, 0.7]
+        """Largest move of each place in its block in one step; the problem is far from linear beyond."""
 
-    def restarts(self, block: Tensor) -> list[dict[int, Tensor]]:
-        """Own parameters of galaxies of other kinds, by place in the block: where to start again."""
-        if len(self.profile.typical) < 2:
-            return []
-        return [dict(enumerate(self._typical(block[:, 3], kind), 4)) for kind in self.profile.typical]
+    def value_bounds(self, place: int) -> tuple[float, float]:
+        """Bounds of the value at a place whatever the image, in catalogue units."""
+        return -math.inf, math.inf
 
+    def coordinate_kinds(self, constraints: Constraints, tied: Set[str], followed: Set[str]) -> dict[int, Kind]:
+        """In what the solver moves each value of a constrained model that is neither tied nor limited, by place.
+
+        Parameters
+        ----------
+        constraints : Constraints
+        tied : set of str
+            Catalogue names of what is tied, shared or fixed by a component.
+        followed : set of str
+            Of what others follow.
+        """
+        is_solved = self._is_untouched(self.parameters[2:3], constraints, tied, followed)
+        return {0: Kind.LINEAR, 1: Kind.LINEAR, 2: Kind.FLUX if is_solved else Kind.LN_FLUX}
+
+    def coordinate_bounds(self, kind: Kind, place: int, shape: tuple[int, int]) -> tuple[float, float]:
+        """Bounds of a coordinate of this kind at a place, for stamps of `shape`."""
+        return self.block_bounds(shape)[place]
+
+    @staticmethod
+    def _is_untouched(names: Sequence[str], constraints: Constraints, tied: Set[str], followed: Set[str]) -> bool:
+        """Whether nothing but its own profile is said of any of these parameters."""
+        return (constraints.touched(tied) | followed | set(constraints.priors)).isdisjoint(names)
+
+    # -- where it starts -------------------------------------------------------------------------------------------
+
+    @abstractmethod
     def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
         """Starting values from those of one Sersic profile.
 
@@ -273,66 +239,31 @@ class Component:
         -------
         Tensor, [B, size] float64
         """
-        x, y, mag, r_eff, _, q, pa, _ = single.unbind(-1)
-        profile = self.profile
-        own = dict(zip((s.name for s in profile.shape), profile.typical[kind])) if profile.typical else {}
-        log_own = torch.tensor([[math.log(v) for v in own.values()]], dtype=single.dtype, device=single.device)
-        half = self._in_sizes(log_own)
-        low, high = self.bounds.get(profile.size.name, (-math.inf, math.inf))
-        low = max(2 * low, 2 * profile.size.lower, 0.3)
-        size = (r_eff * scale / half).clamp(low, max(low, high / 2))
-        shape = [torch.full_like(x, self.fixed.get(s.name, own[s.name])) * (size if s.length else 1.0) for s in profile.shape]
-        return torch.stack([x, y, mag - 2.5 * math.log10(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
 
-    def half_light(self, values: Tensor) -> Tensor:
-        """About its half-light radius along the major axis, [B], of catalogue values [B, size]."""
-        size, shape = values[:, 3], values[:, 4 : 4 + len(self.profile.shape)].log()
-        for place in self._lengths:
-            shape[:, place - 4] -= size.log()
-        return size * self._in_sizes(shape)
+    def like_single(self, single: Tensor) -> Tensor:
+        """Values [B, size] of the whole of one Sersic profile [B, 8], those themselves where they are its own."""
+        return self.start(single, 1.0, 1.0, 0)
 
-    def _in_sizes(self, log_own: Tensor) -> Tensor:
-        """The half-light radius in units of the size, or about as much where there is none, of ln of the own parameters, [B, S]."""
-        return self.profile.half_light(log_own).nan_to_num(_NO_HALF_LIGHT).exp()
-
-    def _typical(self, log_size: Tensor, kind: tuple[float, ...]) -> list[Tensor]:
-        """ln of a typical galaxy's own parameters, [B] each, of ln size [B]."""
-        return [math.log(v) + (log_size if s.length else torch.zeros_like(log_size)) for s, v in zip(self.profile.shape, kind)]
-
-    @property
-    def roundness(self) -> tuple[float, float]:
-        """Bounds of the axis ratio."""
-        return self.bounds["q"]
-
-    def axis_ratio(self, value: Tensor) -> Tensor:
-        """The axis ratio that the catalogue's value in its place stands for: that itself."""
-        return value
-
-    def of_axis_ratio(self, q: Tensor) -> Tensor:
-        """The inverse of `axis_ratio`."""
-        return q
-
-    def at_thinnest(self, values: Tensor, error: Tensor) -> Tensor:
-        """Where the axis ratio has run into its bound, or is within its `error` [B] of it, [B] bool, of catalogue values [B, size]."""
-        q, bound = values[:, -2], self.roundness[0]
-        return (q < 1.01 * bound) | ((q - error < bound) & (q < _NEAR_BOUND * bound))
-
-    def drawn_back(self, w: Tensor, closest: float) -> tuple[Tensor, Tensor]:
-        """Vectors (w1, w2) [B, 2] with -ln q at `closest` of its bound, and their derivatives by -ln q and across, [B, 2, 2]."""
-        w = w * (self._eta_max * math.atanh(closest) / w.norm(dim=-1, keepdim=True).clamp(min=1e-18))
-        _, unit, slope = self._squash_slope(w)
-        return w, torch.stack([unit / slope[:, None], torch.stack([-unit[:, 1], unit[:, 0]], -1)], -1)
-
-    @property
-    def _eta_max(self) -> float:
-        return -math.log(self.roundness[0])
-
-    def _squash_slope(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Length and direction of w, and the derivative of -ln q by the length."""
-        length = w.norm(dim=-1).clamp(min=1e-18)
-        return length, w / length[:, None], 1 - torch.tanh(length / self._eta_max) ** 2
+    def restarts(self, block: Tensor) -> list[dict[int, Tensor]]:
+        """Own parameters of galaxies of other kinds, by place in the block: where to start again."""
+        return []
 
 
-def _squash(u: Tensor) -> Tensor:
-    """tanh(u) / u."""
-    return torch.where(u < 1e-3, 1 - u * u / 3, torch.tanh(u) / u.clamp(min=1e-3))
+def component_for(profile: Light, name: str = "") -> Component:
+    """The component that has the parameters of a kind of light, with nothing said of them yet.
+
+    Raises
+    ------
+    AutogalError
+        Where what `profile` names is none.
+    """
+    return _loaded(profile.component)(profile=profile, name=name)
+
+
+@lru_cache
+def _loaded(named: str | type) -> type[Component]:
+    return load_reference(named, "a component", _is_component, _FORM) if isinstance(named, str) else named
+
+
+def _is_component(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Component)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.model.component import MAG, Component
-from autogal.model.consistency import check
-from autogal.model.constraints import SINGLE, Constraints, bare, constant, in_order
-from autogal.model.coordinates import Coordinate, Kind, bounded, coordinates_of, from_value, reach, span, squashed, to_value, unsquashed
-from autogal.model.deformed import mode_coefficients
+from autogal.model.component import Component
+from autogal.model.consistency import validate_constraints
+from autogal.model.constraints import Constraints, bare, constant, in_order
+from autogal.model.coordinate_kinds import Kind
+from autogal.model.coordinates import Coordinate, bounded, coordinates_of, from_value, reach, span, to_value
+from autogal.model.ellipse_vector import squashed
 from autogal.model.expression import Expression
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
-from autogal.model.pulls import Pull, fading, in_catalogue_units, own_pulls, said_pulls
+from autogal.model.priors import PriorTerm, component_terms, constraint_terms, fading, in_catalogue_units
 from autogal.model.units import Units
+from autogal.parameters import SINGLE
 from autogal.profiles.radial import value_and_slope
 
 __all__ = ["ConstrainedModel"]
@@ -46,7 +48,7 @@ class ConstrainedModel(Model):
     def __post_init__(self):
         super().__post_init__()
         sky = {"sky", *(name for c in self.components if c.parameters == SLOPES for name in SLOPES)}
-        check(self.constraints, self._bare, self._ties, self._followed, self._auxiliaries, sky)
+        validate_constraints(self.constraints, self._bare, self._ties, self._followed, self._auxiliaries, sky)
         if not any(c.kind in (Kind.FLUX, Kind.LN_FLUX) for c in self._coordinates):
             raise AutogalError("No component of the model has a free magnitude.", "Leave one of them untied.")
 
@@ -58,19 +60,19 @@ class ConstrainedModel(Model):
 
     @property
     def unfixed(self) -> Model:
-        return Model(tuple(replace(c, fixed={}) if isinstance(c, Component) else c for c in self.components))
+        return Model(tuple(c.unfixed for c in self.components))
 
     @property
     def single_bounds(self) -> dict[str, tuple[float, float]]:
-        said = self.constraints.bounds if self.like_sersic else {}
-        return super().single_bounds | {name: pair for name, pair in said.items() if name in SINGLE and name != "pa"}  # angles come round
+        own = self.constraints.bounds if self.like_sersic else {}
+        return super().single_bounds | {name: pair for name, pair in own.items() if name in SINGLE and name != "pa"}  # angles come round
 
     @property
     def is_anchored(self) -> bool:
-        said = self.constraints
-        numbers = {name for name, relation in said.relations() if not relation.names}
-        numbers |= {name for name, several in said.starts.items() if not all(relation.names for relation in several)}
-        return any(self._bare.get(name) in ("x", "y") for name in (*numbers, *said.bounds, *said.priors))
+        constraints = self.constraints
+        numbers = {name for name, relation in constraints.relations() if not relation.names}
+        numbers |= {name for name, several in constraints.starts.items() if not all(relation.names for relation in several)}
+        return any(self._bare.get(name) in ("x", "y") for name in (*numbers, *constraints.bounds, *constraints.priors))
 
     @cached_property
     def _auxiliaries(self) -> tuple[str, ...]:
@@ -85,14 +87,14 @@ class ConstrainedModel(Model):
 
     @cached_property
     def _ties(self) -> dict[str, Expression]:
-        """Those of the user, what is shared, what components hold fixed, and the angles of circles: 0 where nothing is said of them."""
+        """Those of the user, what is shared, what is fixed in components, and the angles of circles: 0 where nothing is said of them."""
         shared = {one: Expression.parse(other) for one, other in self.shared.items()}
         fixed = {f"{c.name}_{name}" if c.name else name: Expression.parse(value) for c in self.components
-                 if isinstance(c, Component) for name, value in c.fixed.items()}
+                 for name, value in c.fixed.items()}
         ties = shared | fixed | self.constraints.ties
-        said = self.constraints
-        touched = {*ties, *said.starts, *said.kept, *(name for _, relation in said.relations() for name in relation.names)}
-        circles = [c for c in self.components if isinstance(c, Component) and c.has_circles and constant(c.parameters[-2], ties) == 1.0]
+        constraints = self.constraints
+        touched = {*ties, *constraints.starts, *constraints.restricted, *(name for _, relation in constraints.relations() for name in relation.names)}
+        circles = [c for c in self.components if c.has_circles and constant(c.parameters[-2], ties) == 1.0]
         return ties | {c.parameters[-1]: Expression.parse(0) for c in circles if c.parameters[-1] not in touched}
 
     @cached_property
@@ -121,7 +123,7 @@ class ConstrainedModel(Model):
                for c in coordinates_of(i, component, set(self._ties), self.constraints, read)]
         kinds = {name: Kind.LOG if self.constraints.bounds[name][0] > 0 else Kind.LINEAR for name in self._auxiliaries}
         out += [Coordinate(name, kind, -1, -1) for name, kind in kinds.items() if name not in self._ties]
-        return (*out, Coordinate("sky", Kind.LEVEL if self.holds_sky or "sky" in self.constraints.kept else Kind.SKY, -1, -1))
+        return (*out, Coordinate("sky", Kind.LEVEL if self.holds_sky or "sky" in self.constraints.restricted else Kind.SKY, -1, -1))
 
     # -- what the solver asks of a model ---------------------------------------------------------------------------
 
@@ -133,8 +135,8 @@ class ConstrainedModel(Model):
         return tuple(i for i, c in enumerate(self._coordinates) if c.kind in kinds)
 
     @cached_property
-    def held(self) -> tuple[int, ...]:
-        return (*(i for i, c in enumerate(self._coordinates) if c.name in self.constraints.fixed), *super().held)
+    def fixed(self) -> tuple[int, ...]:
+        return (*(i for i, c in enumerate(self._coordinates) if c.name in self.constraints.fixed), *super().fixed)
 
     @property
     def solves_sky(self) -> bool:
@@ -146,7 +148,7 @@ class ConstrainedModel(Model):
 
     @property
     def states_level(self) -> bool:
-        return bool(self.slopes) and "sky" in self.constraints.kept and not self.holds_sky
+        return bool(self.slopes) and "sky" in self.constraints.restricted and not self.holds_sky
 
     @cached_property
     def linear(self) -> tuple[int, ...]:
@@ -157,32 +159,33 @@ class ConstrainedModel(Model):
         return self._where(Kind.FLUX, Kind.LN_FLUX)
 
     @cached_property
-    def growing(self) -> tuple[int, ...]:
+    def size_like(self) -> tuple[int, ...]:
         def grows(c: Coordinate) -> bool:
-            return c.place in self.components[c.component].growing if c.component >= 0 else self._bare[c.name] not in ("x", "y", "q", "pa")
+            return c.place in self.components[c.component].size_like if c.component >= 0 else self._bare[c.name] not in ("x", "y", "q", "pa")
 
         return tuple(i for i in self._where(Kind.LOG, Kind.ROUND) if (c := self._coordinates[i]).name not in self.constraints.bounds and grows(c))
 
-    def flux_places(self, like: Tensor) -> Tensor:
-        return self._tensor("fluxes", like, lambda: self._where(Kind.FLUX), torch.long)
+    @property
+    def solved_fluxes(self) -> tuple[int, ...]:
+        return self._where(Kind.FLUX)
 
-    def drawn_places(self, like: Tensor) -> Tensor:
-        rows = [self._starts[c.component] + self.components[c.component].linear[c.place] if c.component >= 0 else len(self._source) - 1
-                for c in (self._coordinates[i] for i in self.linear)]
-        return self._tensor("drawn", like, lambda: rows, torch.long)
+    @cached_property
+    def drawn(self) -> tuple[int, ...]:
+        return tuple(self._starts[c.component] + self.components[c.component].linear[c.place] if c.component >= 0 else len(self._source) - 1
+                     for c in (self._coordinates[i] for i in self.linear))
 
     def multipliers(self, free: Tensor) -> Tensor:
         places = [start + place for start, c in zip(self._starts, self.components) for place in c.linear]
         return torch.cat([torch.cat(self.blocks(free), 1)[:, places], free[:, -1:]], 1)
 
-    def brightening(self, free: Tensor) -> Tensor:
+    def flux_direction(self, free: Tensor) -> Tensor:
         linear = self._tensor("is linear", free, lambda: [self._coordinates[i].kind is Kind.FLUX for i in self.fluxes], torch.bool)
         return torch.where(linear, free[:, list(self.fluxes)], 1.0)
 
     def blocks(self, free: Tensor) -> list[Tensor]:
         return self._split(self._followed_by(free)[:, : len(self._source)])
 
-    def box(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
+    def bounds(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
         pairs = [reach(c, self.components[c.component] if c.component >= 0 else None, shape, self.constraints) for c in self._coordinates]
         lower, upper = like.new_tensor(pairs).unbind(1)
         return bounded(self._coordinates, lower, upper, self.constraints, units)
@@ -194,11 +197,11 @@ class ConstrainedModel(Model):
               moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         first = len(self._source) + len(self._auxiliaries)
         off, slope = self._followed_by(free)[:, first:], self._slopes(free)[:, first:]
-        off, slope = in_catalogue_units(self.pulls, off, slope, units, items)
-        weight = self._tensor("precision", free, lambda: [pull.precision for pull in self.pulls])
+        off, slope = in_catalogue_units(self.prior_terms, off, slope, units, items)
+        weight = self._tensor("precision", free, lambda: [term.precision for term in self.prior_terms])
         off = off if moved is None else off - moved / weight.sqrt()
-        square, kept = fading(self.pulls, off)
-        weighted = slope.mT * (weight if kept is None else (kept * weight)[:, None])
+        square, share = fading(self.prior_terms, off)
+        weighted = slope.mT * (weight if share is None else (share * weight)[:, None])
         return (square * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope + self._turns(free)
 
     def _turns(self, like: Tensor) -> Tensor:
@@ -225,7 +228,7 @@ class ConstrainedModel(Model):
                 out.append(moved)
         return out
 
-    def _spread(self, like: Tensor) -> Tensor:
+    def _selection(self, like: Tensor) -> Tensor:
         """Derivatives of the blocks by the coordinates, [B, F, P]."""
         return self._slopes(like)[:, : len(self._source)]
 
@@ -263,10 +266,10 @@ class ConstrainedModel(Model):
         return torch.cat([super().values(free, zeropoint), self._followed_by(free)[:, first : first + len(self._auxiliaries)]], 1)
 
     def values_jacobian(self, free: Tensor) -> Tensor:
-        by_blocks, spread = self._values_by_blocks(free), self._spread(free)
-        slope = by_blocks @ spread
-        # what ties hold constant must not hang on its parameters by rounding
-        slope = torch.where(slope.abs() > _ROUNDING * (by_blocks.abs() @ spread.abs()), slope, 0.0)
+        by_blocks, selection = self._values_by_blocks(free), self._selection(free)
+        slope = by_blocks @ selection
+        # what ties hold constant must not depend on its parameters by rounding
+        slope = torch.where(slope.abs() > _ROUNDING * (by_blocks.abs() @ selection.abs()), slope, 0.0)
         first = len(self._source)
         return torch.cat([slope, self._slopes(free)[:, first : first + len(self._auxiliaries)]], 1)
 
@@ -279,7 +282,7 @@ class ConstrainedModel(Model):
             pair = [v for c, v in z.items() if c.component == i and c.kind is Kind.VECTOR]
             if pair:
                 vectors[i] = pair
-                eta, angle = squashed(*pair, component)
+                eta, angle = squashed(*pair, component.roundness[0])
                 at[component.parameters[-2]], at[component.parameters[-1]] = component.of_axis_ratio(torch.exp(-eta)), angle
         for c, v in z.items():
             if c.kind not in (Kind.SHARE, Kind.OVER, Kind.UNDER, Kind.VECTOR, Kind.MODE):
@@ -294,34 +297,20 @@ class ConstrainedModel(Model):
         blocks = [block for i, component in enumerate(self.components) for block in self._block(component, at, vectors.get(i), z)]
         blocks.append(at["sky"])
         own = torch.stack(blocks, 1)
-        pulls = [pull.missed(at, own) for pull in self.pulls]
-        return torch.cat([own, *(v[:, None] for v in (*(at[name] for name in self._auxiliaries), *pulls))], 1)
+        missed = [term.missed(at, own) for term in self.prior_terms]
+        return torch.cat([own, *(v[:, None] for v in (*(at[name] for name in self._auxiliaries), *missed))], 1)
 
-    def _block(self, component, at: Mapping[str, Tensor], vector, z) -> list[Tensor]:
+    def _block(self, component: Component, at: Mapping[str, Tensor], vector: list[Tensor] | None, z: Mapping[Coordinate, Tensor]) -> list[Tensor]:
         names = component.parameters
-        values = [at.get(name) for name in names]  # free modes have no values of their own here
-        if component.flux is None:
-            return values
-        linear = next((v for c, v in z.items() if c.name == names[component.flux] and c.kind is Kind.FLUX), None)
-        values[component.flux] = torch.exp(values[component.flux] / MAG) if linear is None else linear
-        if not isinstance(component, Component):
-            return values
-        q = component.axis_ratio(values[-2])
-        eta = -torch.log(q)
-        shapes = component.profile.shape
-        lengths = {3, *(4 + i for i, s in enumerate(shapes) if s.length)}
-        values[3 : 4 + len(shapes)] = [torch.log(v) - eta / 2 if place in lengths else torch.log(v)
-                                       for place, v in enumerate(values[3 : 4 + len(shapes)], 3)]
-        for place, m in getattr(component, "modes", {}).items():
-            free = [v for c, v in z.items() if c.kind is Kind.MODE and c.name in names[place : place + 2]]
-            values[place : place + 2] = free or mode_coefficients(m, values[place], values[place + 1], values[-1])
-        values[-2:] = vector or unsquashed(q, values[-1], component)
-        return values
+        flux = None if component.flux is None else names[component.flux]
+        linear = next((v for c, v in z.items() if c.name == flux and c.kind is Kind.FLUX), None)
+        modes = {place: [v for c, v in z.items() if c.kind is Kind.MODE and c.name in names[place : place + 2]] for place in component.modes}
+        return component.elements([at.get(name) for name in names], linear, vector, modes)  # free modes have no values of their own here
 
     @cached_property
-    def pulls(self) -> list[Pull]:
-        own = [pull for component, start in zip(self.components, self._starts) for pull in own_pulls(component, start, self._ties)]
-        return own + self._ratios + said_pulls(self.constraints.priors, self._bare)
+    def prior_terms(self) -> list[PriorTerm]:
+        own = [term for component, start in zip(self.components, self._starts) for term in component_terms(component, start, self._ties)]
+        return own + self._ratios + constraint_terms(self.constraints.priors, self._bare)
 
     def _followed_by(self, free: Tensor) -> Tensor:
         return self._remembered(self._follow, free)

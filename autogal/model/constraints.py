@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 import torch
@@ -10,17 +10,14 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.model.expression import Expression, Limit
-from autogal.profiles import is_reference
+from autogal.parameters import PARAMETERS, is_magnitude
 from autogal.profiles.radial import value_and_slope
+from autogal.runtime.references import is_reference
 
-__all__ = ["SINGLE", "Constraints", "Prior", "bare", "constant", "in_order", "is_magnitude", "try_out"]
+__all__ = ["Constraints", "Prior", "bare", "constant", "in_order", "validate_relation"]
 
-#: Values of the single Sersic fit, from which starts can be computed
-SINGLE = ("x", "y", "mag", "r_eff", "n", "q", "pa")
-
-# Values in which relations are tried out, by the bare name; of all others, from 1 to 3
-_RANGES = {"x": (20.0, 40.0), "y": (20.0, 40.0), "mag": (-9.0, -6.0), "mag_break": (-9.0, -6.0), "n": (0.6, 4.0), "q": (0.3, 0.9),
-           "pa": (5.0, 175.0), "r_eff": (2.0, 8.0), "c0": (-0.5, 0.5)}  # fmt: skip
+# Values in which relations are tried out, of what a profile or a user calls by another name
+_USUAL = (1.0, 3.0)
 _TRIED = 16
 _STEP = 1e-6
 
@@ -49,9 +46,9 @@ class Constraints:
     priors : dict of str to Prior
         Beyond those of the components.
     starts : dict of str to tuple of Expression
-        Starting values, from numbers and those of a single Sersic fit (`SINGLE`); of several, the best is taken.
+        Starting values, from numbers and those of a single Sersic fit (`autogal.parameters.SINGLE`); of several, the best is taken.
     fixed : dict of str to float or None
-        Magnitudes that are not fitted, and their values, which ties cannot give them: they hang on the zero point. And all
+        Magnitudes that are not fitted, and their values, which ties cannot give them: they depend on the zero point. And all
         that keeps the value that each galaxy starts at, with None.
     """
 
@@ -66,9 +63,13 @@ class Constraints:
         return any((self.ties, self.limits, self.bounds, self.priors, self.starts, self.fixed))
 
     @property
-    def kept(self) -> set[str]:
+    def restricted(self) -> set[str]:
         """What something but others keeps from its optimum."""
         return {*self.bounds, *self.priors, *self.fixed}
+
+    def touched(self, tied: Set[str]) -> set[str]:
+        """What is held somehow: those that are `tied`, and what has limits, bounds or is fixed."""
+        return {*tied, *(limit.name for limit in self.limits), *self.bounds, *self.fixed}
 
     def relations(self) -> Iterator[tuple[str, Expression]]:
         """Each tied or limited parameter, and what it follows."""
@@ -123,7 +124,7 @@ def in_order(followed: Mapping[str, Iterable[str]]) -> list[str]:
     return order
 
 
-def try_out(name: str, relation: Expression, bare_names: Mapping[str, str], is_start: bool = False) -> None:
+def validate_relation(name: str, relation: Expression, bare_names: Mapping[str, str], is_start: bool = False) -> None:
     """Evaluate a tie, a limit or a start, and its derivatives, before a run relies on it.
 
     Parameters
@@ -139,22 +140,22 @@ def try_out(name: str, relation: Expression, bare_names: Mapping[str, str], is_s
     Raises
     ------
     AutogalError
-        Where it fails, is never finite, has the wrong shape, cannot be differentiated, or hangs on the zero point.
+        Where it fails, is never finite, has the wrong shape, cannot be differentiated, or depends on the zero point.
     """
     draw = torch.Generator().manual_seed(5)
     values = {}
     for one in bare_names:
-        low, high = _RANGES.get(bare_names[one], (1.0, 3.0))
+        low, high = PARAMETERS[bare_names[one]].tried if bare_names[one] in PARAMETERS else _USUAL
         values[one] = low + (high - low) * torch.rand(_TRIED, generator=draw, dtype=torch.float64)
     try:
         value = relation(values)
     except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise AutogalError(f"{relation.text}, which {name} follows, cannot be evaluated: {said}.",
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise AutogalError(f"{relation.text}, which {name} follows, cannot be evaluated: {problem}.",
                            "It takes tensors [B], and must give one in torch.") from error
     if not torch.isfinite(value).any():
         raise AutogalError(f"{relation.text}, which {name} follows, is never finite.", "Check it for usual values of the parameters.")
-    _try_slopes(name, relation, values, value)
+    _validate_slopes(name, relation, values, value)
     if is_start and not relation.names:
         return
     moved = {one: v + 1.0 if is_magnitude(bare_names[one]) else v for one, v in values.items()}
@@ -165,12 +166,7 @@ def try_out(name: str, relation: Expression, bare_names: Mapping[str, str], is_s
                            "numbers stand in fixed, bounds and priors.")
 
 
-def is_magnitude(name: str) -> bool:
-    """Whether a bare name is that of a magnitude, total or that of a break."""
-    return name in ("mag", "mag_break")
-
-
-def _try_slopes(name: str, relation: Expression, values: dict[str, Tensor], value: Tensor) -> None:
+def _validate_slopes(name: str, relation: Expression, values: dict[str, Tensor], value: Tensor) -> None:
     for one in relation.names:
         try:
             slope = value_and_slope(lambda v: relation({**values, one: v}), values[one])[1]

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from autogal.parameters import SINGLE, split_name
+
 __all__ = ["NEIGHBOUR", "Fitted"]
 
 #: What is told of a neighbour that was fitted together with the target; of a point source only the first three
-NEIGHBOUR = ("x", "y", "mag", "r_eff", "n", "q", "pa")
+NEIGHBOUR = SINGLE
 
 _NOTHING = 25.0  # magnitudes below the total, fainter than can be measured
 
@@ -117,7 +119,7 @@ class Fitted:
         self.hanging[rows] = differences
         self.covariance[rows] += differences[:, :, None] * differences[:, None]
 
-    def move(self, origin: np.ndarray) -> None:
+    def shift_origin(self, origin: np.ndarray) -> None:
         """State the values in the pixels of a larger image.
 
         Parameters
@@ -129,7 +131,7 @@ class Fitted:
         if self.replicates is not None:
             self.replicates += origin[:, None]
 
-    def fade(self) -> None:
+    def unlit_to_inf(self) -> None:
         """Give the components that ended without light the magnitude of that, which is infinite, in place of the solver's floor."""
         if "mag" in self.parameters:
             components = [i for i, name in enumerate(self.parameters) if name.endswith("_mag")]
@@ -152,9 +154,9 @@ class Fitted:
 
     def centre(self, row: int) -> np.ndarray:
         """x and y of one row: of several components, the first one's."""
-        return np.array([next(self.values[row, i] for i, name in enumerate(self.parameters) if name.split("_")[-1] == axis) for axis in "xy"])
+        return np.array([next(self.values[row, i] for i, name in enumerate(self.parameters) if split_name(name)[1] == axis) for axis in "xy"])
 
-    def take(self, row: int, other: Fitted) -> None:
+    def replace_row(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""
         for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "remarks", "bootstrap", "replicates"):
             if (mine := getattr(self, name)) is not None:

@@ -9,21 +9,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autogal.rendering.inclination import EDGE_ON, cos2_of_log_ratio
-from autogal.model.component import Component
+from autogal.model.coordinate_kinds import Kind
+from autogal.model.elliptical import EllipticalComponent
+from autogal.parameters import PARAMETERS
 from autogal.profiles import Body, ThickDisk
+from autogal.rendering.inclination import EDGE_ON, cos2_of_log_ratio
 
 __all__ = ["InclinedComponent"]
 
 _STARTS = (0.12, 0.95)  # axis ratios where the inclination may start
-_LIMITS = (0.0, 90.0)
+_LIMITS = PARAMETERS["inclination"].low, PARAMETERS["inclination"].high
 _NEARLY = 1e-6  # cosine at 90 deg, and sine at 0, in derivatives
 _ROUNDEST = 1 - 1e-9  # face-on, where the vector must still know the position angle of a body that is not round
 
 
 @dataclass(frozen=True)
-class InclinedComponent(Component):
-    r"""A `Component` of a `Body`, with ``inclination`` [deg] in the place of ``q``.
+class InclinedComponent(EllipticalComponent):
+    r"""An `EllipticalComponent` of a `Body`, with ``inclination`` [deg] in the place of ``q``.
 
     Inside, the inclination i is an axis ratio q, as that of a thin spheroid (Hubble 1926, ApJ 64, 321):
     :math:`\cos^2 i = (q^2 - q_0^2) / (1 - q_0^2)`, :math:`q_0 = 0.05`. With the position angle it makes the same vector as any
@@ -34,14 +36,21 @@ class InclinedComponent(Component):
     bounds: dict = field(default_factory=dict)
     closest: ClassVar[float] = 1 - 1e-6  # nearer to edge-on than any image tells; starts from a Sersic fit keep away by themselves
 
+    is_body: ClassVar[bool] = True
+    _ratio_kind: ClassVar[Kind] = Kind.LINEAR
+
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
         return {"inclination": _LIMITS} | {name: pair for name, pair in super().limits.items() if name != "q"}
 
     @property
-    def parameters(self) -> tuple[str, ...]:
-        names = super().parameters
-        return (*names[:-2], f"{self.name}_inclination" if self.name else "inclination", names[-1])
+    def bare_parameters(self) -> tuple[str, ...]:
+        *names, _, pa = super().bare_parameters
+        return (*names, "inclination", pa)
+
+    @property
+    def signed_places(self) -> tuple[int, ...]:
+        return (self.size - 2,)  # face-on is 0
 
     @property
     def roundness(self) -> tuple[float, float]:
@@ -72,6 +81,13 @@ class InclinedComponent(Component):
         # by -exp(eta) from the axis ratio to eta, from there to the squared cosine, and to the angle
         out[:, -2, -2:] *= (torch.exp(eta) * by_eta * math.degrees(0.5) / both)[:, None]
         return out
+
+    def value_bounds(self, place: int) -> tuple[float, float]:
+        return self.bounds.get("inclination", _LIMITS) if place == self.size - 2 else super().value_bounds(place)
+
+    def coordinate_bounds(self, kind: Kind, place: int, shape: tuple[int, int]) -> tuple[float, float]:
+        is_angle = kind is Kind.LINEAR and place == self.size - 2
+        return _LIMITS if is_angle else super().coordinate_bounds(kind, place, shape)
 
     def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
         out = super().start(single, share, scale, kind, rounder)

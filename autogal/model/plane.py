@@ -1,19 +1,22 @@
-"""A sky that is a plane: its slopes, and drawing them."""
+"""A sky that is a plane: its slopes, and its level at one place and another."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.rendering.grid import Grid
+from autogal.model.component import Component
+from autogal.model.constraints import Constraints
+from autogal.model.coordinate_kinds import Kind
 from autogal.profiles import TiltedSky
 
-__all__ = ["SKY", "SLOPES", "PlaneComponent", "PlaneRenderer", "move_sky", "sky_image"]
+__all__ = ["SKY", "SLOPES", "PlaneComponent", "move_sky", "sky_image"]
 
 #: Names of its parameters
 SLOPES = ("sky_dx", "sky_dy")
@@ -22,24 +25,27 @@ SKY = ("sky", *SLOPES)
 
 
 @dataclass(frozen=True)
-class PlaneComponent:
-    """The slopes of the sky along x and y, image units per pixel and pixel. Attributes and methods as `Component` has them."""
+class PlaneComponent(Component):
+    """The slopes of the sky along x and y, image units per pixel and pixel."""
 
+    name: str = "sky"
     profile: TiltedSky = TiltedSky()
 
-    name = "sky"
-    size = 2
-    flux = None
-    plain = ()
-    parameters = SLOPES
+    flux: ClassVar[None] = None
+    plain: ClassVar[tuple[int, ...]] = ()
+
+    @property
+    def bare_parameters(self) -> tuple[str, ...]:
+        return SLOPES
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Those of the sky, of which there is one: they need no other name."""
+        return SLOPES
 
     @property
     def linear(self) -> dict[int, int]:
         return {0: 0, 1: 1}
-
-    @property
-    def constants(self) -> dict[int, float]:
-        return {}
 
     def block(self, values: Tensor, zeropoint: Tensor) -> Tensor:
         return values
@@ -48,56 +54,33 @@ class PlaneComponent:
         return block
 
     def values_jacobian(self, block: Tensor) -> Tensor:
-        return self.lift(block)
+        return self.image_jacobian(block)
 
     def native(self, block: Tensor) -> Tensor:
         """What the renderer draws: both slopes, and where from the centre of the stamp the plane is zero, x and y, [B, 4]."""
         return torch.cat([block, torch.zeros_like(block)], 1)
 
-    def around(self, native: Tensor, place: Tensor) -> Tensor:
-        """The same, zero at another place [B, 2]."""
+    def zero_at(self, native: Tensor, place: Tensor) -> Tensor:
         return torch.cat([native[:, :2], place], 1)
 
-    def lift(self, block: Tensor) -> Tensor:
+    def image_jacobian(self, block: Tensor) -> Tensor:
         return torch.eye(2, dtype=block.dtype, device=block.device).expand(len(block), 2, 2)
 
-    def box(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
-        return [(-math.inf, math.inf)] * 2
+    def elements(self, values: Sequence[Tensor], flux: Tensor | None, vector: Sequence[Tensor] | None,
+                 modes: Mapping[int, Sequence[Tensor]]) -> list[Tensor]:
+        return list(values)
 
-    def prior(self) -> list[tuple[float, float]]:
-        return [(0.0, 0.0)] * 2
+    def block_bounds(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
+        return [(-math.inf, math.inf)] * 2
 
     def step_limit(self) -> list[float]:
         return [math.inf] * 2
 
-    def restarts(self, block: Tensor) -> list[dict[int, Tensor]]:
-        return []
+    def coordinate_kinds(self, constraints: Constraints, tied: Set[str], followed: Set[str]) -> dict[int, Kind]:
+        return {place: Kind.SLOPE if name in constraints.restricted else Kind.SKY for place, name in enumerate(SLOPES)}
 
     def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
         return torch.zeros_like(single[:, :2])
-
-
-@dataclass(frozen=True)
-class PlaneRenderer:
-    """Draws planes, each zero at a place of its own. Methods as `SpectralRenderer` has them."""
-
-    profile: TiltedSky
-    grid: Grid
-
-    def image(self, native: Tensor, psf: Tensor) -> Tensor:
-        return torch.einsum("bi,bihw->bhw", native[:, :2].to(self.grid.dtype), self.fill(native, psf))
-
-    def outline(self, native: Tensor) -> Tensor:
-        return native
-
-    def fill(self, outline: Tensor, psf: Tensor) -> Tensor:
-        """Planes of unit slope along x and y, [B, 2, H, W]: the derivatives by both."""
-        height, width = self.grid.shape
-        y, x = torch.meshgrid(self.grid.y - (height - 1) / 2, self.grid.x - (width - 1) / 2, indexing="ij")
-        return torch.stack([x, y]) - outline[:, 2:, None, None].to(self.grid.dtype)
-
-    def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.zeros_like(fwhm), torch.zeros_like(fwhm)
 
 
 def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray | None, move: np.ndarray) -> None:

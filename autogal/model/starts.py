@@ -40,17 +40,16 @@ def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Te
     """
     sky, light = single[:, -1:], [c for c in model.components if c.flux is not None]
     if model.like_sersic:
-        columns = [single[:, [0, 1, 2, 3, *([4] if c.profile.shape else []), 5, 6]] if c in light else c.start(single, 1.0, 1.0, 0)
-                   for c in model.components]  # fmt: skip
+        columns = [c.like_single(single) for c in model.components]
         return [model.free(begun, zeropoint) for begun in model.begin(torch.cat([*columns, sky], 1), single)]
     out = []
     if len(light) == 1:
-        for kind in range(max(1, len(getattr(light[0].profile, "typical", ())))):
+        for kind in range(light[0].start_kinds):
             out.append([c.start(single, 1.0, 1.0, kind) for c in model.components])
     else:
         rest = 1 / (len(light) - 1)
-        inners = _INNER if hasattr(light[0].profile, "size") else (1.0,)
-        outers = _OUTER if any(hasattr(c.profile, "size") for c in light[1:]) else (1.0,)
+        inners = _INNER if light[0].has_ellipse else (1.0,)
+        outers = _OUTER if any(c.has_ellipse for c in light[1:]) else (1.0,)
         for inner, outer in itertools.product(inners, outers):
             out.append([c.start(single, _SHARE, inner, -1, rounder=True) if c is light[0]
                         else c.start(single, (1 - _SHARE) * rest, outer * 1.5 ** (light.index(c) - 1 if c in light else 0), 0)

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.batch.batch_fit import Bucket
+from autogal.batch.bucket import Bucket
 from autogal.batch.grid_levels import renderers_at
 from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
-from autogal.fitting.choices import choose_settings
+from autogal.configuration.composing import composed
 from autogal.fitting.context import How
 from autogal.fitting.store import in_stamp_units
-from autogal.model.spec.build import choose_model
+from autogal.model.spec import build_model
 from autogal.images import Cutout
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.model import Model
@@ -129,7 +129,7 @@ def _see(cutout: Cutout, around: Surroundings, fitted: Fitted, place: int, resid
 def _residuals(how: How, stamps: Stamps, free: Tensor) -> np.ndarray:
     """(data - model) / sigma, [N, H, W]."""
     bucket, everything = Bucket(how.model, stamps, how.solver, how.threads), torch.arange(len(stamps), device=how.device)
-    return bucket.residuals(free, everything, bucket.level(free, everything)).cpu().numpy()
+    return bucket.residuals(free, everything, bucket.grid_level(free, everything)).cpu().numpy()
 
 
 def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: How, stamps: Stamps, free: Tensor) -> None:
@@ -175,4 +175,4 @@ def _drawn(candidates: Sequence[_Candidate], how: How, stamps: Stamps, owner: Te
 @lru_cache(maxsize=1)
 def single_sersic() -> Model:
     """The default model: what is asked of a galaxy that is not the target."""
-    return choose_model(choose_settings().model)
+    return build_model(composed().model)

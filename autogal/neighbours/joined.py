@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from omegaconf import DictConfig
 
-from autogal.fitting.engine import START, fit_cutouts
+from autogal.fitting.engine import fit_cutouts
+from autogal.parameters import START
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.initialise.classical.moments import start_from_moments

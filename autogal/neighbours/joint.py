@@ -13,14 +13,13 @@ from torch import Tensor
 
 from autogal.batch.batch_fit import LOST, BucketFit, fit_bucket
 from autogal.batch.stamps import Stamps, bucket_key, held_at_once, usable_pixels
-from autogal.fitting.choices import choose_model
+from autogal.model.spec import build_model
 from autogal.fitting.context import How, Level, how_to_fit
 from autogal.fitting.store import in_stamp_units, write, write_bootstrap
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model import Model
 from autogal.model.blend import Blend
-from autogal.model.component import Component
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.point import PointComponent
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
@@ -55,7 +54,7 @@ class _Joint:
 
     def take(self, i: int, other: _Joint) -> None:
         """Put another fit of one cutout in place of this."""
-        self.fitted.take(i, other.fitted)
+        self.fitted.replace_row(i, other.fitted)
         self.neighbours[i] = other.neighbours[i]
         self.failure.pop(i, None)
         self.failure |= {i: other.failure[i]} if i in other.failure else {}
@@ -90,7 +89,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
     with how_to_fit(settings[first], len(cutouts), watch) as how:
         with watch.time("neighbours"):
             chosen = choose_neighbours(cutouts, ready, how, fits[first], settings[first].neighbours == "fit")
-        models = {name: choose_model(one.model) for name, one in settings.items()}
+        models = {name: build_model(one.model) for name, one in settings.items()}
 
         def fit(chosen: Mapping[int, list[Neighbour]]) -> tuple[dict[int, Cutout], dict[str, _Joint]]:
             together = {i: _unmasked(cutouts[i], ready[i], some) for i, some in chosen.items()}
@@ -122,7 +121,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             _log.info("%s: the neighbours stay masked: %s", cutout.id, failure)
         for name, fitted in fits.items():
             if failure is None:
-                fitted.take(i, joint[name].fitted)
+                fitted.replace_row(i, joint[name].fitted)
                 fitted.neighbours[i] = joint[name].neighbours[i]
             else:
                 fitted.flags[i] |= Flag.NEIGHBOUR_FALLBACK
@@ -209,7 +208,7 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
     with how.watch.time("measure"):
         write(rows, cutouts, how, stamps, fit, fitted)
         joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
-        _judge(rows, fit.endless.cpu().numpy(), blend.target, masked, joint)
+        _judge(rows, fit.runaway.cpu().numpy(), blend.target, masked, joint)
         skies = dict(zip(places, fitted.values[rows, fitted.parameters.index("sky")]))
         for i in places:
             if labels := _unseen(joint.neighbours[i], chosen[i], cutouts[i], skies[i]):
@@ -240,9 +239,9 @@ def _put(fit: BucketFit, rows: Tensor, other: BucketFit) -> None:
     """Put other fits of some rows in place of these."""
     other.outcome.n_iter += fit.outcome.n_iter[rows]
     for mine, new in ((vars(fit.outcome), vars(other.outcome)), (fit._asdict(), other._asdict())):
-        for name in mine.keys() - {"outcome", "around", "bucket"}:
+        for name in mine.keys() - {"outcome", "sigma_points", "bucket"}:
             mine[name][rows] = new[name]
-    for mine, new in zip(fit.around, other.around):
+    for mine, new in zip(fit.sigma_points, other.sigma_points):
         for place, one in zip(mine, new):
             place[rows] = one
 
@@ -275,11 +274,11 @@ def _values(blend: Blend, free: Tensor, zeropoint: Tensor) -> np.ndarray:
     return out
 
 
-def _judge(rows: np.ndarray, endless: np.ndarray, target: Model, masked: Fitted, joint: _Joint) -> None:
+def _judge(rows: np.ndarray, runaway: np.ndarray, target: Model, masked: Fitted, joint: _Joint) -> None:
     """Say which fits cannot be trusted, and why."""
     fitted = joint.fitted
     before, now = _half_light(target, masked.values[rows]), _half_light(target, fitted.values[rows])
-    for i, grown, was, size in zip(rows.tolist(), endless.tolist(), before.tolist(), now.tolist()):
+    for i, grown, was, size in zip(rows.tolist(), runaway.tolist(), before.tolist(), now.tolist()):
         moved = np.hypot(*(fitted.centre(i) - masked.centre(i)))
         reasons = {
             "the fit did not converge": fitted.status[i] != "converged",
@@ -328,7 +327,7 @@ def _half_light(target: Model, values: np.ndarray) -> np.ndarray:
     """About the half-light radius of the target's largest component, [B], pixels; 0 where all are points."""
     values, sizes = torch.from_numpy(values), torch.zeros(len(values), dtype=torch.float64)
     for component in target.measured:
-        if isinstance(component, Component):
+        if component.has_ellipse:
             places = [target.parameters.index(name) for name in component.parameters]
             sizes = torch.fmax(sizes, component.half_light(values[:, places]))
     return sizes.numpy()

@@ -15,6 +15,7 @@ from autogal.initialise.network.crops import extent
 from autogal.initialise.photometry.photometry import measure_sources
 from autogal.initialise.photometry.seeing import measure_psfs
 from autogal.initialise.start import rounded
+from autogal.parameters import SHAPE, magnitude_of
 from autogal.neighbours.neighbour_map import Neighbour, Surroundings, overlap, psf_width
 
 __all__ = ["look"]
@@ -104,8 +105,8 @@ def _neighbour(cutout: Cutout, label: int, found: Mapping[str, float], noise: fl
     (top, bottom), (left, right) = ends
     found = rounded(found)
     low, high = (left - _AROUND, top - _AROUND), (right - 1 + _AROUND, bottom - 1 + _AROUND)
-    values = {name: found[name] for name in ("r_eff", "n", "q", "pa")}
+    values = {name: found[name] for name in SHAPE}
     for axis, (name, begin) in enumerate(zip("xy", reversed(corner))):
         values[name] = float(np.clip(found[name] + begin, low[axis] + 0.5, high[axis] - 0.5))
-    values["mag"] = cutout.zeropoint - 2.5 * np.log10(found["flux"] * noise)
+    values["mag"] = magnitude_of(found["flux"] * noise, cutout.zeropoint)
     return Neighbour(label, values, low, high, _LARGEST * max(np.sqrt(area / np.pi), psf_width(cutout)))

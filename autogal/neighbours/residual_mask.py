@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from autogal.batch.batch_fit import Bucket
+from autogal.batch.bucket import Bucket
 from autogal.batch.stamps import Stamps
 from autogal.fitting.context import How
 from autogal.images import Cutout
@@ -56,7 +56,7 @@ def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: How, cutouts: S
     """
     bucket = Bucket(blend, stamps, how.solver, how.threads)
     sound = torch.isfinite(free).all(-1).nonzero()[:, 0]
-    residuals = bucket.residuals(free[sound], sound, bucket.level(free[sound], sound)).cpu().numpy()
+    residuals = bucket.residuals(free[sound], sound, bucket.grid_level(free[sound], sound)).cpu().numpy()
     unit = 1 / np.sqrt(4 * np.pi * _WIDTH**2)  # what the smoothing leaves of white noise
     found = {}
     # stamps of counts are not in units of the noise

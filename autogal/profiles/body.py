@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from autogal.profiles.light import Light
 from autogal.profiles.radial import ShapeParameter
 
 __all__ = ["Body"]
 
 
-class Body(ABC):
+class Body(Light, ABC):
     """A body in space, seen at an inclination.
 
     Its own axes are x and y in its plane and z, its pole. The line of sight is `inclination` away from the pole: 0 is
@@ -20,7 +21,7 @@ class Body(ABC):
     `RadialProfile`; lengths are the body's own, not foreshortened.
     """
 
-    name: str
+    component = "autogal.model.inclined:InclinedComponent"
     brightness = "mag"
     size: ShapeParameter = ShapeParameter("h", 0.05, math.inf, length=True)
     shape: tuple[ShapeParameter, ...] = ()

@@ -8,12 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from autogal.profiles.light import Light
 from autogal.profiles.radial import RadialProfile, align
 
-__all__ = ["HIGHEST_MODE", "Contour", "Deformed"]
+__all__ = ["Contour", "Deformed"]
 
-#: The highest Fourier mode that can be asked for
-HIGHEST_MODE = 10
 # 1 + the modes, below which their logarithm goes on as its tangent: modes may add up to more than 1 and leave no radius
 _LEAST = 0.2
 _TINY = 1e-30
@@ -39,7 +38,7 @@ class Contour(NamedTuple):
     by_own: list[Tensor]
 
 
-class Deformed:
+class Deformed(Light):
     r"""Any radial profile on the generalised ellipses and Fourier modes of GALFIT (Peng et al. 2010, AJ 139, 2097, eqs. 3, 24).
 
     With x' and y' along the major and the minor axis,
@@ -58,7 +57,7 @@ class Deformed:
     boxiness : bool
         Whether it has c0.
     modes : tuple of int
-        1, or 3 to `HIGHEST_MODE`, each once, in rising order.
+        1, or 3 to `autogal.parameters.HIGHEST_MODE`, each once, in rising order.
 
     Notes
     -----
@@ -69,6 +68,9 @@ class Deformed:
     Inside, a mode is the pair of coefficients of cos(m t) and sin(m t) with t = theta + psi, psi being the major axis from
     +x: it has no singular phase where the amplitude is zero, and none where q is 1.
     """
+
+    renderer = "autogal.rendering.multipole:MultipoleRenderer"
+    component = "autogal.model.deformed:DeformedComponent"
 
     def __init__(self, profile: RadialProfile, boxiness: bool, modes: tuple[int, ...] = ()):
         self.profile, self.boxiness, self.modes = profile, boxiness, modes

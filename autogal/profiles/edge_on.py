@@ -7,12 +7,13 @@ import math
 import torch
 from torch import Tensor
 
+from autogal.profiles.light import Light
 from autogal.profiles.radial import ShapeParameter
 
 __all__ = ["EdgeOn"]
 
 
-class EdgeOn:
+class EdgeOn(Light):
     r"""A disk seen edge-on, exponential in radius and sech^2 in height,
     :math:`I(x, z) \propto (|x| / h) K_1(|x| / h)\,\mathrm{sech}^2(z / z_0)`.
 
@@ -23,6 +24,7 @@ class EdgeOn:
     """
 
     name = "edge_on"
+    renderer = "autogal.rendering.axial:AxialRenderer"
     brightness = "mag"
     size = ShapeParameter("h", 0.05, math.inf, length=True)
     largest = 0.25

@@ -31,6 +31,7 @@ class Ellipsoid(Body):
     """
 
     name = "ellipsoid"
+    renderer = "autogal.rendering.tilted:EllipsoidRenderer"
     size = ShapeParameter("r_eff", 0.05, math.inf, length=True)
     shape = (*Sersic.shape, ShapeParameter("b_a", 0.05, 1.0), ShapeParameter("c_a", 0.05, 1.0), ShapeParameter("azimuth", 1e-3, 180.0))
     typical = ((1.0, 1.0, 0.5, 45.0), (4.0, 1.0, 0.5, 45.0))

@@ -47,6 +47,7 @@ class Emissivity(Body):
     ...         return (1 + x**2 + y**2 + (z / flattening) ** 2) ** -2.5
     """
 
+    renderer = "autogal.rendering.line_of_sight:LineOfSightRenderer"
     axisymmetric: bool = False
 
     def __init_subclass__(cls, **kwargs):

@@ -16,6 +16,7 @@ __all__ = ["DeVaucouleurs", "Exponential", "FixedIndex"]
 class FixedIndex(RadialProfile):
     """A Sersic profile whose index is part of its name."""
 
+    like_sersic = True
     index: float
     largest = Sersic.largest
 

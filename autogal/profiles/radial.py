@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from autogal.profiles.light import Light
+
 __all__ = ["RadialProfile", "ShapeParameter", "align", "value_and_slope"]
 
 # Forward-mode differentiation keeps its nesting in a global of torch: one thread at a time
@@ -43,7 +45,7 @@ class ShapeParameter:
     grows: bool = True
 
 
-class RadialProfile(ABC):
+class RadialProfile(Light, ABC):
     """A surface brightness that depends on the elliptical radius alone.
 
     A profile is stated for unit total flux and unit size; the renderer supplies flux, size, axis ratio, angle and
@@ -51,7 +53,8 @@ class RadialProfile(ABC):
     `evaluate` with closed forms, which is faster.
     """
 
-    name: str
+    renderer = "autogal.rendering.spectral:SpectralRenderer"
+    is_radial = True
     #: Column of its brightness: ``mag``, the total magnitude, unless the total need not exist
     brightness: str = "mag"
     #: Column of its size, and the bounds of that [px]

@@ -67,6 +67,7 @@ class Sersic(RadialProfile):
     """
 
     name = "sersic"
+    like_sersic = True
     largest = 3.0  # drawn as well as smaller ones; where its own light tells the size, the image need not hold it
     shape = (ShapeParameter("n", 0.2, 10.0),)
     typical = ((1.0,), (4.0,))

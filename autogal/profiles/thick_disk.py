@@ -52,6 +52,7 @@ class ThickDisk(Body):
     """
 
     name = "thick_disk"
+    renderer = "autogal.rendering.tilted:DiskRenderer"
     shape = (ShapeParameter("z0", 0.01, math.inf, length=True),)
     typical = ((0.15,), (0.4,))
 

@@ -33,7 +33,7 @@ _ROUND = 1e-2
 
 @dataclass(frozen=True)
 class MultipoleRenderer(PlacedRenderer):
-    r"""Draws a deformed profile and its derivatives on one grid. Methods as `SpectralRenderer` has them.
+    r"""Draws a deformed profile and its derivatives on one grid.
 
     In the frame in which its ellipse is a circle, the galaxy's light is :math:`g(\rho\,s(\theta))`. It is sampled on rings and
     expanded in multipoles, :math:`\sum_m c_m(\rho) \cos m\theta + s_m(\rho) \sin m\theta`, whose transforms are
@@ -46,25 +46,14 @@ class MultipoleRenderer(PlacedRenderer):
     ----------
     profile : Deformed
     grid : Grid
+
+    Notes
+    -----
+    `native` is x, y, ln R (circularised size, px), ln of the own parameters, those of the contour, e1, e2, [B, 5 + S + K].
     """
 
     profile: Deformed
     grid: Grid
-
-    def draw(self, native: Tensor, psf: Tensor) -> Tensor:
-        """Unit-flux images and their derivatives.
-
-        Parameters
-        ----------
-        native : Tensor, [B, 5 + S + K] float64
-            x, y, ln R (circularised size, px), ln of the own parameters, those of the contour, e1, e2.
-        psf : Tensor, [B, Kx, Ky] complex
-
-        Returns
-        -------
-        Tensor, [B, 6 + S + K, H, W]
-        """
-        return self.fill(self.outline(native), psf)
 
     def image(self, native: Tensor, psf: Tensor) -> Tensor:
         place = self.outline(native)

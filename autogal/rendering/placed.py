@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from autogal.rendering.grid import Grid
+from autogal.rendering.renderer import Renderer
 
 __all__ = ["Placed", "PlacedRenderer", "TransformRenderer"]
 
@@ -29,30 +29,35 @@ class Placed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PlacedRenderer:
-    """A renderer that needs nothing of a galaxy but its parameters and its place."""
-
-    profile: Any
-    grid: Grid
+class PlacedRenderer(Renderer):
+    """A renderer that needs nothing of a galaxy in advance but its parameters and its place."""
 
     def outline(self, native: Tensor) -> Placed:
         return Placed(native, *self.grid.phase(native[:, 0], "x"), *self.grid.phase(native[:, 1], "y"))
 
 
 @dataclass(frozen=True)
-class TransformRenderer(PlacedRenderer, ABC):
-    """A renderer of what has its transform at every wave number. Methods as `SpectralRenderer` has them.
+class TransformRenderer(PlacedRenderer):
+    """A renderer of what has its transform at every wave number.
 
     There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees to.
     """
 
     @abstractmethod
     def transform(self, native: Tensor, derivatives: bool = True) -> Sequence[Tensor]:
-        """The transform at unit flux, and its derivatives by each column of `native` [B, 2 + D] after x and y, [B, Kx, Ky] each."""
+        """The transform at unit flux, without the shift to its centre.
 
-    def draw(self, native: Tensor, psf: Tensor) -> Tensor:
-        """Unit-flux images and their derivatives by each column of `native`, [B, 3 + D, H, W]."""
-        return self.fill(self.outline(native), psf)
+        Parameters
+        ----------
+        native : Tensor, [B, D] float64
+        derivatives : bool
+            Whether those are asked for.
+
+        Returns
+        -------
+        sequence of Tensor, [B, Kx, Ky] each
+            The transform, then its derivatives by each column of `native` after x and y.
+        """
 
     def image(self, native: Tensor, psf: Tensor) -> Tensor:
         place = self.outline(native)

@@ -11,6 +11,7 @@ from torch import Tensor
 from autogal.rendering.ellipse import elliptical_form, evaluate_form
 from autogal.rendering.grid import Grid
 from autogal.rendering.hankel import hankel_table
+from autogal.rendering.renderer import Renderer
 from autogal.rendering.wing import TAPER_SPAN, add_wing, taper, wing_error
 from autogal.profiles import RadialProfile
 
@@ -49,7 +50,7 @@ class Outline(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SpectralRenderer:
+class SpectralRenderer(Renderer):
     r"""Draws a PSF-convolved radial profile and its derivatives on one grid.
 
     The galaxy of unit flux at :math:`(x_0, y_0)` has the transform
@@ -65,27 +66,14 @@ class SpectralRenderer:
     ----------
     profile : RadialProfile
     grid : Grid
+
+    Notes
+    -----
+    `native` is x, y, ln R (circularised half-light radius, px), ln of the own parameters, e1, e2, [B, 5 + S].
     """
 
     profile: RadialProfile
     grid: Grid
-
-    def draw(self, native: Tensor, psf: Tensor) -> Tensor:
-        """Unit-flux images and their derivatives.
-
-        Parameters
-        ----------
-        native : Tensor, [B, 5 + S] float64
-            x, y, ln R (circularised half-light radius, px), ln of the own parameters, e1, e2.
-        psf : Tensor, [B, Kx, Ky] complex
-            Transfer functions from `Grid.psf_transform`.
-
-        Returns
-        -------
-        Tensor, [B, 6 + S, H, W]
-            The image (flux per pixel), then its derivatives by each column of `native`.
-        """
-        return self.fill(self.outline(native), psf)
 
     def image(self, native: Tensor, psf: Tensor) -> Tensor:
         """Unit-flux images alone, [B, H, W], at a third of the price of `draw`."""

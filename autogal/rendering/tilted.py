@@ -13,6 +13,7 @@ from torch import Tensor
 from autogal.rendering.grid import Grid
 from autogal.rendering.inclination import cos2_of_log_ratio
 from autogal.rendering.placed import TransformRenderer
+from autogal.rendering.renderer import Renderer
 from autogal.rendering.spectral import Outline, SpectralRenderer
 from autogal.profiles import Ellipsoid, Sersic, ThickDisk
 from autogal.profiles.radial import value_and_slope
@@ -88,8 +89,8 @@ class _Ellipses(NamedTuple):
 
 
 @dataclass(frozen=True)
-class EllipsoidRenderer:
-    """Draws an ellipsoid as the Sersic profile that it projects to. Methods as `SpectralRenderer` has them."""
+class EllipsoidRenderer(Renderer):
+    """Draws an ellipsoid as the Sersic profile that it projects to."""
 
     profile: Ellipsoid
     grid: Grid
@@ -97,10 +98,6 @@ class EllipsoidRenderer:
     @cached_property
     def _seen(self) -> SpectralRenderer:
         return SpectralRenderer(Sersic(), self.grid)
-
-    def draw(self, native: Tensor, psf: Tensor) -> Tensor:
-        """Unit-flux images and their derivatives by each column of `native`, [B, 10, H, W]."""
-        return self.fill(self.outline(native), psf)
 
     def image(self, native: Tensor, psf: Tensor) -> Tensor:
         return self._seen.image(self._project(native), psf)

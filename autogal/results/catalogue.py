@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Column, Table
-from omegaconf import OmegaConf
 
 from autogal import flags as quality
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model
+from autogal.model.spec import build_model
 from autogal.images.cutout import Cutout
 from autogal.model.fitted import NEIGHBOUR
 from autogal.model_images import render
@@ -222,7 +221,7 @@ class Catalogue:
         model, prefix, parameters = self.settings.get("model", self.model), "", list(self.parameters)
         if "models" in model and row["status"] in MEASURED:  # several were fitted: the chosen one
             model, prefix = model["models"][str(row["model"])], f"{row['model']}_"
-            parameters = choose_model(OmegaConf.create(model)).parameters
+            parameters = build_model(model).parameters
         values = [float(row[prefix + name]) for name in parameters]
         if row["status"] not in MEASURED or np.isnan(values).any():
             return np.full(cutout.shape, np.nan, dtype=np.float32)

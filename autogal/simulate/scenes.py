@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from autogal.simulate.seeing import Seeing
+from autogal.parameters import ellipticity
 
 __all__ = ["Conditions", "Parts", "Scenes", "Sources"]
 
@@ -119,7 +120,6 @@ class Parts:
 
     def native(self) -> Tensor:
         """As `SpectralRenderer.draw` takes them, [C, 6] float64."""
-        angle, eta = 2 * torch.deg2rad(self.pa.double() + 90), -self.q.double().log()
         size = self.r_eff.double() * self.q.double().sqrt()
-        return torch.stack([self.x.double(), self.y.double(), size.log(), self.n.double().log(), eta * angle.cos(),
-                            eta * angle.sin()], dim=-1)
+        return torch.stack([self.x.double(), self.y.double(), size.log(), self.n.double().log(),
+                            *ellipticity(self.q.double(), self.pa.double())], dim=-1)

@@ -13,7 +13,7 @@ from autogal.solvers.outcome import Linearise, Outcome, Status
 __all__ = ["LevenbergMarquardt"]
 
 # Gains below this many rounding errors of chi-square may not show
-_LEVEL = 3.0
+_PLATEAU = 3.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class LevenbergMarquardt:
             end = torch.minimum(torch.maximum(state.theta + newton, low), high)
             state = state.where(near, state._replace(theta=end, chi2=state.chi2 - decrement.clamp(min=0)))
             out.keep(items, state)
-            out.settle(items, done, frozen)
+            out.mark_converged(items, done, frozen)
             # what has ended leaves here; to count it is the one time in an iteration that a GPU must be waited for
             rest = (running & ~done).nonzero()[:, 0]
             if not len(rest):
@@ -78,16 +78,16 @@ class LevenbergMarquardt:
             predicted = 2 * (moved * state.gradient).sum(-1) - torch.einsum("bi,bij,bj->b", moved, state.hessian, moved)
             gain = (state.chi2 - trial.chi2) / predicted.abs().clamp(min=1e-300)
             # a gain too small to be seen, tried for and not seen: chi-square is as low as it can be computed
-            level = (decrement < _LEVEL * noise * state.chi2) & ~(gain > 0.1)
-            out.settle(items, level, frozen)
+            plateau = (decrement < _PLATEAU * noise * state.chi2) & ~(gain > 0.1)
+            out.mark_converged(items, plateau, frozen)
             accept = (trial.chi2 <= state.chi2 * (1 + noise)) & trial.finite()
-            state = state.where(accept & ~level, trial)
+            state = state.where(accept & ~plateau, trial)
             shrink = (1 - (2 * gain.clamp(0, 1) - 1) ** 3).clamp(min=0.1)
             # a rejected step was hardly damped at all below 1e-3: start from there
             damping = torch.where(accept, damping * shrink, (damping * growth).clamp(min=1e-3)).clamp(1e-9, 1e12)
             growth = torch.where(accept, 2.0, growth * 2).clamp(max=1e6)
-            running = ~level & (damping < 1e9)  # what is stuck ends here, not converged
+            running = ~plateau & (damping < 1e9)  # what is stuck ends here, not converged
         out.keep(items, state)
-        held = newton_step(state, torch.zeros_like(state.chi2), lower[items], upper[items])[1]
-        out.at_bound[items] = torch.where(running[:, None], held, out.at_bound[items])
+        frozen = newton_step(state, torch.zeros_like(state.chi2), lower[items], upper[items])[1]
+        out.at_bound[items] = torch.where(running[:, None], frozen, out.at_bound[items])
         return out

@@ -101,7 +101,7 @@ class Outcome:
         for name, value in state._asdict().items():
             getattr(self, name)[items] = value
 
-    def settle(self, items: Tensor, which: Tensor, at_bound: Tensor) -> None:
+    def mark_converged(self, items: Tensor, which: Tensor, at_bound: Tensor) -> None:
         """Note that those of `items` have converged where `which`, [B] bool, holds."""
         self.at_bound[items] = torch.where(which[:, None], at_bound, self.at_bound[items])
         self.status[items] = torch.where(which, int(Status.CONVERGED), self.status[items])
@@ -114,12 +114,39 @@ class Outcome:
 class Solver(Protocol):
     """What every solver is to those who call it: a function with its settings bound.
 
-    It takes ``linearise(theta [B, P], items [B]) -> Linearisation``, ``start`` [N, P], the bounds ``lower`` and
-    ``upper``, the ``step_limit`` [P], the ``tolerance`` in chi-square at which an item has converged and the relative
-    rounding error ``noise`` of chi-square, and gives an `Outcome`.
+    A user's own is a class whose objects can be called so, named in the configuration as ``solver=MODULE:CLASS``; its settings are the
+    arguments of its class. It is tried out before the run.
+
+    Attributes
+    ----------
+    tolerance : float
+        Gain in chi-square below which an item has converged, in fits of which nothing else is asked.
     """
 
     tolerance: float
 
     def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
-                 tolerance: float, noise: float) -> Outcome: ...
+                 tolerance: float, noise: float) -> Outcome:
+        """Minimise.
+
+        Parameters
+        ----------
+        linearise : callable
+            ``linearise(theta [B, P], items [B]) -> Linearisation``: chi-square and its derivatives of any of the N items, at points of
+            theirs. It may give better points than it was asked for.
+        start : Tensor, [N, P] float64
+        lower, upper : Tensor, [P] or [N, P]
+            Bounds; where they are equal, a parameter is held.
+        step_limit : Tensor, [P]
+            Largest move of each parameter in one step.
+        tolerance : float
+            In chi-square, at which an item has converged.
+        noise : float
+            Relative rounding error of chi-square.
+
+        Returns
+        -------
+        Outcome
+            One row an item, in order. What becomes of one must not depend on the others.
+        """
+        ...

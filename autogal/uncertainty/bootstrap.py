@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.batch.batch_fit import Bucket
+from autogal.batch.bucket import Bucket
 from autogal.batch.stamps import Stamps, held_at_once
 from autogal.errors import AutogalError
 from autogal.likelihood import Gaussian, Likelihood
-from autogal.model.model import Model
+from autogal.model.fit_model import FitModel
 from autogal.solvers import Solver, Status
 from autogal.uncertainty.resample import Residuals, generator
 
@@ -69,18 +69,18 @@ class Bootstrap:
         if self.seed < 0:
             raise AutogalError(f"seed={self.seed} is not possible with the bootstrap.", "Give a seed of zero or above.")
 
-    def fits(self, model: Model, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int,
+    def fits(self, model: FitModel, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int,
              likelihood: Likelihood = Gaussian()) -> Tensor:
         """Best fits to the resamples of each stamp.
 
         Every resample is drawn once and kept for the whole of its fit. A prior is one more measurement, so its mean is
         drawn anew too; without that, what the prior alone decides would have no scatter (randomised maximum likelihood,
-        Oliver, He & Reynolds 1996, which is exact where the model is linear). A resample hangs on the object's name and the number of
+        Oliver, He & Reynolds 1996, which is exact where the model is linear). A resample depends on the object's name and the number of
         the replicate alone, and so does the fit, whatever others are in the call.
 
         Parameters
         ----------
-        model : Model
+        model : FitModel
         stamps : Stamps
             N of them.
         best : Tensor, [N, P] float64
@@ -98,8 +98,8 @@ class Bootstrap:
         count, device = self.replicates, best.device
         everything = torch.arange(len(stamps), device=device)
         original = Bucket(model, stamps, solver, threads, likelihood)
-        level = original.level(best, everything)
-        residual = original.residuals(best, everything, level)
+        grid_level = original.grid_level(best, everything)
+        residual = original.residuals(best, everything, grid_level)
         images = [Residuals(*pair) for pair in zip(residual.cpu().numpy(), (stamps.weight > 0).cpu().numpy())]
         models = (stamps.data - torch.where(stamps.weight > 0, residual / stamps.weight, 0.0)).cpu().numpy()
         del original
@@ -113,9 +113,9 @@ class Bootstrap:
             rngs = [generator(self.seed, names[pair // count], pair % count) for pair in some.tolist()]
             drawn = np.stack([self._draw(images[i], models[i], places[i], likelihood, rng) for i, rng in zip(items.tolist(), rngs)])
             resampled = self._resampled(stamps, items, residual, torch.from_numpy(drawn), likelihood)
-            if model.pulls:
-                resampled.moved = torch.from_numpy(np.stack([rng.standard_normal(len(model.pulls)) for rng in rngs])).to(device)
-            fitted = Bucket(model, resampled, solver, threads, likelihood).refit(best[items], level[items], _TOLERANCE)
+            if model.prior_terms:
+                resampled.moved = torch.from_numpy(np.stack([rng.standard_normal(len(model.prior_terms)) for rng in rngs])).to(device)
+            fitted = Bucket(model, resampled, solver, threads, likelihood).refit(best[items], grid_level[items], _TOLERANCE)
             good = (fitted.status == Status.CONVERGED) & torch.isfinite(fitted.theta).all(-1)
             out[some] = torch.where(good[:, None], fitted.theta, torch.nan)
         return out.reshape(len(stamps), count, -1)

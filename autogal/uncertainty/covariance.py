@@ -27,8 +27,8 @@ def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tenso
     Returns
     -------
     covariance : Tensor, [B, P, P] float64
-        Full covariance, in the units of the catalogue's values. A value that hangs on a frozen parameter has NaN
-        in its row and column: at a bound the curvature says nothing of its error. So has one that hangs on what cannot be told:
+        Full covariance, in the units of the catalogue's values. A value that depends on a frozen parameter has NaN
+        in its row and column: at a bound the curvature says nothing of its error. So has one that depends on what cannot be told:
         parameters that can take each other's place, or change nothing.
     singular : Tensor, [B] bool
     """
@@ -45,5 +45,5 @@ def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tenso
     inverse = (vectors * torch.where(nothing, 0.0, 1 / values)[:, None, :]) @ vectors.mT
     inverse = inverse * scale[:, :, None] * scale[:, None, :] * keep[:, :, None] * keep[:, None, :]
     out = jacobian @ inverse @ jacobian.mT
-    hangs = ((jacobian.abs() > 0) & ~told[:, None, :]).any(-1)
-    return torch.where(hangs[:, :, None] | hangs[:, None, :], torch.nan, out), ~(told | frozen).all(-1)
+    depends = ((jacobian.abs() > 0) & ~told[:, None, :]).any(-1)
+    return torch.where(depends[:, :, None] | depends[:, None, :], torch.nan, out), ~(told | frozen).all(-1)

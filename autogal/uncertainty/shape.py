@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.uncertainty.shape_plane import EllipsePlane, InclinationPlane, plane_of
 
 __all__ = ["in_plane", "shape_errors"]
@@ -20,12 +20,12 @@ _AT_ONCE = 1024
 _TINY = 1e-12
 
 
-def in_plane(component: Component, values: Tensor, matrix: Tensor) -> Tensor:
+def in_plane(component: EllipticalComponent, values: Tensor, matrix: Tensor) -> Tensor:
     """Covariance in the component's plane of shapes, `plane_of`, from that of axis ratio and angle to first order.
 
     Parameters
     ----------
-    component : Component
+    component : EllipticalComponent
     values : Tensor, [B, size] float64
         Catalogue values.
     matrix : Tensor, [B, 2, 2] float64
@@ -40,7 +40,7 @@ def in_plane(component: Component, values: Tensor, matrix: Tensor) -> Tensor:
     return torch.linalg.solve_ex(slope, half.mT)[0]
 
 
-def shape_errors(component: Component, values: Tensor, plane: Tensor) -> Tensor:
+def shape_errors(component: EllipticalComponent, values: Tensor, plane: Tensor) -> Tensor:
     """Errors of axis ratio and position angle of galaxies that may be round: how far off the truth is, in the rms.
 
     Noise makes an ellipse of a circle, so near round neither error is what slopes say there (Wardle & Kronberg 1974,
@@ -55,7 +55,7 @@ def shape_errors(component: Component, values: Tensor, plane: Tensor) -> Tensor:
 
     Parameters
     ----------
-    component : Component
+    component : EllipticalComponent
     values : Tensor, [B, size] float64
         Catalogue values.
     plane : Tensor, [B, 2, 2] float64
@@ -70,8 +70,8 @@ def shape_errors(component: Component, values: Tensor, plane: Tensor) -> Tensor:
     out = torch.full_like(values[:, -2:], torch.nan)
     shapes = plane_of(component)
     place = shapes.vector(values)
-    square, spread = place.square().sum(-1), plane.diagonal(dim1=-2, dim2=-1).sum(-1)
-    maybe = square < _CLEAR**2 * spread
+    square, variance = place.square().sum(-1), plane.diagonal(dim1=-2, dim2=-1).sum(-1)
+    maybe = square < _CLEAR**2 * variance
     if math.isfinite(shapes.longest):
         along = torch.einsum("bi,bij,bj->b", place, plane, place) / square.clamp(min=_TINY)
         maybe |= shapes.longest - square.sqrt() < _CLEAR * along.sqrt()

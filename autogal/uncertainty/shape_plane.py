@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autogal.model.component import Component
-from autogal.model.coordinates import squashed
+from autogal.model.elliptical import EllipticalComponent
+from autogal.model.ellipse_vector import squashed
 from autogal.model.inclined import InclinedComponent
+from autogal.parameters import spin
 
 __all__ = ["EllipsePlane", "InclinationPlane", "plane_of"]
 
@@ -24,12 +25,12 @@ class EllipsePlane:
 
     Attributes
     ----------
-    component : Component
+    component : EllipticalComponent
     longest : float
         Length of the vectors at the end of the plane.
     """
 
-    component: Component
+    component: EllipticalComponent
     longest: ClassVar[float] = math.inf
 
     def vector(self, values: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ class EllipsePlane:
     def seen_from_anywhere(self, low: Tensor, high: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Lengths from `low` to `high` [B, 1] at `nodes` [N] from 0 to 1, axis ratios (or inclinations) and how many are there, [B, N]."""
         length = low + (high - low) * nodes
-        eta = squashed(length, torch.zeros_like(length), self.component)[0]
+        eta = squashed(length, torch.zeros_like(length), self.component.roundness[0])[0]
         q, steepness = torch.exp(-eta), 1 - (eta / math.log(self.component.roundness[0])) ** 2
         return length, self.component.of_axis_ratio(q), q * steepness  # as much for every dq
 
@@ -52,7 +53,7 @@ class EllipsePlane:
 class InclinationPlane:
     r"""That of :math:`\sin^2 i\,(\cos 2\psi, \sin 2\psi)`. Methods as `EllipsePlane` has them.
 
-    The image of a body that is the same below its plane and above it hangs on :math:`\cos^2 i`, and on its angle as
+    The image of a body that is the same below its plane and above it depends on :math:`\cos^2 i`, and on its angle as
     :math:`\sin^2 i` grows: it is smooth in this vector from face-on, its origin, to edge-on, where its length is 1 and an
     inclination has no slope.
     """
@@ -61,13 +62,13 @@ class InclinationPlane:
     longest: ClassVar[float] = 1.0
 
     def vector(self, values: Tensor) -> Tensor:
-        sin2, angle = torch.sin(torch.deg2rad(values[:, -2])) ** 2, 2 * torch.deg2rad(values[:, -1] + 90)
-        return sin2[:, None] * torch.stack([angle.cos(), angle.sin()], -1)
+        return torch.stack(spin(torch.sin(torch.deg2rad(values[:, -2])) ** 2, values[:, -1]), -1)
 
     def slopes(self, values: Tensor) -> Tensor:
-        tilt, angle = torch.deg2rad(values[:, -2]), 2 * torch.deg2rad(values[:, -1] + 90)
+        tilt = torch.deg2rad(values[:, -2])
         sin, cos = torch.sin(tilt).clamp(min=_NEARLY), torch.cos(tilt).clamp(min=_NEARLY)
-        along, across = torch.stack([angle.cos(), angle.sin()], -1), torch.stack([-angle.sin(), angle.cos()], -1)
+        e1, e2 = spin(torch.ones_like(tilt), values[:, -1])
+        along, across = torch.stack([e1, e2], -1), torch.stack([-e2, e1], -1)
         return math.degrees(0.5) * torch.stack([along / (sin * cos)[:, None], across / (sin * sin)[:, None]], 1)
 
     def seen_from_anywhere(self, low: Tensor, high: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,6 +77,6 @@ class InclinationPlane:
         return 1 - cos**2, torch.rad2deg(torch.acos(cos)), torch.ones_like(cos)  # as much for every dcos i
 
 
-def plane_of(component: Component) -> EllipsePlane | InclinationPlane:
+def plane_of(component: EllipticalComponent) -> EllipsePlane | InclinationPlane:
     """Where the errors of a component's shape are normal."""
-    return InclinationPlane(component) if isinstance(component, InclinedComponent) else EllipsePlane(component)
+    return InclinationPlane(component) if component.is_body else EllipsePlane(component)

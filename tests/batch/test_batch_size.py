@@ -3,7 +3,7 @@
 import torch
 
 from autogal.batch import batch_size as memory
-from autogal.batch.batch_fit import _chunk
+from autogal.batch.bucket import _chunk
 from autogal.batch.stamps import held_at_once
 from autogal.rendering.grid import Grid
 from autogal.model.model import Model
@@ -19,16 +19,16 @@ def with_memory(monkeypatch, free: int, reserved: int = 0, allocated: int = 0):
 
 def test_what_torch_keeps_for_later_is_free(monkeypatch):
     with_memory(monkeypatch, free=1000)
-    assert memory.fitting(GPU, 0.5, 10, 1) == 50
+    assert memory.max_batch_size(GPU, 0.5, 10, 1) == 50
     with_memory(monkeypatch, free=200, reserved=900, allocated=100)
-    assert memory.fitting(GPU, 0.5, 10, 1) == 50
+    assert memory.max_batch_size(GPU, 0.5, 10, 1) == 50
 
 
 def test_at_least_one_and_never_more_than_can_be_counted(monkeypatch):
     with_memory(monkeypatch, free=1000)
-    assert memory.fitting(GPU, 0.5, 10_000, 1) == 1
+    assert memory.max_batch_size(GPU, 0.5, 10_000, 1) == 1
     with_memory(monkeypatch, free=1 << 50)
-    assert memory.fitting(GPU, 0.5, 10, 1 << 20) == 2047
+    assert memory.max_batch_size(GPU, 0.5, 10, 1 << 20) == 2047
 
 
 def test_chunks_of_a_large_gpu(monkeypatch):

@@ -107,7 +107,7 @@ def test_fishers_matrix_of_heavy_tails():
     prior = made.model.prior(free)[2]
     plain = StampProblem(made.model, made.renderers, made.data, made.weight, made.psf, made.psf_index, 1)
     gram, _ = plain._sums_or_halves(*plain._pieces_at(free, item)[0])
-    lift = made.model.lift(free)
+    lift = made.model.image_jacobian(free)
     matrix, mean, variance = made.judge(free, item)
     torch.testing.assert_close(matrix - prior, 5 / 7 * (lift.mT @ gram[:, :-1, :-1] @ lift), rtol=1e-8, atol=1e-8)
     used = int((made.weight > 0).sum())

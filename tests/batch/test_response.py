@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import autogal
-from autogal.batch.batch_fit import Bucket, fit_bucket
+from autogal.batch.batch_fit import fit_bucket
+from autogal.batch.bucket import Bucket
 from autogal.batch.stamps import Stamps
 from autogal.images import Cutout, moffat
 from autogal.model.model import Model

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import autogal
-from autogal.batch.curvature import deviation, least_known
+from autogal.batch.curvature import sigma_along, weakest_direction
 from autogal.fitting import engine
 from autogal.images import moffat
 
@@ -18,10 +18,10 @@ def test_a_standard_deviation_along_what_is_known_least():
     hessian, frozen = root @ root.mT, torch.zeros((5, 4), dtype=torch.bool)
     frozen[2, 1] = True
     unit = torch.tensor([1e-3, 1.0, 50.0, 1e4], dtype=torch.float64)
-    step = least_known(hessian, frozen)
+    step = weakest_direction(hessian, frozen)
     torch.testing.assert_close(torch.einsum("bi,bij,bj->b", step, hessian, step), torch.ones(5, dtype=torch.float64))
     assert step[2, 1] == 0 and (step[:2] != 0).all()
-    torch.testing.assert_close((least_known(hessian * unit[:, None] * unit, frozen) * unit).abs(), step.abs())  # whatever the units
+    torch.testing.assert_close((weakest_direction(hessian * unit[:, None] * unit, frozen) * unit).abs(), step.abs())  # whatever the units
 
 
 def test_the_standard_deviation_of_a_product():
@@ -29,11 +29,11 @@ def test_the_standard_deviation_of_a_product():
     root, along = torch.randn((5, 4, 4), generator=rng, dtype=torch.float64), torch.randn((5, 4), generator=rng, dtype=torch.float64)
     hessian, frozen = root @ root.mT, torch.zeros((5, 4), dtype=torch.bool)
     expected = torch.einsum("bi,bij,bj->b", along, torch.linalg.inv(hessian), along).sqrt()
-    torch.testing.assert_close(deviation(hessian, frozen, along), expected)
+    torch.testing.assert_close(sigma_along(hessian, frozen, along), expected)
     frozen[:, 2] = True
     kept = [0, 1, 3]
     expected = torch.einsum("bi,bij,bj->b", along[:, kept], torch.linalg.inv(hessian[:, kept][:, :, kept]), along[:, kept]).sqrt()
-    torch.testing.assert_close(deviation(hessian, frozen, along), expected)
+    torch.testing.assert_close(sigma_along(hessian, frozen, along), expected)
 
 
 @pytest.mark.parametrize(("model", "points"), [("sersic", 0), ("bulge_disk", 2)])
@@ -47,8 +47,8 @@ def test_several_components_have_points_beside(model, points, monkeypatch):
     start = dict(x=[23.5], y=[23.5], mag=[14.2], r_eff=[4.0], n=[2.0], q=[0.7], pa=[20.0], sky=[0.0])
     autogal.fit([image + sigma * rng.normal(size=image.shape)], sigma=[sigma], psf=psf, zeropoint=25.0, model=model, start=start)
     fit = fits[-1]
-    assert len(fit.around) == points
-    for theta, hessian in fit.around:
+    assert len(fit.sigma_points) == points
+    for theta, hessian in fit.sigma_points:
         # the same matrix, but for what a standard deviation changes
         ratio = hessian.diagonal(dim1=-2, dim2=-1) / fit.outcome.hessian.diagonal(dim1=-2, dim2=-1)
         assert (ratio > 0.05).all() and (ratio < 20).all() and ratio.log().abs().max() > 0.1

@@ -15,7 +15,7 @@ from omegaconf.errors import ConfigAttributeError
 
 from autogal.configuration.composing import compose, known_keys
 from autogal.configuration.overrides import override
-from autogal.configuration.explaining import did_you_mean
+from autogal.errors import did_you_mean
 from autogal.configuration.schemas import SurveyFacts
 from autogal.errors import AutogalError
 

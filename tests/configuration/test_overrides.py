@@ -9,9 +9,11 @@ import yaml
 
 import autogal
 from autogal.configuration.composing import compose
-from autogal.configuration.overrides import meant, override
+from autogal.configuration.overrides import normalise_overrides, override
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, choose_settings, choose_solver, model_overrides
+from autogal.configuration.composing import composed
+from autogal.fitting.choices import build_solver
+from autogal.model.spec import build_model, model_overrides
 
 
 def roundness(disk_q):
@@ -34,7 +36,7 @@ def roundness(disk_q):
     (["psf={path: a.fits}", "a b", "out=("], ["psf={path: a.fits}", "a b", "out=("]),
 ])  # fmt: skip
 def test_what_is_meant(words, expected):
-    assert meant(words) == expected
+    assert normalise_overrides(words) == expected
 
 
 @pytest.mark.parametrize(("words", "name", "at"), [
@@ -51,7 +53,7 @@ def test_what_is_meant(words, expected):
     (["model=bulge_disk", "model.components.disk.fixed.q=0.5"], "disk_q", "ties"),
 ])
 def test_constraints_that_the_files_do_not_have(words, name, at):
-    model = choose_model(compose(overrides=words).model)
+    model = build_model(compose(overrides=words).model)
     if (at, name) == ("fixed", "n"):
         assert model.components[0].fixed == {"n": 1.0}
     else:
@@ -60,10 +62,10 @@ def test_constraints_that_the_files_do_not_have(words, name, at):
 
 def test_limits_and_shapes_that_the_files_do_not_have():
     for word in ("model.limits=['n<1.2']", "model.limits='n<1.2'"):
-        model = choose_model(compose(overrides=[word]).model)
+        model = build_model(compose(overrides=[word]).model)
         assert [limit.name for limit in model.constraints.limits] == ["n"]
     words = ["model=bulge_disk", "model.components.disk.truncation=true", "model.components.bulge.boxiness=true", "model.components.disk.fourier=[1]"]
-    model = choose_model(compose(overrides=words).model)
+    model = build_model(compose(overrides=words).model)
     assert {"disk_r_trunc", "bulge_c0", "disk_am1"} <= set(model.parameters)
 
 
@@ -94,7 +96,7 @@ def test_limits_and_shapes_that_the_files_do_not_have():
 ])
 def test_what_is_misspelt_is_explained(words, what, remedy):
     with pytest.raises(AutogalError) as caught:
-        choose_model(compose(overrides=words).model)
+        build_model(compose(overrides=words).model)
     assert caught.value.what.startswith(what)
     assert remedy in caught.value.remedy and "psf.path" not in caught.value.remedy
 
@@ -113,7 +115,7 @@ def test_arguments_of_python_have_another_form_on_the_command_line(word, remedy)
 ])
 def test_settings_of_another_solver(words, what, remedy):
     with pytest.raises(AutogalError) as caught:
-        choose_solver(compose(overrides=words).solver)
+        build_solver(compose(overrides=words).solver)
     assert caught.value.what == what and remedy in caught.value.remedy
 
 
@@ -127,7 +129,7 @@ def test_mappings_choose_their_group_first():
 def test_functions_as_ties_by_keyword_and_of_a_named_model():
     for words in ([*model_overrides("bulge_disk"), override("model.ties", {"bulge.q": roundness})],
                   model_overrides({"name": "bulge_disk", "ties": {"bulge.q": roundness}})):
-        assert choose_model(choose_settings(*words).model).constraints.ties["bulge_q"].names == ("disk_q",)
+        assert build_model(composed(*words).model).constraints.ties["bulge_q"].names == ("disk_q",)
 
 
 def test_in_python_and_on_the_command_line(autogal_command, tmp_path):

@@ -10,7 +10,8 @@ import autogal
 from autogal.configuration.composing import compose
 from autogal.evaluate.calibration import coverage
 from autogal.evaluate.galaxies import galaxies, known_values
-from autogal.fitting.choices import choose_model, choose_settings
+from autogal.configuration.composing import composed
+from autogal.model.spec import build_model
 from autogal.images import mend_psf
 
 SMALL = ["survey=sdss", "size=64"]
@@ -19,7 +20,7 @@ SMALL = ["survey=sdss", "size=64"]
 def drawn(*overrides):
     settings = compose("evaluate", [*SMALL, "n=8", *overrides])
     block, = galaxies(settings)
-    return block, choose_model(settings.model)
+    return block, build_model(settings.model)
 
 
 def test_known_pulls_are_counted_exactly():
@@ -46,7 +47,7 @@ def test_the_truth_is_the_image_s(words):
     truth = known_values(model, block.truth)
     columns = Table(truth, names=model.parameters)
     assert len(block.truth) == 8 and np.isfinite(truth).all()
-    node = choose_settings(*(word for word in words if word.startswith("model="))).model
+    node = composed(*(word for word in words if word.startswith("model="))).model
     # stars too narrow for their pixels are drawn anew by `render`, and the scenes were drawn with them as they are
     plain = [i for i, one in enumerate(block.cutouts) if not mend_psf(one.psf, one.psf_kind, one.psf_oversample).flags]
     assert len(plain) >= 4
@@ -111,7 +112,7 @@ def test_a_suite_of_bulge_and_disk(suite):
                           for name, value in (("mag", 14.0), ("re", 3.0), ("n", n), ("q", 0.5), ("pa", 100.0))}}
     settings = compose("evaluate", [f"data={suite('two', **own)}", "model=bulge_disk", "part=calibration"])
     block, = galaxies(settings)
-    model = choose_model(settings.model)
+    model = build_model(settings.model)
     truth = dict(zip(model.parameters, known_values(model, block.truth)[0]))
     assert truth["bulge_pa"] == truth["disk_pa"] == 10 and truth["bt"] == 0.5 and truth["bulge_x"] == truth["disk_x"] == 30.5
 

@@ -7,7 +7,9 @@ import torch
 from omegaconf import OmegaConf
 
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, choose_settings, override
+from autogal.configuration.composing import composed
+from autogal.configuration.overrides import override
+from autogal.model.spec import build_model
 from autogal.model.starts import component_starts
 
 SINGLE = torch.tensor([[30.0, 31.0, 18.0, 5.0, 2.0, 0.6, 30.0, 0.1]], dtype=torch.float64)
@@ -33,13 +35,13 @@ def two(bulge=None, disk=None, **rest):
 ])
 def test_what_cannot_be_kept_to_is_refused(node, words):
     with pytest.raises(AutogalError, match=words) as caught:
-        choose_model(OmegaConf.create(node))
+        build_model(OmegaConf.create(node))
     assert caught.value.remedy and "\n" not in caught.value.what + caught.value.remedy
 
 
 def test_bounds_that_a_parameter_has_anyway_are_none():
     natural = {"bounds": {"n": [0.2, 10.0], "q": [0.01, 1.0], "r_eff": [0.05, None]}}
-    model = choose_model(OmegaConf.create(two(natural, natural, ties={"bulge.n": "2 * disk.n", "bulge.q": "disk.q", "bulge.r_eff": "0.3 * disk.r_eff"})))
+    model = build_model(OmegaConf.create(two(natural, natural, ties={"bulge.n": "2 * disk.n", "bulge.q": "disk.q", "bulge.r_eff": "0.3 * disk.r_eff"})))
     assert model.size == 2 * 7 + 1 - 3
 
 
@@ -52,21 +54,21 @@ def test_bounds_that_a_parameter_has_anyway_are_none():
     ("bulge_disk", "model.shared", {"disk_x": None, "disk_y": None}, 13),
 ])
 def test_what_a_ready_made_model_says_gives_way(name, key, value, free):
-    settings = choose_settings(f"model={name}", override(f"++{key}", value))
-    model = choose_model(settings.model)
+    settings = composed(f"model={name}", override(f"++{key}", value))
+    model = build_model(settings.model)
     assert model.size == free
     assert torch.isfinite(component_starts(model, SINGLE, ZEROPOINT)[0]).all()
 
 
 def test_but_what_the_user_adds_to_it_does_not():
-    settings = choose_settings("model=bulge_disk", override("++model.ties", {"bulge.q": "disk.q"}), "model.components.bulge.bounds.q=[0.3,1]")
+    settings = composed("model=bulge_disk", override("++model.ties", {"bulge.q": "disk.q"}), "model.components.bulge.bounds.q=[0.3,1]")
     with pytest.raises(AutogalError, match="bulge_q has bounds, but it follows disk.q"):
-        choose_model(settings.model)
+        build_model(settings.model)
 
 
 @pytest.mark.parametrize("said", [{"ties": {"bulge.n": "2 * disk.n"}}, {"shared": {"bulge.n": "disk.n"}}], ids=["tied", "shared"])
 def test_a_prior_on_what_follows_pulls_at_what_it_follows(said):
-    model = choose_model(OmegaConf.create(two({"priors": {"n": [3.0, 0.1]}}, **said)))
+    model = build_model(OmegaConf.create(two({"priors": {"n": [3.0, 0.1]}}, **said)))
     free = component_starts(model, SINGLE, ZEROPOINT)[0]
     at = dict(zip(model.parameters, model.values(free, ZEROPOINT)[0], strict=True))
     expected = (torch.log10(at["bulge_n"] / 3) / 0.1) ** 2

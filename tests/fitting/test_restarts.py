@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autogal.configuration.composing import compose
-from autogal.fitting.choices import choose_settings
-from autogal.fitting.engine import START as START_NAMES
+from autogal.configuration.composing import composed
+from autogal.parameters import START as START_NAMES
 from autogal.fitting.engine import fit_cutouts
 from autogal.fitting.restarts import other_starts
 from autogal.images.survey import Survey
@@ -76,12 +76,12 @@ def test_galaxies_that_the_fit_lost_are_found_again():
     start[:, 0] += [20, -20, 24] * 3
     start[:, 3] *= 0.3
     covariance = np.diag([100.0, 100, 0.1, 0.1, 0.1, 0.05, 0.05])[None].repeat(9, 0)
-    once, often = (fit_cutouts(cutouts, start, choose_settings(f"restarts={count}"), spread=covariance) for count in (0, 6))
+    once, often = (fit_cutouts(cutouts, start, composed(f"restarts={count}"), spread=covariance) for count in (0, 6))
 
     lost = np.flatnonzero(np.array(once.status) == "skipped")
     again = np.hypot(often.values[lost, 0] - truth["x"][lost], often.values[lost, 1] - truth["y"][lost]) < 1
     assert len(lost) >= 2 and np.mean(again) > 0.6
     assert (often.n_iter[lost] > once.n_iter[lost]).all()
     one = lost[again][-1:]
-    alone = fit_cutouts([cutouts[one[0]]], start[one], choose_settings("restarts=6"), spread=covariance[one])
+    alone = fit_cutouts([cutouts[one[0]]], start[one], composed("restarts=6"), spread=covariance[one])
     assert alone.values[0] == pytest.approx(often.values[one[0]], rel=1e-4, abs=1e-4)

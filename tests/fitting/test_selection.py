@@ -12,7 +12,9 @@ import autogal
 from autogal.configuration.composing import compose
 from autogal.configuration.overrides import several_models
 from autogal.errors import AutogalError
-from autogal.fitting.choices import check_model, choose_settings, model_overrides
+from autogal.configuration.composing import composed
+from autogal.fitting.choices import validate_model
+from autogal.model.spec import model_overrides
 from autogal.fitting.selection import select
 from autogal.images import moffat
 from autogal.model.fitted import Fitted
@@ -85,8 +87,8 @@ def test_a_list_holds_whatever_can_be_fitted_alone(tmp_path):
                                         "ties: {outer.x: inner.x, outer.y: inner.y}\n")
     models = [Bell, "sersic", {"name": "round", "profile": "sersic", "fixed": {"q": 1.0}, "limits": ["n < 2"]}, tmp_path / "flat.yaml",
               {"name": "bulge_disk", "limits": ["bulge.r_eff < disk.r_eff"]}]
-    node = choose_settings(*model_overrides(models), "model.models.sersic.bounds.n=[0.3,4]").model
-    check_model(node)
+    node = composed(*model_overrides(models), "model.models.sersic.bounds.n=[0.3,4]").model
+    validate_model(node)
     assert node.name == "Bell+sersic+round+flat+bulge_disk" and list(node.models) == node.name.split("+") and node.choose == "bic"
     assert node.models.sersic.bounds.n == [0.3, 4] and node.models.round.limits == ["n < 2"] and len(node.models.bulge_disk.limits) == 1
 

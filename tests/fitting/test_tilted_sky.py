@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from autogal.configuration.overrides import override
-from autogal.fitting.choices import choose_settings
-from autogal.fitting.engine import START, fit_cutouts
+from autogal.configuration.composing import composed
+from autogal.fitting.engine import fit_cutouts
+from autogal.parameters import START
 from autogal.flags import Flag
 from autogal.images import moffat
 from autogal.images.cutout import Cutout
@@ -33,7 +34,7 @@ def galaxy(counts=False, **changes):
 def fit(cutout, *options, said=()):
     """Values by name, their covariance, and the whole outcome."""
     said = [override(f"++model.{what}.{name}", value) for what, one in dict(said).items() for name, value in one.items()]
-    settings = choose_settings("model.sky=tilted", "dtype=float64", "device=cpu", "threads=1", *options, *said)
+    settings = composed("model.sky=tilted", "dtype=float64", "device=cpu", "threads=1", *options, *said)
     fitted = fit_cutouts([cutout], BEGIN, settings)
     assert fitted.status == ["converged"]
     return dict(zip(fitted.parameters, fitted.values[0])), fitted.covariance[0], fitted

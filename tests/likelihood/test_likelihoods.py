@@ -9,7 +9,7 @@ from scipy import stats
 
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_bootstrap, choose_likelihood
+from autogal.fitting.choices import build_bootstrap, build_likelihood
 from autogal.likelihood import LIKELIHOODS, Gaussian, Poisson, StudentT
 
 EVERY = [Gaussian(), Poisson(), StudentT(), StudentT(dof=1.0, scale=0.7)]
@@ -30,13 +30,13 @@ def pixels(likelihood, mean: float, count: int = 200_000, exposure: float = 1.0,
 
 
 @pytest.mark.parametrize("likelihood", EVERY, ids=str)
-def test_the_pull_is_the_slope_of_the_deviance(likelihood):
+def test_the_score_is_the_slope_of_the_deviance(likelihood):
     data, _, weight = pixels(likelihood, 3.0, 2000)
     # far above, far below, and where no counts can be
     model = torch.linspace(-5.0, 40.0, 2000, dtype=torch.float64).reshape(data.shape).requires_grad_()
     terms = likelihood.terms(data, model, weight)
     (slope,) = torch.autograd.grad(terms.deviance.sum(), model)
-    torch.testing.assert_close(terms.pull, -slope / 2, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(terms.score, -slope / 2, rtol=1e-6, atol=1e-9)
     assert (terms.weight > 0).all() and torch.isfinite(terms.deviance).all()
 
 
@@ -46,7 +46,7 @@ def test_the_perfect_model_has_no_deviance(likelihood):
     if likelihood.counts:
         data = data + 1
     terms = likelihood.terms(data, data, weight)
-    assert terms.deviance.abs().max() < 1e-12 and terms.pull.abs().max() < 1e-12
+    assert terms.deviance.abs().max() < 1e-12 and terms.score.abs().max() < 1e-12
     assert (likelihood.terms(data, model + 0.3, weight).deviance >= 0).all()
 
 
@@ -60,9 +60,9 @@ def test_excluded_pixels_say_nothing(likelihood):
 
 @pytest.mark.parametrize("mean", MEANS)
 @pytest.mark.parametrize("likelihood", EVERY, ids=str)
-def test_information_is_the_variance_of_the_pull(likelihood, mean):
+def test_information_is_the_variance_of_the_score(likelihood, mean):
     data, model, weight = pixels(likelihood, mean)
-    pull = likelihood.terms(data, model, weight).pull
+    pull = likelihood.terms(data, model, weight).score
     information = float(likelihood.information(model, weight).mean())
     assert float(pull.mean()) == pytest.approx(0, abs=5 * np.sqrt(information / pull.numel()))
     assert float(pull.square().mean()) == pytest.approx(information, rel=0.06 if mean < 0.1 else 0.02)
@@ -110,7 +110,7 @@ def test_a_model_below_zero_is_drawn_back_and_never_infinite():
     m = torch.tensor([-1e6, -1.0, 0.0, 1e-9, 1e-3])[:, None, None].expand_as(n)
     terms = Poisson().terms(n, m, torch.ones_like(n))
     assert all(torch.isfinite(term).all() for term in terms)
-    assert (terms.pull[:2] > 0).all() and (terms.pull[2:4, :, 2:] > 0).all()
+    assert (terms.score[:2] > 0).all() and (terms.score[2:4, :, 2:] > 0).all()
     assert (terms.deviance[1:] < terms.deviance[:1]).all()  # the farther below, the worse
     nothing = Poisson().terms(torch.zeros(1, 4, 4), torch.zeros(1, 4, 4), torch.ones(1, 4, 4))
     assert all(torch.isfinite(term).all() for term in nothing)
@@ -140,7 +140,7 @@ def test_draws_are_of_the_likelihood(likelihood):
 
 @pytest.mark.parametrize(("given", "what", "remedy"), [
     ("likelihood=cash", "There is no likelihood called cash.", "gaussian, poisson, student_t"),
-    ("likelihood.name=cash", "There is no likelihood called 'cash'.", "Choose one of: gaussian, poisson, student_t."),
+    ("likelihood.name=cash", "There is no likelihood called 'cash'.", "Choose one of: gaussian, poisson, student_t; your own is MODULE:CLASS."),
     ("likelihood=student_t likelihood.dof=0", "likelihood.dof=0 is not possible.", "above zero"),
     ("likelihood=student_t likelihood.dof=-3.5", "likelihood.dof=-3.5 is not possible.", "above zero"),
     ("likelihood=student_t likelihood.dof=nan", "likelihood.dof=nan is not possible.", "above zero"),
@@ -152,15 +152,15 @@ def test_draws_are_of_the_likelihood(likelihood):
 ])  # fmt: skip
 def test_what_cannot_be(given, what, remedy):
     with pytest.raises(AutogalError) as error:
-        choose_likelihood(compose(overrides=given.split()))
+        build_likelihood(compose(overrides=given.split()))
     assert error.value.what.startswith(what) and remedy in error.value.remedy
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_every_name_is_a_choice(name):
-    assert choose_likelihood(compose(overrides=[f"likelihood={name}"])).name == name
+    assert build_likelihood(compose(overrides=[f"likelihood={name}"])).name == name
 
 
 def test_blocks_of_residuals_are_no_counts():
     with pytest.raises(AutogalError, match="residuals that are moved about are no counts"):
-        choose_bootstrap(compose(overrides=["likelihood=poisson", "uncertainty=both", "uncertainty.kind=block"]))
+        build_bootstrap(compose(overrides=["likelihood=poisson", "uncertainty=both", "uncertainty.kind=block"]))

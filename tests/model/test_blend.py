@@ -11,13 +11,13 @@ from autogal.batch.grid_levels import renderers_at
 from autogal.batch.least_squares import StampProblem
 from autogal.model import Model
 from autogal.model.blend import Blend
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.constrained import ConstrainedModel
 from autogal.model.constraints import Constraints, Prior
 from autogal.model.expression import Expression
 from autogal.model.plane import PlaneComponent
 from autogal.model.point import PointComponent
-from autogal.model.pulls import fading
+from autogal.model.priors import fading
 from autogal.model.units import Units
 
 SHAPE = (40, 40)
@@ -29,7 +29,7 @@ OTHER = {"x": 29.0, "y": 22.0, "mag": 19.5, "r_eff": 2.0, "n": 2.5, "q": 0.8, "p
 POINT = {"x": 9.0, "y": 30.0, "mag": 20.0}
 SKY = 0.2
 
-GALAXY = Component(priors={"n": (2.0, 0.35), "q": (1.0, 0.43)})
+GALAXY = EllipticalComponent(priors={"n": (2.0, 0.35), "q": (1.0, 0.43)})
 BESIDE = (replace(GALAXY, name="neighbour1"), PointComponent("neighbour2"))
 
 
@@ -98,21 +98,21 @@ def _cost(stamps, free, items):
     return stamps.residuals(free, items).square().sum() + stamps.penalty(free, items)[0]
 
 
-@pytest.mark.parametrize("target", [Component(), GALAXY], ids=["without priors", "with priors"])
+@pytest.mark.parametrize("target", [EllipticalComponent(), GALAXY], ids=["without priors", "with priors"])
 @pytest.mark.parametrize("beside", [BESIDE, (PointComponent("neighbour1"),)], ids=["a galaxy and a star", "a star"])
 def test_moved_means_of_priors_come_to_the_model_that_has_them(target, beside):
     blend = Blend(Model((target,)), beside)
     parts = [row(OTHER, POINT, {"sky": 0.0}) if len(beside) == 2 else row(POINT, {"sky": 0.0})]
     free = blend.join(blend.target.free(row(OWN, {"sky": SKY}), ZEROPOINT), blend.beside.free(*parts, ZEROPOINT))
-    moved = torch.linspace(0.5, 1.5, len(blend.pulls), dtype=torch.float64)[None]
+    moved = torch.linspace(0.5, 1.5, len(blend.prior_terms), dtype=torch.float64)[None]
     (one, slope, curvature), (was, before, same) = blend.prior(free, moved=moved), blend.prior(free)
     # in units of the widths: (off - moved)^2 - off^2
     missed = [pull.missed({}, torch.cat(model.blocks(part), 1)) * pull.precision**0.5
-              for model, part in zip((blend.target, blend.beside), blend.split(free)) for pull in model.pulls]
-    weight = torch.tensor([pull.precision for pull in blend.pulls], dtype=torch.float64)
+              for model, part in zip((blend.target, blend.beside), blend.split(free)) for pull in model.prior_terms]
+    weight = torch.tensor([pull.precision for pull in blend.prior_terms], dtype=torch.float64)
     off = torch.stack(missed, 1) if missed else moved
-    square, kept = fading(blend.pulls, (off - moved) / weight.sqrt())
+    square, kept = fading(blend.prior_terms, (off - moved) / weight.sqrt())
     torch.testing.assert_close(one, (square * weight).sum(1))
-    torch.testing.assert_close(was, (fading(blend.pulls, off / weight.sqrt())[0] * weight).sum(1))
+    torch.testing.assert_close(was, (fading(blend.prior_terms, off / weight.sqrt())[0] * weight).sum(1))
     assert bool((curvature.diagonal(dim1=1, dim2=2) >= 0).all()) and (kept is None or bool((kept <= 1).all()))
-    assert bool((slope != before).any()) == bool(blend.pulls)
+    assert bool((slope != before).any()) == bool(blend.prior_terms)

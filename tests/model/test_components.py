@@ -11,16 +11,16 @@ from autogal.batch.grid_levels import renderers_at
 from autogal.batch.least_squares import StampProblem
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model
+from autogal.model.spec import build_model
 from autogal.model import Model
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.plane import sky_image
 from autogal.model.starts import component_starts
 from autogal.profiles import DeVaucouleurs, Exponential, Sersic
 
 BOUNDS = {"r_eff": (0.05, math.inf), "q": (0.05, 1.0)}
 CENTRE = {"disk_x": "bulge_x", "disk_y": "bulge_y"}
-MODEL = Model((Component(DeVaucouleurs(), "bulge", BOUNDS), Component(Exponential(), "disk", BOUNDS)), CENTRE)
+MODEL = Model((EllipticalComponent(DeVaucouleurs(), "bulge", BOUNDS), EllipticalComponent(Exponential(), "disk", BOUNDS)), CENTRE)
 ZEROPOINT = torch.tensor([25.0], dtype=torch.float64)
 VALUES = dict(bulge_x=30.2, bulge_y=29.7, bulge_mag=19.0, bulge_r_eff=2.0, bulge_q=0.8, bulge_pa=40.0,
               disk_x=30.2, disk_y=29.7, disk_mag=18.0, disk_r_eff=6.0, disk_q=0.5, disk_pa=50.0, sky=0.3)  # fmt: skip
@@ -68,7 +68,7 @@ def test_a_shared_parameter_moves_both():
 
 
 def test_a_fixed_parameter_stays_and_has_no_error():
-    model = Model((Component(Sersic(), "bulge", BOUNDS, fixed={"n": 3.0}), Component(Sersic(), "disk", BOUNDS)), CENTRE)
+    model = Model((EllipticalComponent(Sersic(), "bulge", BOUNDS, fixed={"n": 3.0}), EllipticalComponent(Sersic(), "disk", BOUNDS)), CENTRE)
     free = model.free(given(model, bulge_n=1.0, disk_n=1.5), ZEROPOINT)
     there = dict(zip(model.parameters, model.values(free, ZEROPOINT)[0].tolist(), strict=True))
     assert there["bulge_n"] == pytest.approx(3.0) and there["disk_n"] == pytest.approx(1.5)
@@ -76,11 +76,11 @@ def test_a_fixed_parameter_stays_and_has_no_error():
 
 
 @pytest.mark.parametrize(("components", "shared", "words"), [
-    ((Component(name="a"), Component(name="a")), {}, "name of its own"),
-    ((Component(), Component(name="b")), {}, "name of its own"),
-    ((Component(name="a"), Component(name="b")), {"b_x": "c_x"}, "'c_x' cannot be shared"),
-    ((Component(name="a"), Component(name="b")), {"b_mag": "a_mag"}, "'b_mag' cannot be shared"),
-    ((Component(name="a"), Component(name="b"), Component(name="c")), {"c_x": "b_x", "b_x": "a_x"}, "same parameter"),
+    ((EllipticalComponent(name="a"), EllipticalComponent(name="a")), {}, "name of its own"),
+    ((EllipticalComponent(), EllipticalComponent(name="b")), {}, "name of its own"),
+    ((EllipticalComponent(name="a"), EllipticalComponent(name="b")), {"b_x": "c_x"}, "'c_x' cannot be shared"),
+    ((EllipticalComponent(name="a"), EllipticalComponent(name="b")), {"b_mag": "a_mag"}, "'b_mag' cannot be shared"),
+    ((EllipticalComponent(name="a"), EllipticalComponent(name="b"), EllipticalComponent(name="c")), {"c_x": "b_x", "b_x": "a_x"}, "same parameter"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(components, shared, words):
     with pytest.raises(AutogalError, match=words):
@@ -89,7 +89,7 @@ def test_what_makes_no_sense_is_refused(components, shared, words):
 
 def test_an_index_that_is_not_there_cannot_be_fixed():
     with pytest.raises(AutogalError, match="cannot be fixed"):
-        Component(Exponential(), "disk", BOUNDS, fixed={"n": 1.0})
+        EllipticalComponent(Exponential(), "disk", BOUNDS, fixed={"n": 1.0})
 
 
 def problem(free):
@@ -126,7 +126,7 @@ def test_gradient_of_chi_square_and_the_exact_fluxes():
 def test_components_start_from_a_single_profile_within_their_bounds():
     single = torch.tensor([[30.0, 30.0, 18.0, 5.0, 2.0, 0.6, 30.0, 0.0]], dtype=torch.float64)
     starts = component_starts(MODEL, single, ZEROPOINT)
-    lower, upper = MODEL.box((60, 60), single)
+    lower, upper = MODEL.bounds((60, 60), single)
     assert len(starts) > 1
     for start in starts:
         assert ((lower <= start) & (start <= upper)).all()
@@ -136,5 +136,5 @@ def test_components_start_from_a_single_profile_within_their_bounds():
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")))
 def test_every_model_of_the_configuration_can_be_made(name):
-    model = choose_model(compose(overrides=[f"model={name}"]).model)
+    model = build_model(compose(overrides=[f"model={name}"]).model)
     assert "sky" in model.parameters and model.size > 2

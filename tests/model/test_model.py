@@ -64,7 +64,7 @@ def test_roundness_is_passed_through_smoothly():
     assert out[0, 6].item() == pytest.approx(20.0) and out[-1, 6].item() == pytest.approx(110.0)
     assert out[20, 5].item() == pytest.approx(1.0, abs=1e-9)
     assert torch.isfinite(out).all() and (out[:, 5] <= 1).all() and (out[1:, 5] - out[:-1, 5]).abs().max() < 0.02
-    assert torch.isfinite(model.native(path)[0]).all() and torch.isfinite(model.lift(path)).all()
+    assert torch.isfinite(model.native(path)[0]).all() and torch.isfinite(model.image_jacobian(path)).all()
 
 
 def test_thinnest_is_never_passed():
@@ -108,14 +108,14 @@ def test_light_follows_the_free_vector_as_what_is_drawn_does():
     free = model.free(random_values(50, seed=2), ZEROPOINT.expand(50))
     keep = [i for i in range(model.size) if i not in model.linear]
     expected = numerical(lambda f: model.native(f)[0], free)[:, :, keep]
-    lift = model.lift(free)
+    lift = model.image_jacobian(free)
     torch.testing.assert_close(lift[:, 1:-1][:, :, keep] / free[:, 2, None, None], expected, rtol=1e-5, atol=1e-6)
     assert (lift[:, 0, 2] == 1).all() and (lift[:, -1, -1] == 1).all()
 
 
 def test_box_holds_the_start_and_keeps_the_centre_near_the_stamp():
     model = Model()
-    lower, upper = model.box((64, 100), torch.zeros(1, dtype=torch.float64))
+    lower, upper = model.bounds((64, 100), torch.zeros(1, dtype=torch.float64))
     free = model.free(values(), ZEROPOINT)[0]
     assert ((lower < free) & (free < upper)).all()
     assert lower[0] == -25 and upper[0] == 125 and lower[1] == -16 and upper[1] == 80

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.fitting.choices import choose_model, choose_settings
+from autogal.configuration.composing import composed
+from autogal.model.spec import build_model
 from autogal.fitting.engine import fit_cutouts
 from autogal.images import moffat
 from autogal.images.cutout import Cutout
@@ -19,7 +20,7 @@ VALUES = {"bulge_x": 31.2, "bulge_y": 32.5, "bulge_mag": 15.0, "bulge_r_eff": 2.
 
 @pytest.mark.parametrize("options", [(), ("model.sky=tilted",)])
 def test_given_values_are_where_the_model_starts(options):
-    model = choose_model(choose_settings("model=bulge_disk", *options).model)
+    model = build_model(composed("model=bulge_disk", *options).model)
     flux = 10 ** (-0.4 * (15 - 25)) + 10 ** (-0.4 * (14 - 25))
     known = VALUES | {"mag": 25 - 2.5 * np.log10(flux), "bt": 1e4 / flux}
     given = torch.tensor([[known[name] for name in model.parameters]], dtype=torch.float64)
@@ -31,8 +32,8 @@ def test_given_values_are_where_the_model_starts(options):
 
 
 def test_a_fit_that_begins_at_the_best_place_stays_there():
-    settings = choose_settings("model=bulge_disk", "device=cpu", "threads=1")
-    model = choose_model(settings.model)
+    settings = composed("model=bulge_disk", "device=cpu", "threads=1")
+    model = build_model(settings.model)
     psf = moffat(3.0)
     known = VALUES | {"mag": 0.0, "bt": 0.0}
     truth = np.array([[known[name] for name in model.parameters]])

@@ -10,11 +10,11 @@ import torch
 import autogal
 from autogal.images import moffat
 from autogal.model import Model
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 
 
 def test_slope_and_curvature_are_those_of_what_is_added():
-    model = Model((Component(priors={"q": (1.0, 0.43), "n": (2.0, 0.35)}),))
+    model = Model((EllipticalComponent(priors={"q": (1.0, 0.43), "n": (2.0, 0.35)}),))
     free = torch.zeros(6, model.size, dtype=torch.float64)
     free[:, 5] = torch.tensor([0.0, 1e-3, 0.5, 1.6, 3.0, 6.0])
     free[:, 6] = 0.3 * free[:, 5]

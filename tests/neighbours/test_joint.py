@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autogal.configuration.composing import compose
-from autogal.fitting.choices import choose_model
+from autogal.model.spec import build_model
 from autogal.model.fitted import Fitted
 from autogal.neighbours.joint import _half_light, _outgrown, _taken_apart
 
@@ -41,7 +41,7 @@ def test_a_neighbour_that_stands_for_the_sky(n, r_eff, expected):
     ("sersic", [0, 0, 18, 6, 4, 0.5, 0, 0], 6.0), ("gaussian", [0, 0, 18, 5, 0.5, 0, 0], 2.5),
     ("bulge_disk", [0, 0, 18, 2, 0.9, 0, 18, 7, 0.5, 0, 0], 7.0), ("point_source", [0, 0, 18, 0], 0.0)])
 def test_half_light_radius_of_every_kind_of_target(model, values, expected):
-    target = choose_model(compose(overrides=[f"model={model}"]).model)
+    target = build_model(compose(overrides=[f"model={model}"]).model)
     row = np.full((1, len(target.parameters)), np.nan)
     names = [name for c in target.measured for name in c.parameters if not name.startswith(("disk_x", "disk_y"))] + ["sky"]
     row[0, [target.parameters.index(name) for name in names]] = values

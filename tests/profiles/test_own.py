@@ -10,8 +10,9 @@ import torch
 from omegaconf import OmegaConf
 
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model, model_overrides
-from autogal.profiles import PROFILES, Profile, ShapeParameter, Truncated, own_profile, settle_reference
+from autogal.model.spec import build_model, model_overrides
+from autogal.profiles import PROFILES, Profile, ShapeParameter, Truncated, own_profile
+from autogal.runtime.references import resolve_reference
 
 HEAD = "import numpy as np, torch\nfrom autogal.profiles import Emissivity, Profile, RadialProfile, ShapeParameter\n"
 BODY = "class P(Emissivity):\n    def emissivity(self, x, y, z):\n        r = (x**2 + y**2 + z**2)**0.5\n        "
@@ -120,7 +121,7 @@ def test_bad_profiles_are_refused_before_the_run(tmp_path, monkeypatch, body, wh
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(HEAD + body)
     with pytest.raises(AutogalError, match=what) as caught:
-        choose_model(OmegaConf.create({"name": "mine", "profile": "mine:P"}))
+        build_model(OmegaConf.create({"name": "mine", "profile": "mine:P"}))
     assert caught.value.remedy and "\n" not in caught.value.what + caught.value.remedy
 
 
@@ -131,7 +132,7 @@ def test_bad_profiles_are_refused_before_the_run(tmp_path, monkeypatch, body, wh
 ])  # fmt: skip
 def test_bad_models(model, what):
     with pytest.raises(AutogalError, match=what):
-        choose_model(OmegaConf.create(model))
+        build_model(OmegaConf.create(model))
 
 
 def test_a_module_is_found_in_the_folders_and_read_again_where_it_changed(tmp_path):
@@ -141,9 +142,9 @@ def test_a_module_is_found_in_the_folders_and_read_again_where_it_changed(tmp_pa
     (tmp_path / "beside.py").write_text("POWER = 1.5")
     file = tmp_path / "mine.py"
     file.write_text(source.format("h"))
-    reference = settle_reference("mine:P", [tmp_path / "package", tmp_path])
+    reference = resolve_reference("mine:P", [tmp_path / "package", tmp_path])
     assert reference == f"{file}:P"
-    assert settle_reference("package.mine:P", [tmp_path]) == "package.mine:P", "left to Python where it is in none of them"
+    assert resolve_reference("package.mine:P", [tmp_path]) == "package.mine:P", "left to Python where it is in none of them"
     assert own_profile(reference).size.name == "h"
     file.write_text(source.format("r_scale"))
     os.utime(file, ns=(1, 1))

@@ -9,14 +9,14 @@ import torch
 import autogal
 from autogal.batch.grid_levels import model_level, renderers_at
 from autogal.model import Model
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.profiles import EdgeOn
 
 from .brute_force import Gaussian
 from .galsim_truth import ACCURATE, galsim, optics, sample
 
 ZEROPOINT = torch.zeros(1, dtype=torch.float64)
-MODEL = Model((Component(EdgeOn(), bounds={"q": (0.03, 1.0)}),))
+MODEL = Model((EllipticalComponent(EdgeOn(), bounds={"q": (0.03, 1.0)}),))
 
 
 @pytest.mark.parametrize(("h", "q", "pa"), [(6.0, 0.15, 35.0), (12.0, 0.05, 100.0), (0.4, 0.3, 10.0), (3.0, 0.8, 160.0), (30.0, 0.1, 90.0)])
@@ -38,7 +38,7 @@ def test_light_follows_every_free_parameter(h, q):
     renderer = renderers_at(level, MODEL, shape, 1, 1, torch.device("cpu"), torch.float64)[0]
     psf = renderer.grid.psf_transform(torch.from_numpy(Gaussian(1.5).star(33))[None], False)
     rows = torch.cat([renderer.draw(MODEL.native(free)[0], psf), torch.ones(1, 1, *shape, dtype=torch.float64)], dim=1)[0]
-    slopes = torch.einsum("rp,rhw->phw", MODEL.lift(free)[0], rows)
+    slopes = torch.einsum("rp,rhw->phw", MODEL.image_jacobian(free)[0], rows)
     for i in (0, 1, 3, 4, 5):
         step = torch.zeros_like(free)
         step[0, i] = 1e-4

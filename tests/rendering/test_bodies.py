@@ -96,7 +96,7 @@ def test_light_follows_every_free_parameter(body, inclination):
     profile, own = BODIES[body]
     model, free, renderer, psf = prepared(profile, own, inclination)
     rows = torch.cat([renderer.draw(model.native(free)[0], psf), torch.ones(1, 1, *SHAPE, dtype=torch.float64)], dim=1)[0]
-    slopes = torch.einsum("rp,rhw->phw", model.lift(free)[0], rows)
+    slopes = torch.einsum("rp,rhw->phw", model.image_jacobian(free)[0], rows)
     move, tolerance = (1e-5, 2e-4) if body == "disk" else (1e-3, 1e-3)  # the Sersic profile is looked up in a table
     for i in (0, 1, *range(3, free.shape[1] - 1)):
         step = torch.zeros_like(free)
@@ -133,7 +133,7 @@ def test_numbers_at_every_inclination(body):
             for free in (free, round_one, thin):
                 assert torch.isfinite(renderer.draw(model.native(free)[0], psf)).all()
                 assert torch.isfinite(model.values(free, ZEROPOINT)).all() and torch.isfinite(model.values_jacobian(free)).all()
-                assert torch.isfinite(model.lift(free)).all()
+                assert torch.isfinite(model.image_jacobian(free)).all()
 
 
 @pytest.mark.parametrize(("h", "z0"), [(0.05, 0.01), (0.05, 20.0), (12.0, 0.01), (12.0, 12.0)])

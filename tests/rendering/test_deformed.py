@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 import autogal
 from autogal.batch.grid_levels import model_level, renderers_at
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_model
+from autogal.model.spec import build_model
 from autogal.profiles import PROFILES, RadialProfile
 
 from .brute_force import Contour, Gaussian, sersic_image
@@ -32,7 +32,7 @@ GALAXIES = {
 
 
 def model_of(boxiness, modes, profile="sersic", **said):
-    return choose_model(OmegaConf.create({"profile": profile, "boxiness": boxiness, "fourier": list(modes)} | said))
+    return build_model(OmegaConf.create({"profile": profile, "boxiness": boxiness, "fourier": list(modes)} | said))
 
 
 def galaxy(name):
@@ -66,7 +66,7 @@ def test_against_the_integral(name):
 
 def test_without_any_it_is_the_ellipse():
     model, _, free = galaxy("everything")
-    plain = choose_model(OmegaConf.create({"profile": "sersic"}))
+    plain = build_model(OmegaConf.create({"profile": "sersic"}))
     free[0, 5:12] = 0.0
     renderer, psf, native = drawing(model, free)
     expected = renderers_at(0, plain, SHAPE, 1, 1, torch.device("cpu"), torch.float64)[0]
@@ -83,7 +83,7 @@ def test_light_follows_every_free_parameter(name):
     renderer, psf, native = drawing(model, free)
     rows = torch.cat([renderer.draw(native, psf), torch.ones(1, 1, *SHAPE, dtype=torch.float64)], dim=1)[0]
     torch.testing.assert_close(rows[0], renderer.image(native, psf)[0])
-    slopes = torch.einsum("rp,rhw->phw", model.lift(free)[0], rows)
+    slopes = torch.einsum("rp,rhw->phw", model.image_jacobian(free)[0], rows)
     for i in sorted(set(range(model.size)) - set(model.linear)):
         step = torch.zeros_like(free)
         turning = i >= model.size - 3  # ellipticities move the places in interpolated tables: a step that evens these out
@@ -157,7 +157,7 @@ def test_magnitudes_are_of_all_the_light():
 ])  # fmt: skip
 def test_bad_input_is_two_lines(said, words):
     with pytest.raises(AutogalError) as caught:
-        choose_model(OmegaConf.create({"profile": "sersic"} | said))
+        build_model(OmegaConf.create({"profile": "sersic"} | said))
     assert words in str(caught.value) and len(str(caught.value).splitlines()) == 2
 
 
@@ -165,7 +165,7 @@ def test_a_contour_can_be_fixed_bounded_and_tied():
     node = {"components": {"bulge": {"profile": "sersic", "boxiness": True, "fixed": {"c0": -0.3}},
                            "disk": {"profile": "exponential", "fourier": [1, 3], "bounds": {"am1": [0.0, 0.3]}, "fixed": {"pm3": 10.0}}},
             "shared": {"disk.x": "bulge.x", "disk.y": "bulge.y"}}  # fmt: skip
-    model = choose_model(OmegaConf.create(node))
+    model = build_model(OmegaConf.create(node))
     at = dict(bulge_x=30.0, bulge_y=31.0, bulge_mag=0.0, bulge_r_eff=2.0, bulge_n=3.0, bulge_c0=0.0, bulge_q=0.8, bulge_pa=20.0,
               disk_x=0.0, disk_y=0.0, disk_mag=-1.0, disk_r_eff=6.0, disk_am1=0.1, disk_pm1=-60.0, disk_am3=0.05, disk_pm3=50.0,
               disk_q=0.5, disk_pa=40.0, sky=0.0, mag=0.0, bt=0.0)  # fmt: skip
@@ -173,5 +173,5 @@ def test_a_contour_can_be_fixed_bounded_and_tied():
     back = dict(zip(model.parameters, model.values(free, ZEROPOINT)[0].tolist(), strict=True))
     assert back["bulge_c0"] == pytest.approx(-0.3) and back["disk_pm3"] == pytest.approx(10.0)
     assert back["disk_am1"] == pytest.approx(0.1) and back["disk_pm1"] == pytest.approx(-60.0) and back["disk_am3"] == pytest.approx(0.05)
-    low, high = model.box((64, 64), free)
+    low, high = model.bounds((64, 64), free)
     assert ((low <= free[0]) & (free[0] <= high)).all() and 0.3 in high.tolist()

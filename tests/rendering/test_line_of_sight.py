@@ -87,7 +87,7 @@ def test_a_flattened_plummer_sphere_is_a_moffat_profile(flattening, inclination)
 def test_light_follows_every_free_parameter(profile, own, inclination):
     model, free, renderer, psf = prepared(profile, own, inclination)
     rows = torch.cat([renderer.draw(model.native(free)[0], psf), torch.ones(1, 1, *SHAPE, dtype=torch.float64)], dim=1)[0]
-    slopes = torch.einsum("rp,rhw->phw", model.lift(free)[0], rows)
+    slopes = torch.einsum("rp,rhw->phw", model.image_jacobian(free)[0], rows)
     for i in (0, 1, *range(3, free.shape[1] - 1)):
         step = torch.zeros_like(free)
         step[0, i] = 2e-2  # wide enough to even out the interpolation of the tables; the rule is of fourth order

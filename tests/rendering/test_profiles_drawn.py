@@ -12,7 +12,7 @@ import autogal
 from autogal.batch.grid_levels import model_level, renderers_at
 from autogal.errors import AutogalError
 from autogal.model import Model
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.plane import PlaneComponent, move_sky
 from autogal.model.point import PointComponent
 from autogal.profiles import PROFILES
@@ -58,7 +58,7 @@ def integral(name, case, q, pa):
 
 @pytest.mark.parametrize(("name", "case", "q", "pa"), GALAXIES)
 def test_against_the_integral(name, case, q, pa):
-    model = Model((Component(PROFILES[name](), bounds={"q": (0.03, 1.0)}),))
+    model = Model((EllipticalComponent(PROFILES[name](), bounds={"q": (0.03, 1.0)}),))
     values = {**PLACE, **case, "q": q, "pa": pa}
     free = free_vector(model, values)
     back = dict(zip(model.parameters, model.values(free, ZEROPOINT)[0].tolist(), strict=True))
@@ -73,11 +73,11 @@ def test_against_the_integral(name, case, q, pa):
 def test_light_follows_every_free_parameter(name, case, q, pa):
     # Lengths among the own parameters are drawn as ratios to the size: the size moves them too. Of light that ends at once
     # and is smaller than a pixel, the derivative by size is wrong by 0.6 % of the light itself, which a free flux takes up.
-    model = Model((Component(PROFILES[name]()),))
+    model = Model((EllipticalComponent(PROFILES[name]()),))
     free = free_vector(model, {**PLACE, **case, "q": q, "pa": pa})
     renderer, psf = drawing(model, free)
     rows = torch.cat([renderer.draw(model.native(free)[0], psf), torch.ones(1, 1, *SHAPE, dtype=torch.float64)], dim=1)[0]
-    slopes = torch.einsum("rp,rhw->phw", model.lift(free)[0], rows)
+    slopes = torch.einsum("rp,rhw->phw", model.image_jacobian(free)[0], rows)
     peak = rows[0].max()
     for i in range(model.size):
         if i in model.linear:
@@ -91,7 +91,7 @@ def test_light_follows_every_free_parameter(name, case, q, pa):
 
 @pytest.mark.parametrize("name", [n for n in PROFILES if n != "point_source"])
 def test_jacobian_of_the_values(name):
-    model = Model((Component(PROFILES[name]()),))
+    model = Model((EllipticalComponent(PROFILES[name]()),))
     profile = model.components[0].profile
     own = {s.name: v * (3.0 if s.length else 1.0) for s, v in zip(profile.shape, (profile.typical or ((),))[0], strict=True)}
     free = free_vector(model, {**PLACE, profile.size.name: 3.0, **own, "q": 0.5, "pa": 40.0})
@@ -148,10 +148,10 @@ def test_the_level_of_a_tilted_sky_moves_with_its_place():
 
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: Model((PlaneComponent(),)), "source of light"),
-    (lambda: Component(PROFILES["gaussian"](), bounds={"q": (0.05, 1.0), "r_eff": (1.0, 2.0)}), "bounds on 'r_eff'"),
-    (lambda: Component(PROFILES["moffat"](), bounds={"q": (0.05, 1.0), "beta": (0.9, 5.0)}), "bounds of beta"),
-    (lambda: Component(PROFILES["king"](), bounds={"q": (0.05, 1.0), "alpha": (3.0, 2.0)}), "bounds of alpha"),
-    (lambda: Component(PROFILES["king"](), fixed={"r_tidal": 3.0}), "cannot be fixed"),
+    (lambda: EllipticalComponent(PROFILES["gaussian"](), bounds={"q": (0.05, 1.0), "r_eff": (1.0, 2.0)}), "bounds on 'r_eff'"),
+    (lambda: EllipticalComponent(PROFILES["moffat"](), bounds={"q": (0.05, 1.0), "beta": (0.9, 5.0)}), "bounds of beta"),
+    (lambda: EllipticalComponent(PROFILES["king"](), bounds={"q": (0.05, 1.0), "alpha": (3.0, 2.0)}), "bounds of alpha"),
+    (lambda: EllipticalComponent(PROFILES["king"](), fixed={"r_tidal": 3.0}), "cannot be fixed"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(make, words):
     with pytest.raises(AutogalError, match=words):

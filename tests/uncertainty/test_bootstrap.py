@@ -7,7 +7,7 @@ import torch
 
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.fitting.choices import choose_bootstrap
+from autogal.fitting.choices import build_bootstrap
 from autogal.uncertainty import replicate_covariance
 
 
@@ -86,11 +86,11 @@ def test_failed_replicates_are_left_out_and_one_alone_has_no_scatter():
 def test_what_a_bootstrap_cannot_be(words, what, remedy):
     added, key = ("+", words[1:]) if words[0] == "+" else ("", words)
     with pytest.raises(AutogalError, match=what) as caught:
-        choose_bootstrap(compose(overrides=["uncertainty=both", f"{added}uncertainty.{key}"]))
+        build_bootstrap(compose(overrides=["uncertainty=both", f"{added}uncertainty.{key}"]))
     assert remedy in caught.value.remedy and len(str(caught.value).splitlines()) == 2
 
 
 def test_a_negative_seed_is_refused_only_where_it_is_used():
-    assert choose_bootstrap(compose(overrides=["seed=-1"])) is None
+    assert build_bootstrap(compose(overrides=["seed=-1"])) is None
     with pytest.raises(AutogalError, match="seed=-1"):
-        choose_bootstrap(compose(overrides=["uncertainty=bootstrap", "seed=-1"]))
+        build_bootstrap(compose(overrides=["uncertainty=bootstrap", "seed=-1"]))

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from autogal.model.component import Component
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.inclined import InclinedComponent
 from autogal.uncertainty import in_plane, plane_of, shape_errors
 
-ELLIPSE = Component()
+ELLIPSE = EllipticalComponent()
 
 
 def at(w, component=ELLIPSE):

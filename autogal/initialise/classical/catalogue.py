@@ -8,6 +8,7 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.initialise.classical.moments import start_from_moments
 from autogal.initialise.start import NAMES, Start
+from autogal.parameters import flux_of
 from autogal.segment.segmentation import Segmentation
 
 __all__ = ["start_from_catalogue"]
@@ -48,7 +49,7 @@ def _usable(cutout: Cutout) -> dict[str, float]:
     """The user's values that a fit can start from, with flux in place of mag."""
     given = {name: float(value) for name, value in (cutout.start or {}).items() if value is not None}
     if "flux" not in given and "mag" in given:
-        given["flux"] = 10**(-0.4 * (given["mag"] - cutout.zeropoint))
+        given["flux"] = flux_of(given["mag"], cutout.zeropoint)
     values = {name: given[name] for name in NAMES if name in given and np.isfinite(given[name])}
     for name in ("flux", "r_eff", "n", "q"):
         if name in values and not values[name] > 0:

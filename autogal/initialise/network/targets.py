@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from autogal.initialise.network.crops import FEATURES, Crops
+from autogal.parameters import FLUX_START, axis_ratio_and_angle, ellipticity
 
 __all__ = ["TARGETS", "decode", "encode", "flip", "native_covariance"]
 
@@ -24,21 +25,19 @@ _DIRECTED_FEATURES = (("mean x", "mean y"),), (("PSF e1", "PSF e2"), ("e1", "e2"
 
 def encode(truth: dict[str, Tensor], crops: Crops) -> Tensor:
     """Targets [B, 7] float32 of catalogue values x, y, flux, r_eff, n, q, pa, [B] each."""
-    value = {name: truth[name].double() for name in ("x", "y", "flux", "r_eff", "n", "q", "pa")}
-    eta = -torch.log(value["q"].clamp(max=1.0))
-    angle = 2 * torch.deg2rad(value["pa"] + 90)
+    value = {name: truth[name].double() for name in FLUX_START[:-1]}
+    e1, e2 = ellipticity(value["q"], value["pa"])
     return torch.stack([(value["x"] - crops.x) / crops.radius, (value["y"] - crops.y) / crops.radius,
-                        torch.log(value["flux"] / crops.flux), torch.log(value["r_eff"] / crops.radius) - eta / 2,
-                        torch.log(value["n"]), eta * torch.cos(angle), eta * torch.sin(angle)], 1).float()
+                        torch.log(value["flux"] / crops.flux), torch.log(value["r_eff"] / crops.radius) + torch.log(value["q"].clamp(max=1.0)) / 2,
+                        torch.log(value["n"]), e1, e2], 1).float()
 
 
 def decode(targets: Tensor, crops: Crops) -> dict[str, Tensor]:
     """Catalogue values x, y, flux, r_eff, n, q, pa, [B] float64 each; the inverse of `encode`."""
     dx, dy, ln_flux, ln_r, ln_n, e1, e2 = targets.double().unbind(1)
-    eta = torch.hypot(e1, e2)
+    q, pa = axis_ratio_and_angle(e1, e2)
     return {"x": crops.x + dx * crops.radius, "y": crops.y + dy * crops.radius, "flux": crops.flux * torch.exp(ln_flux),
-            "r_eff": crops.radius * torch.exp(ln_r + eta / 2), "n": torch.exp(ln_n), "q": torch.exp(-eta),
-            "pa": torch.remainder(torch.rad2deg(torch.atan2(e2, e1)) / 2 - 90, 180.0)}
+            "r_eff": crops.radius * torch.exp(ln_r) / q.sqrt(), "n": torch.exp(ln_n), "q": q, "pa": pa}
 
 
 def native_covariance(covariance: Tensor, crops: Crops) -> Tensor:

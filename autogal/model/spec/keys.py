@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from autogal.configuration.explaining import did_you_mean
-from autogal.errors import AutogalError
+from autogal.errors import AutogalError, did_you_mean
 
 __all__ = ["check_keys"]
 

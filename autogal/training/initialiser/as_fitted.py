@@ -15,11 +15,12 @@ from autogal.segment import segment_all
 from autogal.simulate.cutouts import BLOCK, Simulation, simulate
 from autogal.simulate.general import General
 from autogal.simulate.population import Population
+from autogal.parameters import FLUX_START
 
 __all__ = ["examples_as_fitted"]
 
 _OUTSHINES = 0.5  # in this part of its pixels a target outshines all others, or no image says which of them was meant
-_TRUE = ("x", "y", "flux", "r_eff", "n", "q", "pa", "snr")
+_TRUE = (*FLUX_START[:-1], "snr")
 
 
 def examples_as_fitted(populations: Sequence[General | Population], sizes: Sequence[int], count: int, seed: int,

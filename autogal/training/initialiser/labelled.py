@@ -20,12 +20,13 @@ from autogal.initialise.network.resnet50 import cut
 from autogal.initialise.network.targets import encode
 from autogal.training.own_images import check_enough, own_steps, set_aside
 from autogal.segment import segment_all
+from autogal.parameters import FLUX_START
 
 __all__ = ["Labelled", "labelled_examples"]
 
 _log = logging.getLogger(__name__)
 
-_NEEDED = ("id", "x", "y", "flux", "r_eff", "n", "q", "pa", "chi2_dof", "status", "flags", "snr")
+_NEEDED = ("id", *FLUX_START[:-1], "chi2_dof", "status", "flags", "snr")
 # all reservations but of galaxies that are to be known too: faint and cut ones, and those that were hard to find
 _SPOILT = RESERVATIONS & ~(Flag.LOW_SN | Flag.EDGE | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.SKY_FIXED)
 _LARGEST_CHI2 = 1.5  # per degree of freedom

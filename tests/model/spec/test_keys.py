@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from autogal.configuration.composing import compose
 from autogal.configuration.overrides import several_models
 from autogal.errors import AutogalError
-from autogal.fitting.choices import check_model, choose_model
+from autogal.fitting.choices import validate_model
+from autogal.model.spec import build_model
 
 TWO = {"a": {"profile": "sersic"}, "b": {"profile": "exponential"}}
 
@@ -41,17 +42,17 @@ TWO = {"a": {"profile": "sersic"}, "b": {"profile": "exponential"}}
 ])
 def test_keys_that_nobody_reads(node, what, remedy):
     with pytest.raises(AutogalError) as caught:
-        choose_model(OmegaConf.create(node))
+        build_model(OmegaConf.create(node))
     assert caught.value.what == what
     assert remedy in caught.value.remedy
 
 
 def test_what_asks_for_nothing_may_stand_beside_components():
-    model = choose_model(OmegaConf.create({"name": "mine", "components": TWO, "truncation": False, "boxiness": None, "fourier": []}))
+    model = build_model(OmegaConf.create({"name": "mine", "components": TWO, "truncation": False, "boxiness": None, "fourier": []}))
     assert [component.name for component in model.components] == ["a", "b"]
 
 
 def test_beside_several_models_stands_nothing_of_one():
     node = compose(overrides=[*several_models(["sersic", "bulge_disk"]), "++model.sky=tilted"]).model
     with pytest.raises(AutogalError, match="model.sky is of no model: several are fitted."):
-        check_model(node)
+        validate_model(node)

@@ -10,9 +10,9 @@ from torch import Tensor
 from autogal.errors import AutogalError
 from autogal.profiles.emissivity import Emissivity
 from autogal.profiles.radial import value_and_slope
-from autogal.profiles.trial import DERIVATIVES, check_precision, compare, made, said, unused
+from autogal.profiles.validation import DERIVATIVES, check_precision, compare, made, said, unused
 
-__all__ = ["try_emissivity"]
+__all__ = ["validate_emissivity"]
 
 _RADII = (-5.0, 4.0, 46)  # ln, in units of the size
 _HEIGHTS = (-0.9, -0.4, -0.1, -0.01, 0.01, 0.1, 0.4, 0.9)  # over the radius
@@ -21,7 +21,7 @@ _STEP, _WIDE = 1e-5, 0.3  # of derivatives, and one over which light that depend
 _EDGE = 1e-2  # share of the light in the three innermost or outermost of the shells
 
 
-def try_emissivity(kind: type[Emissivity]) -> None:
+def validate_emissivity(kind: type[Emissivity]) -> None:
     """Evaluate an emissivity and its derivatives where fits will: at its typical parameters, and at its bounds.
 
     Raises

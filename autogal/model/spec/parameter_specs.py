@@ -8,83 +8,82 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from autogal.configuration.explaining import did_you_mean
-from autogal.errors import AutogalError
+from autogal.errors import AutogalError, did_you_mean
 from autogal.model.component import Component
-from autogal.model.constraints import Constraints, Prior, is_magnitude
+from autogal.model.constraints import Constraints, Prior
 from autogal.model.expression import Expression
-from autogal.model.plane import SKY, PlaneComponent
-from autogal.model.point import PointComponent
-from autogal.profiles import is_reference, own_function
+from autogal.model.plane import SKY
+from autogal.parameters import PARAMETERS, is_magnitude
+from autogal.runtime.references import is_reference, load_reference
 
-__all__ = ["ROUNDNESS", "Entries", "Whole", "read_prior", "read_relation"]
+__all__ = ["ROUNDNESS", "ParameterSpecs", "ModelContext", "read_prior", "read_relation"]
 
 #: Bounds of an axis ratio that has none of its own
 ROUNDNESS = (0.01, 1.0)
+_FUNCTION_FORM = "Write MODULE:FUNCTION, as my_ties:thickness for the function thickness in my_ties.py."
 _START = "start"  # what is fixed at it keeps the value that it starts at
 _PRIOR_FORMS = "Write [median, dex], {lognormal: [median, dex]} or {normal: [mean, sigma]}, with a width above zero."
 
 
 @dataclass(frozen=True)
-class Whole:
-    """What of the whole model the entries of a part of it hang on.
+class ModelContext:
+    """What of the whole model the parameters of a part of it depend on.
 
     Attributes
     ----------
-    said : Constraints
-        Of the model; entries that a component does not know how to keep to are added to it.
-    follows : dict of str to str
+    constraints : Constraints
+        Of the model; what a component does not know how to keep to is added to them.
+    tied_to : dict of str to str
         What is tied or shared, by catalogue name, and what it takes.
-    usual : mapping
+    packaged : mapping
         The node of the ready-made model of the same name, if there is one. Where a tie or a fixed value of the user's is at odds with
         what that says, it gives way: nobody but the file has asked for it.
     """
 
-    said: Constraints
-    follows: Mapping[str, str]
-    usual: Mapping[str, Any]
+    constraints: Constraints
+    tied_to: Mapping[str, str]
+    packaged: Mapping[str, Any]
 
     @cached_property
     def read(self) -> set[str]:
         """Names that ties and limits take."""
-        return {name for _, relation in self.said.relations() for name in relation.names}
+        return {name for _, relation in self.constraints.relations() for name in relation.names}
 
 
-class Entries:
-    """The entries of one component's node, or of the sky, each given to the component or to the whole model.
+class ParameterSpecs:
+    """What is said of the parameters of one component's node, or of the sky, each given to the component or to the whole model.
 
     Parameters
     ----------
-    blank : Component, PointComponent or PlaneComponent
+    blank : Component
         What they are of, with nothing said yet.
     node : mapping
-    whole : Whole
-        Its `said` takes what the component cannot keep to.
+    context : ModelContext
+        Its `constraints` take what the component cannot keep to.
     """
 
-    def __init__(self, blank: Component | PointComponent | PlaneComponent, node: Mapping[str, Any], whole: Whole):
-        self.node, self.whole, self.said = node, whole, whole.said
-        self.is_sky = isinstance(blank, PlaneComponent)
+    def __init__(self, blank: Component, node: Mapping[str, Any], context: ModelContext):
+        self.node, self.context, self.constraints = node, context, context.constraints
+        self.is_sky = blank.flux is None
         self.prefix = f"{blank.name}_" if blank.name and not self.is_sky else ""
-        self.usual = (whole.usual.get("components") or {}).get(blank.name, {}) if self.prefix else whole.usual
+        self.packaged = (context.packaged.get("components") or {}).get(blank.name, {}) if self.prefix else context.packaged
         of_sky = SKY if node.get("sky") == "tilted" else SKY[:1]
         self.known = of_sky if self.is_sky else tuple(parameter.removeprefix(self.prefix) for parameter in blank.parameters)
-        self.widest = dict(getattr(blank, "limits", {}))  # of all that a component itself can bound
-        sizes = (blank.profile.size, *blank.profile.shape) if isinstance(blank, Component) else ()
-        self.natural = {s.name: (s.lower, s.upper) for s in sizes} | {"inclination": (0.0, 90.0)}
-        self.shape = {s.name for s in sizes if not s.length}
-        self.contour = {self.known[place] for place in getattr(blank, "contour", ())}
+        self.widest = dict(blank.limits)  # of all that a component itself can bound
+        self.natural = {s.name: (s.lower, s.upper) for s in blank.own_parameters} | {"inclination": (PARAMETERS["inclination"].low, PARAMETERS["inclination"].high)}
+        self.shape = {s.name for s in blank.own_parameters if not s.length}
+        self.contour = {self.known[place] for place in blank.contour}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Those that the component keeps to."""
         out = {"q": ROUNDNESS} if "q" in self.widest else {}
         for key, (low, high) in self._items("bounds", _bounds):
             name = self.prefix + key
-            is_auxiliary = key not in self.known and name in self.whole.read and key in (self.node.get("start") or {})
+            is_auxiliary = key not in self.known and name in self.context.read and key in (self.node.get("start") or {})
             if not is_auxiliary and key not in self.known and key not in self.widest:
                 self._refuse(name, "There are bounds on")
-            if name in self.whole.follows and self._restricts(key, low, high):
-                raise AutogalError(f"{name} has bounds, but it follows {self.whole.follows[name]}.",
+            if name in self.context.tied_to and self._restricts(key, low, high):
+                raise AutogalError(f"{name} has bounds, but it follows {self.context.tied_to[name]}.",
                                    "Leave them out, and give what it follows bounds or limits.")
             if key in self.widest:
                 out[key] = self.widest[key] = low, high
@@ -92,7 +91,7 @@ class Entries:
                 continue
             if not low < high or (is_auxiliary and not (math.isfinite(low) and math.isfinite(high))):
                 raise AutogalError(f"The bounds of {name} are [{low}, {high}].", "Give a lower and an upper one.")
-            self.said.bounds[name] = low, high
+            self.constraints.bounds[name] = low, high
         return out
 
     def _is_narrow(self, key: str, low: float, high: float) -> bool:
@@ -113,19 +112,19 @@ class Entries:
             name = self.prefix + key
             if key not in self.known:
                 raise AutogalError(f"{name} cannot be fixed at {value}.", self._instead(key, f"These can: {', '.join(self.known)}."))
-            if name in self.whole.follows:
-                remedy = f"Choose one of them: fix what it follows, or write null for it in ties or shared; it follows {self.whole.follows[name]}."
+            if name in self.context.tied_to:
+                remedy = f"Choose one of them: fix what it follows, or write null for it in ties or shared; it follows {self.context.tied_to[name]}."
                 raise AutogalError(f"{name} is both fixed and tied or shared.", remedy)
             if value == _START:
-                self.said.fixed[name] = None
+                self.constraints.fixed[name] = None
                 continue
             self._within(key, value, "fixed at")
             if _is_of_image(key):
-                self.said.fixed[name] = value
+                self.constraints.fixed[name] = value
             elif key in self.shape:
                 out[key] = value
             else:
-                self.said.ties[name] = Expression.parse(value)
+                self.constraints.ties[name] = Expression.parse(value)
         return out
 
     def priors(self) -> dict[str, tuple[float, float]]:
@@ -135,32 +134,32 @@ class Entries:
             name = self.prefix + key
             if prior.is_logarithmic and (key in self.contour or _is_of_image(key)):
                 self._refuse(name, "There is a log-normal prior on", "It need not be positive: write {normal: [mean, sigma]}.")
-            is_free = name not in self.whole.follows
+            is_free = name not in self.context.tied_to
             if is_free and prior.is_logarithmic and (key in self.shape or (key == "q" and prior.mean == 1 and "q" in self.widest)):
                 out[key] = prior.mean, prior.width
-            elif key in self.known or name in self.said.bounds:
-                self.said.priors[name] = prior
+            elif key in self.known or name in self.constraints.bounds:
+                self.constraints.priors[name] = prior
             else:
                 self._refuse(name, "There is a prior on")
         return out
 
     def starts(self) -> None:
-        """All go to what is said of the whole model."""
+        """All go to the constraints of the whole model."""
         for key, several in self._items("start", _starts):
             name = self.prefix + key
-            if name in self.whole.follows:
-                raise AutogalError(f"{name} has a start, but it follows {self.whole.follows[name]}.", "Leave one of them out.")
+            if name in self.context.tied_to:
+                raise AutogalError(f"{name} has a start, but it follows {self.context.tied_to[name]}.", "Leave one of them out.")
             if self._is_held(key):
                 raise AutogalError(f"{name} has a start, but it is fixed.", "Leave one of them out.")
-            if key not in self.known and name not in self.said.bounds:
+            if key not in self.known and name not in self.constraints.bounds:
                 self._refuse(name, "There is a start of")
-            self.said.starts[name] = several
+            self.constraints.starts[name] = several
             for relation in several:
                 if not relation.names and not is_reference(relation.text):
                     self._within(key, float(relation.evaluate({})), "to start at")
 
     def _within(self, key: str, value: float, what: str) -> None:
-        low, high = self.said.bounds.get(self.prefix + key) or self.widest.get(key, (-math.inf, math.inf))
+        low, high = self.constraints.bounds.get(self.prefix + key) or self.widest.get(key, (-math.inf, math.inf))
         if not low <= value <= high:
             raise AutogalError(f"{self.prefix}{key} is {what} {value:g}, outside its bounds [{low:g}, {high:g}].", "Change one of them.")
 
@@ -169,8 +168,8 @@ class Entries:
 
     def _gives_way(self, what: str, key: str, value: Any) -> bool:
         """Whether an entry is the ready-made model's own, and the user has tied or fixed what it is of."""
-        is_usual = value == (self.usual.get(what) or {}).get(key)
-        return is_usual and (self.prefix + key in self.whole.follows or (what == "start" and self._is_held(key)))
+        is_packaged = value == (self.packaged.get(what) or {}).get(key)
+        return is_packaged and (self.prefix + key in self.context.tied_to or (what == "start" and self._is_held(key)))
 
     def _items(self, what: str, read: Callable[[str, Any], Any]) -> Iterator[tuple[str, Any]]:
         """Of ``bounds``, ``priors``, ``fixed`` or ``start`` all that is not null and holds, read; of a lone component not the sky's."""
@@ -197,7 +196,7 @@ class Entries:
 
 
 def _is_of_image(key: str) -> bool:
-    """Whether numbers of a parameter hang on the zero point or the unit of the image."""
+    """Whether numbers of a parameter depend on the zero point or the unit of the image."""
     return key in SKY or is_magnitude(key)
 
 
@@ -230,7 +229,7 @@ def read_prior(key: str, value: Any) -> Prior:
 def read_relation(name: str, value: Any) -> Expression:
     """A tie or a start, as it is written for a parameter: an expression, a number, or MODULE:FUNCTION."""
     if isinstance(value, str) and is_reference(value):
-        return Expression.of_function(own_function(value), value)
+        return Expression.of_function(load_reference(value, "a function", callable, _FUNCTION_FORM), value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise AutogalError(f"{name} is tied to {value}.", "Write an expression, as 1.678 * disk.h, or MODULE:FUNCTION.")
     return Expression.parse(value)

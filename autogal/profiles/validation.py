@@ -13,7 +13,7 @@ from autogal.errors import AutogalError
 from autogal.profiles.body import Body
 from autogal.profiles.radial import RadialProfile, ShapeParameter
 
-__all__ = ["DERIVATIVES", "check_precision", "compare", "made", "said", "try_profile", "unused"]
+__all__ = ["DERIVATIVES", "check_precision", "compare", "made", "said", "validate_profile", "unused"]
 
 _RADII = (-8.0, 5.0, 261)  # ln, in units of the size: where derivatives are compared
 _PLANE = (-17.0, 17.0, 1361)  # of the total
@@ -27,7 +27,7 @@ _SMOOTH = "Let it fall over some width, as torch.sigmoid((edge - r) / width) doe
 DERIVATIVES = "Write it in torch alone: no numpy, float(), detach() or torch.no_grad() between the parameters and the light."
 
 
-def try_profile(kind: type[RadialProfile]) -> None:
+def validate_profile(kind: type[RadialProfile]) -> None:
     """Evaluate a profile and its derivatives where fits will: at its typical parameters, and at its bounds.
 
     Raises
