@@ -15,7 +15,7 @@ from autogal.initialise.network.architecture import StartNetwork, coverage_loss,
 from autogal.training.initialiser.pictures import prediction_picture
 from autogal.training.initialiser.scoring import score
 from autogal.initialise.network.targets import flip
-from autogal.networks.ready import adamw
+from autogal.training.optimiser import adamw
 
 __all__ = ["InitialiserModule"]
 

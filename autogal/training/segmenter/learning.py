@@ -9,7 +9,7 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor
 
-from autogal.networks.ready import adamw
+from autogal.training.optimiser import adamw
 from autogal.segment.network.channels import input_channels
 from autogal.segment.network.detections import Sources, choose_sources
 from autogal.segment.network.architecture import build_network, detection_targets
