@@ -10,11 +10,11 @@ from pathlib import Path
 
 from astropy.table import Table
 
+from autogal.beginning import validate_methods
 from autogal.configuration.overrides import override, whether_segmented
 from autogal.errors import AutogalError
 from autogal.fitting.choices import check_model, choose_likelihood, choose_settings, model_overrides
 from autogal.images import ArrayCutouts, Cutout, report
-from autogal.networks.ready import check_checkpoints
 from autogal.pipeline import fit_cutouts
 from autogal.profiles import RadialProfile
 from autogal.model_images import render
@@ -55,8 +55,8 @@ def fit(
     sigma : array(s) like `images`, optional
         One standard deviation per pixel, image units; estimated, and flagged, where it is left out. A fit of counts
         (``likelihood="poisson"``) does without.
-    psf : ndarray [K, K'] or one for each image, optional
-        PSF images; the survey's Moffat, flagged, where left out.
+    psf : ndarray [K, K'] or one for each image, or a function, optional
+        PSF images, or what gives the PSF image of a cutout; the survey's Moffat, flagged, where left out.
     mask : bool array(s) like `images`, optional
         True = bad pixel.
     start : astropy Table, optional
@@ -98,7 +98,7 @@ def fit(
     if given.get("given_starts", "auto") == "auto":
         given["given_starts"] = whether_segmented(given)
     chosen = choose_settings(*model_overrides(model), *(override(key, value) for key, value in given.items()))
-    check_model(chosen.model), choose_likelihood(chosen), check_checkpoints(chosen)
+    check_model(chosen.model), choose_likelihood(chosen), validate_methods(chosen)
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
         cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,

@@ -13,14 +13,15 @@ from autogal.canonical import views
 from autogal.fitting.engine import START
 from autogal.flags import Flag
 from autogal.images import Cutout, as_seen
-from autogal.initialise import initialise_all
+from autogal.initialise import initialise_all, validate_initialiser
 from autogal.initialise.given import no_source
 from autogal.neighbours import Surroundings
-from autogal.runtime.devices import choose_device
+from autogal.networks.ready import check_checkpoints
+from autogal.runtime.devices import choose_device, device_name
 from autogal.runtime.stopwatch import Stopwatch
-from autogal.segment import segment_all
+from autogal.segment import segment_all, validate_segmenter
 
-__all__ = ["Beginning", "begin", "is_segmented"]
+__all__ = ["Beginning", "begin", "is_segmented", "validate_methods"]
 
 
 @dataclass
@@ -103,6 +104,18 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
             spread[i] = first.covariance
         flags[i] |= first.flags
     return Beginning(start, spread, flags, around, ~complete, otherwise)
+
+
+def validate_methods(settings: DictConfig) -> None:
+    """Refuse, before any work, a segmenter or an initialiser that cannot be used: no checkpoint, or one's own that fails on small images.
+
+    Raises
+    ------
+    AutogalError
+    """
+    check_checkpoints(settings)
+    device = choose_device(device_name(settings) if "trainer" in settings else settings.device)
+    validate_segmenter(settings.segment, device), validate_initialiser(settings.initialise, device)
 
 
 def is_segmented(settings: DictConfig) -> bool:

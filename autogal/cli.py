@@ -119,6 +119,9 @@ class Job:
             from autogal.fitting.choices import settle_profiles
 
             settle_profiles(settings.model, _profile_folders())
+        from autogal.configuration.references import resolve_method_references
+
+        resolve_method_references(settings, _profile_folders())
         import_module(_VERBS[self.verb]).run(settings, list(self.paths))
 
     def _folder(self, hydra: DictConfig) -> str:
@@ -198,6 +201,8 @@ def _second_word(verb: str, words: list[str]) -> list[str]:
     from autogal.errors import AutogalError
 
     key, choices = _SECOND_WORDS[verb]
+    if any(word.startswith(f"{key}=") for word in words):  # one of the user's own, as network=mine
+        return words
     named = [word for word in words if word in choices]
     if len(named) != 1:
         written = [f"autogal {verb} {choice}" for choice in choices]

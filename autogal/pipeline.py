@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.beginning import begin, is_segmented
+from autogal.beginning import begin, is_segmented, validate_methods
 from autogal.batch.stamps import usable_pixels
 from autogal.fitting.choices import (
     check_model,
@@ -36,7 +36,6 @@ from autogal.images.canonical import usable_box
 from autogal.initialise.given import note_unsegmented, settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import fit_neighbours
-from autogal.networks.ready import check_checkpoints
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.runtime.prefetch import ahead, helpers
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
@@ -200,7 +199,7 @@ class Blocks:
     def of_run(cls, settings: DictConfig, entries: list[Entry], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
         check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
-        check_checkpoints(settings)
+        validate_methods(settings)
         device = choose_device(device_name(settings))
         options = Options.from_settings(settings)
         names = file_names([entry.id for entry in entries])

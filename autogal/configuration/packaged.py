@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-__all__ = ["CONFIG_MODULE", "packaged"]
+__all__ = ["CONFIG_MODULE", "choices", "packaged"]
 
 CONFIG_MODULE = "autogal.conf"
 
@@ -19,3 +19,9 @@ def packaged(group: str, choice: str) -> Mapping[str, Any]:
     """What a file of the package says, as ``conf/solver/lm.yaml``; nothing where there is no such file."""
     file = resources.files(CONFIG_MODULE).joinpath(group, f"{choice}.yaml")
     return OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+
+def choices(group: str) -> list[str]:
+    """The names of a group's choices that come with the package, in order: ``choices("survey")``."""
+    return sorted(file.name.removesuffix(".yaml") for file in resources.files(CONFIG_MODULE).joinpath(group).iterdir()
+                  if file.name.endswith(".yaml"))

@@ -20,7 +20,7 @@ from autogal.evaluate.truth import DECIDABLE, undecidable_note
 from autogal.evaluate.whole import measure_whole, whole_grid
 from autogal.flags import Flag
 from autogal.segment import Segmentation, segment_all
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 from autogal.training.segmenter.pictures import sample_picture
 from autogal.training.segmenter.scoring import match_neighbours, score_stamp
 from autogal.simulate import Simulation

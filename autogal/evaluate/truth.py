@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from autogal.images import Cutout
 from autogal.segment import Segmentation
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 from autogal.segment.footprints import segment_footprints
 
 __all__ = ["DECIDABLE", "comparable", "true_segmentations", "undecidable_note"]

@@ -13,6 +13,7 @@ from torch import nn
 
 from autogal.errors import AutogalError
 from autogal.networks.checkpoint import find, load
+from autogal.runtime.references import is_reference
 
 __all__ = ["check_checkpoints", "trained"]
 
@@ -40,7 +41,8 @@ def check_checkpoints(settings) -> None:
     for group, task in used.items():
         if (folder := settings[group].get("checkpoints")) is not None:
             find(task, folder)
-    if settings.get("checkpoints") is not None and not used:
+    own = any(is_reference(str(settings[group].name)) for group in ("segment", "initialise"))  # which may well ask for them
+    if settings.get("checkpoints") is not None and not used and not own:
         _log.warning("checkpoints=%s is not used: neither segment=%s nor initialise=%s is a network.", settings.checkpoints,
                      settings.segment.name, settings.initialise.name)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from autogal.segment.classical.detection import Field
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 from autogal.segment.symmetry import join_symmetric
 from autogal.segment.target import target_profile
 

@@ -20,7 +20,8 @@ from autogal.networks.ready import trained
 from autogal.runtime.memory import in_pieces
 from autogal.segment.network.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
 from autogal.segment.classical.detection import Field, prepare_field
-from autogal.segment.network.detections import Sources, choose_sources
+from autogal.segment.network.detections import choose_sources
+from autogal.segment.sources import Sources
 from autogal.segment.network.fields import Box, put_back, window_of
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.network.architecture import CLASSES, VERSION, build_network

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from autogal.training.optimiser import adamw
 from autogal.segment.network.channels import input_channels
-from autogal.segment.network.detections import Sources, choose_sources
+from autogal.segment.network.detections import choose_sources
+from autogal.segment.sources import Sources
 from autogal.segment.network.architecture import build_network, detection_targets
 from autogal.training.segmenter.scoring import MEASURES, score_stamp, summarise
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 
 __all__ = ["sample_picture"]
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 
 __all__ = ["MEASURES", "match_neighbours", "score_stamp", "summarise"]
 
