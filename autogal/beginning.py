@@ -35,7 +35,7 @@ class Beginning:
     start_covariance : ndarray, [N, 7, 7]
         Their covariances, as `autogal.initialise.Start` has them; NaN where they are not known.
     flags : ndarray of int, [N]
-    around : dict of int to Surroundings
+    neighbour_maps : dict of int to Surroundings
         What lies around each target, where neighbours are to be fitted.
     searched : ndarray of bool, [N]
         Targets that were searched for, in place of given.
@@ -46,7 +46,7 @@ class Beginning:
     start: np.ndarray
     start_covariance: np.ndarray
     flags: np.ndarray
-    around: dict[int, Surroundings]
+    neighbour_maps: dict[int, Surroundings]
     searched: np.ndarray
     otherwise: dict[int, np.ndarray]
 
@@ -63,15 +63,15 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
     watch : Stopwatch
         Gets the time spent to segment and to initialise.
     """
-    flags, around, otherwise = np.zeros(len(cutouts), int), {}, {}
+    flags, neighbour_maps, otherwise = np.zeros(len(cutouts), int), {}, {}
     start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
     start[~complete] = np.nan
     wanting = np.flatnonzero(good if is_segmented(settings) else good & ~complete).tolist()
-    spread = np.full((len(cutouts), 7, 7), np.nan)
+    start_covariance = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
-        return Beginning(start, spread, flags, around, ~complete, otherwise)
+        return Beginning(start, start_covariance, flags, neighbour_maps, ~complete, otherwise)
     device = choose_device(settings.device)
     with watch.time("segment"):
         seen = dict(zip(wanting, (one.flat for one in views([as_seen(cutouts[i]) for i in wanting])), strict=True))
@@ -90,7 +90,7 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
     for i in met:
         cutout, segmentations[i] = cutouts[i], seen[i].segmentation(segmentations[i])
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
-            around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
+            neighbour_maps[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask)
         if segmentations[i].otherwise is not None:
             otherwise[i] = cutout.mask | segmentations[i].otherwise
         cutout.bad = cutout.mask
@@ -101,9 +101,9 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
         cutouts[i].notes.extend(first.notes)
         start[i] = _row(first.values, cutouts[i].zeropoint)
         if first.covariance is not None:
-            spread[i] = first.covariance
+            start_covariance[i] = first.covariance
         flags[i] |= first.flags
-    return Beginning(start, spread, flags, around, ~complete, otherwise)
+    return Beginning(start, start_covariance, flags, neighbour_maps, ~complete, otherwise)
 
 
 def validate_methods(settings: DictConfig) -> None:

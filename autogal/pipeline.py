@@ -33,7 +33,7 @@ from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
 from autogal.images.canonical import usable_box
-from autogal.initialise.given import note_unsegmented, settle_start
+from autogal.initialise.given import note_unsegmented, sanitise_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import fit_neighbours
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
@@ -79,22 +79,22 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     bounds = [model.single_bounds for model in models.values()]
     widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
               for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
-    settled = np.array([settle_start(cutout, widest) for cutout in cutouts], int)
+    start_flags = np.array([sanitise_start(cutout, widest) for cutout in cutouts], int)
     begun = begin(cutouts, settings, watch)
-    start, spread, searched = begun.start, begun.start_covariance, begun.searched
+    start, start_covariance, searched = begun.start, begun.start_covariance, begun.searched
     anchored = any(model.is_anchored for model in models.values())
     parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
     fits = {}
     for name, one in each.items():
         said = [len(cutout.notes) for cutout in cutouts]
-        fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread, searched=searched)
+        fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, start_covariance, searched=searched)
         for cutout, before in zip(cutouts, said):
             cutout.notes[before:] = [f"{name}: {note}" if name else note for note in cutout.notes[before:]]
     if begun.otherwise:
         first, other = next(iter(each)), {i: mask[_box(parts[i], origin[i])] for i, mask in begun.otherwise.items()}
         begun.flags |= weigh_choices(parts, other, start - _moved(START, origin), each[first], fits[first], watch)
     if settings.neighbours != "mask":
-        fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in begun.around.items()}, fits, each, watch)
+        fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in begun.neighbour_maps.items()}, fits, each, watch)
     for name, fitted in fits.items():
         _put_back(fitted, cutouts, origin)
         for cutout, remarks in zip(cutouts, fitted.remarks):
@@ -102,7 +102,7 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     fitted = select(fits, {name: len(model.fitted) for name, model in models.items()}, settings.model.choose) if several else fits[""]
     if several:
         _doubt_choice(cutouts, fitted, settings.model.choose)
-    fitted.flags |= begun.flags | settled
+    fitted.flags |= begun.flags | start_flags
     fitted.without_errors([not cutout.noise.tells_errors for cutout in cutouts])
     if not is_segmented(settings):
         note_unsegmented(cutouts, fitted, start, ~searched)

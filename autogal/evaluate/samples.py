@@ -15,7 +15,7 @@ from autogal.configuration.schemas import PopulationSettings
 from autogal.errors import AutogalError
 from autogal.images import Cutout, find_entries, load, prepare_psf
 from autogal.model_images import render
-from autogal.simulate import General, Population, Simulation, choose_population, simulate
+from autogal.simulate import General, Population, Simulation, build_population, simulate
 from autogal.simulate.run import population_of
 
 __all__ = ["AT_ONCE", "FRESH", "chosen_population", "draw", "prepare", "read_folder", "read_suite", "samples"]
@@ -86,7 +86,7 @@ def chosen_population(settings: DictConfig) -> General | Population:
     if settings.survey.name == "none":
         if OmegaConf.to_container(settings.population) != asdict(PopulationSettings()):
             raise AutogalError("population.KEY= is for a survey; the general mix has a population of its own.", "Choose one with survey=NAME.")
-        return choose_population("general", settings.structure)
+        return build_population("general", settings.structure)
     return population_of(settings)
 
 

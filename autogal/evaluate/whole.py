@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import Table, vstack
 from omegaconf import DictConfig
 
+from autogal.evaluate.evaluation import rows_of
 from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid
 from autogal.evaluate.samples import prepare
@@ -71,8 +72,7 @@ def _complete(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
 
 
 def _rows(name: str, truth: Table, fitted) -> Table:
-    rows = truth.copy()
-    rows["method"] = np.full(len(rows), name, dtype="U32")
+    rows = rows_of(name, truth)
     values = dict(zip(fitted.parameters, fitted.values.T))
     rows["d_mag"] = values["mag"] - truth["mag"]
     rows["away"] = np.hypot(values["x"] - truth["x"], values["y"] - truth["y"])

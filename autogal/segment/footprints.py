@@ -14,7 +14,7 @@ from autogal.segment.target import target_flags, target_profile
 
 __all__ = ["segment_footprints"]
 
-_LEVEL = 1.0  # light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns them
+_EDGE_LIGHT = 1.0  # light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns them
 
 
 def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Field | None = None) -> Segmentation:
@@ -43,7 +43,7 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     labels = _in_one_run(labels)
     x, y = _centre(field.data, labels == 1)
     expected = target_profile(field, labels == 1, labels > 1, x, y)
-    threshold = _LEVEL * float(np.median(field.pixel_noise / field.noise))
+    threshold = _EDGE_LIGHT * float(np.median(field.pixel_noise / field.noise))
     reaches = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
     neighbours = union_of(reaches, labels.shape)
     flags = target_flags(field, cutout, labels, neighbours)

@@ -87,8 +87,8 @@ def is_significant(field: Field, labels: np.ndarray, k: int, x: float, y: float,
     grid_y, grid_x = np.ogrid[:height, :width]
     radius = np.hypot(grid_x - column, grid_y - row)
     ring = (radius >= _RING[0] / _RING[1] * high) & (radius <= high) & field.good & ((labels == 0) | (labels == k + 1))
-    around = max(0.0, float(np.median(field.data[ring]))) if high > field.fwhm and np.count_nonzero(ring) >= 9 else 0.0
-    excess = signal[brightest] - around / field.noise[row, column]
+    beneath = max(0.0, float(np.median(field.data[ring]))) if high > field.fwhm and np.count_nonzero(ring) >= 9 else 0.0
+    excess = signal[brightest] - beneath / field.noise[row, column]
 
     variance = (field.fwhm / 2.355)**2  # of the smoothing; that of the noise's correlation is twice as large
     places = np.pi * reach**2 / (2 * variance)
@@ -171,8 +171,8 @@ def target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: n
     flags = Flag(0)
     target = labels == 1
     area = np.count_nonzero(target)
-    around = ndimage.binary_dilation(target, structure=np.ones((3, 3))) & (labels > 1)
-    if around.any() or np.count_nonzero(neighbours & target) > 0.1 * area:
+    beside = ndimage.binary_dilation(target, structure=np.ones((3, 3))) & (labels > 1)
+    if beside.any() or np.count_nonzero(neighbours & target) > 0.1 * area:
         flags |= Flag.BLENDED
     rim = target.copy()
     rim[1:-1, 1:-1] = False

@@ -47,7 +47,7 @@ def adaptive_moments(image: np.ndarray, use: np.ndarray, first: Ellipse, reach: 
     Returns
     -------
     Ellipse or None
-        None where the iteration does not settle on a positive source within reach.
+        None where the iteration does not converge to a positive source within reach.
     """
     height, width = image.shape
     x, y, matrix = first.x, first.y, np.array(first.matrix, float)

@@ -102,8 +102,8 @@ def _outer_sky(image: np.ndarray, use: np.ndarray, segmentation: Segmentation) -
     values = image[far]
     for _ in range(6):
         median = np.median(values)
-        spread = 1.4826 * np.median(np.abs(values - median))
-        kept = values[np.abs(values - median) <= 3 * spread]
+        scatter = 1.4826 * np.median(np.abs(values - median))
+        kept = values[np.abs(values - median) <= 3 * scatter]
         if kept.size in (0, values.size):
             break
         values = kept

@@ -13,7 +13,7 @@ __all__ = ["Rings", "RadialFit", "measure_rings", "match_sersic"]
 _INDICES = np.geomspace(0.4, 8.0, 8)
 _SIZES = 14
 _MODEL_ERROR = 0.03  # no galaxy follows its ellipses better than this
-_TYPICAL_INDEX, _INDEX_SPREAD = np.log(1.8), 0.8  # most galaxies; decides only where the light does not
+_TYPICAL_INDEX, _INDEX_SCATTER = np.log(1.8), 0.8  # most galaxies; decides only where the light does not
 
 
 @dataclass(slots=True)
@@ -119,6 +119,6 @@ def _grid(rings, error, indices, sizes, q, psf) -> tuple[np.ndarray, np.ndarray,
         flux = (md * total - m1 * d1) / determinant
         sky = (mm * d1 - m1 * md) / determinant
     residual = (rings.mean - flux[..., None] * model - sky[..., None]) / error
-    chi2 = (residual**2).sum(-1) + ((np.log(indices) - _TYPICAL_INDEX) / _INDEX_SPREAD)[:, None]**2
+    chi2 = (residual**2).sum(-1) + ((np.log(indices) - _TYPICAL_INDEX) / _INDEX_SCATTER)[:, None]**2
     usable = np.isfinite(flux) & (flux > 0) & (determinant > 1e-10 * mm * total)
     return np.where(usable, chi2, np.inf), np.where(usable, flux, 0.0), np.where(usable, sky, 0.0)

@@ -86,14 +86,14 @@ class StartNetwork(nn.Module):
         self.register_buffer("_rows", rows, persistent=False)
         self.register_buffer("_columns", columns, persistent=False)
 
-    def forward(self, channels: Tensor, features: Tensor, look: bool = True, learn: bool = True) -> tuple[Tensor, Tensor]:
+    def forward(self, channels: Tensor, features: Tensor, use_pixels: bool = True, learn: bool = True) -> tuple[Tensor, Tensor]:
         """Standardised means [B, 7] and Cholesky factors L [B, 7, 7] of their precision L L^T.
 
         Parameters
         ----------
         channels : Tensor, [B, 4, SIDE, SIDE]
         features : Tensor, [B, len(FEATURES)]
-        look : bool
+        use_pixels : bool
             Without it, what the photometry alone says.
         learn : bool
             Without it, the convolutions have no gradients.
@@ -101,7 +101,7 @@ class StartNetwork(nn.Module):
         scaled = self.scaled(features)
         with torch.autocast(features.device.type, enabled=False):  # three digits are not enough for photometry
             out, gains = self.direct(scaled).split([self.last.out_features, _GAINS], 1)
-        if look:
+        if use_pixels:
             out = out + self._correction(channels, scaled, learn).float()
         mean, diagonal, rest = out.split([_SIZE, _SIZE, _SIZE * (_SIZE - 1) // 2], 1)
         # the rest is a correction of what was measured; seen through a PSF a galaxy points where it did
@@ -156,15 +156,15 @@ class StartNetwork(nn.Module):
         rows = inverse * self.target_spread.double()
         mean = (mean * self.target_spread + self.target_mean).double()
         axes = catalogue_axes(mean)
-        larger = torch.exp(self.ln_factors(self.clues(features, mean)).double())
+        larger = torch.exp(self.ln_factors(self.calibration_features(features, mean)).double())
         rows = rows @ torch.linalg.solve(axes, larger[:, :, None] * axes).mT
         return mean, rows.mT @ rows
 
-    def ln_factors(self, clues: Tensor) -> Tensor:
+    def ln_factors(self, features: Tensor) -> Tensor:
         """Logarithms of the factors [B, 7] on the errors along `catalogue_axes`."""
-        return self.errors(clues)[:, _SCALED]
+        return self.errors(features)[:, _SCALED]
 
-    def clues(self, features: Tensor, mean: Tensor) -> Tensor:
+    def calibration_features(self, features: Tensor, mean: Tensor) -> Tensor:
         """What `errors` sees: the features [B, len(FEATURES)] without direction, and the ellipticity of means [B, 7] of the targets."""
         return torch.cat([self.scaled(features)[:, _UNDIRECTED], mean[:, -2:].norm(dim=1, keepdim=True).float()], 1)
 

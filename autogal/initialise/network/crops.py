@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from autogal.initialise.photometry.photometry import NAMES, moments, photometry, shape
-from autogal.initialise.photometry.reliability import SKY_NAMES, sky_reliability, spread_out
+from autogal.initialise.photometry.reliability import SKY_NAMES, sky_reliability, evenly_spaced
 
 __all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop", "extent"]
 
@@ -104,11 +104,11 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf: Te
     channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
     variance = torch.where(use, sigma / noise[:, None, None], 1.0).clamp(1e-2, 1e4).square().float()
     measured, flux = photometry(light, variance, use, x, y, radius, psf)
-    around = sky_reliability(light, clear, radius.float())
+    sky_features = sky_reliability(light, clear, radius.float())
     # in FWHM^2, so that the bounds of a shape are bounds for stars of any seeing
     own = shape(*(psf_moments / psf_fwhm[:, None] ** 2).float().unbind(1), torch.full_like(psf_fwhm, 0.01).float())
     seeing = [radius.float().log(), psf_fwhm.float().log(), psf_fwhm.float().log() + own[0], *own[1:]]
-    features = torch.cat([torch.stack(seeing, 1), measured, around], 1)
+    features = torch.cat([torch.stack(seeing, 1), measured, sky_features], 1)
     return Crops(channels, features, x, y, radius, flux.double() * noise.double(), sky.double())
 
 
@@ -149,16 +149,16 @@ def _clear(use: Tensor, target: Tensor, x: Tensor, y: Tensor, radius: Tensor) ->
 
 def _sky(image: Tensor, sigma: Tensor, use: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
     """Clipped median of the light away from the target, and the median noise there, [B] each."""
-    pick = spread_out(image[0].numel(), _SAMPLE, image.device)
+    pick = evenly_spaced(image[0].numel(), _SAMPLE, image.device)
     good, far, values, noise = (part.flatten(1)[:, pick] for part in (use, clear, image, sigma))
     far = torch.where(far.sum(1, keepdim=True) >= 9, far, good)
     values, noise = torch.where(far, values, torch.nan), torch.where(far, noise, torch.nan)
     for _ in range(3):
         median = values.nanmedian(1, keepdim=True).values
-        spread = 1.4826 * (values - median).abs().nanmedian(1, keepdim=True).values
-        values = torch.where((values - median).abs() <= 3 * spread, values, torch.nan)
-    level, noise = values.nanmedian(1).values, noise.nanmedian(1).values
-    return level.nan_to_num(nan=0.0), torch.where(noise > 0, noise, 1.0)
+        scatter = 1.4826 * (values - median).abs().nanmedian(1, keepdim=True).values
+        values = torch.where((values - median).abs() <= 3 * scatter, values, torch.nan)
+    sky, noise = values.nanmedian(1).values, noise.nanmedian(1).values
+    return sky.nan_to_num(nan=0.0), torch.where(noise > 0, noise, 1.0)
 
 
 def _weights(centre: Tensor, radius: Tensor, length: int) -> Tensor:

@@ -73,7 +73,7 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
             groups[network_of(min(cutout.shape))].append(i)
     known: dict[torch.device, dict[int, Tensor]] = defaultdict(dict)  # one PSF often serves many cutouts
 
-    def look(some: Sequence[int], network: StartNetwork, where: torch.device) -> list[Start | None]:
+    def predict_starts(some: Sequence[int], network: StartNetwork, where: torch.device) -> list[Start | None]:
         places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], known[where], where)
         values, covariance = _predict(network, crops)
         starts = {place: _start({name: float(column[row]) for name, column in values.items()}, covariance[row], cutouts[some[place]].shape)
@@ -82,7 +82,7 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
 
     def on_cpu(i: int) -> Start | None:
         cpu = torch.device("cpu")
-        (start,) = look([i], load_network(settings, min(cutouts[i].shape), cpu), cpu)
+        (start,) = predict_starts([i], load_network(settings, min(cutouts[i].shape), cpu), cpu)
         if start is not None:
             start.notes.append("Starting values from the network on the CPU: the GPU's memory was full.")
         return start
@@ -90,7 +90,7 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
     for network, members in groups.items():
         for first in range(0, len(members), _AT_ONCE.get(device.type, 1024)):
             some = members[first : first + _AT_ONCE.get(device.type, 1024)]
-            starts = in_pieces(lambda part, network=network: look(part, network, device), some, on_cpu)
+            starts = in_pieces(lambda part, network=network: predict_starts(part, network, device), some, on_cpu)
             found |= {i: start or _fall_back(cutouts[i], segmentations[i], "its prediction is no galaxy") for i, start in zip(some, starts)}
     return [found[i] for i in range(len(cutouts))]
 

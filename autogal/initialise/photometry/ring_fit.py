@@ -28,7 +28,7 @@ _LARGEST = 1.5  # r_eff, in the unit of length
 PSF_WIDTHS = tuple(np.geomspace(0.6, 5, 5) / 2.3548)  # FWHM
 _MODEL_ERROR = 0.03  # no galaxy follows its ellipses better than this
 _SKY_ERROR = 0.3  # of the noise of a pixel; the wings of a galaxy are part of what was taken off as sky
-_TYPICAL_INDEX, _INDEX_SPREAD = math.log(1.8), 0.8  # most galaxies; decides only where the light does not
+_TYPICAL_INDEX, _INDEX_SCATTER = math.log(1.8), 0.8  # most galaxies; decides only where the light does not
 _ITERATIONS = 12
 _NUDGE = 0.02  # of the logarithms, for derivatives
 _FARTHEST_STEP = 0.4
@@ -238,6 +238,6 @@ class _Profiles:
         s11, s1d = one.square().sum(-1) + 1 / _SKY_ERROR**2, (one * data).sum(-1)
         determinant = (mm * s11 - m1 * m1).clamp(min=1e-30)
         flux, sky = (md * s11 - m1 * s1d) / determinant, (mm * s1d - m1 * md) / determinant
-        prior = ((ln_n - _TYPICAL_INDEX) / _INDEX_SPREAD).expand(flux.shape)
+        prior = ((ln_n - _TYPICAL_INDEX) / _INDEX_SCATTER).expand(flux.shape)
         residual = data - flux[..., None] * model - sky[..., None] * one
         return torch.cat([residual, (sky / _SKY_ERROR)[..., None], prior[..., None]], -1), flux

@@ -101,7 +101,7 @@ def _clipped_median(values: Tensor) -> Tensor:
     """Median [B] of rows [B, N] whose bright side is clipped closer than the faint one; NaN is left out."""
     for _ in range(4):
         median = values.nanmedian(dim=1, keepdim=True).values
-        spread = 1.4826 * (values - median).abs().nanmedian(dim=1, keepdim=True).values
-        kept = (values >= median - 4 * spread) & (values <= median + 2.5 * spread)
+        scatter = 1.4826 * (values - median).abs().nanmedian(dim=1, keepdim=True).values
+        kept = (values >= median - 4 * scatter) & (values <= median + 2.5 * scatter)
         values = torch.where(kept, values, torch.nan)
     return values.nanmedian(dim=1).values

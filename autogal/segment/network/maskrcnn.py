@@ -114,12 +114,12 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
     if factor > 1:
         parts = binned(*parts, factor)
         centres = (centres - (factor - 1) / 2) / factor
-    sources = _look(parts, centres, network, settings)
+    sources = _find_sources(parts, centres, network, settings)
     # the network does not see the same in an image and in its mirror image: where it may be wrong, the surer of both views counts
     others: list[Sources | None] = [None] * len(sources)
     doubtful = [k for k, one in enumerate(sources) if one.are_doubtful]
     if doubtful:
-        mirrored = _look([part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings)
+        mirrored = _find_sources([part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings)
         for k, one in zip(doubtful, mirrored, strict=True):
             others[k] = one.transposed
             if one.score > sources[k].score:
@@ -129,7 +129,7 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
     return list(zip(sources, others, strict=True))
 
 
-def _look(parts: Sequence[Tensor], centres: Tensor, network: MaskRCNN, settings) -> list[Sources]:
+def _find_sources(parts: Sequence[Tensor], centres: Tensor, network: MaskRCNN, settings) -> list[Sources]:
     """Sources of images with their sigmas and masks, [B, H, W] each; `centres` [B, 2] are where the targets should be."""
     stamps, shape = input_channels(*parts, centres.to(parts[0].device)), tuple(parts[0].shape[1:])
     return [choose_sources({name: value.cpu() for name, value in result.items()}, tuple(centre), shape,

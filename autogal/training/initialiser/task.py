@@ -21,7 +21,7 @@ from autogal.initialise.network.architecture import CARD
 from autogal.training.task import Task
 from autogal.simulate.general import General
 from autogal.simulate.population import Population
-from autogal.simulate.source import SceneSource, choose_population
+from autogal.simulate.source import SceneSource, build_population
 from autogal.simulate.structure import Structure
 
 __all__ = ["initialiser_task"]
@@ -47,7 +47,7 @@ def initialiser_task(settings: DictConfig) -> Task:
         return _labelled_task(settings, module)
     name = "general" if settings.survey.name == "none" else settings.survey.name
     # composite galaxies have no true Sersic index; they would only be left out
-    population = replace(choose_population(name), structure=Structure(composite=0.0))
+    population = replace(build_population(name), structure=Structure(composite=0.0))
     sizes = [settings.size] if settings.size else _SIZES
 
     def sources(seed: int) -> list[SceneSource]:
@@ -75,7 +75,7 @@ def initialiser_task(settings: DictConfig) -> Task:
 
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
                 {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare,
-                module.picture, finish)
+                module.plot, finish)
 
 
 def _usual(name: str, population: General | Population) -> list[General | Population]:
@@ -103,4 +103,4 @@ def _labelled_task(settings: DictConfig, module: InitialiserModule) -> Task:
         module.network.fit_scalers(training["features"], training["targets"])
 
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
-                {"images": len(training["snr"]), "labels": settings.labels}, prepare, module.picture)
+                {"images": len(training["snr"]), "labels": settings.labels}, prepare, module.plot)

@@ -21,7 +21,7 @@ from autogal.errors import AutogalError
 from autogal.images import Cutout, Options, find_entries, load, sky_statistics
 from autogal.training.own_images import check_enough, own_steps, set_aside
 from autogal.segment.network.channels import SMALLEST, STRIDE, binned, binning
-from autogal.training.segmenter.labels import Labeller, choose_labels
+from autogal.training.segmenter.labels import Labeller, build_labeller
 from autogal.segment.network.architecture import OTHER, TARGET
 from autogal.segment.segmentation import wanted_position
 
@@ -149,7 +149,7 @@ def labelled_stamps(settings: DictConfig) -> tuple[list[LabelledStamp], list[Lab
         Where there are no images, no such labels, or too few of the images are usable.
     """
     fit = OmegaConf.merge(compose(overrides=["segment=sep"]), {"survey": settings.survey})
-    label = choose_labels(settings.labels, fit.segment)
+    label = build_labeller(settings.labels, fit.segment)
     entries, options = find_entries([settings.data]), Options.from_settings(fit)
     stamps = {}
     console = Console(stderr=True)

@@ -8,10 +8,10 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-__all__ = ["Chance"]
+__all__ = ["Rng"]
 
 
-class Chance:
+class Rng:
     """One step's own stream of random tensors.
 
     Parameters
@@ -39,7 +39,7 @@ class Chance:
         below, above = (torch.special.ndtr(v) if isinstance(v, Tensor) else NormalDist().cdf(v) for v in (low, high))
         return torch.special.ndtri((below + (above - below) * self.uniform(0, 1, *shape)).clamp(1e-6, 1 - 1e-6))
 
-    def happens(self, probability: float, *shape: int) -> Tensor:
+    def bernoulli(self, probability: float, *shape: int) -> Tensor:
         """True with a probability."""
         return self.uniform(0, 1, *shape) < probability
 
