@@ -51,6 +51,10 @@ class Evaluation(ABC):
     def blocks(cls, settings: DictConfig) -> Iterator[Any]:
         """What is measured, block by block; what can be wrong with the request is found before the first.
 
+        Parameters
+        ----------
+        settings : DictConfig
+
         Raises
         ------
         AutogalError
@@ -59,18 +63,58 @@ class Evaluation(ABC):
 
     @abstractmethod
     def measure(self, block: Any) -> Iterable[Table]:
-        """Rows of one block; none where nothing in it counts."""
+        """Rows of one block; none where nothing in it counts.
+
+        Parameters
+        ----------
+        block : Simulation, or what else `blocks` gives
+
+        Returns
+        -------
+        iterable of Table
+        """
 
     @abstractmethod
     def report(self, rows: Table) -> Report:
-        """What the rows of all blocks say."""
+        """What the rows of all blocks say.
+
+        Parameters
+        ----------
+        rows : Table
+            Of `measure`, one behind the other; at least one.
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        AutogalError
+            Where nothing can be said.
+        """
 
     def nothing(self) -> AutogalError:
         """What to say where no row was measured."""
         return AutogalError("Nothing was measured.", "Evaluate on more stamps (n=), or on others.")
 
     def methods(self, group: str, block: Simulation) -> tuple[list[str], list[str]]:
-        """The methods of a group to evaluate, and notes, as `autogal.evaluate.methods.methods` has them for the first block."""
+        """The methods of a group to evaluate, and notes, as `autogal.evaluate.methods.methods` has them for the first block.
+
+        Parameters
+        ----------
+        group : str
+            ``segment`` or ``initialise``.
+        block : Simulation
+
+        Returns
+        -------
+        names, notes : list of str
+
+        Raises
+        ------
+        AutogalError
+            Where a network that was asked for has no checkpoint.
+        """
         if group not in self._methods:
             self._methods[group] = methods(self.settings, group, min(min(cutout.shape) for cutout in block.cutouts), self.device)
         return self._methods[group]
@@ -107,14 +151,40 @@ def evaluate(part: Evaluation, blocks: Iterable[Any]) -> Report:
 
 
 def rows_of(method: str, truth: Table) -> Table:
-    """A copy of the truth, to which what a method measured is added."""
+    """A copy of the truth, to which what a method measured is added.
+
+    Parameters
+    ----------
+    method : str
+    truth : Table
+
+    Returns
+    -------
+    Table
+        With the column ``method``.
+    """
     rows = truth.copy()
     rows["method"] = np.full(len(rows), method)
     return rows
 
 
 def by_bins(rows: Table, names: Iterable[str], bins: Bins, summarise: Callable[[Table], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a Grid: what `summarise` says of every method's rows in every bin."""
+    """Rows of a Grid: what `summarise` says of every method's rows in every bin.
+
+    Parameters
+    ----------
+    rows : Table
+        With ``method`` and the column that is binned.
+    names : iterable of str
+    bins : Bins
+    summarise : callable
+        Of the rows, perhaps none, of one method and bin.
+
+    Returns
+    -------
+    list of dict
+        With ``group`` and ``method``.
+    """
     found = []
     for group, members in bins.split(np.asarray(rows[bins.column], float)):
         some = rows[members]

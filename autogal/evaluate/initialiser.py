@@ -66,7 +66,17 @@ class InitialiserEvaluation(Evaluation):
 
 
 def start_errors(start: Start) -> dict[str, float]:
-    """1-sigma errors of x, y [px], mag, r_eff (relative), n [dex], q, pa [deg] from a start's covariance; NaN without one."""
+    """1-sigma errors of x, y [px], mag, r_eff (relative), n [dex], q, pa [deg] from a start's covariance; NaN without one.
+
+    Parameters
+    ----------
+    start : Start
+
+    Returns
+    -------
+    dict of str to float
+        By the names of `CATALOGUE`.
+    """
     if start.covariance is None:
         return dict.fromkeys(CATALOGUE, np.nan)
     covariance = start.covariance

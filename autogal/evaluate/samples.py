@@ -91,7 +91,22 @@ def chosen_population(settings: DictConfig) -> General | Population:
 
 
 def read_folder(folder: Path, count: int) -> Iterator[Simulation]:
-    """The first `count` scenes of a folder that ``autogal simulate`` wrote."""
+    """The first `count` scenes of a folder that ``autogal simulate`` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    count : int
+
+    Returns
+    -------
+    iterator of Simulation
+
+    Raises
+    ------
+    AutogalError
+        Where a file is missing or is not what it should be.
+    """
     needed = [folder / "manifest.csv", folder / "truth.ecsv"]
     if missing := [path for path in needed if not path.is_file()]:
         suites = sorted(path.stem for path in folder.glob("*.npz") if path.with_name(f"{path.stem}_truth.csv").is_file())
@@ -129,6 +144,21 @@ def read_suite(stem: Path, count: int) -> Iterator[Simulation]:
     snr, fwhm``: positions 0-indexed, ``pa`` in degrees from +x, ``fwhm`` in px. Targets without ``re``, ``n`` or ``q`` count
     as no Sersic profiles. Of galaxies with bulge and disk it may say ``bt``, and ``mag_b, re_b, n_b, q_b, pa_b`` and
     ``mag_d``, ... about their common centre.
+
+    Parameters
+    ----------
+    stem : Path
+        Without ending.
+    count : int
+
+    Returns
+    -------
+    iterator of Simulation
+
+    Raises
+    ------
+    AutogalError
+        Where a file is missing or is not what it should be.
     """
     files = stem.with_name(stem.name + ".npz"), stem.with_name(stem.name + "_truth.csv")
     try:

@@ -81,7 +81,17 @@ def _rows(name: str, truth: Table, fitted) -> Table:
 
 
 def whole_grid(rows: Table) -> Grid:
-    """How many are measured as one galaxy, by what they are."""
+    """How many are measured as one galaxy, by what they are.
+
+    Parameters
+    ----------
+    rows : Table
+        From `measure_whole`.
+
+    Returns
+    -------
+    Grid
+    """
     found: list[dict[str, Any]] = []
     for kind in ("all", *KINDS):
         for method in dict.fromkeys(rows["method"]):

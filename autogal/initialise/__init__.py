@@ -15,7 +15,19 @@ __all__ = ["INITIALISERS", "Start", "initialise", "initialise_all", "validate_in
 
 
 def initialise(cutout: Cutout, segmentation: Segmentation, settings, device: torch.device | str = "cpu") -> Start:
-    """Starting values of one cutout's target; see :func:`initialise_all`."""
+    """Starting values of one cutout's target; see :func:`initialise_all`.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    segmentation : Segmentation
+    settings, device
+        As of :func:`initialise_all`.
+
+    Returns
+    -------
+    Start
+    """
     return initialise_all([cutout], [segmentation], settings, device)[0]
 
 

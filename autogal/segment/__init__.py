@@ -15,7 +15,18 @@ __all__ = ["SEGMENTERS", "Segmentation", "segment", "segment_all", "segment_foot
 
 
 def segment(cutout: Cutout, settings, device: torch.device | str = "cpu") -> Segmentation:
-    """Find the target of one cutout and the mask of its neighbours; see :func:`segment_all`."""
+    """Find the target of one cutout and the mask of its neighbours; see :func:`segment_all`.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    settings, device
+        As of :func:`segment_all`.
+
+    Returns
+    -------
+    Segmentation
+    """
     return segment_all([cutout], settings, device)[0]
 
 

@@ -63,7 +63,18 @@ class SceneSource:
 
     @torch.no_grad()
     def draw(self, batch: int, step: int) -> SceneBatch:
-        """The `batch` scenes of one step."""
+        """The `batch` scenes of one step.
+
+        Parameters
+        ----------
+        batch : int
+        step : int
+            0, 1, ...: no two are alike.
+
+        Returns
+        -------
+        SceneBatch
+        """
         rng = Rng(self.seed, step, self.device)
         structure = self.population.structure
         scenes, strong = structure.strengthen(rng, self.population.draw(rng, batch, self.shape))

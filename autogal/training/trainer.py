@@ -60,6 +60,18 @@ class Supply(lightning.LightningDataModule):
 def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Trainer:
     """A Trainer of Lightning as ``settings.trainer`` has it, that keeps its state and log in `folder`.
 
+    Parameters
+    ----------
+    task : Task
+    settings : DictConfig
+        From ``conf/train.yaml``.
+    folder : Path
+        That exists.
+
+    Returns
+    -------
+    Trainer
+
     Raises
     ------
     AutogalError

@@ -96,13 +96,42 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
 
 
 def load_network(settings, size: int, device: torch.device) -> StartNetwork:
-    """The initialiser for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`."""
+    """The initialiser for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`.
+
+    Parameters
+    ----------
+    settings
+        Node ``initialise`` with ``checkpoints``, ``survey`` and ``band``.
+    size : int
+        px.
+    device : torch.device
+
+    Returns
+    -------
+    StartNetwork
+        In evaluation mode.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no checkpoint, or one that cannot be used.
+    """
     network = trained(StartNetwork, TASK, "initialise=resnet50", "initialise=moments", settings, size, device, **CARD)
     return network.to(memory_format=torch.channels_last)
 
 
 def unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
-    """Why the network cannot be asked of a cutout's target; None where it can."""
+    """Why the network cannot be asked of a cutout's target; None where it can.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    segmentation : Segmentation
+
+    Returns
+    -------
+    str or None
+    """
     if min(cutout.shape) < _SMALLEST:
         return f"the stamp is smaller than {_SMALLEST} px"
     if Flag.NO_TARGET in segmentation.flags or not segmentation.target.any():
@@ -116,7 +145,23 @@ def unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
 
 def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], known: dict[int, Tensor],
         device: torch.device) -> tuple[list[int], Crops]:
-    """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs measure."""
+    """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs measure.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        With noise, PSF and a target: see `unusable`.
+    segmentations : sequence of Segmentation
+    known : dict of int to Tensor
+        By ``id(psf)``; grows.
+    device : torch.device
+
+    Returns
+    -------
+    order : list of int
+        Place in `cutouts` of each crop.
+    crops : Crops
+    """
     measure_psfs(cutouts, known, device)
     order, parts = [], []
     for chunk in chunks_of_one_shape([cutout.shape for cutout in cutouts], _PIXELS.get(device.type, 2**24)):

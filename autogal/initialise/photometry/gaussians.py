@@ -33,6 +33,16 @@ def sersic_shares(n: float, sigma: np.ndarray) -> np.ndarray:
     """Fluxes of Gaussians of dispersions `sigma` [r_eff] that make a round Sersic profile of unit total flux.
 
     The profile is Ciotti & Bertin (1999), with b_n from the incomplete gamma function.
+
+    Parameters
+    ----------
+    n : float
+    sigma : ndarray, shape (G,)
+
+    Returns
+    -------
+    ndarray, shape (G,)
+        None negative.
     """
     b = gammaincinv(2 * n, 0.5)
     radius = np.geomspace(0.01, 20, 80)

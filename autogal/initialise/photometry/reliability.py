@@ -75,6 +75,17 @@ def evenly_spaced(pixels: int, most: int, device: torch.device) -> Tensor:
     """Indices of `most` pixels, or of all, evenly over an image.
 
     In whole numbers: float32 does not count the pixels of an image larger than 4096 x 4096.
+
+    Parameters
+    ----------
+    pixels : int
+        Of the image.
+    most : int
+    device : torch.device
+
+    Returns
+    -------
+    Tensor of int
     """
     count = min(most, pixels)
     return torch.arange(count, device=device) * (pixels - 1) // max(count - 1, 1)

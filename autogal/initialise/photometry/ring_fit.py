@@ -95,6 +95,17 @@ def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
     """Shares [B, 5] of round Gaussians of fixed widths in FWHM that make the centred PSFs [B, K, L] of `fwhm` [B] px.
 
     Least squares with non-negative shares, by the multiplicative rule of Lee & Seung (2001).
+
+    Parameters
+    ----------
+    psf : Tensor, [B, K, L]
+    fwhm : Tensor, [B]
+        px.
+
+    Returns
+    -------
+    Tensor, [B, 5]
+        Their sum is 1.
     """
     columns, rows = ((torch.arange(length, device=psf.device) - (length - 1) / 2) / fwhm[:, None] for length in reversed(psf.shape[1:]))
     square = (columns[:, None, :].square() + rows[:, :, None].square()).flatten(1)
@@ -112,7 +123,19 @@ def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
 
 
 def fit_rings(rings: Rings, iterations: int = _ITERATIONS) -> RingFit:
-    """Fit B targets: sizes and indices are tried, the best of them is improved by damped Gauss-Newton steps."""
+    """Fit B targets: sizes and indices are tried, the best of them is improved by damped Gauss-Newton steps.
+
+    Parameters
+    ----------
+    rings : Rings
+    iterations : int
+        Gauss-Newton steps.
+
+    Returns
+    -------
+    RingFit
+        float32.
+    """
     # float64: in float32 chi-square is too coarse to tell when a bright galaxy's fit is done, and rounding would decide
     profiles = _Profiles(Rings(*(getattr(rings, part.name).double() for part in fields(rings))).filled())
     ln_r, ln_n = profiles.coarse()

@@ -20,7 +20,18 @@ _CLEAR = 1.5  # radii from the target beyond which there is sky
 
 
 def chunks_of_one_shape(shapes: Sequence[tuple[int, int]], pixels: int) -> Iterator[list[int]]:
-    """Places of one shape, as many as hold about `pixels` together."""
+    """Places of one shape, as many as hold about `pixels` together.
+
+    Parameters
+    ----------
+    shapes : sequence of (int, int)
+    pixels : int
+
+    Returns
+    -------
+    iterator of list of int
+        Places in `shapes`; every place once.
+    """
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for i, shape in enumerate(shapes):
         groups[shape].append(i)
@@ -30,7 +41,15 @@ def chunks_of_one_shape(shapes: Sequence[tuple[int, int]], pixels: int) -> Itera
 
 
 def stack(arrays: Sequence[np.ndarray], kind: type, device: torch.device) -> Tensor:
-    """Planes of one shape as a tensor [B, H, W]."""
+    """Planes of one shape as a tensor [B, H, W].
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray, shape (H, W)
+    kind : type
+        Of numpy.
+    device : torch.device
+    """
     return torch.from_numpy(np.stack([np.asarray(array, kind) for array in arrays])).to(device)
 
 
@@ -61,7 +80,14 @@ def extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def clear_of_target(use: Tensor, target: Tensor, x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    """Pixels [B, H, W] away from the target."""
+    """Pixels [B, H, W] away from the target.
+
+    Parameters
+    ----------
+    use, target : Tensor, [B, H, W] bool
+    x, y, radius : Tensor, [B]
+        px.
+    """
     height, width = use.shape[1:]
     columns, rows = torch.arange(width, device=use.device) - x[:, None], torch.arange(height, device=use.device) - y[:, None]
     farthest = torch.hypot(torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y))
@@ -70,7 +96,20 @@ def clear_of_target(use: Tensor, target: Tensor, x: Tensor, y: Tensor, radius: T
 
 
 def sky_and_noise(image: Tensor, sigma: Tensor, use: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
-    """Clipped median of the light away from the target, and the median noise there, [B] each."""
+    """Clipped median of the light away from the target, and the median noise there, [B] each.
+
+    Parameters
+    ----------
+    image, sigma : Tensor, [B, H, W]
+        In the same units.
+    use, clear : Tensor, [B, H, W] bool
+        Usable pixels, and those of them away from the target.
+
+    Returns
+    -------
+    sky, noise : Tensor, [B]
+        In these units; the noise is positive.
+    """
     pick = evenly_spaced(image[0].numel(), _SAMPLE, image.device)
     good, far, values, noise = (part.flatten(1)[:, pick] for part in (use, clear, image, sigma))
     far = torch.where(far.sum(1, keepdim=True) >= 9, far, good)

@@ -58,7 +58,18 @@ def input_channels(image: Tensor, sigma: Tensor, mask: Tensor, centre: Tensor | 
 
 
 def binning(shape: tuple[int, int]) -> int:
-    """Factor by which a stamp of some shape is binned before the network sees it."""
+    """Factor by which a stamp of some shape is binned before the network sees it.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns [px].
+
+    Returns
+    -------
+    int
+        1 for stamps of up to `LARGEST` px.
+    """
     return -(-max(shape) // LARGEST)
 
 

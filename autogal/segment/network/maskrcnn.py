@@ -96,7 +96,26 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
 
 
 def load_network(settings, size: int, device: torch.device) -> MaskRCNN:
-    """The segmenter for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`."""
+    """The segmenter for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`.
+
+    Parameters
+    ----------
+    settings
+        Node ``segment`` with ``checkpoints``, ``survey`` and ``band``.
+    size : int
+        px.
+    device : torch.device
+
+    Returns
+    -------
+    MaskRCNN
+        In evaluation mode.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no checkpoint, or one that cannot be used.
+    """
     return trained(build_network, TASK, "segment=maskrcnn", "segment=sep", settings, size, device,
                    version=VERSION, channels=list(CHANNELS), classes=list(CLASSES))
 
