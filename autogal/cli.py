@@ -115,13 +115,9 @@ class Job:
             from autogal.configuration.overrides import whether_segmented
 
             settings.given_starts = whether_segmented(HydraConfig.get().overrides.task)
-        if "model" in settings:
-            from autogal.fitting.choices import settle_profiles
+        from autogal.configuration.references import resolve_references
 
-            settle_profiles(settings.model, _profile_folders())
-        from autogal.configuration.references import resolve_method_references
-
-        resolve_method_references(settings, _profile_folders())
+        resolve_references(settings, _own_folders())
         import_module(_VERBS[self.verb]).run(settings, list(self.paths))
 
     def _folder(self, hydra: DictConfig) -> str:
@@ -138,8 +134,8 @@ class Job:
         return name if 0 < len(name) <= _LONGEST_NAME else str(hydra.job.num)
 
 
-def _profile_folders() -> list[Path]:
-    """Where users' own profiles may lie: in the folders of their configurations, beside them, and in the working directory."""
+def _own_folders() -> list[Path]:
+    """Where users' own code may lie: in the folders of their configurations, beside them, and in the working directory."""
     from hydra.core.hydra_config import HydraConfig
 
     own = [Path(source.path).resolve() for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]

@@ -12,17 +12,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration.composing import compose
 from autogal.configuration.explaining import did_you_mean
-from autogal.configuration.overrides import override, reference_to, several_models
+from autogal.configuration.overrides import override, several_models
+from autogal.configuration.references import resolve_model_references
 from autogal.errors import AutogalError
 from autogal.model.spec.build import choose_model
 from autogal.fitting.selection import CRITERIA
 from autogal.likelihood import LIKELIHOODS, Likelihood
-from autogal.profiles import RadialProfile, is_reference, settle_reference
+from autogal.profiles import RadialProfile
 from autogal.solvers import SOLVERS, Solver
 from autogal.uncertainty import Bootstrap
 
 __all__ = ["check_model", "choose_bootstrap", "choose_likelihood", "choose_model", "choose_settings", "choose_solver", "is_whole_model",
-           "model_overrides", "settle_profiles", "with_model"]
+           "model_overrides", "with_model"]
 
 # The kinds of uncertainty, and whether the bootstrap is part of them
 _UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
@@ -69,7 +70,7 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
         model = {"profile": model}
     if isinstance(model, Mapping):
         model = _copied(model)
-        settle_profiles(model, folders)
+        resolve_model_references(model, folders)
     if not is_whole_model(model):
         return [override("model", model)]
     return ["~model", override("++model", {"name": str(model.get("profile", "own")).rpartition(":")[2]} | model)]
@@ -107,30 +108,6 @@ def _read_model(file: Path) -> dict:
     if not is_whole_model(model):
         raise AutogalError(f"{file} says neither profile: nor components:, so it is no model.", "See the files in conf/model/.")
     return ({} if "profile" in model else {"name": file.stem}) | model
-
-
-def settle_profiles(model: Mapping, folders: Sequence[Path]) -> None:
-    """Name the user's own profiles and functions in a node ``model`` so that every process finds them; their files may lie in `folders`."""
-    for one in (model.get("models") or {}).values():
-        settle_profiles(one, folders)
-    nodes = [model, *_mappings(_mapping(model.get("components")).values())]
-    ties = _mapping(model.get("ties"))
-    maps = [ties, *_mappings(ties.values()), *(_mapping(node.get("start")) for node in nodes)]
-    for node, key in [*((node, "profile") for node in nodes), *((one, name) for one in maps for name in one)]:
-        named = node.get(key)
-        if callable(named):
-            node[key] = reference_to(named)
-        elif isinstance(named, str) and is_reference(named):
-            node[key] = settle_reference(named, folders)
-
-
-def _mapping(node: Any) -> Mapping:
-    """A node, or none where what stands there is something else, which is refused when the model is made."""
-    return node if isinstance(node, Mapping) else {}
-
-
-def _mappings(nodes: Iterable[Any]) -> list[Mapping]:
-    return [node for node in nodes if isinstance(node, Mapping)]
 
 
 def check_model(settings: DictConfig) -> None:
