@@ -10,13 +10,13 @@ from pathlib import Path
 
 from astropy.table import Table
 
+from autogal.beginning import validate_methods
 from autogal.configuration.overrides import override, whether_segmented
 from autogal.errors import AutogalError
 from autogal.configuration.composing import composed
 from autogal.fitting.choices import build_likelihood, validate_model
 from autogal.model.spec import model_overrides
 from autogal.images import ArrayCutouts, Cutout, report
-from autogal.networks.ready import check_checkpoints
 from autogal.pipeline import fit_cutouts
 from autogal.profiles import RadialProfile
 from autogal.model_images import render
@@ -57,8 +57,8 @@ def fit(
     sigma : array(s) like `images`, optional
         One standard deviation per pixel, image units; estimated, and flagged, where it is left out. A fit of counts
         (``likelihood="poisson"``) does without.
-    psf : ndarray [K, K'] or one for each image, optional
-        PSF images; the survey's Moffat, flagged, where left out.
+    psf : ndarray [K, K'] or one for each image, or a function, optional
+        PSF images, or what gives the PSF image of a cutout; the survey's Moffat, flagged, where left out.
     mask : bool array(s) like `images`, optional
         True = bad pixel.
     start : astropy Table, optional
@@ -100,7 +100,7 @@ def fit(
     if given.get("given_starts", "auto") == "auto":
         given["given_starts"] = whether_segmented(given)
     chosen = composed(*model_overrides(model), *(override(key, value) for key, value in given.items()))
-    validate_model(chosen.model), build_likelihood(chosen), check_checkpoints(chosen)
+    validate_model(chosen.model), build_likelihood(chosen), validate_methods(chosen)
     device, watch = choose_device(chosen.device), Stopwatch()
     with watch.time("read"):
         cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale,

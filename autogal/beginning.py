@@ -13,14 +13,15 @@ from autogal.canonical import views
 from autogal.parameters import START, magnitude_of
 from autogal.flags import Flag
 from autogal.images import Cutout, as_seen
-from autogal.initialise import initialise_all
+from autogal.initialise import initialise_all, validate_initialiser
 from autogal.initialise.given import no_source
 from autogal.neighbours import Surroundings
-from autogal.runtime.devices import choose_device
+from autogal.networks.ready import check_checkpoints
+from autogal.runtime.devices import choose_device, device_name
 from autogal.runtime.stopwatch import Stopwatch
-from autogal.segment import segment_all
+from autogal.segment import segment_all, validate_segmenter
 
-__all__ = ["Beginning", "begin", "is_segmented"]
+__all__ = ["Beginning", "begin", "is_segmented", "validate_methods"]
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Beginning:
     start_covariance : ndarray, [N, 7, 7]
         Their covariances, as `autogal.initialise.Start` has them; NaN where they are not known.
     flags : ndarray of int, [N]
-    around : dict of int to Surroundings
+    neighbour_maps : dict of int to Surroundings
         What lies around each target, where neighbours are to be fitted.
     searched : ndarray of bool, [N]
         Targets that were searched for, in place of given.
@@ -45,7 +46,7 @@ class Beginning:
     start: np.ndarray
     start_covariance: np.ndarray
     flags: np.ndarray
-    around: dict[int, Surroundings]
+    neighbour_maps: dict[int, Surroundings]
     searched: np.ndarray
     otherwise: dict[int, np.ndarray]
 
@@ -62,15 +63,15 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
     watch : Stopwatch
         Gets the time spent to segment and to initialise.
     """
-    flags, around, otherwise = np.zeros(len(cutouts), int), {}, {}
+    flags, neighbour_maps, otherwise = np.zeros(len(cutouts), int), {}, {}
     start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
     start[~complete] = np.nan
     wanting = np.flatnonzero(good if is_segmented(settings) else good & ~complete).tolist()
-    spread = np.full((len(cutouts), 7, 7), np.nan)
+    start_covariance = np.full((len(cutouts), 7, 7), np.nan)
     if not wanting:
-        return Beginning(start, spread, flags, around, ~complete, otherwise)
+        return Beginning(start, start_covariance, flags, neighbour_maps, ~complete, otherwise)
     device = choose_device(settings.device)
     with watch.time("segment"):
         seen = dict(zip(wanting, (one.flat for one in views([as_seen(cutouts[i]) for i in wanting])), strict=True))
@@ -89,7 +90,7 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
     for i in met:
         cutout, segmentations[i] = cutouts[i], seen[i].segmentation(segmentations[i])
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
-            around[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask, segmentations[i].doubtful)
+            neighbour_maps[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask, segmentations[i].doubtful)
         if segmentations[i].otherwise is not None:
             otherwise[i] = cutout.mask | segmentations[i].otherwise
         cutout.bad = cutout.mask
@@ -100,9 +101,21 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
         cutouts[i].notes.extend(first.notes)
         start[i] = _row(first.values, cutouts[i].zeropoint)
         if first.covariance is not None:
-            spread[i] = first.covariance
+            start_covariance[i] = first.covariance
         flags[i] |= first.flags
-    return Beginning(start, spread, flags, around, ~complete, otherwise)
+    return Beginning(start, start_covariance, flags, neighbour_maps, ~complete, otherwise)
+
+
+def validate_methods(settings: DictConfig) -> None:
+    """Refuse, before any work, a segmenter or an initialiser that cannot be used: no checkpoint, or one's own that fails on small images.
+
+    Raises
+    ------
+    AutogalError
+    """
+    check_checkpoints(settings)
+    device = choose_device(device_name(settings) if "trainer" in settings else settings.device)
+    validate_segmenter(settings.segment, device), validate_initialiser(settings.initialise, device)
 
 
 def is_segmented(settings: DictConfig) -> bool:

@@ -210,6 +210,8 @@ def _second_word(verb: str, words: list[str]) -> list[str]:
     from autogal.errors import AutogalError
 
     key, choices = _SECOND_WORDS[verb]
+    if any(word.startswith(f"{key}=") for word in words):  # one of the user's own, as network=mine
+        return words
     named = [word for word in words if word in choices]
     if len(named) != 1:
         written = [f"autogal {verb} {choice}" for choice in choices]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.beginning import begin, is_segmented
+from autogal.beginning import begin, is_segmented, validate_methods
 from autogal.batch.stamps import usable_pixels
 from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver, validate_model, with_model
 from autogal.model.spec import build_model
@@ -28,10 +28,10 @@ from autogal.flags import Flag
 from autogal.images import Cutout, Entry, Options, find_entries, load_unreported, report
 from autogal.images.frame import is_field, leaves_frame, window
 from autogal.images.canonical import usable_box
-from autogal.initialise.given import note_unsegmented, settle_start
+from autogal.initialise.given import note_unsegmented, sanitise_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import fit_neighbours
-from autogal.networks.ready import check_checkpoints
+from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
 from autogal.runtime.prefetch import ahead, helpers
 from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, own_folder, print_summary, write_objects
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
@@ -75,22 +75,22 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     bounds = [model.single_bounds for model in models.values()]
     widest = {name: (min(one[name][0] for one in bounds), max(one[name][1] for one in bounds))
               for name in bounds[0] if all(name in one for one in bounds)}  # fmt: skip
-    settled = np.array([settle_start(cutout, widest) for cutout in cutouts], int)
+    start_flags = np.array([sanitise_start(cutout, widest) for cutout in cutouts], int)
     begun = begin(cutouts, settings, watch)
-    start, spread, searched = begun.start, begun.start_covariance, begun.searched
+    start, start_covariance, searched = begun.start, begun.start_covariance, begun.searched
     anchored = any(model.is_anchored for model in models.values())
     parts, origin = (cutouts, np.zeros((len(cutouts), 2))) if anchored else _windows(cutouts, start)
     fits = {}
     for name, one in each.items():
         said = [len(cutout.notes) for cutout in cutouts]
-        fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, spread, searched=searched)
+        fits[name] = fit_starts(parts, start - _moved(START, origin), one, watch, start_covariance, searched=searched)
         for cutout, before in zip(cutouts, said):
             cutout.notes[before:] = [f"{name}: {note}" if name else note for note in cutout.notes[before:]]
     if begun.otherwise:
         first, other = next(iter(each)), {i: mask[_box(parts[i], origin[i])] for i, mask in begun.otherwise.items()}
         begun.flags |= weigh_choices(parts, other, start - _moved(START, origin), each[first], fits[first], watch)
     if settings.neighbours != "mask":
-        fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in begun.around.items()}, fits, each, watch)
+        fit_neighbours(parts, {i: one.window(*_box(parts[i], origin[i])) for i, one in begun.neighbour_maps.items()}, fits, each, watch)
     for name, fitted in fits.items():
         _put_back(fitted, cutouts, origin)
         for cutout, remarks in zip(cutouts, fitted.remarks):
@@ -99,7 +99,7 @@ def _fit_together(cutouts: Sequence[Cutout], settings: DictConfig) -> Fitted:
     if several:
         _doubt_choice(cutouts, fitted, settings.model.choose)
     # what the footprint alone has of the signal gives way to what the fit measured
-    fitted.flags |= begun.flags & ~np.where(np.isfinite(fitted.snr), int(Flag.LOW_SN), 0) | settled
+    fitted.flags |= begun.flags & ~np.where(np.isfinite(fitted.snr), int(Flag.LOW_SN), 0) | start_flags
     fitted.without_errors([not cutout.noise.tells_errors for cutout in cutouts])
     if not is_segmented(settings):
         note_unsegmented(cutouts, fitted, start, ~searched)
@@ -304,7 +304,7 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
 def _check(settings: DictConfig) -> None:
     """Find everything that can be wrong with a request before the first image is read or anything is written."""
     validate_model(settings.model), build_likelihood(settings), build_solver(settings.solver), build_bootstrap(settings)
-    check_checkpoints(settings)
+    validate_methods(settings)
     choose_device(device_name(settings)), Options.from_settings(settings)
 
 

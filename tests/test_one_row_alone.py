@@ -16,7 +16,7 @@ from autogal import beginning, pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.initialise.photometry.reliability import spread_out
+from autogal.initialise.photometry.reliability import evenly_spaced
 from autogal.neighbours import Surroundings
 
 from .observations import PARAMETERS, ZEROPOINT, observe, random_galaxies
@@ -186,7 +186,7 @@ def test_a_disk_that_fills_while_an_objects_file_is_written(files, monkeypatch):
 
 @pytest.mark.parametrize("side", [4097, 8000, 30000])
 def test_pixels_of_large_images_are_counted_exactly(side):
-    pick = spread_out(side * side, 4096, torch.device("cpu"))
+    pick = evenly_spaced(side * side, 4096, torch.device("cpu"))
     assert pick[0] == 0 and pick[-1] == side * side - 1 and (pick.diff() > 0).all()
 
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from autogal.configuration.overrides import quoted
-from autogal.errors import AutogalError, did_you_mean
+from autogal.errors import AutogalError
 
 __all__ = ["CommandLine", "sort_words"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydra.errors import HydraException
 from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError
 from autogal.runtime.references import is_reference
+from autogal.runtime.references import is_reference, load_reference
 
 __all__ = ["METHODS", "normalise_overrides", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
 
@@ -23,6 +25,9 @@ METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialis
 
 # Those of which a user can have one of their own, MODULE:CLASS in the place of a name
 _OWN = ("likelihood", "solver")
+# The groups of which a method of the user's own, MODULE:FUNCTION, may be the name
+_OWN_METHODS = ("segment", "initialise")
+_SURVEY_FORM = "Write survey=MODULE:NAME, where NAME is a mapping with keys like those of conf/survey/sdss.yaml."
 
 # What can be said of a model, of any of its parameters and components, whether or not its file says so already
 _OPEN = re.compile(r"model(\.models\.[^.]+)?(\.components\.[^.]+)?"
@@ -110,6 +115,8 @@ def _normalised(word: str) -> Iterator[str]:
         yield word
     elif isinstance(read.value(), dict):
         yield from _of_group(read.key_or_group, read.value())
+    elif isinstance(read.value(), str) and is_reference(read.value()):
+        yield from _own(read.key_or_group, read.value(), word)
     elif isinstance(read.value(), str | list):
         yield word
     else:
@@ -142,9 +149,23 @@ def _of_group(group: str, said: Mapping[str, Any]) -> Iterator[str]:
     """The choice that a mapping names, and its keys; a survey that is described may have any name."""
     keys = dict(said)
     if "name" in keys and (group != "survey" or len(keys) == 1 or packaged(group, str(keys["name"]))):
-        yield override(group, keys.pop("name"))
+        yield from _meant(override(group, keys.pop("name")))
     for key, value in keys.items():
         yield from _normalised(override(f"{group}.{key}", value))
+
+
+def _own(group: str, reference: str, word: str) -> Iterator[str]:
+    """A method of the user's own is the name in a choice's file; a survey of the user's own, a mapping or a `Survey`, is written out."""
+    if group in _OWN_METHODS:
+        yield override(f"{group}.name", reference)
+    elif group == "survey":
+        survey = load_reference(reference, "a survey", lambda thing: isinstance(thing, Mapping) or (is_dataclass(thing) and not isinstance(thing, type)),
+                                _SURVEY_FORM)
+        facts = asdict(survey) if is_dataclass(survey) else dict(survey)
+        facts = {"name": reference.rpartition(":")[2]} | {key: value for key, value in facts.items() if value is not None}
+        yield from (override(f"survey.{key}", value) for key, value in facts.items())
+    else:
+        yield word
 
 
 def _element(key: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-__all__ = ["CONFIG_MODULE", "packaged", "read_yaml"]
+__all__ = ["CONFIG_MODULE", "choices", "packaged", "read_yaml"]
 
 CONFIG_MODULE = "autogal.conf"
 
@@ -25,3 +25,9 @@ def packaged(group: str, choice: str) -> Mapping[str, Any]:
 def read_yaml(file: Path) -> Any:
     """What a YAML file of the user's says, as a configuration reads it: 1e-3 is a number."""
     return OmegaConf.to_container(OmegaConf.load(file))
+
+
+def choices(group: str) -> list[str]:
+    """The names of a group's choices that come with the package, in order: ``choices("survey")``."""
+    return sorted(file.name.removesuffix(".yaml") for file in resources.files(CONFIG_MODULE).joinpath(group).iterdir()
+                  if file.name.endswith(".yaml"))

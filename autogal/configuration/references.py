@@ -11,16 +11,16 @@ from autogal.runtime.references import is_reference, resolve_reference
 
 __all__ = ["resolve_model_references", "resolve_references"]
 
-_NAMED = ("likelihood", "solver")  # groups whose name may be a reference
+_NAMED = ("likelihood", "solver", "segment", "initialise", "network")  # groups whose name may be a reference
 
 
 def resolve_references(settings: Mapping, folders: Sequence[Path]) -> None:
-    """Name the user's own profiles, functions, solver and likelihood in a configuration, in place, so that every process finds them.
+    """Name the user's own profiles, functions and methods in a configuration, in place, so that every process finds them.
 
     Parameters
     ----------
     settings : mapping
-        Some of the nodes ``model``, ``solver`` and ``likelihood``.
+        Any of the nodes ``model``, ``solver``, ``likelihood``, ``segment``, ``initialise`` and ``network``.
     folders : sequence of Path
         Where their files may lie.
     """

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table, vstack
+import torch
+from astropy.table import Table
 from omegaconf import DictConfig, OmegaConf
 
 from autogal.errors import AutogalError
+from autogal.evaluate.evaluation import Evaluation
 from autogal.evaluate.figures import calibration_figure
-from autogal.evaluate.galaxies import known_values
+from autogal.evaluate.galaxies import galaxies, known_values
 from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import prepare
@@ -24,7 +27,7 @@ from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.simulate import Simulation
 
-__all__ = ["coverage", "evaluate_calibration"]
+__all__ = ["CalibrationEvaluation", "coverage"]
 
 _GOOD = Bins("snr", "S/N", (50, np.inf))
 _GROUPS = ("model", "likelihood", "uncertainty")
@@ -34,54 +37,54 @@ _EXPECTED = 0.6827  # of a normal distribution, inside 1 sigma
 _MEDIAN = np.sqrt(np.pi / 2)  # error of a median in units of that of a mean
 
 
-def evaluate_calibration(blocks: Iterator[Simulation], settings: DictConfig) -> Report:
+class CalibrationEvaluation(Evaluation):
     """Fit lone galaxies, from their true parameters so that starting values play no part, and count the truths inside the errors.
 
-    Parameters
-    ----------
-    blocks : iterator of Simulation
-        As `autogal.evaluate.galaxies.galaxies` gives them; targets with neighbours, or of which not all is known, do not count.
-    settings : DictConfig
-        Of ``conf/evaluate.yaml``.
-
-    Returns
-    -------
-    Report
+    Targets with neighbours, or of which not all is known, do not count.
 
     Raises
     ------
     AutogalError
         For fits without errors, a truth that does not know the model's parameters, or where no galaxy is left.
     """
-    fit = _as_fit(settings)
-    model = build_model(fit.model)
-    build_likelihood(fit), build_solver(fit.solver), build_bootstrap(fit)
-    if fit.uncertainty.name == "none":
-        raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap or both.")
-    kinds = ["covariance", "bootstrap"] if fit.uncertainty.name == "both" else [fit.uncertainty.name]
-    judged = [name for name in model.parameters if name not in model.shared]
-    places = [model.parameters.index(name) for name in judged]
-    parts, total, why = [], 0, ""
-    for block in blocks:
-        total += len(block.cutouts)
-        truth = known_values(model, block.truth)
+
+    def __init__(self, settings: DictConfig, device: torch.device, folder: Path):
+        super().__init__(settings, device, folder)
+        self.fit = fit = _as_fit(settings)
+        self.model = build_model(fit.model)
+        build_likelihood(fit), build_solver(fit.solver), build_bootstrap(fit)
+        if fit.uncertainty.name == "none":
+            raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap or both.")
+        self.kinds = ["covariance", "bootstrap"] if fit.uncertainty.name == "both" else [fit.uncertainty.name]
+        self.judged = [name for name in self.model.parameters if name not in self.model.shared]
+        self.why = ""
+
+    @classmethod
+    def blocks(cls, settings: DictConfig) -> Iterator[Simulation]:
+        return galaxies(settings)
+
+    def measure(self, block: Simulation) -> Iterator[Table]:
+        truth = known_values(self.model, block.truth)
         some = np.flatnonzero(np.isfinite(truth).all(1) & (np.asarray(block.truth["n_neighbours"]) == 0))
         if not len(some):
-            continue
+            return
         cutouts = prepare([block.cutouts[i] for i in some])
-        fitted = fit_cutouts(cutouts, _start(model, truth[some]), fit, begin=truth[some])
-        parts.append(_rows(block.truth[some], judged, places, truth[some], fitted, kinds))
+        fitted = fit_cutouts(cutouts, _start(self.model, truth[some]), self.fit, begin=truth[some])
         failed = [one for one, status in zip(cutouts, fitted.status) if status != "converged"]
         reasons = [one.error or one.notes[-1] for one in failed if one.error or one.notes]
-        why = why or "".join(reasons[:1])
-    if not parts:
-        raise AutogalError(f"None of the {total} targets is a {fit.model.name} without neighbours.",
-                           "Evaluate on more stamps (n=), or on others.")
-    rows = vstack(parts, metadata_conflicts="silent")
-    if not np.any(rows["status"] == "converged"):
-        raise AutogalError(f"None of the {len(rows)} fits converged. {why}".rstrip(),
-                           "Choose another likelihood= or solver=, or other data.")
-    return _report(rows, judged, kinds, fit, total)
+        self.why = self.why or "".join(reasons[:1])
+        places = [self.model.parameters.index(name) for name in self.judged]
+        yield _rows(block.truth[some], self.judged, places, truth[some], fitted, self.kinds)
+
+    def nothing(self) -> AutogalError:
+        return AutogalError(f"None of the {self.total} targets is a {self.fit.model.name} without neighbours.",
+                            "Evaluate on more stamps (n=), or on others.")
+
+    def report(self, rows: Table) -> Report:
+        if not np.any(rows["status"] == "converged"):
+            raise AutogalError(f"None of the {len(rows)} fits converged. {self.why}".rstrip(),
+                               "Choose another likelihood= or solver=, or other data.")
+        return _report(rows, self.judged, self.kinds, self.fit, self.total)
 
 
 def coverage(pulls: np.ndarray) -> dict[str, float]:
@@ -174,7 +177,6 @@ def _report(rows: Table, names: Sequence[str], kinds: Sequence[str], fit: DictCo
     report = Report(f"Errors by {' and '.join(kinds)} of {what}")
     report.grids = [_grid("good", "S/N above 50", rows, names, kinds, _GOOD, True),
                     _grid("snr", "By signal-to-noise ratio", rows, names, kinds, SNR)]
-    report.grids = [grid for grid in report.grids if grid.rows]
     lost = int(np.count_nonzero(rows["status"] != "converged"))
     report.notes = ["Fits start at the true parameters. Pulls are (fit - truth) / error, their scatter 1.4826 MAD. "
                     "No error: a parameter at a bound or without curvature.",

@@ -22,7 +22,7 @@ from autogal.parameters import FLUX_START, magnitude_of
 from autogal.profiles import Sersic
 from autogal.profiles.exponential import FixedIndex
 from autogal.simulate import General, Population, Simulation
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.exposure import expose
 from autogal.simulate.light import draw_light
 from autogal.simulate.scenes import Conditions, Parts, Scenes
@@ -127,14 +127,14 @@ def _draw(settings: DictConfig, model: Model) -> Iterator[Simulation]:
 @torch.no_grad()
 def _step(step: int, population: General | Population, model: Model, seed: int, shape: tuple[int, int], counts: bool) -> Simulation:
     """The galaxies of one step of a seed; `counts`: with all that was counted, the sky's light too."""
-    chance = Chance(seed, step, torch.device("cpu"))
-    scenes = population.draw(chance, _STEP, shape)
+    rng = Rng(seed, step, torch.device("cpu"))
+    scenes = population.draw(rng, _STEP, shape)
     conditions = _honest(scenes.conditions) if population.relative else scenes.conditions
     if counts:
         conditions = replace(conditions, sky=torch.zeros_like(conditions.sky))
-    parts, known = _parts(chance, scenes, model)
+    parts, known = _parts(rng, scenes, model)
     light = draw_light(scenes, parts, _STEP, exact=True)
-    image, sigma, mask = expose(chance, light, conditions)
+    image, sigma, mask = expose(rng, light, conditions)
     sky = conditions.sky
     if counts:  # as in `expose`: the number of electrons of a blank pixel is their variance
         sky = conditions.sky_sigma.square() * conditions.gain
@@ -162,7 +162,7 @@ def _honest(conditions: Conditions) -> Conditions:
                    sigma_error=none + 1, dead=none, rays=torch.zeros_like(conditions.rays))
 
 
-def _parts(chance: Chance, scenes: Scenes, model: Model) -> tuple[Parts, dict[str, torch.Tensor]]:
+def _parts(rng: Rng, scenes: Scenes, model: Model) -> tuple[Parts, dict[str, torch.Tensor]]:
     """The components of the galaxies of scenes, and their parameters by catalogue name."""
     target = {name: getattr(scenes.sources, name)[:, 0] for name in FLUX_START[:-1]}
     if len(model.components) == 1:
@@ -171,10 +171,10 @@ def _parts(chance: Chance, scenes: Scenes, model: Model) -> tuple[Parts, dict[st
         made, known = {"": target | ({} if index is None else {"n": torch.full_like(target["n"], index)})}, {}
     else:
         count = len(scenes)
-        share = chance.uniform(*_SHARE, count)
-        size = torch.maximum(chance.log_uniform(*_SIZE, count) * target["r_eff"], _RESOLVED * scenes.seeing.fwhm)
-        bulge = target | {"flux": share * target["flux"], "r_eff": size, "q": chance.uniform(*_ROUNDNESS, count),
-                          "pa": (target["pa"] + chance.uniform(*_TURN, count)) % 180}
+        share = rng.uniform(*_SHARE, count)
+        size = torch.maximum(rng.log_uniform(*_SIZE, count) * target["r_eff"], _RESOLVED * scenes.seeing.fwhm)
+        bulge = target | {"flux": share * target["flux"], "r_eff": size, "q": rng.uniform(*_ROUNDNESS, count),
+                          "pa": (target["pa"] + rng.uniform(*_TURN, count)) % 180}
         made = {"bulge_": bulge, "disk_": target | {"flux": (1 - share) * target["flux"]}}
         made = {name: one | {"n": torch.full_like(share, _INDICES[name[:-1]])} for name, one in made.items()}
         known = {"x": target["x"], "y": target["y"], "flux": target["flux"], "bt": share}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from astropy.table import Table, vstack
+from astropy.table import Table
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
+from autogal.evaluate.evaluation import Evaluation, rows_of
 from autogal.evaluate.figures import parameter_figure
-from autogal.evaluate.methods import as_fit, methods
+from autogal.evaluate.methods import as_fit
 from autogal.evaluate.parameters import CATALOGUE, accuracy, calibration, differences
 from autogal.evaluate.report import Report
 from autogal.evaluate.statistics import SIZE, SNR, Bins, bins_of_magnitude
@@ -24,62 +25,59 @@ from autogal.segment import segment_all
 from autogal.simulate import Simulation
 from autogal.parameters import MAG, magnitude_of, spin
 
-__all__ = ["evaluate_initialiser", "start_errors"]
+__all__ = ["InitialiserEvaluation", "start_errors"]
 
 _GOOD = Bins("snr", "S/N", (50, np.inf))
 
 
-def evaluate_initialiser(blocks: Iterator[Simulation], settings: DictConfig, device: torch.device) -> Report:
+class InitialiserEvaluation(Evaluation):
     """Estimate starting values as ``autogal fit`` does and compare with the truth.
 
     Only targets that are one Sersic profile count, and of those the ones whose true footprint is not mostly outshone.
-
-    Parameters
-    ----------
-    blocks : iterator of Simulation
-    settings : DictConfig
-        Of ``conf/evaluate.yaml``; ``true_masks`` says whether footprints are the true ones or those of ``segment``.
-    device : torch.device
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    AutogalError
-        Where a checkpoint is missing, or no target counts.
+    ``settings.true_masks`` says whether footprints are the true ones or those of ``segment``.
     """
-    parts, total, hidden = [], 0, 0
-    names: list[str] = []
-    seconds: dict[str, float] = {}
-    for block in blocks:
-        size = min(min(cutout.shape) for cutout in block.cutouts)
-        if not names:
-            names, notes = methods(settings, "initialise", size, device)
-        total += len(block.cutouts)
+
+    def __init__(self, settings: DictConfig, device: torch.device, folder: Path):
+        super().__init__(settings, device, folder)
+        self.names: list[str] = []
+        self.notes: list[str] = []
+        self.hidden = 0
+
+    def measure(self, block: Simulation) -> Iterator[Table]:
+        self.names, self.notes = self.methods("initialise", block)
         some, undecidable = comparable(block.truth)
-        hidden += undecidable
+        self.hidden += undecidable
         cutouts, truth = [block.cutouts[i] for i in some], block.truth[some]
-        nodes = {name: as_fit(settings, initialise=name) for name in names}
-        segmentation = nodes[names[0]].segment
-        found = true_segmentations(cutouts, [block.instances[i] for i in some], segmentation) if settings.true_masks else \
-            segment_all(cutouts, segmentation, device)
+        nodes = {name: as_fit(self.settings, initialise=name) for name in self.names}
+        segmentation = nodes[self.names[0]].segment
+        found = true_segmentations(cutouts, [block.instances[i] for i in some], segmentation) if self.settings.true_masks else \
+            segment_all(cutouts, segmentation, self.device)
         there = [i for i, one in enumerate(found) if Flag.NO_TARGET not in one.flags]
-        for name in names:
-            begin = time.perf_counter()
-            starts = dict(zip(there, initialise_all([cutouts[i] for i in there], [found[i] for i in there], nodes[name].initialise, device)))
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin
-            parts.append(_rows(name, cutouts, truth, starts))
-    rows = vstack(parts, metadata_conflicts="silent")
-    if not len(rows):
-        raise AutogalError("No target is one Sersic profile that can be seen: there is nothing to compare starting values with.",
-                           "Evaluate on more stamps (n=), or on others.")
-    return _report(rows, names, notes + [undecidable_note(hidden, total)], settings, total, seconds)
+        for name in self.names:
+            with self.seconds.time(name):
+                starts = initialise_all([cutouts[i] for i in there], [found[i] for i in there], nodes[name].initialise, self.device)
+            yield _rows(name, cutouts, truth, dict(zip(there, starts)))
+
+    def nothing(self) -> AutogalError:
+        return AutogalError("No target is one Sersic profile that can be seen: there is nothing to compare starting values with.",
+                            "Evaluate on more stamps (n=), or on others.")
+
+    def report(self, rows: Table) -> Report:
+        return _report(rows, self.names, [*self.notes, undecidable_note(self.hidden, self.total)], self.settings, self.total, self.seconds)
 
 
 def start_errors(start: Start) -> dict[str, float]:
-    """1-sigma errors of x, y [px], mag, r_eff (relative), n [dex], q, pa [deg] from a start's covariance; NaN without one."""
+    """1-sigma errors of x, y [px], mag, r_eff (relative), n [dex], q, pa [deg] from a start's covariance; NaN without one.
+
+    Parameters
+    ----------
+    start : Start
+
+    Returns
+    -------
+    dict of str to float
+        By the names of `CATALOGUE`.
+    """
     if start.covariance is None:
         return dict.fromkeys(CATALOGUE, np.nan)
     covariance = start.covariance
@@ -90,16 +88,15 @@ def start_errors(start: Start) -> dict[str, float]:
     across[5:] = -along[6], along[5]
     size = 0.5 * along
     size[3] += 1
-    spread = lambda direction: float(np.sqrt(direction @ covariance @ direction))  # noqa: E731
+    sigma_along = lambda direction: float(np.sqrt(direction @ covariance @ direction))  # noqa: E731
     one = np.eye(7)
-    turn = np.degrees(spread(across)) / (2 * eta) if eta > 0 else np.inf
-    return {"x": spread(one[0]), "y": spread(one[1]), "mag": -MAG * spread(one[2]), "r_eff": spread(size),
-            "n": spread(one[4]) / np.log(10), "q": start.values["q"] * spread(along), "pa": min(turn, 180 / np.sqrt(12))}
+    turn = np.degrees(sigma_along(across)) / (2 * eta) if eta > 0 else np.inf
+    return {"x": sigma_along(one[0]), "y": sigma_along(one[1]), "mag": -MAG * sigma_along(one[2]), "r_eff": sigma_along(size),
+            "n": sigma_along(one[4]) / np.log(10), "q": start.values["q"] * sigma_along(along), "pa": min(turn, 180 / np.sqrt(12))}
 
 
 def _rows(name: str, cutouts: Sequence[Cutout], truth: Table, starts: dict[int, Start]) -> Table:
-    rows = truth.copy()
-    rows["method"] = np.full(len(rows), name, dtype="U32")
+    rows = rows_of(name, truth)
     value, error = (np.full((len(rows), len(CATALOGUE)), np.nan) for _ in range(2))
     for i, start in starts.items():
         values = start.values | {"mag": magnitude_of(start.values["flux"], cutouts[i].zeropoint)}
@@ -122,7 +119,6 @@ def _report(rows: Table, names: list[str], notes: list[str], settings: DictConfi
                     accuracy("r_eff", "By size", rows, names, SIZE)]
     if rows.meta.get("survey") != "general":
         report.grids.append(accuracy("mag", "By magnitude", rows, names, bins_of_magnitude(rows["mag"])))
-    report.grids = [grid for grid in report.grids if grid.rows]
     fallen = {name: int(np.count_nonzero(rows["fallback"][rows["method"] == name])) for name in names}
     report.notes = ["Wrong: nothing estimated, or off by more than 0.5 mag, half of r_eff, or a factor 2 in n. Position angles: of galaxies with q < 0.7.",
                     *(f"{name}: another way had to be taken (START_FALLBACK) for {number}." for name, number in fallen.items() if number), *notes]

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table, vstack
+import torch
+from astropy.table import Table
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
+from autogal.evaluate.evaluation import Evaluation
 from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import AT_ONCE, prepare, samples
@@ -22,7 +24,7 @@ from autogal.images import Cutout, Options, find_entries, load
 from autogal.model.fitted import Fitted
 from autogal.pipeline import fit_cutouts
 
-__all__ = ["cutouts_of", "evaluate_invariance"]
+__all__ = ["InvarianceEvaluation", "cutouts_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,32 +38,25 @@ _FIT = 3.0  # half-light radii, that are to lie within a crop on all sides
 _MANIFESTS = ("manifest.csv", "INDEX.csv")
 
 
-def evaluate_invariance(blocks: Iterator[Sequence[Cutout]], settings: DictConfig) -> Report:
-    """Fit cutouts as they are and transformed, and compare.
+class InvarianceEvaluation(Evaluation):
+    """Fit cutouts as they are and transformed, as ``settings.transformations`` says, and compare."""
 
-    Parameters
-    ----------
-    blocks : iterator of sequences of Cutout
-        From `cutouts_of`.
-    settings : DictConfig
-        Of ``conf/evaluate.yaml``: ``transformations`` and how to fit.
+    def __init__(self, settings: DictConfig, device: torch.device, folder: Path):
+        super().__init__(settings, device, folder)
+        self.fit, self.several = as_fit(settings), chosen(settings.transformations)
 
-    Returns
-    -------
-    Report
+    @classmethod
+    def blocks(cls, settings: DictConfig) -> Iterator[list[Cutout]]:
+        return cutouts_of(settings)
 
-    Raises
-    ------
-    AutogalError
-        For unknown transformations, or where nothing could be fitted.
-    """
-    how, several = as_fit(settings), chosen(settings.transformations)
-    parts: list[Table] = []
-    for block in blocks:
-        parts += _compare(block, several, how)
-    if not parts:
-        raise AutogalError("Nothing could be compared: no cutout was fitted.", "Evaluate on other cutouts (data=).")
-    return _report(vstack(parts, metadata_conflicts="silent"), several)
+    def measure(self, block: Sequence[Cutout]) -> list[Table]:
+        return _compare(block, self.several, self.fit)
+
+    def nothing(self) -> AutogalError:
+        return AutogalError("Nothing could be compared: no cutout was fitted.", "Evaluate on other cutouts (data=).")
+
+    def report(self, rows: Table) -> Report:
+        return _report(rows, self.several)
 
 
 def cutouts_of(settings: DictConfig) -> Iterator[list[Cutout]]:

@@ -80,6 +80,16 @@ def as_fit(settings: DictConfig, **chosen: str) -> DictConfig:
 def ready(node: DictConfig, group: str, size: int, device: torch.device) -> None:
     """Load the network of a method, if it is one, so that no clock runs meanwhile.
 
+    Parameters
+    ----------
+    node : DictConfig
+        Of the group.
+    group : str
+        ``segment`` or ``initialise``.
+    size : int
+        Shorter side of the stamps [px].
+    device : torch.device
+
     Raises
     ------
     AutogalError

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from astropy.table import Table
 
+from autogal.evaluate.evaluation import by_bins
 from autogal.evaluate.report import Grid
 from autogal.evaluate.statistics import Bins, median, scatter, share
 from autogal.parameters import SINGLE, angle_difference
@@ -88,25 +89,44 @@ def summarise(rows: Table) -> dict[str, Any]:
 
 
 def accuracy(name: str, title: str, rows: Table, methods: Sequence[str], bins: Bins, required: bool = False) -> Grid:
-    """Scatter and bias by method in bins of a quantity."""
+    """Scatter and bias by method in bins of a quantity.
+
+    Parameters
+    ----------
+    name, title : str
+    rows : Table
+        As `summarise` takes them, with ``method``.
+    methods : sequence of str
+    bins : Bins
+    required : bool
+        State the scatter that starting values must not exceed.
+
+    Returns
+    -------
+    Grid
+    """
     columns = {bins.title: "{group}", "": "{method}", "galaxies": "{stamps}", "wrong": "{wrong:.1%}"}
     columns |= {one.heading: f"{{{key}_scatter:{one.form}}} {{{key}_bias:+{one.form}}}" for key, one in MEASURES.items()}
     limits = {one.heading: f"{one.allowed:g}" for one in MEASURES.values()} if required else {}
-    return Grid(name, f"{title}: scatter (1.4826 MAD) and median bias", columns, _grouped(rows, methods, bins), limits)
+    return Grid(name, f"{title}: scatter (1.4826 MAD) and median bias", columns, by_bins(rows, methods, bins, summarise), limits)
 
 
 def calibration(name: str, rows: Table, methods: Sequence[str], bins: Bins, required: bool = False) -> Grid:
-    """Shares of the truths within 1 sigma, by method in bins of a quantity; methods without errors have none."""
+    """Shares of the truths within 1 sigma, by method in bins of a quantity; methods without errors have none.
+
+    Parameters
+    ----------
+    name : str
+    rows, methods, bins
+        As of `accuracy`.
+    required : bool
+        State the share that is required.
+
+    Returns
+    -------
+    Grid
+    """
     columns = {bins.title: "{group}", "": "{method}", "galaxies": "{stamps}", "all": "{inside:.0%}"}
     columns |= {one.heading.partition(" ")[0].strip(","): f"{{{key}_inside:.0%}}" for key, one in MEASURES.items()}
-    found = [row for row in _grouped(rows, methods, bins) if np.isfinite(row["inside"])]
+    found = [row for row in by_bins(rows, methods, bins, summarise) if np.isfinite(row["inside"])]
     return Grid(name, "Truths within 1 sigma", columns, found, {"all": "64-72%"} if required else {})
-
-
-def _grouped(rows: Table, methods: Sequence[str], bins: Bins) -> list[dict[str, Any]]:
-    found = []
-    for group, members in bins.split(np.asarray(rows[bins.column], float)):
-        some = rows[members]
-        for method in methods:
-            found.append({"group": group, "method": method, **summarise(some[some["method"] == method])})
-    return found

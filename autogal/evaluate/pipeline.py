@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from astropy.table import Table, vstack
+from astropy.table import Table
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
+from autogal.evaluate.evaluation import Evaluation, by_bins, rows_of
 from autogal.evaluate.figures import parameter_figure, pipeline_figure
-from autogal.evaluate.methods import NETWORKS, as_fit, methods
+from autogal.evaluate.methods import NETWORKS, as_fit
 from autogal.evaluate.parameters import CATALOGUE, MEASURES, accuracy, calibration, differences, summarise
 from autogal.evaluate.report import Grid, Report
 from autogal.evaluate.samples import prepare
@@ -25,7 +27,7 @@ from autogal.model.fitted import Fitted
 from autogal.pipeline import fit_cutouts
 from autogal.simulate import Simulation
 
-__all__ = ["TRUE_MASKS", "WHOLE", "evaluate_pipeline"]
+__all__ = ["TRUE_MASKS", "WHOLE", "PipelineEvaluation"]
 
 #: Name of the fits that nothing but the noise limits
 TRUE_MASKS = "true masks"
@@ -38,75 +40,63 @@ _SAME = 1e-3  # relative difference of chi-square within which two fits are as g
 _ELSEWHERE = 2.0  # px, and the true r_eff: a fit whose centre is farther off than both is of another source
 
 
-def evaluate_pipeline(blocks: Iterator[Simulation], settings: DictConfig, device: torch.device) -> Report:
+class PipelineEvaluation(Evaluation):
     """Fit raw stamps as ``autogal fit`` does, and again from the truth.
 
     Fits of every target that is one Sersic profile and not mostly outshone: from the pipeline's starting values, from the
     true ones inside the same masks, and from the true ones inside the true masks, grown as the pipeline's are. Neighbours are
     masked in all of these; last comes the whole pipeline, which fits some together with their targets.
-
-    Parameters
-    ----------
-    blocks : iterator of Simulation
-    settings : DictConfig
-        Of ``conf/evaluate.yaml``.
-    device : torch.device
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    AutogalError
-        Where a checkpoint is missing, or no target counts.
     """
-    parts, pairs, notes = [], [], []
-    seconds: dict[str, dict[str, float]] = {}
-    total = hidden = 0
-    for block in blocks:
-        if not pairs:
-            pairs, notes = _pairs(settings, min(min(cutout.shape) for cutout in block.cutouts), device)
-        total += len(block.cutouts)
+
+    def __init__(self, settings: DictConfig, device: torch.device, folder: Path):
+        super().__init__(settings, device, folder)
+        self.times: dict[str, dict[str, float]] = {}
+        self.notes: list[str] = []
+        self.hidden = 0
+
+    def measure(self, block: Simulation) -> Iterator[Table]:
+        pairs = self._pairs(block)
         some, undecidable = comparable(block.truth)
-        hidden += undecidable
+        self.hidden += undecidable
         if not len(some):
-            continue
+            return
         truth = block.truth[some]
-        base = as_fit(settings)
+        base = as_fit(self.settings)
         cutouts = prepare([block.cutouts[i] for i in some])
         for cutout, found in zip(cutouts, true_segmentations(cutouts, [block.instances[i] for i in some], base.segment), strict=True):
             cutout.mask = cutout.mask | found.neighbours
         best = fit_cutouts(_from_truth(cutouts, truth), base)
-        parts.append(_rows(TRUE_MASKS, truth, best, best))
+        yield _rows(TRUE_MASKS, truth, best, best)
         same_masks: dict[str, Fitted] = {}
         ways = [(f"{segment} + {initialise}", segment, initialise, "mask") for segment, initialise in pairs]
-        for name, segment, initialise, neighbours in [*ways, (WHOLE, *(settings[group].name for group in NETWORKS), base.neighbours)]:
-            chosen = as_fit(settings, segment=segment, initialise=initialise, neighbours=neighbours)
-            if name not in seconds:  # what only a first call does is not the pipeline's speed
+        for name, segment, initialise, neighbours in [*ways, (WHOLE, *(self.settings[group].name for group in NETWORKS), base.neighbours)]:
+            chosen = as_fit(self.settings, segment=segment, initialise=initialise, neighbours=neighbours)
+            if name not in self.times:  # what only a first call does is not the pipeline's speed
                 fit_cutouts(prepare(block.cutouts[:2]), chosen)
             cutouts = prepare(block.cutouts)
             fitted = fit_cutouts(cutouts, chosen)
             for stage, spent in fitted.seconds.items():
-                times = seconds.setdefault(name, {})
+                times = self.times.setdefault(name, {})
                 times[stage] = times.get(stage, 0.0) + spent
             if segment not in same_masks:
                 same_masks[segment] = fit_cutouts(_from_truth([cutouts[i] for i in some], truth), chosen)
             mine = _part(fitted, some)
-            parts.append(_rows(name, truth, mine, mine if name == WHOLE else same_masks[segment]))
-    if not parts:
-        raise AutogalError("No target is one Sersic profile that can be seen: there is nothing to compare fits with.",
-                           "Evaluate on more stamps (n=), or on others.")
-    return _report(vstack(parts, metadata_conflicts="silent"), list(seconds), [*notes, undecidable_note(hidden, total)], total, seconds)
+            yield _rows(name, truth, mine, mine if name == WHOLE else same_masks[segment])
 
+    def _pairs(self, block: Simulation) -> list[tuple[str, str]]:
+        """The classical methods together, the networks that there are, and what was chosen."""
+        (segment, notes), (initialise, more) = (self.methods(group, block) for group in NETWORKS)
+        self.notes = notes + more
+        chosen = tuple(self.settings[group].name for group in NETWORKS)
+        candidates = [(segment[0], initialise[0]), (segment[-1], initialise[-1])] if self.settings.compare else []
+        return list(dict.fromkeys([*candidates, chosen]))
 
-def _pairs(settings: DictConfig, size: int, device: torch.device) -> tuple[list[tuple[str, str]], list[str]]:
-    """The classical methods together, the networks that there are, and what was chosen."""
-    segment, notes = methods(settings, "segment", size, device)
-    initialise, more = methods(settings, "initialise", size, device)
-    chosen = tuple(settings[group].name for group in NETWORKS)
-    candidates = [(segment[0], initialise[0]), (segment[-1], initialise[-1])] if settings.compare else []
-    return list(dict.fromkeys([*candidates, chosen])), notes + more
+    def nothing(self) -> AutogalError:
+        return AutogalError("No target is one Sersic profile that can be seen: there is nothing to compare fits with.",
+                            "Evaluate on more stamps (n=), or on others.")
+
+    def report(self, rows: Table) -> Report:
+        return _report(rows, list(self.times), [*self.notes, undecidable_note(self.hidden, self.total)], self.total, self.times)
 
 
 def _from_truth(cutouts: Sequence[Cutout], truth: Table) -> list[Cutout]:
@@ -121,8 +111,7 @@ def _part(fitted: Fitted, some: np.ndarray) -> Fitted:
 
 
 def _rows(name: str, truth: Table, fitted: Fitted, from_truth: Fitted) -> Table:
-    rows = truth.copy()
-    rows["method"] = np.full(len(rows), name, dtype="U64")
+    rows = rows_of(name, truth)
     rows["status"] = np.array(fitted.status, dtype="U16")
     measured = np.isin(rows["status"], ("converged", "not_converged"))
     place = [fitted.parameters.index(key) for key in CATALOGUE]
@@ -147,20 +136,20 @@ def _rows(name: str, truth: Table, fitted: Fitted, from_truth: Fitted) -> Table:
 
 
 def _reached(rows: Table, names: Sequence[str], name: str, title: str, bins: Bins, required: bool = False) -> Grid:
-    found = []
-    for group, members in bins.split(np.asarray(rows["snr"], float)):
-        for method in names:
-            some = rows[members & (rows["method"] == method) & np.isfinite(rows["chi2_from_truth"])]
-            mine = some[np.isfinite(some["chi2"])]
-            found.append({"group": group, "method": method, "galaxies": len(some), "reached": share(np.count_nonzero(some["reached"]), len(some)),
-                          "lost": share(np.count_nonzero(some["lost"]), len(some)),
-                          "iterations": float(np.mean(mine["n_iter"])) if len(mine) else np.nan,
-                          "from_truth": float(np.mean(some["n_iter_from_truth"])) if len(some) else np.nan,
-                          "masked": share(np.count_nonzero(some["flags"] & Flag.MASK_FALLBACK), len(some)),
-                          "guessed": share(np.count_nonzero(some["flags"] & Flag.START_FALLBACK), len(some))})
     columns = {bins.title: "{group}", "": "{method}", "galaxies": "{galaxies}", "chi-square reached": "{reached:.1%}", "target lost": "{lost:.1%}",
                "iterations": "{iterations:.1f}", "from the truth": "{from_truth:.1f}", "mask fallback": "{masked:.1%}", "start fallback": "{guessed:.1%}"}
-    return Grid(name, title, columns, found, {"chi-square reached": ">= 99.5%"} if required else {})
+    return Grid(name, title, columns, by_bins(rows, names, bins, _summarise_fits), {"chi-square reached": ">= 99.5%"} if required else {})
+
+
+def _summarise_fits(rows: Table) -> dict[str, Any]:
+    some = rows[np.isfinite(rows["chi2_from_truth"])]
+    mine = some[np.isfinite(some["chi2"])]
+    return {"galaxies": len(some), "reached": share(np.count_nonzero(some["reached"]), len(some)),
+            "lost": share(np.count_nonzero(some["lost"]), len(some)),
+            "iterations": float(np.mean(mine["n_iter"])) if len(mine) else np.nan,
+            "from_truth": float(np.mean(some["n_iter_from_truth"])) if len(some) else np.nan,
+            "masked": share(np.count_nonzero(some["flags"] & Flag.MASK_FALLBACK), len(some)),
+            "guessed": share(np.count_nonzero(some["flags"] & Flag.START_FALLBACK), len(some))}
 
 
 def _relative(rows: Table, names: Sequence[str]) -> Grid:

@@ -10,20 +10,23 @@ import torch
 from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
-from autogal.evaluate.calibration import evaluate_calibration
-from autogal.evaluate.galaxies import galaxies
-from autogal.evaluate.initialiser import evaluate_initialiser
-from autogal.evaluate.invariance import cutouts_of, evaluate_invariance
-from autogal.evaluate.pipeline import evaluate_pipeline
+from autogal.evaluate.calibration import CalibrationEvaluation
+from autogal.evaluate.evaluation import Evaluation, evaluate
+from autogal.evaluate.initialiser import InitialiserEvaluation
+from autogal.evaluate.invariance import InvarianceEvaluation
+from autogal.evaluate.pipeline import PipelineEvaluation
 from autogal.evaluate.report import Report
-from autogal.evaluate.samples import samples
-from autogal.evaluate.segmenter import evaluate_segmenter
+from autogal.evaluate.segmenter import SegmenterEvaluation
 from autogal.runtime.devices import choose_device
 from autogal.runtime.logs import run_log
 
-__all__ = ["run"]
+__all__ = ["PARTS", "run"]
 
 _log = logging.getLogger(__name__)
+
+#: What can be evaluated
+PARTS: dict[str, type[Evaluation]] = {"segmenter": SegmenterEvaluation, "initialiser": InitialiserEvaluation, "pipeline": PipelineEvaluation,
+                                      "calibration": CalibrationEvaluation, "invariance": InvarianceEvaluation}
 
 
 def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
@@ -49,22 +52,12 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     begin = time.perf_counter()
-    blocks = {"calibration": galaxies, "invariance": cutouts_of}.get(settings.part, samples)(settings)
+    part = PARTS.get(settings.part)
+    if part is None:
+        raise AutogalError(f"There is nothing called {settings.part!r} to evaluate.", f"Choose one of: {', '.join(PARTS)}.")
+    blocks = part.blocks(settings)
     with run_log(settings) as folder:
-        match settings.part:
-            case "segmenter":
-                report = evaluate_segmenter(blocks, settings, device, folder)
-            case "initialiser":
-                report = evaluate_initialiser(blocks, settings, device)
-            case "pipeline":
-                report = evaluate_pipeline(blocks, settings, device)
-            case "calibration":
-                report = evaluate_calibration(blocks, settings)
-            case "invariance":
-                report = evaluate_invariance(blocks, settings)
-            case other:
-                raise AutogalError(f"There is nothing called {other!r} to evaluate.",
-                                   "Choose segmenter, initialiser, pipeline, calibration or invariance.")
+        report = evaluate(part(settings, device, folder), blocks)
         report.print()
         written = [path.name for path in report.write(folder)] + report.facts.get("pictures", [])
         _log.info("%s", report.heading)

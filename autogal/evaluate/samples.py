@@ -16,7 +16,7 @@ from autogal.errors import AutogalError
 from autogal.images import Cutout, find_entries, load, prepare_psf
 from autogal.model_images import render
 from autogal.parameters import FLUX_START
-from autogal.simulate import General, Population, Simulation, choose_population, simulate
+from autogal.simulate import General, Population, Simulation, build_population, simulate
 from autogal.simulate.run import population_of
 
 __all__ = ["AT_ONCE", "FRESH", "chosen_population", "draw", "prepare", "read_folder", "read_suite", "samples"]
@@ -87,12 +87,27 @@ def chosen_population(settings: DictConfig) -> General | Population:
     if settings.survey.name == "none":
         if OmegaConf.to_container(settings.population) != asdict(PopulationSettings()):
             raise AutogalError("population.KEY= is for a survey; the general mix has a population of its own.", "Choose one with survey=NAME.")
-        return choose_population("general", settings.structure)
+        return build_population("general", settings.structure)
     return population_of(settings)
 
 
 def read_folder(folder: Path, count: int) -> Iterator[Simulation]:
-    """The first `count` scenes of a folder that ``autogal simulate`` wrote."""
+    """The first `count` scenes of a folder that ``autogal simulate`` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    count : int
+
+    Returns
+    -------
+    iterator of Simulation
+
+    Raises
+    ------
+    AutogalError
+        Where a file is missing or is not what it should be.
+    """
     needed = [folder / "manifest.csv", folder / "truth.ecsv"]
     if missing := [path for path in needed if not path.is_file()]:
         suites = sorted(path.stem for path in folder.glob("*.npz") if path.with_name(f"{path.stem}_truth.csv").is_file())
@@ -130,6 +145,21 @@ def read_suite(stem: Path, count: int) -> Iterator[Simulation]:
     snr, fwhm``: positions 0-indexed, ``pa`` in degrees from +x, ``fwhm`` in px. Targets without ``re``, ``n`` or ``q`` count
     as no Sersic profiles. Of galaxies with bulge and disk it may say ``bt``, and ``mag_b, re_b, n_b, q_b, pa_b`` and
     ``mag_d``, ... about their common centre.
+
+    Parameters
+    ----------
+    stem : Path
+        Without ending.
+    count : int
+
+    Returns
+    -------
+    iterator of Simulation
+
+    Raises
+    ------
+    AutogalError
+        Where a file is missing or is not what it should be.
     """
     files = stem.with_name(stem.name + ".npz"), stem.with_name(stem.name + "_truth.csv")
     try:

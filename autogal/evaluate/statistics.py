@@ -48,7 +48,16 @@ SIZE = Bins("r_eff", "r_eff [px]", (0, 1, 2, 4, 8, 16, np.inf))
 
 
 def bins_of_magnitude(magnitudes: Sequence[float]) -> Bins:
-    """At most six bins of equal width, of round edges, over all magnitudes."""
+    """At most six bins of equal width, of round edges, over all magnitudes.
+
+    Parameters
+    ----------
+    magnitudes : sequence of float
+
+    Returns
+    -------
+    Bins
+    """
     low, high = float(np.min(magnitudes)), float(np.max(magnitudes))
     for step in _STEPS:
         edges = np.arange(np.floor(low / step), np.floor(high / step) + 2) * step
@@ -75,7 +84,17 @@ def share(part: float, total: float) -> float:
 
 
 def share_interval(part: np.ndarray | float, total: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 68 % interval of a share (Wilson 1927): within 0 and 1, and of some width even for all or none."""
+    """Ends of the 68 % interval of a share (Wilson 1927): within 0 and 1, and of some width even for all or none.
+
+    Parameters
+    ----------
+    part, total : ndarray or float
+        Counts.
+
+    Returns
+    -------
+    low, high : ndarray
+    """
     part, total = np.asarray(part, float), np.maximum(np.asarray(total, float), 1)
     p = part / total
     middle, half = (p + 0.5 / total) / (1 + 1 / total), np.sqrt(p * (1 - p) / total + 0.25 / total**2) / (1 + 1 / total)

@@ -53,6 +53,14 @@ class Transformation:
 def chosen(names: Sequence[str]) -> list[Transformation]:
     """The transformations of some `GROUPS`.
 
+    Parameters
+    ----------
+    names : sequence of str
+
+    Returns
+    -------
+    list of Transformation
+
     Raises
     ------
     AutogalError
@@ -153,7 +161,18 @@ def _place(cutout: Cutout) -> tuple[float, float]:
 
 
 def again(cutout: Cutout, **changed) -> Cutout:
-    """The cutout with other pixels, and its noise estimated from them where it was so before."""
+    """The cutout with other pixels, and its noise estimated from them where it was so before.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    **changed
+        Its attributes, by name.
+
+    Returns
+    -------
+    Cutout
+    """
     out = replace(cutout, notes=[], **{name: _own(value) for name, value in changed.items()})
     if Flag.SIGMA_ESTIMATED in out.flags:
         out.sigma = estimate_sigma(out.image, out.mask, out.gain)[0].astype(cutout.sigma.dtype)

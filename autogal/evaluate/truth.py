@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from autogal.images import Cutout
 from autogal.segment import Segmentation
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 from autogal.segment.footprints import segment_footprints
 
 __all__ = ["DECIDABLE", "comparable", "true_segmentations", "undecidable_note"]
@@ -24,6 +24,16 @@ def comparable(truth: Table) -> tuple[np.ndarray, int]:
     """Rows of the targets whose parameters can be compared, and how many others are only undecidable.
 
     Those are one Sersic profile, and outshine all other sources in enough of their own pixels.
+
+    Parameters
+    ----------
+    truth : Table
+        With ``analytic`` and ``visible``.
+
+    Returns
+    -------
+    rows : ndarray of int
+    undecidable : int
     """
     analytic, seen = np.asarray(truth["analytic"], bool), np.asarray(truth["visible"]) >= DECIDABLE
     return np.flatnonzero(analytic & seen), int(np.count_nonzero(analytic & ~seen))

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import Table, vstack
 from omegaconf import DictConfig
 
+from autogal.evaluate.evaluation import rows_of
 from autogal.evaluate.methods import as_fit
 from autogal.evaluate.report import Grid
 from autogal.evaluate.samples import prepare
@@ -72,8 +73,7 @@ def _complete(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
 
 
 def _rows(name: str, truth: Table, fitted) -> Table:
-    rows = truth.copy()
-    rows["method"] = np.full(len(rows), name, dtype="U32")
+    rows = rows_of(name, truth)
     values = dict(zip(fitted.parameters, fitted.values.T))
     rows["d_mag"] = values["mag"] - truth["mag"]
     rows["away"] = np.hypot(values["x"] - truth["x"], values["y"] - truth["y"])
@@ -82,7 +82,17 @@ def _rows(name: str, truth: Table, fitted) -> Table:
 
 
 def whole_grid(rows: Table) -> Grid:
-    """How many are measured as one galaxy, by what they are."""
+    """How many are measured as one galaxy, by what they are.
+
+    Parameters
+    ----------
+    rows : Table
+        From `measure_whole`.
+
+    Returns
+    -------
+    Grid
+    """
     found: list[dict[str, Any]] = []
     for kind in ("all", *KINDS):
         for method in dict.fromkeys(rows["method"]):

@@ -23,6 +23,7 @@ from autogal.images.paths import find_entries
 from autogal.images.position import aim
 from autogal.images.prepare import prepare
 from autogal.images.psf.checks import prepare_psf
+from autogal.images.psf.own import is_psf_model, validate_psf_model
 from autogal.images.psf.stack import normalise_sound
 from autogal.images.stack import Pixels, check_pixels, uniform
 
@@ -95,7 +96,8 @@ class ArrayCutouts(Sequence):
     Raises
     ------
     AutogalError
-        Where numbers of items do not match. Where what is shared by all cannot be used, the first part raises it.
+        Where numbers of items do not match, or a PSF model fails on small images. Where what is shared by all cannot be used, the
+        first part raises it.
     """
 
     def __init__(self, images, sigma=None, psf=None, mask=None, *, start=None, ids: Sequence[str] | None = None, zeropoint=None,
@@ -106,6 +108,8 @@ class ArrayCutouts(Sequence):
         planes = {kind: getattr(options, kind) if value is None else value for kind, value in (("sigma", sigma), ("mask", mask), ("psf", psf))}
         what = {"sigma": "sigma maps", "mask": "masks", "psf": "PSFs"}
         self._companions = {kind: _each(planes[kind], number, what[kind]) for kind in what}
+        for model in {id(one): one for one in self._companions["psf"] if is_psf_model(one)}.values():
+            validate_psf_model(model, options.psf_oversample or 1)  # now: one that is faulty would fail every row
         self._facts = {
             name: _each(value, number, f"values of {name}")
             for name, value in (("zeropoint", zeropoint), ("pixel_scale", pixel_scale), ("gain", gain), ("saturation", saturation))
@@ -155,7 +159,7 @@ class ArrayCutouts(Sequence):
         return cutout
 
     def _companion(self, kind: str, value, sound: dict):
-        """A sigma map or mask as an array, a PSF as prepared or the path of its file."""
+        """A sigma map or mask as an array, a PSF as prepared, the path of its file or its model."""
         if value is None:
             return None
         key = (kind, id(value))
@@ -163,7 +167,9 @@ class ArrayCutouts(Sequence):
             return sound[key]
         if key not in self._known:
             oversample = self._options.psf_oversample
-            if isinstance(value, (str, os.PathLike)):
+            if kind == "psf" and is_psf_model(value):
+                self._known[key] = value
+            elif isinstance(value, (str, os.PathLike)):
                 path = os.path.abspath(os.path.expanduser(os.fspath(value)))
                 if kind == "psf":
                     read_psf(path, oversample)  # now, that a file which all share is refused once
@@ -211,7 +217,7 @@ def _items(images, ids: Sequence[str] | None) -> tuple[list, list[str]]:
 
 def _each(value, number: int, what: str) -> list:
     """One value per object from one for all or one each."""
-    if value is None or isinstance(value, (str, os.PathLike)):
+    if value is None or isinstance(value, (str, os.PathLike)) or callable(value):
         return [value] * number
     if isinstance(value, (list, tuple)):
         values = list(value)

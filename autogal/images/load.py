@@ -22,6 +22,7 @@ from autogal.images.options import Options
 from autogal.images.position import aim
 from autogal.images.prepare import attach_psf, prepare
 from autogal.images.psf.checks import prepare_psf
+from autogal.images.psf.own import PsfModel, is_psf_model, own_psf
 from autogal.images.psf.sampling import Sampling, psf_sampling, resampled, with_pixel
 
 __all__ = ["attach", "load", "load_entry", "load_unreported", "read_psf", "report", "unexpected"]
@@ -65,7 +66,7 @@ def load_unreported(entry: Entry, options: Options) -> Cutout:
         "mask": None if options.mask is None else read(options.mask, most=options.largest).data,
         "psf": options.psf,
     }
-    if options.psf is not None:
+    if options.psf is not None and not is_psf_model(options.psf):
         read_psf(options.psf, options.psf_oversample)  # one that cannot be used is no fault of a row
     return load_entry(entry, options, shared)
 
@@ -148,20 +149,26 @@ def _load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
     return cutout
 
 
-def attach(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | str | None, options: Options) -> None:
+def attach(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | str | PsfModel | None, options: Options) -> None:
     """Give a cutout its PSF; one that cannot be used makes it a failed one.
 
     Parameters
     ----------
     cutout : Cutout
-    psf : tuple, str or None
-        As :func:`autogal.images.prepare_psf` returns it, or the path of a file, whose header says how it is sampled.
+    psf : tuple, str, callable or None
+        As :func:`autogal.images.prepare_psf` returns it; the path of a file, whose header says how it is sampled; or a PSF model.
     options : Options
     """
     if cutout.error is not None:
         return
     sampling = None
-    if isinstance(psf, str):
+    if is_psf_model(psf):
+        try:
+            psf = own_psf(psf, cutout, options.psf_oversample or 1)
+        except AutogalError as error:
+            cutout.fail(error.what)
+            return
+    elif isinstance(psf, str):
         scale = None if cutout.flags & Flag.PIXEL_SCALE_DEFAULT else cutout.pixel_scale
         try:
             *psf, sampling = read_psf(psf, options.psf_oversample, scale, options.psf_kind == "effective")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autogal.errors import AutogalError
+from autogal.images.psf.own import is_psf_model, validate_psf_model
 from autogal.images.survey import Survey
 
 __all__ = ["Options"]
@@ -25,7 +26,7 @@ class Options:
     hdu : str or int or None
         Extension of the images whose path selects none.
     psf, sigma, mask : str or None
-        Files shared by all cutouts.
+        Files shared by all cutouts; of the PSF also a model, MODULE:FUNCTION.
     psf_kind : str
     psf_oversample : int or None
         None: what the PSF's header says, else 1.
@@ -92,11 +93,12 @@ class Options:
         given["hdu"] = settings.get("hdu")
         psf = settings.get("psf")
         if psf is not None:
-            given["psf"] = _file(psf.get("path"))
             if psf.get("kind") is not None:
                 given["psf_kind"] = str(psf.get("kind"))
             if psf.get("oversample") is not None:
                 given["psf_oversample"] = int(psf.get("oversample"))
+            path = psf.get("path")
+            given["psf"] = validate_psf_model(path, given.get("psf_oversample", 1)) if is_psf_model(path) else _file(path)
         given["counts"] = _are_counts(settings.get("likelihood") or {})
         if (settings.get("limits") or {}).get("image") is not None:
             given["largest"] = 1e6 * float(settings["limits"]["image"])

@@ -6,20 +6,28 @@ from collections.abc import Sequence
 
 import torch
 
-from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
-from autogal.initialise.classical.catalogue import start_from_catalogue
-from autogal.initialise.classical.moments import start_from_moments
+from autogal.initialise.methods import INITIALISERS, build_initialiser, validate_initialiser
 from autogal.initialise.start import Start
 from autogal.segment.segmentation import Segmentation
 
-__all__ = ["Start", "initialise", "initialise_all"]
-
-_METHODS = {"moments": start_from_moments, "catalogue": start_from_catalogue}
+__all__ = ["INITIALISERS", "Start", "initialise", "initialise_all", "validate_initialiser"]
 
 
 def initialise(cutout: Cutout, segmentation: Segmentation, settings, device: torch.device | str = "cpu") -> Start:
-    """Starting values of one cutout's target; see :func:`initialise_all`."""
+    """Starting values of one cutout's target; see :func:`initialise_all`.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    segmentation : Segmentation
+    settings, device
+        As of :func:`initialise_all`.
+
+    Returns
+    -------
+    Start
+    """
     return initialise_all([cutout], [segmentation], settings, device)[0]
 
 
@@ -34,8 +42,8 @@ def initialise_all(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentati
     segmentations : sequence of Segmentation
         One a cutout.
     settings
-        Configuration node ``initialise`` with ``name`` (resnet50, moments or catalogue); for resnet50 also
-        ``checkpoints``, ``survey`` and ``band``.
+        Configuration node ``initialise`` with ``name`` (resnet50, moments, catalogue, or MODULE:FUNCTION of one's own); for resnet50
+        also ``checkpoints``, ``survey`` and ``band``.
     device : torch.device or str
         Where a network runs.
 
@@ -50,12 +58,4 @@ def initialise_all(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentati
     AutogalError
         Where ``settings.name`` is not known, or the network's checkpoint is missing or another network's.
     """
-    if settings.name == "resnet50":
-        from autogal.initialise.network.resnet50 import start_from_resnet50  # torchvision takes a second to import
-
-        return start_from_resnet50(cutouts, segmentations, settings, device)
-    if settings.name not in _METHODS:
-        raise AutogalError(f"There is no initialisation called {settings.name!r}.",
-                           f"Choose one of: resnet50, {', '.join(_METHODS)}.")
-    method = _METHODS[settings.name]
-    return [method(cutout, segmentation, settings) for cutout, segmentation in zip(cutouts, segmentations, strict=True)]
+    return list(build_initialiser(settings)(cutouts, segmentations, settings, torch.device(device)))

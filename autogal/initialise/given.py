@@ -12,7 +12,7 @@ from autogal.images.cutout import Cutout
 from autogal.model.fitted import Fitted
 from autogal.segment.segmentation import wanted_position
 
-__all__ = ["no_source", "note_unsegmented", "settle_start"]
+__all__ = ["no_source", "note_unsegmented", "sanitise_start"]
 
 _POSITIVE = ("flux", "r_eff", "n", "q")
 _ROUNDING = 1e-6
@@ -21,7 +21,7 @@ _FARTHEST = 100.0  # mag from the zero point: fluxes of 1e40, which no image hol
 _ASTRAY, _ASTRAY_SIZE = 0.5, math.log(1.6)
 
 
-def settle_start(cutout: Cutout, bounds: Mapping[str, tuple[float, float]]) -> Flag:
+def sanitise_start(cutout: Cutout, bounds: Mapping[str, tuple[float, float]]) -> Flag:
     """Put the user's starting values of one cutout right, and say so in its notes.
 
     Parameters

@@ -11,13 +11,15 @@ import numpy as np
 from autogal.flags import Flag
 from autogal.parameters import FLUX_START, START_STEP
 
-__all__ = ["Start", "NAMES", "STEP", "rounded"]
+__all__ = ["NAMES", "STEP", "Start", "predicted_start", "rounded"]
 
 NAMES = FLUX_START
 
 STEP = START_STEP
 _TURN = 2.0**-3  # deg
 _LOGARITHMIC = ("flux", "r_eff", "n")
+_LIMITS = {"n": (0.3, 8.0), "q": (0.06, 1.0)}  # of what is predicted: the network was shown no other, nor can a fit begin with all
+_SIZES = 0.1, 0.7  # of r_eff: px, and longer sides of the image
 
 
 @dataclass(slots=True)
@@ -67,3 +69,25 @@ def rounded(values: Mapping[str, float]) -> dict[str, float]:
     if "pa" in out:
         out["pa"] = round(out["pa"] / _TURN) * _TURN % 180.0
     return out
+
+
+def predicted_start(values: Mapping[str, float], shape: tuple[int, int], covariance: np.ndarray | None = None) -> Start | None:
+    """A start within what makes sense; None for one that makes none.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        All of `NAMES`.
+    shape : (int, int)
+        Rows and columns of the image.
+    covariance : ndarray, shape (7, 7), optional
+    """
+    height, width = shape
+    known = np.isfinite(list(values.values())).all() and (covariance is None or np.isfinite(covariance).all())
+    if not (known and values["flux"] > 0):
+        return None
+    if not (-0.5 <= values["x"] <= width - 0.5 and -0.5 <= values["y"] <= height - 0.5):
+        return None
+    limits = _LIMITS | {"r_eff": (_SIZES[0], _SIZES[1] * max(shape))}
+    bounded = {name: float(np.clip(value, *limits[name])) if name in limits else value for name, value in values.items()}
+    return Start(rounded(bounded), covariance=covariance)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from autogal.images import Cutout
-from autogal.initialise.network.crops import extent
 from autogal.initialise.photometry.photometry import measure_sources
 from autogal.initialise.photometry.seeing import measure_psfs
+from autogal.initialise.photometry.stamps import extent
 from autogal.initialise.start import rounded
 from autogal.parameters import SHAPE, magnitude_of
 from autogal.neighbours.neighbour_map import Neighbour, Surroundings, overlap, psf_width

@@ -1,7 +1,4 @@
-"""What the networks share: their checkpoints, and how they are trained.
-
-The training itself is imported where it is used (`autogal.training.run`): a fit needs no trainer.
-"""
+"""What the networks share: their checkpoints. How they are trained is in `autogal.training`, which a fit does not import."""
 
 from autogal.networks.checkpoint import find, load, save
 

@@ -168,7 +168,19 @@ def _say_once(what: str) -> None:
 
 
 def stem_name(task: str, survey: str | None = None, size: int | None = None, band: str | None = None) -> str:
-    """The name of a checkpoint: ``initialiser-sdss-128-r``, or ``initialiser-general`` without a survey."""
+    """The name of a checkpoint: ``initialiser-sdss-128-r``, or ``initialiser-general`` without a survey.
+
+    Parameters
+    ----------
+    task : str
+    survey, band : str, optional
+    size : int, optional
+        px.
+
+    Returns
+    -------
+    str
+    """
     if survey in (None, "none", GENERAL):
         return f"{task}-{GENERAL}"
     return "-".join([task, survey, str(size or "any"), band or "any"])

@@ -1,4 +1,4 @@
-"""Trained networks, ready to be used, and the optimiser that trains them."""
+"""Trained networks, ready to be used."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import logging
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from autogal.errors import AutogalError
 from autogal.networks.checkpoint import find, load
+from autogal.runtime.references import is_reference
 
-__all__ = ["adamw", "check_checkpoints", "trained"]
+__all__ = ["check_checkpoints", "trained"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ def check_checkpoints(settings) -> None:
     for group, task in used.items():
         if (folder := settings[group].get("checkpoints")) is not None:
             find(task, folder)
-    if settings.get("checkpoints") is not None and not used:
+    own = any(is_reference(str(settings[group].name)) for group in ("segment", "initialise"))  # which may well ask for them
+    if settings.get("checkpoints") is not None and not used and not own:
         _log.warning("checkpoints=%s is not used: neither segment=%s nor initialise=%s is a network.", settings.checkpoints,
                      settings.segment.name, settings.initialise.name)
 
@@ -93,21 +94,3 @@ def _made(make: Callable[[], nn.Module], task: str, stem: str, _changed: int, de
                            f"Train it again: autogal train {task}.") from problem
     _log.info("%s: %s (%s)", task, Path(stem).name, card.get("date", "without a date"))
     return network.eval().requires_grad_(False).to(device)
-
-
-def adamw(network: nn.Module, lr: float, weight_decay: float, rate: Callable[[int], float]) -> dict[str, Any]:
-    """AdamW for Lightning, its rate set at every step; biases and norms do not decay.
-
-    Parameters
-    ----------
-    network : Module
-    lr : float
-        Highest learning rate.
-    weight_decay : float
-    rate : callable
-        Fraction of `lr` at a step.
-    """
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}], lr=lr)
-    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimiser, rate), "interval": "step"}}

@@ -72,11 +72,6 @@ class Grid:
     def complex_dtype(self) -> torch.dtype:
         return torch.complex128 if self.dtype == torch.float64 else torch.complex64
 
-    @property
-    def out_shape(self) -> tuple[int, int]:
-        """Rows and columns of the image drawn, in binned pixels."""
-        return len(self.y), len(self.x)
-
     def psf_transform(self, psf: Tensor, optical: bool, oversample: int | None = None) -> Tensor:
         """Transfer function of PSFs: PSF, pixel and binning together.
 

@@ -6,20 +6,27 @@ from collections.abc import Sequence
 
 import torch
 
-from autogal.errors import AutogalError
 from autogal.images.cutout import Cutout
+from autogal.segment.footprints import segment_footprints
+from autogal.segment.methods import SEGMENTERS, build_segmenter, validate_segmenter
 from autogal.segment.segmentation import Segmentation, wanted_position
-from autogal.segment.classical.sep import segment_target_only, segment_with_sep
 
-__all__ = ["Segmentation", "segment", "segment_all", "wanted_position"]
-
-# `none` masks no neighbour; with `given` the user's mask, already part of cutout.mask, holds them.
-# Both still find the target, whose footprint the starting values need.
-_METHODS = {"sep": segment_with_sep, "none": segment_target_only, "given": segment_target_only}
+__all__ = ["SEGMENTERS", "Segmentation", "segment", "segment_all", "segment_footprints", "validate_segmenter", "wanted_position"]
 
 
 def segment(cutout: Cutout, settings, device: torch.device | str = "cpu") -> Segmentation:
-    """Find the target of one cutout and the mask of its neighbours; see :func:`segment_all`."""
+    """Find the target of one cutout and the mask of its neighbours; see :func:`segment_all`.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    settings, device
+        As of :func:`segment_all`.
+
+    Returns
+    -------
+    Segmentation
+    """
     return segment_all([cutout], settings, device)[0]
 
 
@@ -31,8 +38,8 @@ def segment_all(cutouts: Sequence[Cutout], settings, device: torch.device | str 
     cutouts : sequence of Cutout
         Of any sizes; never changed.
     settings
-        Configuration node ``segment`` with ``name`` (maskrcnn, sep, none or given), ``threshold``, ``min_area``,
-        ``deblend_levels``, ``deblend_contrast`` and ``grow``; for maskrcnn also ``checkpoints``, ``survey``, ``band``,
+        Configuration node ``segment`` with ``name`` (maskrcnn, sep, none, given, or MODULE:FUNCTION of one's own), ``threshold``,
+        ``min_area``, ``deblend_levels``, ``deblend_contrast`` and ``grow``; for maskrcnn also ``checkpoints``, ``survey``, ``band``,
         ``score`` and ``target_score``.
     device : torch.device or str
         Where a network runs.
@@ -41,23 +48,16 @@ def segment_all(cutouts: Sequence[Cutout], settings, device: torch.device | str 
     -------
     list of Segmentation
         One a cutout, in order, whatever the others are. One that has no target carries the flag NO_TARGET.
-        Nothing a single cutout holds raises.
+        Nothing a single cutout holds raises, but in a method of the user's own.
 
     Raises
     ------
     AutogalError
         Where ``settings.name`` is not known, or the network's checkpoint is missing or another network's.
     """
+    segmenter = build_segmenter(settings)
     found = {i: Segmentation.empty(cutout, "there is no image") for i, cutout in enumerate(cutouts)
              if cutout.image.ndim != 2 or cutout.image.size == 0}
     rest = [i for i in range(len(cutouts)) if i not in found]
-    if settings.name == "maskrcnn":
-        from autogal.segment.network.maskrcnn import segment_with_maskrcnn  # torchvision takes a second to import
-
-        found |= zip(rest, segment_with_maskrcnn([cutouts[i] for i in rest], settings, device))
-    elif settings.name in _METHODS:
-        found |= {i: _METHODS[settings.name](cutouts[i], settings) for i in rest}
-    else:
-        raise AutogalError(f"There is no segmentation called {settings.name!r}.",
-                           f"Choose one of: maskrcnn, {', '.join(_METHODS)}.")
+    found |= zip(rest, segmenter([cutouts[i] for i in rest], settings, torch.device(device)), strict=True)
     return [found[i] for i in range(len(cutouts))]

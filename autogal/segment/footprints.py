@@ -10,11 +10,11 @@ from autogal.segment.classical.detection import Field, prepare_field
 from autogal.segment.neighbours import grow_neighbours, union_of
 from autogal.segment.pieces import doubtful_pieces
 from autogal.segment.segmentation import Segmentation
-from autogal.segment.target import target_flags, target_profile
+from autogal.segment.target import light_centre, target_flags, target_profile
 
 __all__ = ["segment_footprints"]
 
-_LEVEL = 1.0  # light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns them
+_EDGE_LIGHT = 1.0  # light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns them
 
 
 def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Field | None = None) -> Segmentation:
@@ -41,9 +41,9 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     if field is None:
         return Segmentation.empty(cutout, "too few usable pixels to look for a source")
     labels = _in_one_run(labels)
-    x, y = _centre(field.data, labels == 1)
+    x, y = light_centre(field.data, labels == 1)
     expected = target_profile(field, labels == 1, labels > 1, x, y)
-    threshold = _LEVEL * float(np.median(field.pixel_noise / field.noise))
+    threshold = _EDGE_LIGHT * float(np.median(field.pixel_noise / field.noise))
     reaches = grow_neighbours(field, labels, expected, (x, y), threshold, float(settings.grow))
     neighbours = union_of(reaches, labels.shape)
     flags = target_flags(field, cutout, labels, neighbours)
@@ -63,12 +63,3 @@ def _in_one_run(labels: np.ndarray) -> np.ndarray:
     new = np.zeros(labels.max() + 1, np.int32)
     new[present] = 1 + np.arange(present.size)
     return new[labels]
-
-
-def _centre(light: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """Where the target's light is densest: the barycentre with the square of the light, which wings hardly move."""
-    rows, columns = np.nonzero(target)
-    weight = np.maximum(light[rows, columns], 0) ** 2
-    if not weight.sum() > 0:
-        weight = np.ones(rows.size)
-    return float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())

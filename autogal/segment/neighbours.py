@@ -93,7 +93,18 @@ def _give_way(field: Field, labels: np.ndarray, reaches: dict[int, Reach], light
 
 
 def union_of(reaches: dict[int, Reach], shape: tuple[int, int]) -> np.ndarray:
-    """All pixels that any of the neighbours reaches, bool of `shape`."""
+    """All pixels that any of the neighbours reaches, bool of `shape`.
+
+    Parameters
+    ----------
+    reaches : dict of int to Reach
+    shape : (int, int)
+        Rows and columns.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+    """
     mask = np.zeros(shape, bool)
     for box, own in reaches.values():
         mask[box] |= own

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from autogal.segment.classical.detection import Field
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 from autogal.segment.symmetry import join_symmetric
 from autogal.segment.target import target_profile
 
@@ -24,7 +24,7 @@ _WITHIN = 0.5  # part of the piece that lies within the target
 _LARGE = 0.1  # part of the target that it covers; smaller ones take nothing from it
 # What of a source beside the target makes one doubt that it is one: its peak hardly stands above the saddle to the target, lies off
 # the middle of its light (in radii of a circle of its area), and it is bright enough to matter
-_LEVEL = 0.7
+_HIGH_SADDLE = 0.7
 _OFF_MIDDLE = 0.1
 _MATTERS = 0.1  # of the target's light
 # As many clumps on a target, none beyond a deep valley, are a string of clumps sooner than chance
@@ -81,8 +81,8 @@ def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, 
     # target, or the target a clump of the piece. A joined piece can bring others within reach, but no saddle is higher
     # than the lowest on the way from the target.
     summit = np.where(height < _BRIGHTER * height[k], np.minimum(height, height[k]), height)
-    level = _joined(field, labels, k + 1, len(objects), lambda saddle: own_light | (summit - saddle < _SADDLE * noise))
-    part = own_light | (level[1:] > -np.inf)
+    joined_at = _joined(field, labels, k + 1, len(objects), lambda saddle: own_light | (summit - saddle < _SADDLE * noise))
+    part = own_light | (joined_at[1:] > -np.inf)
 
     new = np.zeros(len(objects) + 1, np.int32)
     new[1:][part] = 1
@@ -130,8 +130,8 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     for k in np.flatnonzero(within & (away < np.where(unsure, _NEAR_MIDDLE, _MIDDLE))):
         if not _has_summit(field, labels, k + 2, distance < away[k]):
             least[1 + k] = -np.inf
-    level = _joined(field, labels, 1, len(others) + 1, lambda saddle: saddle > least)
-    labels[(level > -np.inf)[labels]] = 1
+    joined_at = _joined(field, labels, 1, len(others) + 1, lambda saddle: saddle > least)
+    labels[(joined_at > -np.inf)[labels]] = 1
     return join_symmetric(field, labels)
 
 
@@ -154,9 +154,9 @@ def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> l
     list of int
         Their labels.
     """
-    level = np.full(int(labels.max()) + 1, -np.inf)
-    level[1] = np.inf
-    saddle = _saddles(field, labels, level)
+    joined_at = np.full(int(labels.max()) + 1, -np.inf)
+    joined_at[1] = np.inf
+    saddle = _saddles(field, labels, joined_at)
     light = np.maximum(field.data - expected, 0.0)
     own = np.maximum(field.data, 0.0)[labels == 1].sum()
     found, clumps = [], []
@@ -165,7 +165,7 @@ def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> l
         weight, height = light[rows, columns], field.data[rows, columns].max()
         if weight.sum() > _EACH * own and saddle[k - 1] > _SHALLOW * height:
             clumps.append((int(k), weight.sum()))
-        if not weight.sum() > _MATTERS * own or not saddle[k - 1] > _LEVEL * height:
+        if not weight.sum() > _MATTERS * own or not saddle[k - 1] > _HIGH_SADDLE * height:
             continue
         top = int(np.argmax(weight))
         middle = (weight * rows).sum() / weight.sum(), (weight * columns).sum() / weight.sum()
@@ -196,24 +196,24 @@ def _has_summit(field: Field, labels: np.ndarray, label: int, where: np.ndarray)
 
 
 def _joined(field: Field, labels: np.ndarray, target: int, count: int, accepts: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Join sources to the target, and further ones to these, where `accepts` (saddles of labels 1 to `count`) has it; the levels of `_saddles`."""
-    level = np.full(count + 1, -np.inf)
-    level[target] = np.inf
+    """Join sources to the target, and further ones to these, where `accepts` (saddles of labels 1 to `count`) has it; the saddles by which each is."""
+    joined_at = np.full(count + 1, -np.inf)
+    joined_at[target] = np.inf
     while True:
-        saddle = _saddles(field, labels, level)
-        joined = (level[1:] == -np.inf) & np.isfinite(saddle) & accepts(saddle)
+        saddle = _saddles(field, labels, joined_at)
+        joined = (joined_at[1:] == -np.inf) & np.isfinite(saddle) & accepts(saddle)
         if not joined.any():
-            return level
-        level[1:][joined] = saddle[joined]
+            return joined_at
+        joined_at[1:][joined] = saddle[joined]
 
 
-def _saddles(field: Field, labels: np.ndarray, level: np.ndarray) -> np.ndarray:
+def _saddles(field: Field, labels: np.ndarray, joined_at: np.ndarray) -> np.ndarray:
     """Height of the saddle that joins each source to the target; -inf where it borders none of its pieces.
 
-    ``level[i]`` is the height of the saddle by which label i is joined already, -inf where it is not.
+    ``joined_at[i]`` is the height of the saddle by which label i is joined already, -inf where it is not.
     """
-    joined = ndimage.maximum_filter(np.minimum(field.data, level[labels]), size=3)
-    return np.asarray(ndimage.maximum(np.minimum(joined, field.data), labels, np.arange(1, level.size)))
+    joined = ndimage.maximum_filter(np.minimum(field.data, joined_at[labels]), size=3)
+    return np.asarray(ndimage.maximum(np.minimum(joined, field.data), labels, np.arange(1, joined_at.size)))
 
 
 def _opposite(field: Field, x: float, y: float, exclude: np.ndarray) -> np.ndarray:

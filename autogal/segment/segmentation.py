@@ -62,7 +62,19 @@ class Segmentation:
 
     @classmethod
     def empty(cls, cutout: Cutout, note: str = "no source was found where the target should be") -> Segmentation:
-        """A segmentation without any source."""
+        """A segmentation without any source.
+
+        Parameters
+        ----------
+        cutout : Cutout
+        note : str
+            Why there is none.
+
+        Returns
+        -------
+        Segmentation
+            With the flag NO_TARGET.
+        """
         x, y = wanted_position(cutout)
         shape = cutout.image.shape
         return cls(np.zeros(shape, np.int32), np.zeros(shape, bool), x, y, 0, False, Flag.NO_TARGET, [note])
@@ -70,6 +82,11 @@ class Segmentation:
 
 def wanted_position(cutout: Cutout) -> tuple[float, float]:
     """Where the target should be: the user's starting position, else the centre of the image, or of that of which it is a window.
+
+    Parameters
+    ----------
+    cutout : Cutout
+        Of its ``start``, x and y count where both are finite.
 
     Returns
     -------

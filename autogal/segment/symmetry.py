@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from autogal.segment.classical.detection import Field
-from autogal.segment.target import target_profile
+from autogal.segment.target import light_centre, target_profile
 
 __all__ = ["join_symmetric", "symmetry"]
 
@@ -46,12 +46,12 @@ def join_symmetric(field: Field, labels: np.ndarray) -> np.ndarray:
     target = labels == 1
     if not target.any():
         return labels
-    numbers = _near(labels, target, *_centre(field.data, target))
+    numbers = _near(labels, target, *light_centre(field.data, target))
     if not numbers.size:
         return labels
     labels = _join_halves(field, labels)
     target, numbers = labels == 1, np.unique(labels[labels > 1])
-    centre = _centre(field.data, target)
+    centre = light_centre(field.data, target)
     pieces = numbers[symmetry(field, labels, numbers, *centre) >= _ALIKE]
     if not pieces.size:
         return labels
@@ -147,14 +147,6 @@ def _near(labels: np.ndarray, target: np.ndarray, x: float, y: float) -> np.ndar
         if not any(rows.start <= y < rows.stop and columns.start <= x < columns.stop for rows, columns in boxes):
             return np.zeros(0, int)
     return np.unique(labels[labels > 1])
-
-
-def _centre(light: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """Where the target's light is densest."""
-    rows, columns = np.nonzero(target)
-    weight = np.maximum(light[rows, columns], 0) ** 2
-    weight = weight if weight.sum() > 0 else np.ones(rows.size)
-    return float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())
 
 
 def _surrounds(region: np.ndarray, x: float, y: float) -> bool:

@@ -9,7 +9,7 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.segment.classical.detection import Field
 
-__all__ = ["choose_target", "is_significant", "target_flags", "target_profile"]
+__all__ = ["choose_target", "is_significant", "light_centre", "target_flags", "target_profile"]
 
 _LOW_SN = 10.0
 _CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
@@ -87,8 +87,8 @@ def is_significant(field: Field, labels: np.ndarray, k: int, x: float, y: float,
     grid_y, grid_x = np.ogrid[:height, :width]
     radius = np.hypot(grid_x - column, grid_y - row)
     ring = (radius >= _RING[0] / _RING[1] * high) & (radius <= high) & field.good & ((labels == 0) | (labels == k + 1))
-    around = max(0.0, float(np.median(field.data[ring]))) if high > field.fwhm and np.count_nonzero(ring) >= 9 else 0.0
-    excess = signal[brightest] - around / field.noise[row, column]
+    beneath = max(0.0, float(np.median(field.data[ring]))) if high > field.fwhm and np.count_nonzero(ring) >= 9 else 0.0
+    excess = signal[brightest] - beneath / field.noise[row, column]
 
     variance = (field.fwhm / 2.355)**2  # of the smoothing; that of the noise's correlation is twice as large
     places = np.pi * reach**2 / (2 * variance)
@@ -123,7 +123,7 @@ def target_profile(field: Field, target: np.ndarray, exclude: np.ndarray, x: flo
     ndarray of float64, shape (H, W)
         Never negative, never rising outwards.
     """
-    radius = elliptical_radius(field, target, x, y)
+    radius = _elliptical_radius(field, target, x, y)
     ring = np.rint(radius).astype(np.int32)
     use = field.good & ~exclude
     index = np.arange(ring.max() + 1)
@@ -136,7 +136,23 @@ def target_profile(field: Field, target: np.ndarray, exclude: np.ndarray, x: flo
     return np.interp(radius, index, profile)
 
 
-def elliptical_radius(field: Field, footprint: np.ndarray, x: float, y: float) -> np.ndarray:
+def light_centre(light: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """x and y [px] where the target's light is densest: the barycentre with the square of the light, which wings hardly move.
+
+    Parameters
+    ----------
+    light : ndarray of float64, shape (H, W)
+    target : ndarray of bool, shape (H, W)
+        At least one pixel.
+    """
+    rows, columns = np.nonzero(target)
+    weight = np.maximum(light[rows, columns], 0) ** 2
+    if not weight.sum() > 0:
+        weight = np.ones(rows.size)
+    return float((weight * columns).sum() / weight.sum()), float((weight * rows).sum() / weight.sum())
+
+
+def _elliptical_radius(field: Field, footprint: np.ndarray, x: float, y: float) -> np.ndarray:
     """Distance from (x, y) in pixels along the major axis of the footprint's light."""
     rows, columns = np.nonzero(footprint)
     weight = np.maximum(field.data[rows, columns], 0)
@@ -171,8 +187,8 @@ def target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: n
     flags = Flag(0)
     target = labels == 1
     area = np.count_nonzero(target)
-    around = ndimage.binary_dilation(target, structure=np.ones((3, 3))) & (labels > 1)
-    if around.any() or np.count_nonzero(neighbours & target) > 0.1 * area:
+    beside = ndimage.binary_dilation(target, structure=np.ones((3, 3))) & (labels > 1)
+    if beside.any() or np.count_nonzero(neighbours & target) > 0.1 * area:
         flags |= Flag.BLENDED
     rim = target.copy()
     rim[1:-1, 1:-1] = False

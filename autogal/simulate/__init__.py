@@ -6,9 +6,9 @@ from autogal.simulate.cutouts import Simulation, simulate
 from autogal.simulate.files import write_scenes
 from autogal.simulate.general import General
 from autogal.simulate.population import Population
-from autogal.simulate.source import SceneDataset, SceneSource, choose_population
+from autogal.simulate.source import SceneDataset, SceneSource, build_population
 from autogal.simulate.structure import Structure
 from autogal.simulate.templates import Templates
 
 __all__ = ["Background", "General", "Population", "SceneBatch", "SceneDataset", "SceneSource", "Simulation", "Structure",
-           "Templates", "choose_population", "simulate", "write_scenes"]
+           "Templates", "build_population", "simulate", "write_scenes"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.images import find_entries, load
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 
 __all__ = ["Background"]
 
@@ -63,7 +63,7 @@ class Background:
             raise AutogalError(f"There is no image of sky in {folder}.{problem}", "Name a folder with FITS images of blank sky.")
         return cls(images, masks, sigmas)
 
-    def draw(self, chance: Chance, count: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, rng: Rng, count: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """Random pieces, turned and mirrored at random.
 
         Returns
@@ -80,7 +80,7 @@ class Background:
         large = [i for i, image in enumerate(self.images) if image.shape[0] >= height and image.shape[1] >= width]
         if not large:
             raise AutogalError(f"No image of sky is as large as {height} x {width} pixels.", "Choose smaller stamps, or larger images.")
-        numbers = chance.uniform(0, 1, count, 5).tolist()
+        numbers = rng.uniform(0, 1, count, 5).tolist()
         pieces, masks, sigmas = [], [], []
         for which, row, column, up, left in numbers:
             i = large[min(int(which * len(large)), len(large) - 1)]
@@ -90,5 +90,5 @@ class Background:
             pieces.append(cut(self.images[i]))
             masks.append(cut(self.masks[i]))
             sigmas.append(self.sigmas[i])
-        device = chance.device
+        device = rng.device
         return torch.stack(pieces).to(device), torch.stack(masks).to(device), torch.tensor(sigmas, device=device)

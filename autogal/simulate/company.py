@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.scenes import Scenes
 
 __all__ = ["with_company"]
@@ -20,12 +20,12 @@ _BRIGHTEST = 100.0  # times the faintest
 _SMALL = 0.15, 1.5  # FWHM of the seeing: half-light radii of the faintest galaxies
 
 
-def with_company(chance: Chance, scenes: Scenes, pairs: float, counted: float) -> Scenes:
+def with_company(rng: Rng, scenes: Scenes, pairs: float, counted: float) -> Scenes:
     """Give a part of the targets a companion, and another part the neighbours that number counts have.
 
     Parameters
     ----------
-    chance : Chance
+    rng : Rng
     scenes : Scenes
     pairs : float
         Part of the scenes whose target has a galaxy of about its own brightness beside it, their light merging.
@@ -39,21 +39,21 @@ def with_company(chance: Chance, scenes: Scenes, pairs: float, counted: float) -
     draw = (count, places - 1)
     values = {name: getattr(sources, name).clone() for name in ("alive", "star", "x", "y", "flux", "r_eff")}
 
-    is_counted = chance.happens(counted, count, 1)
+    is_counted = rng.bernoulli(counted, count, 1)
     noise = scenes.conditions.sky_sigma[:, None] * (3.2 * fwhm**2).sqrt()[:, None] * _FAINTEST
     # N(> S) goes as S^-1 where that of magnitudes goes as 10^(0.4 m)
-    rank = chance.uniform(1 / _BRIGHTEST, 1.0, *draw)
+    rank = rng.uniform(1 / _BRIGHTEST, 1.0, *draw)
     bright = rank ** (-0.4 / _SLOPE)
     values["flux"][:, 1:] = torch.where(is_counted, noise * bright, values["flux"][:, 1:])
-    small = fwhm[:, None] * chance.log_uniform(*_SMALL, *draw) * bright**0.3
+    small = fwhm[:, None] * rng.log_uniform(*_SMALL, *draw) * bright**0.3
     values["r_eff"][:, 1:] = torch.where(is_counted, small, values["r_eff"][:, 1:])
-    values["alive"][:, 1:] |= is_counted & chance.happens(0.8, *draw)
+    values["alive"][:, 1:] |= is_counted & rng.bernoulli(0.8, *draw)
 
-    is_pair = chance.happens(pairs, count)
-    size = values["r_eff"][:, 0] * 10 ** (0.2 * chance.normal(count))
-    apart = fwhm + chance.uniform(*_APART, count) * (size + values["r_eff"][:, 0])
-    angle = chance.uniform(0, 2 * math.pi, count)
-    flux = values["flux"][:, 0] * 10 ** (-0.4 * (_ALIKE[0] + _ALIKE[1] * chance.normal(count)))
+    is_pair = rng.bernoulli(pairs, count)
+    size = values["r_eff"][:, 0] * 10 ** (0.2 * rng.normal(count))
+    apart = fwhm + rng.uniform(*_APART, count) * (size + values["r_eff"][:, 0])
+    angle = rng.uniform(0, 2 * math.pi, count)
+    flux = values["flux"][:, 0] * 10 ** (-0.4 * (_ALIKE[0] + _ALIKE[1] * rng.normal(count)))
     companion = {"alive": is_pair | True, "star": is_pair & False, "x": values["x"][:, 0] + apart * angle.cos(),
                  "y": values["y"][:, 0] + apart * angle.sin(), "flux": flux, "r_eff": size}
     for name, value in companion.items():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.scenes import Conditions
 
 __all__ = ["Exposure", "expose", "poisson_quantile"]
@@ -26,12 +26,12 @@ class Exposure(NamedTuple):
     mask: Tensor
 
 
-def expose(chance: Chance, light: Tensor, conditions: Conditions, background: Tensor | None = None) -> Exposure:
+def expose(rng: Rng, light: Tensor, conditions: Conditions, background: Tensor | None = None) -> Exposure:
     """Observe the light of scenes.
 
     Parameters
     ----------
-    chance : Chance
+    rng : Rng
     light : Tensor, [B, H, W]
         All sources together, image units.
     conditions : Conditions
@@ -43,7 +43,7 @@ def expose(chance: Chance, light: Tensor, conditions: Conditions, background: Te
     light = light.clamp(min=0)
     variance = blank + light / gain
     sigma = variance.sqrt()
-    normal = _correlated(chance, light.shape, conditions.correlation)
+    normal = _correlated(rng, light.shape, conditions.correlation)
     if background is None:
         counts = variance * gain**2  # a blank pixel's variance, in electrons squared, is its number of electrons
         image = poisson_quantile(counts, normal) / gain - blank * gain
@@ -52,8 +52,8 @@ def expose(chance: Chance, light: Tensor, conditions: Conditions, background: Te
     image += _sky(light, conditions)
     mask = image >= column(conditions.saturation)
     image = torch.minimum(image, column(conditions.saturation))
-    _strike(chance, image, mask, conditions)
-    _break(chance, image, mask, conditions)
+    _strike(rng, image, mask, conditions)
+    _break(rng, image, mask, conditions)
     return Exposure(image, sigma * column(conditions.sigma_error), mask)
 
 
@@ -78,10 +78,10 @@ def poisson_quantile(mean: Tensor, normal: Tensor) -> Tensor:
     return torch.addcmul(mean, root, normal).add_(square.sub_(1).div_(6)).add_(third).round_().clamp_(min=0)
 
 
-def _correlated(chance: Chance, shape, weight: Tensor) -> Tensor:
+def _correlated(rng: Rng, shape, weight: Tensor) -> Tensor:
     """Unit normal noise, smoothed along both axes by (w, 1, w) and scaled back to unit variance."""
     count, height, width = shape
-    noise = chance.normal(count, height + 2, width + 2)
+    noise = rng.normal(count, height + 2, width + 2)
     w = weight[:, None, None]
     rows = torch.addcmul(noise[:, 1:-1], w, noise[:, :-2] + noise[:, 2:])
     both = torch.addcmul(rows[:, :, 1:-1], w, rows[:, :, :-2] + rows[:, :, 2:])
@@ -96,15 +96,15 @@ def _sky(light: Tensor, conditions: Conditions) -> Tensor:
     return conditions.sky[:, None, None] + slope[:, 0, None, None] * x + slope[:, 1, None, None] * y[:, None]
 
 
-def _strike(chance: Chance, image: Tensor, mask: Tensor, conditions: Conditions) -> None:
+def _strike(rng: Rng, image: Tensor, mask: Tensor, conditions: Conditions) -> None:
     """Cosmic rays: bright straight tracks, most of them found and masked."""
     count, height, width = image.shape
     draw = (count, _RAYS)
     strikes = torch.arange(_RAYS, device=image.device) < conditions.rays[:, None]
-    x, y = chance.uniform(0, width, *draw), chance.uniform(0, height, *draw)
-    angle, length = chance.uniform(0, 2 * math.pi, *draw), chance.log_uniform(1.0, 20.0, *draw)
-    energy = chance.log_uniform(5.0, 300.0, *draw) * conditions.sky_sigma[:, None]
-    found = chance.happens(0.9, *draw)
+    x, y = rng.uniform(0, width, *draw), rng.uniform(0, height, *draw)
+    angle, length = rng.uniform(0, 2 * math.pi, *draw), rng.log_uniform(1.0, 20.0, *draw)
+    energy = rng.log_uniform(5.0, 300.0, *draw) * conditions.sky_sigma[:, None]
+    found = rng.bernoulli(0.9, *draw)
     step = torch.arange(_TRACK, device=image.device) / 2
     column = (x[..., None] + step * angle.cos()[..., None]).long()
     row = (y[..., None] + step * angle.sin()[..., None]).long()
@@ -115,11 +115,11 @@ def _strike(chance: Chance, image: Tensor, mask: Tensor, conditions: Conditions)
     mask.view(-1)[pixel[hit & found[..., None]]] = True
 
 
-def _break(chance: Chance, image: Tensor, mask: Tensor, conditions: Conditions) -> None:
+def _break(rng: Rng, image: Tensor, mask: Tensor, conditions: Conditions) -> None:
     """Dead pixels, some of them in columns."""
-    dead = chance.uniform(0, 1, *image.shape) < conditions.dead[:, None, None]
-    column = chance.uniform(0, 1, len(image), 1, image.shape[2]) < 2 * conditions.dead[:, None, None]
-    start, stop = (chance.uniform(0, 1, len(image), 1, 1) * image.shape[1] for _ in range(2))
+    dead = rng.uniform(0, 1, *image.shape) < conditions.dead[:, None, None]
+    column = rng.uniform(0, 1, len(image), 1, image.shape[2]) < 2 * conditions.dead[:, None, None]
+    start, stop = (rng.uniform(0, 1, len(image), 1, 1) * image.shape[1] for _ in range(2))
     y = torch.arange(image.shape[1], device=image.device)[:, None]
     dead |= column & (y >= torch.minimum(start, stop)) & (y < torch.maximum(start, stop))
     image.masked_fill_(dead, 0.0)

@@ -89,6 +89,12 @@ class SceneWriter:
 def write_scenes(folder: str | Path, cutouts: Sequence[Cutout], truth: Table, instances: Sequence[np.ndarray] | None = None) -> Path:
     """Write the scenes of one simulation; see `SceneWriter`.
 
+    Parameters
+    ----------
+    folder : str or Path
+    cutouts, truth, instances
+        As of `SceneWriter.write`.
+
     Returns
     -------
     Path

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autogal.images.survey import Survey
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.placing import place_neighbours
 from autogal.simulate.scenes import Conditions, Scenes, Sources
 from autogal.simulate.seeing import Seeing, airy_profile, moffat_profile
@@ -66,66 +66,66 @@ class General:
     survey = Survey(name="general", zeropoint=25.0, pixel_scale=1.0)
     gain = None
 
-    def draw(self, chance: Chance, count: int, shape: tuple[int, int]) -> Scenes:
+    def draw(self, rng: Rng, count: int, shape: tuple[int, int]) -> Scenes:
         """`count` scenes of `shape` (rows, columns)."""
-        seeing = self._seeing(chance, count)
-        conditions = self._conditions(chance, count, shape)
-        return Scenes(shape, seeing, self._sources(chance, shape, seeing, conditions), conditions)
+        seeing = self._seeing(rng, count)
+        conditions = self._conditions(rng, count, shape)
+        return Scenes(shape, seeing, self._sources(rng, shape, seeing, conditions), conditions)
 
-    def _seeing(self, chance: Chance, count: int) -> Seeing:
-        fwhm = chance.log_uniform(*self.fwhm, count)
-        q, pa = 1 - 0.25 * chance.uniform(0, 1, count).square(), chance.uniform(0, 180, count)
-        profiles = moffat_profile(chance.uniform(2.2, 5.0, count))
+    def _seeing(self, rng: Rng, count: int) -> Seeing:
+        fwhm = rng.log_uniform(*self.fwhm, count)
+        q, pa = 1 - 0.25 * rng.uniform(0, 1, count).square(), rng.uniform(0, 180, count)
+        profiles = moffat_profile(rng.uniform(2.2, 5.0, count))
         # only telescopes in space reach their diffraction limit, and their PSFs are narrow in pixels
-        airy = chance.happens(0.4, count) & (fwhm < 5)
-        profiles = torch.where(airy[:, None], airy_profile(chance.uniform(0.2, 0.9, count)), profiles)
+        airy = rng.bernoulli(0.4, count) & (fwhm < 5)
+        profiles = torch.where(airy[:, None], airy_profile(rng.uniform(0.2, 0.9, count)), profiles)
         return Seeing.of_profiles(profiles, fwhm, q, pa, _PSF_SIZE)
 
-    def _conditions(self, chance: Chance, count: int, shape: tuple[int, int]) -> Conditions:
-        sky_sigma = chance.log_uniform(1e-2, 1e2, count)
-        electrons = chance.log_uniform(25.0, 5e4, count)
-        some = lambda part: chance.happens(part, count)  # noqa: E731
-        gradient = 0.3 * chance.normal(count, 2) * (some(0.3) * sky_sigma)[:, None] / max(shape)
-        saturation = torch.where(some(0.2), sky_sigma * chance.log_uniform(300.0, 1e4, count), math.inf)
-        correlation = torch.where(some(0.35), chance.uniform(0.05, 0.5, count), 0.0)
-        sigma_error = torch.exp(0.06 * chance.normal(count))
-        dead = torch.where(some(0.25), chance.log_uniform(2e-4, 4e-3, count), 0.0)
-        rays = torch.where(some(0.2), chance.uniform(1, 4.999, count).long(), 0)
-        return Conditions(sky_sigma, electrons.sqrt() / sky_sigma, 0.15 * chance.normal(count) * sky_sigma, gradient, correlation,
+    def _conditions(self, rng: Rng, count: int, shape: tuple[int, int]) -> Conditions:
+        sky_sigma = rng.log_uniform(1e-2, 1e2, count)
+        electrons = rng.log_uniform(25.0, 5e4, count)
+        some = lambda part: rng.bernoulli(part, count)  # noqa: E731
+        gradient = 0.3 * rng.normal(count, 2) * (some(0.3) * sky_sigma)[:, None] / max(shape)
+        saturation = torch.where(some(0.2), sky_sigma * rng.log_uniform(300.0, 1e4, count), math.inf)
+        correlation = torch.where(some(0.35), rng.uniform(0.05, 0.5, count), 0.0)
+        sigma_error = torch.exp(0.06 * rng.normal(count))
+        dead = torch.where(some(0.25), rng.log_uniform(2e-4, 4e-3, count), 0.0)
+        rays = torch.where(some(0.2), rng.uniform(1, 4.999, count).long(), 0)
+        return Conditions(sky_sigma, electrons.sqrt() / sky_sigma, 0.15 * rng.normal(count) * sky_sigma, gradient, correlation,
                           saturation, sigma_error, dead, rays)
 
-    def _sources(self, chance: Chance, shape: tuple[int, int], seeing: Seeing, conditions: Conditions) -> Sources:
+    def _sources(self, rng: Rng, shape: tuple[int, int], seeing: Seeing, conditions: Conditions) -> Sources:
         count, side = len(seeing.fwhm), min(shape)
         most = max(3, min(self.neighbours, round(self.neighbours * shape[0] * shape[1] / 128**2))) if self.neighbours else 0
         draw = (count, 1 + most)
-        number = (chance.uniform(0, 1, count, 1) ** 1.5 * (most + 1)).long()
-        alive = torch.arange(1 + most, device=chance.device) <= number
-        star = chance.happens(self.stars, *draw)
+        number = (rng.uniform(0, 1, count, 1) ** 1.5 * (most + 1)).long()
+        alive = torch.arange(1 + most, device=rng.device) <= number
+        star = rng.bernoulli(self.stars, *draw)
         star[:, 0] = False
-        r_eff = chance.log_uniform(_SMALLEST, self.largest * side, *draw)
+        r_eff = rng.log_uniform(_SMALLEST, self.largest * side, *draw)
         usual = self.smallest * seeing.fwhm
-        usual = usual * (self.largest * side / usual).clamp(min=1) ** chance.uniform(0, 1, count)
-        r_eff[:, 0] = torch.where(chance.happens(self.extreme, count), chance.log_uniform(_SMALLEST, _LARGEST * side, count), usual)
-        n = self._index(chance, *draw)
-        q = chance.uniform(*self.axis_ratio, *draw)
-        pa = chance.uniform(0, 180, *draw)
+        usual = usual * (self.largest * side / usual).clamp(min=1) ** rng.uniform(0, 1, count)
+        r_eff[:, 0] = torch.where(rng.bernoulli(self.extreme, count), rng.log_uniform(_SMALLEST, _LARGEST * side, count), usual)
+        n = self._index(rng, *draw)
+        q = rng.uniform(*self.axis_ratio, *draw)
+        pa = rng.uniform(0, 180, *draw)
         area = _noise_area(seeing.fwhm[:, None], torch.where(star, 0.0, r_eff), n, q)
         # what is fainter than a tenth of the noise in its mean surface brightness cannot be seen by anyone
         faintest = (0.1 * area.sqrt()).clamp(max=0.5 * self.snr[1]).clamp(min=self.snr[0])
-        snr = faintest * (self.snr[1] / faintest) ** chance.uniform(0, 1, *draw)
+        snr = faintest * (self.snr[1] / faintest) ** rng.uniform(0, 1, *draw)
         flux = _flux_of(snr, area, conditions)
         # half of the neighbours as bright as the target, give or take; the others as they come
-        alike = flux[:, :1] * 10 ** (-0.4 * (0.5 + 1.5 * chance.normal(count, most)))
-        flux[:, 1:] = torch.where(chance.happens(0.5, count, most), alike, flux[:, 1:])
-        x, y = place_neighbours(chance, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping)
+        alike = flux[:, :1] * 10 ** (-0.4 * (0.5 + 1.5 * rng.normal(count, most)))
+        flux[:, 1:] = torch.where(rng.bernoulli(0.5, count, most), alike, flux[:, 1:])
+        x, y = place_neighbours(rng, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping)
         return Sources(alive, star, x, y, flux, r_eff, n, q, pa)
 
-    def _index(self, chance: Chance, *draw: int) -> Tensor:
+    def _index(self, rng: Rng, *draw: int) -> Tensor:
         low, high = (math.log10(v) for v in self.index)
-        kind = chance.uniform(0, 1, *draw)
-        around = lambda middle, width: middle + width * chance.truncated((low - middle) / width, (high - middle) / width, *draw)  # noqa: E731
+        kind = rng.uniform(0, 1, *draw)
+        around = lambda middle, width: middle + width * rng.truncated((low - middle) / width, (high - middle) / width, *draw)  # noqa: E731
         disk, spheroid = around(0.0, 0.15), around(math.log10(4), 0.12)
-        any_ = chance.uniform(low, high, *draw)
+        any_ = rng.uniform(low, high, *draw)
         return 10 ** torch.where(kind < 0.35, disk, torch.where(kind < 0.55, spheroid, any_))
 
 

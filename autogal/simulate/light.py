@@ -67,7 +67,18 @@ def draw_light(scenes: Scenes, parts: Parts, count: int, exact: bool = False) ->
 
 
 def reach(scenes: Scenes, parts: Parts) -> Tensor:
-    """Distance [px] from a part's centre beyond which it is lost in the noise, [C]."""
+    """Distance [px] from a part's centre beyond which it is lost in the noise, [C].
+
+    Parameters
+    ----------
+    scenes : Scenes
+    parts : Parts
+        C of them.
+
+    Returns
+    -------
+    Tensor, [C]
+    """
     dark = _DARK * scenes.conditions.sky_sigma[parts.scene]
     fwhm = scenes.seeing.fwhm[parts.scene]
     # a star of Moffat index 2.5, about the widest there is

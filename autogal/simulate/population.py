@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.placing import place_neighbours
 from autogal.simulate.scenes import Conditions, Scenes, Sources
 from autogal.simulate.seeing import Seeing, moffat_profile
@@ -107,60 +107,60 @@ class Population:
         """Electrons per image unit."""
         return self.survey.gain or math.sqrt(_ELECTRONS) / self.survey.sky_sigma
 
-    def draw(self, chance: Chance, count: int, shape: tuple[int, int]) -> Scenes:
+    def draw(self, rng: Rng, count: int, shape: tuple[int, int]) -> Scenes:
         """`count` scenes of `shape` (rows, columns)."""
-        seeing, conditions = self._seeing(chance, count), self._conditions(chance, count, shape)
+        seeing, conditions = self._seeing(rng, count), self._conditions(rng, count, shape)
         draw = (count, 1 + self.neighbours)
-        number = ((1 + self.neighbours) * chance.uniform(0, 1, count, 1) ** 1.5).long()
-        alive = torch.arange(1 + self.neighbours, device=chance.device) <= number
-        star = chance.happens(self.stars, *draw)
+        number = ((1 + self.neighbours) * rng.uniform(0, 1, count, 1) ** 1.5).long()
+        alive = torch.arange(1 + self.neighbours, device=rng.device) <= number
+        star = rng.bernoulli(self.stars, *draw)
         star[:, 0] = False
         bright, faint = self.survey.magnitude
         # faint galaxies are more frequent, but not so much that bright ones never occur
-        mag = bright + (faint - bright) * chance.uniform(0, 1, count, 1).sqrt()
-        mag = torch.cat([mag, (mag + 0.5 + 1.5 * chance.normal(count, self.neighbours)).clamp(bright - 1, faint + 2)], dim=1)
-        r_eff, n, q = self._sizes(chance, mag, shape), self._index(chance, *draw), chance.uniform(0, 1, *draw)
+        mag = bright + (faint - bright) * rng.uniform(0, 1, count, 1).sqrt()
+        mag = torch.cat([mag, (mag + 0.5 + 1.5 * rng.normal(count, self.neighbours)).clamp(bright - 1, faint + 2)], dim=1)
+        r_eff, n, q = self._sizes(rng, mag, shape), self._index(rng, *draw), rng.uniform(0, 1, *draw)
         # disks are seen from every side, spheroids are never thin
         q = torch.where(n < 2, torch.sqrt(0.04 + 0.96 * q**2), 0.4 + 0.6 * q)
         if self.templates is not None:
             # after the other draws, which it leaves as they were
-            mag, r_eff, n, q = self.templates.draw(chance, *draw, survey=self.survey)
+            mag, r_eff, n, q = self.templates.draw(rng, *draw, survey=self.survey)
         flux = 10 ** (-0.4 * (mag - self.survey.zeropoint))
-        x, y = place_neighbours(chance, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping)
-        pa = chance.uniform(0, 180, *draw)
+        x, y = place_neighbours(rng, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping)
+        pa = rng.uniform(0, 180, *draw)
         return Scenes(shape, seeing, Sources(alive, star, x, y, flux, r_eff, n, q, pa), conditions)
 
-    def _seeing(self, chance: Chance, count: int) -> Seeing:
-        fwhm = self.psf_width * torch.exp((self.psf_scatter * chance.normal(count)).clamp(-0.3, 0.3))
-        q, pa = chance.uniform(0.9, 1, count), chance.uniform(0, 180, count)
-        beta = torch.full((count,), self.survey.psf_beta, device=chance.device)
+    def _seeing(self, rng: Rng, count: int) -> Seeing:
+        fwhm = self.psf_width * torch.exp((self.psf_scatter * rng.normal(count)).clamp(-0.3, 0.3))
+        q, pa = rng.uniform(0.9, 1, count), rng.uniform(0, 180, count)
+        beta = torch.full((count,), self.survey.psf_beta, device=rng.device)
         size = 2 * math.ceil(6 * 1.35 * self.psf_width) + 1
         return Seeing.of_profiles(moffat_profile(beta), fwhm, q, pa, size)
 
-    def _conditions(self, chance: Chance, count: int, shape: tuple[int, int]) -> Conditions:
+    def _conditions(self, rng: Rng, count: int, shape: tuple[int, int]) -> Conditions:
         noise = self.survey.sky_sigma
-        full = lambda value: torch.full((count,), value, device=chance.device)  # noqa: E731
-        some = lambda: chance.happens(self.defects, count)  # noqa: E731
-        dead = torch.where(some(), chance.log_uniform(2e-4, 4e-3, count), 0.0)
-        rays = torch.where(some(), chance.uniform(1, 4.999, count).long(), 0)
-        gradient = self.gradient * noise / max(shape) * chance.normal(count, 2)
-        return Conditions(full(noise), full(self.gain), self.sky_residual * noise * chance.normal(count), gradient,
-                          chance.uniform(0, 1, count) * self.correlation, full(self.survey.saturation or math.inf), full(1.0), dead, rays)
+        full = lambda value: torch.full((count,), value, device=rng.device)  # noqa: E731
+        some = lambda: rng.bernoulli(self.defects, count)  # noqa: E731
+        dead = torch.where(some(), rng.log_uniform(2e-4, 4e-3, count), 0.0)
+        rays = torch.where(some(), rng.uniform(1, 4.999, count).long(), 0)
+        gradient = self.gradient * noise / max(shape) * rng.normal(count, 2)
+        return Conditions(full(noise), full(self.gain), self.sky_residual * noise * rng.normal(count), gradient,
+                          rng.uniform(0, 1, count) * self.correlation, full(self.survey.saturation or math.inf), full(1.0), dead, rays)
 
-    def _sizes(self, chance: Chance, mag: Tensor, shape: tuple[int, int]) -> Tensor:
+    def _sizes(self, rng: Rng, mag: Tensor, shape: tuple[int, int]) -> Tensor:
         """Half-light radii [px] that the PSF leaves measurable and the stamp holds."""
         smallest, largest = math.log10(0.25 * self.psf_width), math.log10(0.2 * min(shape))
         typical = math.log10(self.size_at_18 / self.survey.pixel_scale) + self.size_slope * (mag - 18)
         low, high = (smallest - typical) / self.size_scatter, (largest - typical) / self.size_scatter
-        drawn = typical + self.size_scatter * chance.truncated(low, high, *mag.shape)
+        drawn = typical + self.size_scatter * rng.truncated(low, high, *mag.shape)
         # the stamp is too small or too coarse for galaxies of this magnitude: the nearest octave that it holds
-        octave = math.log10(2) * chance.uniform(0, 1, *mag.shape)
+        octave = math.log10(2) * rng.uniform(0, 1, *mag.shape)
         drawn = torch.where(high < -2, largest - octave, torch.where(low > 2, smallest + octave, drawn))
         return 10 ** drawn.clamp(smallest, largest)
 
-    def _index(self, chance: Chance, *draw: int) -> Tensor:
+    def _index(self, rng: Rng, *draw: int) -> Tensor:
         low, high = (math.log10(v) for v in self.index_range)
-        around = lambda middle, width: middle + width * chance.truncated((low - middle) / width, (high - middle) / width, *draw)  # noqa: E731
-        kind = chance.uniform(0, 1, *draw)
-        disk, spheroid, other = around(0.0, 0.15), around(math.log10(4), 0.12), chance.uniform(low, high, *draw)
+        around = lambda middle, width: middle + width * rng.truncated((low - middle) / width, (high - middle) / width, *draw)  # noqa: E731
+        kind = rng.uniform(0, 1, *draw)
+        disk, spheroid, other = around(0.0, 0.15), around(math.log10(4), 0.12), rng.uniform(low, high, *draw)
         return 10 ** torch.where(kind < 0.4, disk, torch.where(kind < 0.7, spheroid, other))

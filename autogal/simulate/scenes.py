@@ -87,7 +87,17 @@ class Scenes:
         return len(self.seeing.fwhm)
 
     def on(self, sky_sigma: Tensor) -> Scenes:
-        """The same on a sky of another noise."""
+        """The same on a sky of another noise.
+
+        Parameters
+        ----------
+        sky_sigma : Tensor, [B]
+            Image units.
+
+        Returns
+        -------
+        Scenes
+        """
         return replace(self, conditions=replace(self.conditions, sky_sigma=sky_sigma))
 
 

@@ -14,7 +14,7 @@ from autogal.configuration.overrides import override
 from autogal.images.survey import Survey
 from autogal.simulate.background import Background
 from autogal.simulate.batch import SceneBatch
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.exposure import expose
 from autogal.simulate.general import General
 from autogal.simulate.light import draw_light
@@ -23,7 +23,7 @@ from autogal.simulate.scenes import Scenes
 from autogal.simulate.strong import draw_strong
 from autogal.simulate.structure import Structure, add_arms
 
-__all__ = ["SceneDataset", "SceneSource", "choose_population"]
+__all__ = ["SceneDataset", "SceneSource", "build_population"]
 
 # A source belongs to a pixel where it is above 1 sigma and gives at least this part of the light
 _MAJOR = 0.3
@@ -57,24 +57,35 @@ class SceneSource:
 
     def __init__(self, population: General | Population | str = "general", shape: tuple[int, int] = (128, 128),
                  device: str | torch.device = "cpu", seed: int = 0, background: Background | None = None, exact: bool = False):
-        self.population = choose_population(population) if isinstance(population, str) else population
+        self.population = build_population(population) if isinstance(population, str) else population
         self.shape, self.device, self.seed = tuple(shape), torch.device(device), seed
         self.background, self.exact = background, exact
 
     @torch.no_grad()
     def draw(self, batch: int, step: int) -> SceneBatch:
-        """The `batch` scenes of one step."""
-        chance = Chance(self.seed, step, self.device)
+        """The `batch` scenes of one step.
+
+        Parameters
+        ----------
+        batch : int
+        step : int
+            0, 1, ...: no two are alike.
+
+        Returns
+        -------
+        SceneBatch
+        """
+        rng = Rng(self.seed, step, self.device)
         structure = self.population.structure
-        scenes, strong = structure.strengthen(chance, self.population.draw(chance, batch, self.shape))
+        scenes, strong = structure.strengthen(rng, self.population.draw(rng, batch, self.shape))
         sky = None
         if self.background is not None:
-            sky, spoilt, noise = self.background.draw(chance, batch, self.shape)
+            sky, spoilt, noise = self.background.draw(rng, batch, self.shape)
             if self.population.relative:
                 sky *= (scenes.conditions.sky_sigma / noise)[:, None, None]
             else:
                 scenes = scenes.on(noise)
-        parts, arms, single = structure.compose(chance, scenes)
+        parts, arms, single = structure.compose(rng, scenes)
         alive = scenes.sources.alive
         kind = torch.zeros_like(alive, dtype=torch.int64) if strong is None else strong.kind
         scene = alive.nonzero()[:, 0]
@@ -88,7 +99,7 @@ class SceneSource:
         first = numbers.cumsum(0) - numbers
         _clear_targets(light, scene, first)
         total = torch.zeros(batch, *self.shape, device=self.device).index_add_(0, scene, light)
-        exposure = expose(chance, total, scenes.conditions, sky)
+        exposure = expose(rng, total, scenes.conditions, sky)
         if sky is not None:
             exposure.mask.logical_or_(spoilt)
         signal = light.div_(exposure.sigma[scene])
@@ -107,7 +118,7 @@ class SceneSource:
         return {**truth, "sky": scenes.conditions.sky}
 
 
-def choose_population(name: str, structure: str = "usual") -> General | Population:
+def build_population(name: str, structure: str = "usual") -> General | Population:
     """The population of a name: ``"general"``, or a survey of the configuration with all that training should see.
 
     Parameters

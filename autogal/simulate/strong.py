@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from autogal.rendering.grid import Grid, fast_length
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.scenes import Scenes
 from autogal.simulate.shapes import KINDS, NUMBERS, Plane, shape_of
 
@@ -40,7 +40,7 @@ class Strong:
     numbers: Tensor
 
 
-def choose_strong(chance: Chance, scenes: Scenes, part: float) -> tuple[Scenes, Strong]:
+def choose_strong(rng: Rng, scenes: Scenes, part: float) -> tuple[Scenes, Strong]:
     """Make a part of the targets, and about a third as many of the other galaxies, mostly structure.
 
     They are at least about as large as the seeing, so that it can be seen; those that grow get brighter, and keep about their
@@ -48,7 +48,7 @@ def choose_strong(chance: Chance, scenes: Scenes, part: float) -> tuple[Scenes, 
 
     Parameters
     ----------
-    chance : Chance
+    rng : Rng
     scenes : Scenes
     part : float
         Of the targets.
@@ -60,16 +60,16 @@ def choose_strong(chance: Chance, scenes: Scenes, part: float) -> tuple[Scenes, 
     Strong
     """
     sources, draw = scenes.sources, scenes.sources.alive.shape
-    odds = torch.full(draw, part * _OTHERS, device=chance.device)
+    odds = torch.full(draw, part * _OTHERS, device=rng.device)
     odds[:, 0] = part
-    chosen = (chance.uniform(0, 1, *draw) < odds) & ~sources.star & sources.alive
-    kind = torch.where(chosen, 1 + (chance.uniform(0, 1, *draw) * len(KINDS)).long().clamp(max=len(KINDS) - 1), 0)
+    chosen = (rng.uniform(0, 1, *draw) < odds) & ~sources.star & sources.alive
+    kind = torch.where(chosen, 1 + (rng.uniform(0, 1, *draw) * len(KINDS)).long().clamp(max=len(KINDS) - 1), 0)
     largest = _LARGEST * min(scenes.shape)
-    least = (scenes.seeing.fwhm[:, None] * chance.log_uniform(*_SMALLEST, *draw)).clamp(max=largest)
+    least = (scenes.seeing.fwhm[:, None] * rng.log_uniform(*_SMALLEST, *draw)).clamp(max=largest)
     size = torch.where(chosen, torch.maximum(sources.r_eff, least).clamp(max=largest), sources.r_eff)
     flux = sources.flux * (size / sources.r_eff).clamp(min=1.0)
     sources = replace(sources, r_eff=size, flux=flux)
-    return replace(scenes, sources=sources), Strong(kind, chance.uniform(0, 1, *draw, NUMBERS))
+    return replace(scenes, sources=sources), Strong(kind, rng.uniform(0, 1, *draw, NUMBERS))
 
 
 def draw_strong(light: Tensor, scenes: Scenes, strong: Strong, exact: bool = False) -> None:

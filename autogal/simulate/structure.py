@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autogal.errors import AutogalError
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.company import with_company
 from autogal.simulate.scenes import Parts, Scenes, Sources
 from autogal.simulate.strong import Strong, choose_strong
@@ -79,13 +79,13 @@ class Structure:
             raise AutogalError(f"There is no structure={name}.", f"Choose one of: {', '.join(_NAMED)}.")
         return cls(composite=composite, **_NAMED[name])
 
-    def strengthen(self, chance: Chance, scenes: Scenes) -> tuple[Scenes, Strong | None]:
+    def strengthen(self, rng: Rng, scenes: Scenes) -> tuple[Scenes, Strong | None]:
         """Scenes with the company they have, and which of their galaxies are mostly structure; None where none is."""
         if self.pairs or self.counted:
-            scenes = with_company(chance, scenes, self.pairs, self.counted)
-        return choose_strong(chance, scenes, self.strong) if self.strong else (scenes, None)
+            scenes = with_company(rng, scenes, self.pairs, self.counted)
+        return choose_strong(rng, scenes, self.strong) if self.strong else (scenes, None)
 
-    def compose(self, chance: Chance, scenes: Scenes) -> tuple[Parts, Arms, Tensor]:
+    def compose(self, rng: Rng, scenes: Scenes) -> tuple[Parts, Arms, Tensor]:
         """Parts of all living sources, the arms of some, and whether each source is a single profile, [sources]."""
         sources, alive = scenes.sources, scenes.sources.alive
         scene = alive.nonzero()[:, 0]
@@ -93,19 +93,19 @@ class Structure:
         count = len(scene)
         # drawn for all places, so that a scene does not depend on how many live in the others
         draw = alive.shape
-        composite = (chance.happens(self.composite, *draw) & ~sources.star)[alive]
+        composite = (rng.bernoulli(self.composite, *draw) & ~sources.star)[alive]
         number = torch.arange(count, device=alive.device)
         single = Parts(scene, number, flat.star, flat.x, flat.y, flat.flux, flat.r_eff, flat.n, flat.q, flat.pa)
-        bar, arms, knots = ((chance.happens(part, *draw))[alive] & composite for part in (self.bar, self.arms, self.knots))
+        bar, arms, knots = ((rng.bernoulli(part, *draw))[alive] & composite for part in (self.bar, self.arms, self.knots))
         # galaxies smaller than the seeing show no arms
         arms = arms & (flat.r_eff > 0.7 * scenes.seeing.fwhm[scene])
-        turn = chance.uniform(0, 360, *draw)[alive]
-        shapes = [chance.uniform(low, high, *draw)[alive] for low, high in
+        turn = rng.uniform(0, 360, *draw)[alive]
+        shapes = [rng.uniform(low, high, *draw)[alive] for low, high in
                   ((0.05, 0.6), (0.08, 0.4), (0.8, 4.5), (0.05, 0.2), (0.4, 0.8), (0.2, 0.45), (0.02, 0.3), (0.3, 0.9))]
         bulge_part, bulge_size, bulge_n, bar_part, bar_size, bar_q, knot_part, amplitude = shapes
-        winding, arm_number = chance.uniform(1.5, 5.0, *draw)[alive], chance.uniform(1.6, 3.4, *draw)[alive].round()
+        winding, arm_number = rng.uniform(1.5, 5.0, *draw)[alive], rng.uniform(1.6, 3.4, *draw)[alive].round()
         knot_r, knot_angle, knot_weight, knot_size = (
-            chance.uniform(low, high, *draw, _KNOTS)[alive] for low, high in ((0.0, 1.0), (0, 2 * math.pi), (0.1, 1), (0.02, 0.12)))
+            rng.uniform(low, high, *draw, _KNOTS)[alive] for low, high in ((0.0, 1.0), (0, 2 * math.pi), (0.1, 1), (0.02, 0.12)))
         if not self.composite:
             return single, Arms(number[:0], scene[:0], *(flat.x[:0],) * 4), ~composite
 

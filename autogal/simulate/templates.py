@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 
 __all__ = ["Templates"]
 
@@ -65,10 +65,10 @@ class Templates:
             raise AutogalError(f"The catalogue {path} has no row with a possible mag, r_eff, n and q.", wanted)
         return cls(*(torch.as_tensor(np.asarray(column[good], np.float32)) for column in (mag, r_eff, n, q)), in_arcsec)
 
-    def draw(self, chance: Chance, *draw: int, survey: Survey) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def draw(self, rng: Rng, *draw: int, survey: Survey) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """mag, r_eff [px], n and q of rows drawn at random, moved a little so that no galaxy comes twice."""
-        row = chance.uniform(0, len(self.mag), *draw).long().clamp(max=len(self.mag) - 1)
-        mag, r_eff, n, q = (column.to(chance.device)[row] for column in (self.mag, self.r_eff, self.n, self.q))
-        r_eff = r_eff * torch.exp(_KERNEL["r_eff"] * chance.normal(*draw)) / (survey.pixel_scale if self.in_arcsec else 1.0)
-        n = (n * torch.exp(_KERNEL["n"] * chance.normal(*draw))).clamp(0.2, 10)
-        return mag + _KERNEL["mag"] * chance.normal(*draw), r_eff, n, q
+        row = rng.uniform(0, len(self.mag), *draw).long().clamp(max=len(self.mag) - 1)
+        mag, r_eff, n, q = (column.to(rng.device)[row] for column in (self.mag, self.r_eff, self.n, self.q))
+        r_eff = r_eff * torch.exp(_KERNEL["r_eff"] * rng.normal(*draw)) / (survey.pixel_scale if self.in_arcsec else 1.0)
+        n = (n * torch.exp(_KERNEL["n"] * rng.normal(*draw))).clamp(0.2, 10)
+        return mag + _KERNEL["mag"] * rng.normal(*draw), r_eff, n, q

@@ -21,6 +21,10 @@ _ASIDE = 8  # one image in so many is for validation, always the same ones
 def check_enough(count: int) -> None:
     """Refuse to train on fewer than `FEWEST` images.
 
+    Parameters
+    ----------
+    count : int
+
     Raises
     ------
     AutogalError
@@ -31,7 +35,16 @@ def check_enough(count: int) -> None:
 
 
 def set_aside(ids: Sequence[str]) -> Tensor:
-    """Which images are for validation, bool [N]: at least one, and an image stays on its side when others are added."""
+    """Which images are for validation, bool [N]: at least one, and an image stays on its side when others are added.
+
+    Parameters
+    ----------
+    ids : sequence of str
+
+    Returns
+    -------
+    Tensor, [N] bool
+    """
     aside = torch.tensor([zlib.crc32(one.encode()) % _ASIDE == 0 for one in ids])
     if not aside.any():
         aside[0] = True
@@ -39,7 +52,13 @@ def set_aside(ids: Sequence[str]) -> Tensor:
 
 
 def own_steps(first: int, rank: int, world: int) -> Iterator[int]:
-    """Endless steps, from `first` on, of one worker of one process: no two have a step in common."""
+    """Endless steps, from `first` on, of one worker of one process: no two have a step in common.
+
+    Parameters
+    ----------
+    first, rank, world : int
+        Step to begin with, the process, and how many there are.
+    """
     worker = get_worker_info()
     number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
     return itertools.count(first + rank * workers + number, workers * world)

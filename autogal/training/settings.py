@@ -19,6 +19,11 @@ _SMALLEST = 32  # px
 def check(settings: DictConfig) -> None:
     """Refuse values that have the right type and still mean nothing.
 
+    Parameters
+    ----------
+    settings : DictConfig
+        From ``conf/train.yaml``.
+
     Raises
     ------
     AutogalError

@@ -35,8 +35,8 @@ class Task:
         Metrics worth a person's eye after each validation.
     prepare : callable
         Called before training from random weights.
-    picture : callable
-        ``picture(path)``: draws predictions of the last validation as a PNG.
+    plot : callable
+        ``plot(path)``: draws predictions of the last validation as a PNG.
     source : mapping
         For the card: what the examples are, as ``{"simulator": "general"}``.
     finish : callable
@@ -53,5 +53,5 @@ class Task:
     shown: tuple[str, ...]
     source: Mapping[str, Any]
     prepare: Callable[[], None] = lambda: None
-    picture: Callable[[Path], None] | None = None
+    plot: Callable[[Path], None] | None = None
     finish: Callable[[], None] = lambda: None

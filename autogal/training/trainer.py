@@ -24,9 +24,9 @@ from autogal.errors import AutogalError
 from autogal.training.task import Task
 from autogal.runtime.trainer import make_trainer
 
-__all__ = ["BEST", "PICTURE", "STATE", "Supply", "training_trainer"]
+__all__ = ["BEST", "PLOT", "STATE", "Supply", "training_trainer"]
 
-STATE, BEST, PICTURE = "last.ckpt", "best.ckpt", "predictions.png"  # in the folder of the training's state
+STATE, BEST, PLOT = "last.ckpt", "best.ckpt", "predictions.png"  # in the folder of the training's state
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +59,18 @@ class Supply(lightning.LightningDataModule):
 
 def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Trainer:
     """A Trainer of Lightning as ``settings.trainer`` has it, that keeps its state and log in `folder`.
+
+    Parameters
+    ----------
+    task : Task
+    settings : DictConfig
+        From ``conf/train.yaml``.
+    folder : Path
+        That exists.
+
+    Returns
+    -------
+    Trainer
 
     Raises
     ------
@@ -141,7 +153,7 @@ class _Finite(Callback):
 
 
 class _Report(Callback):
-    """A line and a picture after each validation."""
+    """A line and a plot after each validation."""
 
     def __init__(self, task: Task, folder: Path):
         self.task, self.folder = task, folder
@@ -161,6 +173,6 @@ class _Report(Callback):
         line = f"step {trainer.global_step} of {trainer.max_steps}{rate}: {found}"
         _log.info(line)
         print(line, flush=True)
-        if self.task.picture is not None:
-            self.task.picture(self.folder / PICTURE)
+        if self.task.plot is not None:
+            self.task.plot(self.folder / PLOT)
         self.on_train_start(trainer, module)

@@ -17,7 +17,7 @@ from autogal.evaluate.parameters import CATALOGUE, differences, summarise
 from autogal.evaluate.statistics import SNR, Bins, bins_of_magnitude, scatter, share_interval
 from autogal.evaluate.truth import true_segmentations
 from autogal.initialise import Start
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 from autogal.training.segmenter.scoring import match_neighbours, score_stamp
 from autogal.simulate import General, SceneSource, simulate
 

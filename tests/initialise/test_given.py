@@ -12,7 +12,7 @@ import autogal
 from autogal.flags import Flag
 from autogal.images import Cutout, moffat
 from autogal.images.manifest import read_manifest
-from autogal.initialise.given import settle_start
+from autogal.initialise.given import sanitise_start
 
 GOOD = dict(x=23.5, y=24.0, mag=15.0, r_eff=4.0, n=1.5, q=0.6, pa=30.0, sky=0.0)
 BOUNDS = {"n": (0.2, 10.0), "q": (0.05, 1.0), "r_eff": (0.0, math.inf)}
@@ -28,20 +28,20 @@ def cutout(start):
 @pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
 def test_what_no_galaxy_has_is_dropped_and_said(name, value):
     one = cutout(GOOD | {name: value})
-    assert settle_start(one, BOUNDS) == Flag.START_FALLBACK
+    assert sanitise_start(one, BOUNDS) == Flag.START_FALLBACK
     assert one.start == {key: v for key, v in GOOD.items() if key != name} and f"{name} = {value:g}" in one.notes[0]
 
 
 def test_what_is_outside_the_bounds_is_moved_to_them_and_said():
     one = cutout(GOOD | {"n": 50.0})
-    assert settle_start(one, BOUNDS) == Flag.START_FALLBACK
+    assert sanitise_start(one, BOUNDS) == Flag.START_FALLBACK
     assert one.start == GOOD | {"n": 10.0} and one.notes == ["The start n = 50 is outside the bounds; 10 was taken."]
 
 
 @pytest.mark.parametrize("start", [None, GOOD, {"x": 3.0}, GOOD | {"n": math.nan}, GOOD | {"q": 1 + 1e-9}, GOOD | {"flux": -3.0}, GOOD | {"pa": 720.0}])
 def test_what_is_possible_stays_as_it_is(start):
     one = cutout(start)
-    assert settle_start(one, BOUNDS) == Flag(0) and one.start is start and not one.notes
+    assert sanitise_start(one, BOUNDS) == Flag(0) and one.start is start and not one.notes
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from autogal.segment.classical.detection import prepare_field
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 from autogal.segment.pieces import join_pieces
 from tests.segment.scenes import cutout, galaxy, star
 

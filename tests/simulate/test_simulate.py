@@ -10,7 +10,7 @@ import autogal
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
 from autogal.simulate import Population, Templates, simulate, write_scenes
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 
 SURVEY = Survey(name="test", pixel_scale=0.4, zeropoint=22.5, psf_fwhm=1.3, gain=900.0, sky_sigma=0.028,
                 magnitude=(16.0, 19.5))
@@ -72,7 +72,7 @@ def test_instances_are_where_the_light_is(simulation):
 
 def test_population_stays_in_its_ranges():
     population = Population(SURVEY)
-    sources = population.draw(Chance(0, 0, torch.device("cpu")), 400, SHAPE).sources
+    sources = population.draw(Rng(0, 0, torch.device("cpu")), 400, SHAPE).sources
     r_eff, n, q, pa = (getattr(sources, name)[:, 0] for name in ("r_eff", "n", "q", "pa"))
     assert 0.25 * population.psf_width <= r_eff.min() and r_eff.max() <= 0.2 * 80
     assert r_eff.unique().numel() > 396  # nothing piles up at a limit
@@ -98,7 +98,7 @@ def test_galaxies_of_a_catalogue(tmp_path):
     path = tmp_path / "mine.ecsv"
     Table({"mag": [17.0, 18.0, np.nan], "r_eff_arcsec": [2.0, 1.0, 1.0], "n": [1.0, 4.0, 2.0], "q": [0.3, 0.8, 0.5]}).write(path)
     population = Population(SURVEY, neighbours=0, templates=Templates.read(path))
-    sources = population.draw(Chance(0, 0, torch.device("cpu")), 300, SHAPE).sources
+    sources = population.draw(Rng(0, 0, torch.device("cpu")), 300, SHAPE).sources
     small = sources.r_eff < 3.5
     assert 0.35 < small.float().mean() < 0.65
     assert sources.r_eff[small].median() == pytest.approx(2.5, rel=0.05)

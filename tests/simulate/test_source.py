@@ -15,7 +15,7 @@ from autogal.errors import AutogalError
 from autogal.images.psf.checks import fwhm
 from autogal.profiles import Sersic
 from autogal.simulate import Background, General, SceneBatch, SceneDataset, SceneSource, Structure
-from autogal.simulate.chance import Chance
+from autogal.simulate.rng import Rng
 from autogal.simulate.exposure import expose, poisson_quantile
 from autogal.simulate.light import draw_light
 from autogal.simulate.scenes import Conditions
@@ -107,8 +107,8 @@ def test_moffat_agrees_with_galsim():
 
 def test_patches_agree_with_the_renderer():
     population = General(neighbours=6, structure=Structure(), fwhm=(3.0, 6.0), snr=(20.0, 300.0))
-    scenes = population.draw(Chance(4, 0, CPU), 6, SHAPE)
-    parts, _, single = population.structure.compose(Chance(4, 1, CPU), scenes)
+    scenes = population.draw(Rng(4, 0, CPU), 6, SHAPE)
+    parts, _, single = population.structure.compose(Rng(4, 1, CPU), scenes)
     assert single.all()
     light = draw_light(scenes, parts, len(parts.flux), exact=True)
     native, wide = parts.native(), scenes.seeing.fwhm[parts.scene].double()
@@ -125,8 +125,8 @@ def test_patches_agree_with_the_renderer():
 
 def test_composites_keep_their_flux():
     population = General(neighbours=0, structure=Structure(1.0, 1.0, 1.0, 1.0), fwhm=(2.0, 3.0), largest=0.06, snr=(50.0, 500.0))
-    scenes = population.draw(Chance(1, 0, CPU), 16, (128, 128))
-    parts, arms, single = population.structure.compose(Chance(1, 1, CPU), scenes)
+    scenes = population.draw(Rng(1, 0, CPU), 16, (128, 128))
+    parts, arms, single = population.structure.compose(Rng(1, 1, CPU), scenes)
     assert not single.any() and len(arms.source) > 4
     flux = torch.zeros(16).index_add_(0, parts.source, parts.flux)
     assert torch.allclose(flux, scenes.sources.flux[:, 0], rtol=1e-5)
@@ -139,7 +139,7 @@ def test_noise_is_as_stated():
     full = lambda value: torch.full((3,), value)  # noqa: E731
     plain = Conditions(full(0.5), full(80.0), full(0.2), torch.zeros(3, 2), torch.tensor([0.0, 0.2, 0.5]), full(torch.inf), full(1.0),
                        full(0.0), torch.zeros(3, dtype=torch.int64))
-    image, sigma, mask = expose(Chance(0, 0, CPU), light, plain)
+    image, sigma, mask = expose(Rng(0, 0, CPU), light, plain)
     pull = (image - light - 0.2) / sigma
     assert not mask.any()
     assert sigma[0, 80, 80] == pytest.approx(np.sqrt(0.25 + 3 / 80))
@@ -147,7 +147,7 @@ def test_noise_is_as_stated():
     neighbours = (pull[:, :, 1:] * pull[:, :, :-1]).mean((1, 2))
     assert np.allclose(neighbours, [0, 0.4 / 1.08, 1 / 1.5], atol=0.02)
     spoilt = dataclasses.replace(plain, dead=full(0.01), saturation=full(3.0), rays=torch.full((3,), 4))
-    image, sigma, mask = expose(Chance(0, 0, CPU), light, spoilt)
+    image, sigma, mask = expose(Rng(0, 0, CPU), light, spoilt)
     assert mask[:, 60:100, 60:100].float().mean() > 0.3 and mask[:, :50].float().mean() > 0.005
     # one ray in ten is not found
     assert 0 < (image[~mask] > 3.5).sum() < 100

@@ -11,8 +11,8 @@ import torch
 
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.simulate import General, SceneSource, Structure, choose_population, simulate
-from autogal.simulate.chance import Chance
+from autogal.simulate import General, SceneSource, Structure, build_population, simulate
+from autogal.simulate.rng import Rng
 from autogal.simulate.shapes import KINDS, NUMBERS, Plane, shape_of
 from autogal.simulate.strong import draw_strong
 
@@ -24,8 +24,8 @@ SHAPE = (128, 128)
 def scenes():
     """Lone galaxies, their kinds and their light."""
     population = General(neighbours=0, structure=Structure.named("strong"), fwhm=(2.0, 4.0), largest=1 / 8, extreme=0.0)
-    chance = Chance(5, 0, CPU)
-    scenes, strong = population.structure.strengthen(chance, population.draw(chance, 56, SHAPE))
+    rng = Rng(5, 0, CPU)
+    scenes, strong = population.structure.strengthen(rng, population.draw(rng, 56, SHAPE))
     light = torch.zeros(56, *SHAPE)
     draw_strong(light, scenes, strong, exact=True)
     return scenes, strong, light
@@ -115,9 +115,9 @@ def test_companions_are_sources_of_their_own():
 
 def test_neighbours_as_counted_are_faint_mostly():
     population = General(neighbours=10, structure=Structure(counted=1.0))
-    chance = Chance(3, 0, CPU)
-    before = population.draw(chance, 64, SHAPE)
-    scenes, _ = population.structure.strengthen(chance, before)
+    rng = Rng(3, 0, CPU)
+    before = population.draw(rng, 64, SHAPE)
+    scenes, _ = population.structure.strengthen(rng, before)
     assert torch.equal(scenes.sources.flux[:, 0], before.sources.flux[:, 0]) and torch.equal(scenes.sources.x, before.sources.x)
     flux = scenes.sources.flux[:, 1:] / (scenes.conditions.sky_sigma * scenes.seeing.fwhm)[:, None]
     ratio = (flux > 2 * flux.min()).float().mean() / (flux > 8 * flux.min()).float().mean()
@@ -125,7 +125,7 @@ def test_neighbours_as_counted_are_faint_mostly():
 
 
 def test_usual_scenes_are_those_of_before():
-    usual, named = SceneSource(General(), (64, 72), seed=1).draw(4, 5), SceneSource(choose_population("general", "usual"), (64, 72), seed=1).draw(4, 5)
+    usual, named = SceneSource(General(), (64, 72), seed=1).draw(4, 5), SceneSource(build_population("general", "usual"), (64, 72), seed=1).draw(4, 5)
     assert torch.equal(usual.image, named.image)
     # as they were drawn when galaxies of much structure came
     assert usual.truth["x"].tolist() == pytest.approx([32.82246, 36.81468, 35.05069, 35.67017], abs=1e-4)
@@ -133,12 +133,12 @@ def test_usual_scenes_are_those_of_before():
 
 
 def test_a_part_of_the_scenes_is_mixed_in():
-    batch = SceneSource(choose_population("general", "mixed"), (64, 64), seed=1).draw(64, 0)
+    batch = SceneSource(build_population("general", "mixed"), (64, 64), seed=1).draw(64, 0)
     assert 0.3 < (batch.truth["structure"] > 0).float().mean() < 0.6
 
 
 def test_survey_scenes_too():
-    population = choose_population("sdss", "strong")
+    population = build_population("sdss", "strong")
     found = simulate(6, replace(population, neighbours=2), seed=3, shape=(64, 64))
     assert set(found.truth["structure"]) <= set(KINDS) and len(set(found.truth["structure"])) > 1
     assert np.isfinite(found.truth["mag"]).all()

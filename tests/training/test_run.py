@@ -23,6 +23,7 @@ from autogal.networks import load, save
 from autogal.training import run as train_module
 from autogal.training.settings import check
 from autogal.training.task import Task
+from autogal.training.train import train
 from autogal.training.trainer import _interval
 
 CARD = {"version": 1}
@@ -69,17 +70,19 @@ def line_task(settings) -> Task:
                 ("val/loss",), {"simulator": "numbers"})
 
 
+def no_task(settings) -> dict:
+    return {}
+
+
 def settings(folder: Path, *words: str):
     base = OmegaConf.merge(OmegaConf.structured(TrainSettings), {
-        "out": str(folder), "network": {"name": "line", "lr": 0.1, "batch": 8, "steps": 40, "validate_every": 10, "validate_on": 32},
+        "out": str(folder), "network": {"name": f"{__name__}:line_task", "lr": 0.1, "batch": 8, "steps": 40, "validate_every": 10, "validate_on": 32},
         "trainer": {"accelerator": "cpu", "devices": 1}})
     return OmegaConf.merge(base, OmegaConf.from_dotlist(list(words)))
 
 
 @pytest.fixture(autouse=True)
-def stand_in(monkeypatch):
-    monkeypatch.setitem(train_module.TASKS, "line", f"{__name__}:line_task")
-    monkeypatch.setattr(train_module, "import_module", lambda name: sys.modules[__name__])
+def nothing_asked():
     Numbers.asked.clear()
 
 
@@ -93,6 +96,12 @@ def test_a_checkpoint_and_its_card(tmp_path):
     assert card["config"]["network"]["steps"] == 40
     assert {"survey", "size", "band", "pixel_scale", "versions", "date"} <= set(card)
     assert len(list(tmp_path.glob("line-general.training/log/*/metrics.csv"))) == 1
+
+
+def test_training_needs_no_verb(tmp_path):
+    stem = train(settings(tmp_path / "new", "network.steps=10"))
+    assert load(stem, "line")[1]["trained_on"]["steps"] == 10
+    assert not list(tmp_path.rglob("autogal.log"))  # that is the verb's
 
 
 def test_a_survey_names_the_checkpoint(tmp_path):
@@ -180,6 +189,7 @@ def test_training_ends_when_nothing_gets_better(tmp_path):
 
 @pytest.mark.parametrize(("words", "what"), [
     (["network.name=nothing"], "no network called 'nothing'"),
+    ([f"network.name={__name__}:no_task"], "makes a dict, not a Task"),
     (["trainer.strategy=nonsense"], "trainer cannot be set up"),
     (["trainer.no_such_argument=1"], "trainer cannot be set up"),
 ])
@@ -202,7 +212,6 @@ def test_two_processes_learn_as_one(tmp_path):
     script = tmp_path / "learn.py"
     script.write_text(f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
                       "from tests.training.test_run import *\n"
-                      f"train_module.TASKS['line'] = 'tests.training.test_run:line_task'\n"
                       "if __name__ == '__main__':\n"
                       "    train_module.run(settings(sys.argv[1], 'trainer.devices=2', 'trainer.strategy=ddp', 'network.steps=20'))\n")
     done = subprocess.run([sys.executable, script, tmp_path / "out"], text=True, capture_output=True, stdin=subprocess.DEVNULL,

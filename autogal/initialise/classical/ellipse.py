@@ -47,7 +47,7 @@ def adaptive_moments(image: np.ndarray, use: np.ndarray, first: Ellipse, reach: 
     Returns
     -------
     Ellipse or None
-        None where the iteration does not settle on a positive source within reach.
+        None where the iteration does not converge to a positive source within reach.
     """
     height, width = image.shape
     x, y, matrix = first.x, first.y, np.array(first.matrix, float)
@@ -90,7 +90,20 @@ def adaptive_moments(image: np.ndarray, use: np.ndarray, first: Ellipse, reach: 
 
 
 def footprint_moments(image: np.ndarray, footprint: np.ndarray, x: float, y: float) -> Ellipse:
-    """Flux-weighted moments inside a footprint; a circle of its area where its light has no positive sum."""
+    """Flux-weighted moments inside a footprint; a circle of its area where its light has no positive sum.
+
+    Parameters
+    ----------
+    image : ndarray of float64, shape (H, W)
+        Sky subtracted.
+    footprint : ndarray of bool, shape (H, W)
+    x, y : float
+        Centre [px] where the light gives none.
+
+    Returns
+    -------
+    Ellipse
+    """
     rows, columns = np.nonzero(footprint)
     weight = np.maximum(image[rows, columns], 0)
     total = weight.sum()

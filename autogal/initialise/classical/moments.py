@@ -19,6 +19,11 @@ __all__ = ["start_from_moments"]
 
 log = logging.getLogger(__name__)
 
+# Why this is not autogal.initialise.photometry, which measures the same for networks and neighbours: measured on the same targets, that takes
+# 12 ms a target of a block in place of 15, but 29 one by one, as where it stands in for a network; beyond S/N 200 it knows r_eff to 1 % in
+# place of 5 %, between 20 and 50 it is no better (13 % of the starts are wrong, 11 % here); and behind a hole in the target, which it fills from
+# the other side of a centre that the hole has moved, the centre is off by 0.31 px in place of 0.21, r_eff by 14 % in place of 7 in the worst
+# twentieth. These values stand in where a network cannot be asked; there holes matter more. Its own cannot change: networks learnt from them.
 _Q_RANGE = 0.1, 0.98
 _TYPICAL_Q = 0.75
 
@@ -102,8 +107,8 @@ def _outer_sky(image: np.ndarray, use: np.ndarray, segmentation: Segmentation) -
     values = image[far]
     for _ in range(6):
         median = np.median(values)
-        spread = 1.4826 * np.median(np.abs(values - median))
-        kept = values[np.abs(values - median) <= 3 * spread]
+        scatter = 1.4826 * np.median(np.abs(values - median))
+        kept = values[np.abs(values - median) <= 3 * scatter]
         if kept.size in (0, values.size):
             break
         values = kept

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autogal.initialise.photometry.gaussians import ring_profiles
+from autogal.initialise.photometry.gaussians import INDEX_SCATTER, MODEL_ERROR, TYPICAL_INDEX, ring_profiles
 
 __all__ = ["Rings", "RadialFit", "measure_rings", "match_sersic"]
 
 _INDICES = np.geomspace(0.4, 8.0, 8)
 _SIZES = 14
-_MODEL_ERROR = 0.03  # no galaxy follows its ellipses better than this
-_TYPICAL_INDEX, _INDEX_SPREAD = np.log(1.8), 0.8  # most galaxies; decides only where the light does not
 
 
 @dataclass(slots=True)
@@ -85,7 +83,7 @@ def match_sersic(rings: Rings, q: float, psf: tuple[np.ndarray, np.ndarray], sma
     if rings.radius.size < 4:
         return None
     background = np.median(rings.mean[-3:])
-    error = np.hypot(rings.error, _MODEL_ERROR * np.abs(rings.mean - background))
+    error = np.hypot(rings.error, MODEL_ERROR * np.abs(rings.mean - background))
     sizes = np.geomspace(smallest, largest, _SIZES)
     chi2, flux, sky = _grid(rings, error, _INDICES, sizes, q, psf)
     if not np.isfinite(chi2).any():
@@ -119,6 +117,6 @@ def _grid(rings, error, indices, sizes, q, psf) -> tuple[np.ndarray, np.ndarray,
         flux = (md * total - m1 * d1) / determinant
         sky = (mm * d1 - m1 * md) / determinant
     residual = (rings.mean - flux[..., None] * model - sky[..., None]) / error
-    chi2 = (residual**2).sum(-1) + ((np.log(indices) - _TYPICAL_INDEX) / _INDEX_SPREAD)[:, None]**2
+    chi2 = (residual**2).sum(-1) + ((np.log(indices) - TYPICAL_INDEX) / INDEX_SCATTER)[:, None]**2
     usable = np.isfinite(flux) & (flux > 0) & (determinant > 1e-10 * mm * total)
     return np.where(usable, chi2, np.inf), np.where(usable, flux, 0.0), np.where(usable, sky, 0.0)

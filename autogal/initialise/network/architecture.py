@@ -86,14 +86,14 @@ class StartNetwork(nn.Module):
         self.register_buffer("_rows", rows, persistent=False)
         self.register_buffer("_columns", columns, persistent=False)
 
-    def forward(self, channels: Tensor, features: Tensor, look: bool = True, learn: bool = True) -> tuple[Tensor, Tensor]:
+    def forward(self, channels: Tensor, features: Tensor, use_pixels: bool = True, learn: bool = True) -> tuple[Tensor, Tensor]:
         """Standardised means [B, 7] and Cholesky factors L [B, 7, 7] of their precision L L^T.
 
         Parameters
         ----------
         channels : Tensor, [B, 4, SIDE, SIDE]
         features : Tensor, [B, len(FEATURES)]
-        look : bool
+        use_pixels : bool
             Without it, what the photometry alone says.
         learn : bool
             Without it, the convolutions have no gradients.
@@ -101,7 +101,7 @@ class StartNetwork(nn.Module):
         scaled = self.scaled(features)
         with torch.autocast(features.device.type, enabled=False):  # three digits are not enough for photometry
             out, gains = self.direct(scaled).split([self.last.out_features, _GAINS], 1)
-        if look:
+        if use_pixels:
             out = out + self._correction(channels, scaled, learn).float()
         mean, diagonal, rest = out.split([_SIZE, _SIZE, _SIZE * (_SIZE - 1) // 2], 1)
         # the rest is a correction of what was measured; seen through a PSF a galaxy points where it did
@@ -126,7 +126,16 @@ class StartNetwork(nn.Module):
         return ((features - self.feature_mean) / self.feature_spread).clamp(-_FARTHEST, _FARTHEST)
 
     def standardise(self, targets: Tensor) -> Tensor:
-        """Targets [B, 7] as the network predicts them."""
+        """Targets [B, 7] as the network predicts them.
+
+        Parameters
+        ----------
+        targets : Tensor, [B, 7]
+
+        Returns
+        -------
+        Tensor, [B, 7]
+        """
         return (targets - self.target_mean) / self.target_spread
 
     @torch.no_grad()
@@ -145,27 +154,72 @@ class StartNetwork(nn.Module):
         self.target_mean[-2:] = 0.0  # no direction is preferred
 
     def predict(self, channels: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Means [B, 7] and covariances [B, 7, 7] of the targets, float64."""
+        """Means [B, 7] and covariances [B, 7, 7] of the targets, float64.
+
+        Parameters
+        ----------
+        channels : Tensor, [B, 4, SIDE, SIDE]
+        features : Tensor, [B, len(FEATURES)]
+
+        Returns
+        -------
+        mean : Tensor, [B, 7]
+        covariance : Tensor, [B, 7, 7]
+        """
         return self.described(*self(channels, features), features)
 
     def described(self, mean: Tensor, factor: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` found, as `predict` says it."""
+        """What `forward` found, as `predict` says it.
+
+        Parameters
+        ----------
+        mean : Tensor, [B, 7]
+            Standardised.
+        factor : Tensor, [B, 7, 7]
+            Cholesky factors of the precision.
+        features : Tensor, [B, len(FEATURES)]
+
+        Returns
+        -------
+        mean : Tensor, [B, 7]
+        covariance : Tensor, [B, 7, 7]
+        """
         inverse = torch.linalg.solve_triangular(
             factor.double(), torch.eye(_SIZE, dtype=torch.float64, device=factor.device), upper=False)
         # (L L^T)^-1 = L^-T L^-1
         rows = inverse * self.target_spread.double()
         mean = (mean * self.target_spread + self.target_mean).double()
         axes = catalogue_axes(mean)
-        larger = torch.exp(self.ln_factors(self.clues(features, mean)).double())
+        larger = torch.exp(self.ln_factors(self.calibration_features(features, mean)).double())
         rows = rows @ torch.linalg.solve(axes, larger[:, :, None] * axes).mT
         return mean, rows.mT @ rows
 
-    def ln_factors(self, clues: Tensor) -> Tensor:
-        """Logarithms of the factors [B, 7] on the errors along `catalogue_axes`."""
-        return self.errors(clues)[:, _SCALED]
+    def ln_factors(self, features: Tensor) -> Tensor:
+        """Logarithms of the factors [B, 7] on the errors along `catalogue_axes`.
 
-    def clues(self, features: Tensor, mean: Tensor) -> Tensor:
-        """What `errors` sees: the features [B, len(FEATURES)] without direction, and the ellipticity of means [B, 7] of the targets."""
+        Parameters
+        ----------
+        features : Tensor, [B, F]
+            From `calibration_features`.
+
+        Returns
+        -------
+        Tensor, [B, 7]
+        """
+        return self.errors(features)[:, _SCALED]
+
+    def calibration_features(self, features: Tensor, mean: Tensor) -> Tensor:
+        """What `errors` sees: the features [B, len(FEATURES)] without direction, and the ellipticity of means [B, 7] of the targets.
+
+        Parameters
+        ----------
+        features : Tensor, [B, len(FEATURES)]
+        mean : Tensor, [B, 7]
+
+        Returns
+        -------
+        Tensor, [B, F]
+        """
         return torch.cat([self.scaled(features)[:, _UNDIRECTED], mean[:, -2:].norm(dim=1, keepdim=True).float()], 1)
 
 
@@ -173,6 +227,15 @@ def catalogue_axes(mean: Tensor) -> Tensor:
     """Rows [B, 7, 7] that make of small changes of the targets those of x, y, ln flux, ln r_eff, ln n, ln q and the position angle.
 
     The last two up to sign and unit: along the ellipticity of `mean` [B, 7] and across it.
+
+    Parameters
+    ----------
+    mean : Tensor, [B, 7]
+        Targets, not standardised.
+
+    Returns
+    -------
+    Tensor, [B, 7, 7]
     """
     e1, e2 = torch.nn.functional.normalize(mean[:, -2:] + 1e-9, dim=1).unbind(1)
     axes = torch.eye(_SIZE, dtype=mean.dtype, device=mean.device).repeat(len(mean), 1, 1)
@@ -197,6 +260,18 @@ def student_nll(mean: Tensor, factor: Tensor, truth: Tensor) -> Tensor:
     """Negative log-likelihood [B] per target, of truths [B, 7] under Student-t distributions whose 68 % are those of precision L L^T.
 
     Errors of starting values have wide wings, which a normal likelihood would pay for with too large errors for all others.
+
+    Parameters
+    ----------
+    mean, truth : Tensor, [B, 7]
+        Standardised.
+    factor : Tensor, [B, 7, 7]
+        Lower triangles L.
+
+    Returns
+    -------
+    Tensor, [B]
+        Nats a target.
     """
     size = mean.shape[1]
     residual = (factor * (truth - mean)[:, :, None]).sum(1)  # L^T r, in full precision whatever autocast does to products
@@ -210,11 +285,31 @@ def coverage_loss(mean: Tensor, factor: Tensor, truth: Tensor) -> Tensor:
     """Least [B] where each 1-sigma error of precision L L^T holds 68 % of the truths [B, 7]; it moves no mean.
 
     Of logarithms, so that large errors count as much as small ones.
+
+    Parameters
+    ----------
+    mean, truth : Tensor, [B, 7]
+        Standardised.
+    factor : Tensor, [B, 7, 7]
+
+    Returns
+    -------
+    Tensor, [B]
     """
     over = torch.log((truth - mean).detach().abs().clamp(min=1e-6)) - _ln_errors(factor)
     return pinball(over).mean(1)
 
 
 def pinball(values: Tensor) -> Tensor:
-    """Quantile loss (Koenker & Bassett 1978), least in the mean where 68 % of the values are negative."""
+    """Quantile loss (Koenker & Bassett 1978), least in the mean where 68 % of the values are negative.
+
+    Parameters
+    ----------
+    values : Tensor
+
+    Returns
+    -------
+    Tensor
+        Like `values`.
+    """
     return torch.maximum(_INSIDE * values, (_INSIDE - 1) * values)

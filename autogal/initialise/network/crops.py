@@ -11,19 +11,17 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from autogal.initialise.photometry.photometry import NAMES, moments, photometry, shape
-from autogal.initialise.photometry.reliability import SKY_NAMES, sky_reliability, spread_out
+from autogal.initialise.photometry.photometry import NAMES, photometry, shape
+from autogal.initialise.photometry.reliability import SKY_NAMES, sky_reliability
+from autogal.initialise.photometry.stamps import SMALLEST, clear_of_target, extent, sky_and_noise
 
-__all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop", "extent"]
+__all__ = ["CHANNELS", "FEATURES", "SIDE", "Crops", "crop"]
 
 SIDE = 64  # px of a crop
 CHANNELS = ("asinh(S/N)", "asinh(S/N / 10)", "asinh(S/N / 100)", "coverage")  # written in every checkpoint's card
 FEATURES = ("ln radius", "ln PSF FWHM", "ln PSF size", "PSF e1", "PSF e2", *NAMES, *SKY_NAMES)
 
 _REACH = 2.2  # half a crop's side in radii of the footprint
-_SMALLEST = 2.5  # px; radius below which more pixels of sky tell more than a finer grid
-_SAMPLE = 4096  # pixels from which the sky is measured
-_CLEAR = 1.5  # radii from the target beyond which there is sky
 
 
 @dataclass(slots=True)
@@ -88,15 +86,15 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf: Te
     use = ~excluded & torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
     x, y, radius = extent(torch.where(use, image, 0).double(), target)
     psf_fwhm, psf_moments = psf[:, 0], psf[:, 1:4]
-    radius = torch.maximum(radius, psf_fwhm.double()).clamp(min=_SMALLEST)
+    radius = torch.maximum(radius, psf_fwhm.double()).clamp(min=SMALLEST)
     if stretch is not None:
         radius = radius * stretch
     # a crop larger than its stamp would show nothing more
     radius = radius.clamp(max=0.55 * max(height, width) / _REACH)
     if shift is not None:
         x, y = x + shift[:, 0] * radius, y + shift[:, 1] * radius
-    clear = _clear(use, target, x, y, radius)
-    sky, noise = _sky(image, sigma, use, clear)
+    clear = clear_of_target(use, target, x, y, radius)
+    sky, noise = sky_and_noise(image, sigma, use, clear)
     light = torch.where(use, (image - sky[:, None, None]) / noise[:, None, None], 0.0).clamp(-1e4, 1e7).float()
     columns, rows = _weights(x, radius, width), _weights(y, radius, height)
     covered = rows @ use.float() @ columns.mT
@@ -104,61 +102,12 @@ def crop(image: Tensor, sigma: Tensor, excluded: Tensor, target: Tensor, psf: Te
     channels = torch.stack([torch.asinh(mean), torch.asinh(mean / 10), torch.asinh(mean / 100), covered.clamp(max=1)], 1)
     variance = torch.where(use, sigma / noise[:, None, None], 1.0).clamp(1e-2, 1e4).square().float()
     measured, flux = photometry(light, variance, use, x, y, radius, psf)
-    around = sky_reliability(light, clear, radius.float())
+    sky_features = sky_reliability(light, clear, radius.float())
     # in FWHM^2, so that the bounds of a shape are bounds for stars of any seeing
     own = shape(*(psf_moments / psf_fwhm[:, None] ** 2).float().unbind(1), torch.full_like(psf_fwhm, 0.01).float())
     seeing = [radius.float().log(), psf_fwhm.float().log(), psf_fwhm.float().log() + own[0], *own[1:]]
-    features = torch.cat([torch.stack(seeing, 1), measured, around], 1)
+    features = torch.cat([torch.stack(seeing, 1), measured, sky_features], 1)
     return Crops(channels, features, x, y, radius, flux.double() * noise.double(), sky.double())
-
-
-def extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre (weighted by light) and radius of footprints, px: between the radii of equal area and of equal length.
-
-    Parameters
-    ----------
-    light : Tensor, [B, H, W] float64
-    target : Tensor, [B, H, W] bool
-
-    Returns
-    -------
-    x, y, radius : Tensor, [B]
-    """
-    weight = torch.where(target, light, 0.0)
-    weight = weight.clamp(min=0)
-    plain = target.double()
-    # a footprint without light, or with a saturated core, has its own centre
-    weight = torch.where((weight.sum((1, 2)) > 0)[:, None, None], weight / weight.amax((1, 2), keepdim=True).clamp(min=1e-300), plain)
-    columns, rows = (torch.arange(length, dtype=plain.dtype, device=plain.device).expand(len(plain), -1)
-                     for length in reversed(plain.shape[1:]))
-    x, y, *_ = moments(weight, columns, rows)
-    _, _, xx, yy, xy, _ = moments(plain, columns, rows)
-    longest = 2 * torch.sqrt(((xx + yy) / 2 + torch.sqrt(((xx - yy) / 2) ** 2 + xy**2)).clamp(min=0))
-    area = torch.sqrt(plain.sum((1, 2)) / torch.pi)
-    return x, y, torch.sqrt(area * torch.maximum(longest, area))
-
-
-def _clear(use: Tensor, target: Tensor, x: Tensor, y: Tensor, radius: Tensor) -> Tensor:
-    """Pixels [B, H, W] away from the target."""
-    height, width = use.shape[1:]
-    columns, rows = torch.arange(width, device=use.device) - x[:, None], torch.arange(height, device=use.device) - y[:, None]
-    farthest = torch.hypot(torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y))
-    clear = torch.minimum(_CLEAR * radius, 0.75 * farthest)
-    return use & ~target & (columns.square()[:, None, :] + rows.square()[:, :, None] > clear.square()[:, None, None])
-
-
-def _sky(image: Tensor, sigma: Tensor, use: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
-    """Clipped median of the light away from the target, and the median noise there, [B] each."""
-    pick = spread_out(image[0].numel(), _SAMPLE, image.device)
-    good, far, values, noise = (part.flatten(1)[:, pick] for part in (use, clear, image, sigma))
-    far = torch.where(far.sum(1, keepdim=True) >= 9, far, good)
-    values, noise = torch.where(far, values, torch.nan), torch.where(far, noise, torch.nan)
-    for _ in range(3):
-        median = values.nanmedian(1, keepdim=True).values
-        spread = 1.4826 * (values - median).abs().nanmedian(1, keepdim=True).values
-        values = torch.where((values - median).abs() <= 3 * spread, values, torch.nan)
-    level, noise = values.nanmedian(1).values, noise.nanmedian(1).values
-    return level.nan_to_num(nan=0.0), torch.where(noise > 0, noise, 1.0)
 
 
 def _weights(centre: Tensor, radius: Tensor, length: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -17,7 +17,8 @@ from autogal.initialise.network.crops import Crops, crop
 from autogal.initialise.classical.moments import start_from_moments
 from autogal.initialise.network.architecture import CARD, StartNetwork
 from autogal.initialise.photometry.seeing import measure_psfs
-from autogal.initialise.start import Start, rounded
+from autogal.initialise.photometry.stamps import chunks_of_one_shape, stack
+from autogal.initialise.start import Start, predicted_start
 from autogal.initialise.network.targets import decode, native_covariance
 from autogal.networks.ready import trained
 from autogal.runtime.memory import in_pieces
@@ -32,7 +33,6 @@ TASK = "initialiser"
 _SMALLEST = 32  # px; the network has not seen smaller stamps
 _AT_ONCE = {"cpu": 128, "cuda": 4096}  # stamps
 _PIXELS = {"cpu": 2**21, "cuda": 2**27}  # of stamps that are cut at a time
-_LIMITS = {"n": (0.3, 8.0), "q": (0.06, 1.0)}  # what the network was shown
 
 
 def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings,
@@ -73,16 +73,16 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
             groups[network_of(min(cutout.shape))].append(i)
     known: dict[torch.device, dict[int, Tensor]] = defaultdict(dict)  # one PSF often serves many cutouts
 
-    def look(some: Sequence[int], network: StartNetwork, where: torch.device) -> list[Start | None]:
+    def predict_starts(some: Sequence[int], network: StartNetwork, where: torch.device) -> list[Start | None]:
         places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], known[where], where)
         values, covariance = _predict(network, crops)
-        starts = {place: _start({name: float(column[row]) for name, column in values.items()}, covariance[row], cutouts[some[place]].shape)
+        starts = {place: predicted_start({name: float(column[row]) for name, column in values.items()}, cutouts[some[place]].shape, covariance[row])
                   for row, place in enumerate(places)}  # fmt: skip
         return [starts[place] for place in range(len(some))]
 
     def on_cpu(i: int) -> Start | None:
         cpu = torch.device("cpu")
-        (start,) = look([i], load_network(settings, min(cutouts[i].shape), cpu), cpu)
+        (start,) = predict_starts([i], load_network(settings, min(cutouts[i].shape), cpu), cpu)
         if start is not None:
             start.notes.append("Starting values from the network on the CPU: the GPU's memory was full.")
         return start
@@ -90,19 +90,48 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
     for network, members in groups.items():
         for first in range(0, len(members), _AT_ONCE.get(device.type, 1024)):
             some = members[first : first + _AT_ONCE.get(device.type, 1024)]
-            starts = in_pieces(lambda part, network=network: look(part, network, device), some, on_cpu)
+            starts = in_pieces(lambda part, network=network: predict_starts(part, network, device), some, on_cpu)
             found |= {i: start or _fall_back(cutouts[i], segmentations[i], "its prediction is no galaxy") for i, start in zip(some, starts)}
     return [found[i] for i in range(len(cutouts))]
 
 
 def load_network(settings, size: int, device: torch.device) -> StartNetwork:
-    """The initialiser for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`."""
+    """The initialiser for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`.
+
+    Parameters
+    ----------
+    settings
+        Node ``initialise`` with ``checkpoints``, ``survey`` and ``band``.
+    size : int
+        px.
+    device : torch.device
+
+    Returns
+    -------
+    StartNetwork
+        In evaluation mode.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no checkpoint, or one that cannot be used.
+    """
     network = trained(StartNetwork, TASK, "initialise=resnet50", "initialise=moments", settings, size, device, **CARD)
     return network.to(memory_format=torch.channels_last)
 
 
 def unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
-    """Why the network cannot be asked of a cutout's target; None where it can."""
+    """Why the network cannot be asked of a cutout's target; None where it can.
+
+    Parameters
+    ----------
+    cutout : Cutout
+    segmentation : Segmentation
+
+    Returns
+    -------
+    str or None
+    """
     if min(cutout.shape) < _SMALLEST:
         return f"the stamp is smaller than {_SMALLEST} px"
     if Flag.NO_TARGET in segmentation.flags or not segmentation.target.any():
@@ -116,33 +145,35 @@ def unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
 
 def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], known: dict[int, Tensor],
         device: torch.device) -> tuple[list[int], Crops]:
-    """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs measure."""
+    """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs measure.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        With noise, PSF and a target: see `unusable`.
+    segmentations : sequence of Segmentation
+    known : dict of int to Tensor
+        By ``id(psf)``; grows.
+    device : torch.device
+
+    Returns
+    -------
+    order : list of int
+        Place in `cutouts` of each crop.
+    crops : Crops
+    """
     measure_psfs(cutouts, known, device)
     order, parts = [], []
-    for chunk in _chunks([cutout.shape for cutout in cutouts], _PIXELS.get(device.type, 2**24)):
+    for chunk in chunks_of_one_shape([cutout.shape for cutout in cutouts], _PIXELS.get(device.type, 2**24)):
         some = [(cutouts[i], segmentations[i]) for i in chunk]
         # float64 until the sky is off: a pedestal of 1e6 would cost float32 its digits
-        image, sigma = (_stack([getattr(cutout, name) for cutout, _ in some], np.float64, device) for name in ("image", "sigma"))
-        excluded = _stack([cutout.mask | segmentation.neighbours for cutout, segmentation in some], bool, device)
-        target = _stack([segmentation.target for _, segmentation in some], bool, device)
+        image, sigma = (stack([getattr(cutout, name) for cutout, _ in some], np.float64, device) for name in ("image", "sigma"))
+        excluded = stack([cutout.mask | segmentation.neighbours for cutout, segmentation in some], bool, device)
+        target = stack([segmentation.target for _, segmentation in some], bool, device)
         psf = torch.stack([known[id(cutout.psf)] for cutout, _ in some])
         parts.append(crop(image, sigma, excluded, target, psf))
         order.extend(chunk)
     return order, Crops.cat(parts)
-
-
-def _chunks(shapes: Sequence[tuple[int, int]], pixels: int) -> Iterator[list[int]]:
-    """Places of one shape, as many as hold about `pixels` together."""
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for i, shape in enumerate(shapes):
-        groups[shape].append(i)
-    for (height, width), members in groups.items():
-        count = max(1, pixels // (height * width))
-        yield from (members[first : first + count] for first in range(0, len(members), count))
-
-
-def _stack(arrays: Sequence[np.ndarray], kind: type, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack([np.asarray(array, kind) for array in arrays])).to(device)
 
 
 @torch.inference_mode()
@@ -151,19 +182,6 @@ def _predict(network: StartNetwork, crops: Crops) -> tuple[dict[str, Tensor], np
     mean, covariance = network.predict(channels, crops.features)
     values = decode(mean, crops) | {"sky": crops.sky}
     return {name: value.cpu() for name, value in values.items()}, native_covariance(covariance, crops).cpu().numpy()
-
-
-def _start(values: dict[str, float], covariance: np.ndarray, shape: tuple[int, int]) -> Start | None:
-    """A start within what makes sense; None for one that makes none."""
-    height, width = shape
-    if not (np.isfinite(list(values.values())).all() and np.isfinite(covariance).all() and values["flux"] > 0):
-        return None
-    if not (-0.5 <= values["x"] <= width - 0.5 and -0.5 <= values["y"] <= height - 0.5):
-        return None
-    for name, (low, high) in _LIMITS.items():
-        values[name] = float(np.clip(values[name], low, high))
-    values["r_eff"] = float(np.clip(values["r_eff"], 0.1, 0.7 * max(shape)))
-    return Start(rounded(values), covariance=covariance)
 
 
 def _fall_back(cutout: Cutout, segmentation: Segmentation, reason: str) -> Start:

@@ -24,7 +24,14 @@ _DIRECTED_FEATURES = (("mean x", "mean y"),), (("PSF e1", "PSF e2"), ("e1", "e2"
 
 
 def encode(truth: dict[str, Tensor], crops: Crops) -> Tensor:
-    """Targets [B, 7] float32 of catalogue values x, y, flux, r_eff, n, q, pa, [B] each."""
+    """Targets [B, 7] float32 of catalogue values x, y, flux, r_eff, n, q, pa, [B] each.
+
+    Parameters
+    ----------
+    truth : dict of str to Tensor, [B]
+        px, image units, deg.
+    crops : Crops
+    """
     value = {name: truth[name].double() for name in FLUX_START[:-1]}
     e1, e2 = ellipticity(value["q"], value["pa"])
     return torch.stack([(value["x"] - crops.x) / crops.radius, (value["y"] - crops.y) / crops.radius,
@@ -33,7 +40,18 @@ def encode(truth: dict[str, Tensor], crops: Crops) -> Tensor:
 
 
 def decode(targets: Tensor, crops: Crops) -> dict[str, Tensor]:
-    """Catalogue values x, y, flux, r_eff, n, q, pa, [B] float64 each; the inverse of `encode`."""
+    """Catalogue values x, y, flux, r_eff, n, q, pa, [B] float64 each; the inverse of `encode`.
+
+    Parameters
+    ----------
+    targets : Tensor, [B, 7]
+    crops : Crops
+
+    Returns
+    -------
+    dict of str to Tensor, [B]
+        px, image units, deg from +y.
+    """
     dx, dy, ln_flux, ln_r, ln_n, e1, e2 = targets.double().unbind(1)
     q, pa = axis_ratio_and_angle(e1, e2)
     return {"x": crops.x + dx * crops.radius, "y": crops.y + dy * crops.radius, "flux": crops.flux * torch.exp(ln_flux),
@@ -41,7 +59,17 @@ def decode(targets: Tensor, crops: Crops) -> dict[str, Tensor]:
 
 
 def native_covariance(covariance: Tensor, crops: Crops) -> Tensor:
-    """Covariance [B, 7, 7] of x, y [px], ln flux, ln R, ln n, e1, e2 from that of the targets."""
+    """Covariance [B, 7, 7] of x, y [px], ln flux, ln R, ln n, e1, e2 from that of the targets.
+
+    Parameters
+    ----------
+    covariance : Tensor, [B, 7, 7]
+    crops : Crops
+
+    Returns
+    -------
+    Tensor, [B, 7, 7] float64
+    """
     unit = torch.ones(covariance.shape[:2], dtype=torch.float64, device=covariance.device)
     unit[:, :2] = crops.radius[:, None]
     return covariance.double() * unit[:, :, None] * unit[:, None, :]

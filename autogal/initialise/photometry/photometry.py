@@ -128,7 +128,7 @@ def _fitted(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse
 
 
 def _profile(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellipse: tuple[Tensor, ...], star: tuple[Tensor, ...],
-             least: Tensor, radius: Tensor, psf: Tensor, **how) -> tuple[RingFit, tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
+             least: Tensor, radius: Tensor, psf: Tensor, **options) -> tuple[RingFit, tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
     """The Sersic profile that fits best, the ellipse of its rings as if the PSF were round, their squared radii and means."""
     middle = (star[0] + star[1]) / 2
     round_star = (middle - star[0], middle - star[1], -star[2])
@@ -137,7 +137,7 @@ def _profile(light: Tensor, known: Tensor, columns: Tensor, rows: Tensor, ellips
     squares = _round_squares(columns, rows, (*ellipse[:2], xx, yy, xy)).clamp(min=0)
     rings = Rings(*narrow_rings(light, known, squares, radius), torch.stack([middle + half, torch.maximum(middle - half, 0.5 * least)], 1),
                   psf[:, 0] / radius, psf[:, 4:])
-    return fit_rings(rings, **how), (xx, yy, xy), squares, rings.mean
+    return fit_rings(rings, **options), (xx, yy, xy), squares, rings.mean
 
 
 def _mirrored(light: Tensor, known: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,6 +202,17 @@ def moments(weighted: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, ..
     """Means and central second moments x, y, xx, yy, xy [B] of weights [B, H, W], and where their sum is positive.
 
     The columns are at [B, W], the rows at [B, H].
+
+    Parameters
+    ----------
+    weighted : Tensor, [B, H, W]
+    columns : Tensor, [B, W]
+    rows : Tensor, [B, H]
+
+    Returns
+    -------
+    x, y, xx, yy, xy : Tensor, [B]
+    real : Tensor, [B] bool
     """
     along, down = weighted.sum(1), weighted.sum(2)
     total = along.sum(1)
@@ -223,7 +234,17 @@ def _bounded(xx: Tensor, yy: Tensor, xy: Tensor, least: Tensor) -> tuple[Tensor,
 
 
 def shape(xx: Tensor, yy: Tensor, xy: Tensor, least: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """ln size and the two ellipticities, of length -ln q, of second moments [B] with eigenvalues of at least `least` [B]."""
+    """ln size and the two ellipticities, of length -ln q, of second moments [B] with eigenvalues of at least `least` [B].
+
+    Parameters
+    ----------
+    xx, yy, xy : Tensor, [B]
+    least : Tensor, [B]
+
+    Returns
+    -------
+    ln_size, e1, e2 : Tensor, [B]
+    """
     xx, yy, xy = _bounded(xx, yy, xy, least)
     middle, half = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
     large, small = middle + half, torch.maximum(middle - half, least)

@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d
 
 from autogal.initialise.photometry.rings import from_rings
 
-__all__ = ["SKY_NAMES", "TARGET_NAMES", "sky_reliability", "target_reliability", "spread_out"]
+__all__ = ["SKY_NAMES", "TARGET_NAMES", "sky_reliability", "target_reliability", "evenly_spaced"]
 
 TARGET_NAMES = ("ln noise under target", "ln hidden core", "ln hidden", "ln unknown", "ln scatter", "ln relative scatter",
                 "ln outer scatter")
@@ -71,10 +71,21 @@ def target_reliability(light: Tensor, variance: Tensor, known: Tensor, filled: T
     return torch.stack([noise, *((_LEAST + part.clamp(min=0)).log() for part in hidden), scatter[0], relative, scatter[1]], 1)
 
 
-def spread_out(pixels: int, most: int, device: torch.device) -> Tensor:
+def evenly_spaced(pixels: int, most: int, device: torch.device) -> Tensor:
     """Indices of `most` pixels, or of all, evenly over an image.
 
     In whole numbers: float32 does not count the pixels of an image larger than 4096 x 4096.
+
+    Parameters
+    ----------
+    pixels : int
+        Of the image.
+    most : int
+    device : torch.device
+
+    Returns
+    -------
+    Tensor of int
     """
     count = min(most, pixels)
     return torch.arange(count, device=device) * (pixels - 1) // max(count - 1, 1)
@@ -101,14 +112,14 @@ def sky_reliability(light: Tensor, sky: Tensor, radius: Tensor) -> Tensor:
     height, width = light.shape[1:]
     part = sky.float()
     values = light.clamp(-_CLIPPED, _CLIPPED) * part
-    pick = spread_out(height * width, _SAMPLE, light.device)
+    pick = evenly_spaced(height * width, _SAMPLE, light.device)
     found = [(0.5 * max(height, width) / radius).log()]
     for size in _WINDOWS:
         total, count = (_summed(one, size).flatten(1)[:, pick] for one in (values, part))
         there = (count > 0.5 * size * size) & sky.flatten(1)[:, pick]
         mean = torch.where(there, total / count.clamp(min=1).sqrt(), torch.nan)
-        spread = 1.4826 * (mean - mean.nanmedian(1, keepdim=True).values).abs().nanmedian(1).values
-        found.append(torch.where(there.sum(1) >= _FEWEST, spread, 1.0).clamp(0.05, 50).log())
+        scatter_of_means = 1.4826 * (mean - mean.nanmedian(1, keepdim=True).values).abs().nanmedian(1).values
+        found.append(torch.where(there.sum(1) >= _FEWEST, scatter_of_means, 1.0).clamp(0.05, 50).log())
     return torch.stack(found, 1)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.initialise.photometry.gaussians import sersic_shares
+from autogal.initialise.photometry.gaussians import INDEX_SCATTER, MODEL_ERROR, TYPICAL_INDEX, sersic_shares
 
 __all__ = ["RingFit", "Rings", "fit_rings", "psf_shares"]
 
@@ -26,9 +26,7 @@ _TRIED = slice(2, None, 5)  # of the indices, at first
 _SIZES = 16
 _LARGEST = 1.5  # r_eff, in the unit of length
 PSF_WIDTHS = tuple(np.geomspace(0.6, 5, 5) / 2.3548)  # FWHM
-_MODEL_ERROR = 0.03  # no galaxy follows its ellipses better than this
 _SKY_ERROR = 0.3  # of the noise of a pixel; the wings of a galaxy are part of what was taken off as sky
-_TYPICAL_INDEX, _INDEX_SPREAD = math.log(1.8), 0.8  # most galaxies; decides only where the light does not
 _ITERATIONS = 12
 _NUDGE = 0.02  # of the logarithms, for derivatives
 _FARTHEST_STEP = 0.4
@@ -97,6 +95,17 @@ def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
     """Shares [B, 5] of round Gaussians of fixed widths in FWHM that make the centred PSFs [B, K, L] of `fwhm` [B] px.
 
     Least squares with non-negative shares, by the multiplicative rule of Lee & Seung (2001).
+
+    Parameters
+    ----------
+    psf : Tensor, [B, K, L]
+    fwhm : Tensor, [B]
+        px.
+
+    Returns
+    -------
+    Tensor, [B, 5]
+        Their sum is 1.
     """
     columns, rows = ((torch.arange(length, device=psf.device) - (length - 1) / 2) / fwhm[:, None] for length in reversed(psf.shape[1:]))
     square = (columns[:, None, :].square() + rows[:, :, None].square()).flatten(1)
@@ -114,7 +123,19 @@ def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
 
 
 def fit_rings(rings: Rings, iterations: int = _ITERATIONS) -> RingFit:
-    """Fit B targets: sizes and indices are tried, the best of them is improved by damped Gauss-Newton steps."""
+    """Fit B targets: sizes and indices are tried, the best of them is improved by damped Gauss-Newton steps.
+
+    Parameters
+    ----------
+    rings : Rings
+    iterations : int
+        Gauss-Newton steps.
+
+    Returns
+    -------
+    RingFit
+        float32.
+    """
     # float64: in float32 chi-square is too coarse to tell when a bright galaxy's fit is done, and rounding would decide
     profiles = _Profiles(Rings(*(getattr(rings, part.name).double() for part in fields(rings))).filled())
     ln_r, ln_n = profiles.coarse()
@@ -167,7 +188,7 @@ class _Profiles:
         larger, smaller = rings.moments.unbind(1)
         ratio = (smaller / larger).sqrt()
         self.axes = rings.square / ratio[:, None], rings.square * ratio[:, None]  # squares of the semi-axes
-        variance = rings.count.clamp(min=1).reciprocal() + (_MODEL_ERROR * rings.mean).square()
+        variance = rings.count.clamp(min=1).reciprocal() + (MODEL_ERROR * rings.mean).square()
         self.weight = torch.where(rings.count > 0, variance.rsqrt(), 0.0)
         seeing = (rings.fwhm / 2.3548).square()
         self.q = ((smaller - seeing).clamp(min=1e-6) / (larger - seeing).clamp(min=1e-6)).sqrt().clamp(_AXIS_RATIOS[0], 1)
@@ -238,6 +259,6 @@ class _Profiles:
         s11, s1d = one.square().sum(-1) + 1 / _SKY_ERROR**2, (one * data).sum(-1)
         determinant = (mm * s11 - m1 * m1).clamp(min=1e-30)
         flux, sky = (md * s11 - m1 * s1d) / determinant, (mm * s1d - m1 * md) / determinant
-        prior = ((ln_n - _TYPICAL_INDEX) / _INDEX_SPREAD).expand(flux.shape)
+        prior = ((ln_n - TYPICAL_INDEX) / INDEX_SCATTER).expand(flux.shape)
         residual = data - flux[..., None] * model - sky[..., None] * one
         return torch.cat([residual, (sky / _SKY_ERROR)[..., None], prior[..., None]], -1), flux

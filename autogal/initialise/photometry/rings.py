@@ -17,7 +17,19 @@ _REACH = 6.0  # radii; far out it is seen what of the light around a target is s
 
 
 def narrow_rings(light: Tensor, known: Tensor, squares: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squared radius, mean light and pixels [B, R] of rings at `squares` [B, H, W], squared radii in units of `radius` [B] px."""
+    """Mean squared radius, mean light and pixels [B, R] of rings at `squares` [B, H, W], squared radii in units of `radius` [B] px.
+
+    Parameters
+    ----------
+    light : Tensor, [B, H, W]
+    known : Tensor, [B, H, W] bool
+    squares : Tensor, [B, H, W]
+    radius : Tensor, [B]
+
+    Returns
+    -------
+    square, mean, count : Tensor, [B, R]
+    """
     place = _place(squares, radius).long().clamp(max=_NARROW - 1).flatten(1)
     inside = (known & (squares < _REACH**2)).flatten(1).float()
     square, mean, count = (light.new_zeros(len(light), _NARROW).scatter_add_(1, place, values)
@@ -26,14 +38,36 @@ def narrow_rings(light: Tensor, known: Tensor, squares: Tensor, radius: Tensor) 
 
 
 def from_rings(mean: Tensor, squares: Tensor, radius: Tensor) -> Tensor:
-    """The light [B, H, W] that means [B, R] of `narrow_rings` let expect, linear between their middles."""
+    """The light [B, H, W] that means [B, R] of `narrow_rings` let expect, linear between their middles.
+
+    Parameters
+    ----------
+    mean : Tensor, [B, R]
+    squares : Tensor, [B, H, W]
+        In units of `radius`, squared.
+    radius : Tensor, [B]
+        px.
+
+    Returns
+    -------
+    Tensor, [B, H, W]
+    """
     place = (_place(squares, radius) - 0.5).clamp(0, _NARROW - 1).flatten(1)
     below = place.long().clamp(max=_NARROW - 2)
     return torch.lerp(mean.gather(1, below), mean.gather(1, below + 1), place - below).view(squares.shape)
 
 
 def wide_rings(light: Tensor, known: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of rings [B, WIDE]: their logarithms against the brightest's, and asinh of their S/N."""
+    """Means of rings [B, WIDE]: their logarithms against the brightest's, and asinh of their S/N.
+
+    Parameters
+    ----------
+    light : Tensor, [B, H, W]
+        In units of the noise of a pixel.
+    known : Tensor, [B, H, W] bool
+    squares : Tensor, [B, H, W]
+        Squared circularised radii, in radii of the target.
+    """
     place = (0.5 * torch.log(squares.clamp(min=1e-8)) - math.log(_INNERMOST)) * ((WIDE - 1) / math.log(_OUTERMOST / _INNERMOST))
     place = place.clamp(min=0).flatten(1)
     known, values = known.flatten(1).float(), light.flatten(1)

@@ -19,7 +19,16 @@ _PIXEL_FWHM2 = 0.4621  # px^2, 8 ln 2 / 12: what the pixel adds to the square of
 
 
 def measure_psfs(cutouts: Sequence[Cutout], known: dict[int, Tensor], device: torch.device) -> None:
-    """What `describe_psf` says of the effective PSFs that are not known yet, in px of the stamps, as `known[id(psf)]`."""
+    """What `describe_psf` says of the effective PSFs that are not known yet, in px of the stamps, as `known[id(psf)]`.
+
+    Parameters
+    ----------
+    cutouts : sequence of Cutout
+        Each with a PSF.
+    known : dict of int to Tensor, [len(PSF_NAMES)]
+        Grows.
+    device : torch.device
+    """
     new = {id(cutout.psf): cutout for cutout in cutouts if id(cutout.psf) not in known}
     groups: dict[tuple[int, ...], list[Cutout]] = defaultdict(list)
     for cutout in new.values():

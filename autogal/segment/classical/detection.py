@@ -67,7 +67,7 @@ def prepare_field(cutout: Cutout, smoothing: float = 1.0) -> Field | None:
     good = ~cutout.mask & np.isfinite(image)
     if min(image.shape) < 3 or np.count_nonzero(good) < 9:
         return None
-    level, scatter = _lower_envelope(image, good)
+    blank, scatter = _lower_envelope(image, good)
     if cutout.sigma is None:
         sigma = np.full(image.shape, scatter)
     else:
@@ -79,7 +79,7 @@ def prepare_field(cutout: Cutout, smoothing: float = 1.0) -> Field | None:
     if not (np.isfinite(unit) and unit > 0):
         return None
     pixel_noise = np.where(good, sigma / unit, 1.0)
-    data = np.where(good, (image - level) / unit, 0.0)
+    data = np.where(good, (image - blank) / unit, 0.0)
 
     fwhm = star_fwhm(cutout.psf) / cutout.psf_oversample if cutout.psf is not None else _TYPICAL_FWHM
     fwhm = float(np.clip(fwhm if np.isfinite(fwhm) else _TYPICAL_FWHM, 1.5, 6.0) * smoothing)
@@ -92,14 +92,14 @@ def prepare_field(cutout: Cutout, smoothing: float = 1.0) -> Field | None:
     sky = np.zeros_like(data)
     covered = np.zeros(good.shape, bool)
     for _ in range(2):
-        level, scatter = _lower_envelope((smooth - sky) / pixel_noise, good & ~covered)
+        blank, scatter = _lower_envelope((smooth - sky) / pixel_noise, good & ~covered)
         # few counts hardly scatter in most of the image, and yet a single one is no source
         ratio = float(np.clip(scatter, white if cutout.counts else 0.1 * white, 6 * white))
-        sources = good & (smooth - sky - level > 3 * ratio * pixel_noise)
+        sources = good & (smooth - sky - blank > 3 * ratio * pixel_noise)
         sources = ndimage.binary_opening(sources)
         grown = ndimage.binary_dilation(sources, iterations=max(3, int(round(fwhm))))
         if np.count_nonzero(good & ~grown) < max(30, 0.05 * good.size):
-            sky = sky + level
+            sky = sky + blank
             break
         covered = grown
         sky = _sky(data, good, covered)
@@ -162,7 +162,7 @@ def extract(field: Field, threshold: float, min_area: int, deblend_levels: int, 
 def _lower_envelope(values: np.ndarray, use: np.ndarray) -> tuple[float, float]:
     """Sky level and its scatter from the faint side of the distribution, which sources do not reach.
 
-    The level is the clipped median of the border or of all pixels, whichever is fainter: one of the
+    The sky is the clipped median of the border or of all pixels, whichever is fainter: one of the
     two is nearly free of light unless sources cover everything.
     """
     height, width = values.shape
@@ -172,22 +172,22 @@ def _lower_envelope(values: np.ndarray, use: np.ndarray) -> tuple[float, float]:
     candidates = [_clipped_median(values[pixels]) for pixels in (use, border) if np.count_nonzero(pixels) >= 9]
     if not candidates:
         return 0.0, 0.0
-    level = min(candidates)
-    below = values[use & (values <= level)]
-    return level, float(1.4826 * np.median(level - below)) if below.size else 0.0
+    sky = min(candidates)
+    below = values[use & (values <= sky)]
+    return sky, float(1.4826 * np.median(sky - below)) if below.size else 0.0
 
 
 def _clipped_median(values: np.ndarray) -> float:
     values = np.sort(values)  # once: what is kept of it is a part in one piece
     for _ in range(8):
         median = _median(values)
-        spread = 1.4826 * _median_distance(values, median)
-        first, last = np.searchsorted(values, median - 4 * spread, "right"), np.searchsorted(values, median + 2.5 * spread)
+        scatter = 1.4826 * _median_distance(values, median)
+        first, last = np.searchsorted(values, median - 4 * scatter, "right"), np.searchsorted(values, median + 2.5 * scatter)
         if last <= first:
             break
-        settled = last - first > 0.998 * values.size
+        converged = last - first > 0.998 * values.size
         values = values[first:last]
-        if settled:
+        if converged:
             break
     return _median(values)
 

@@ -58,7 +58,18 @@ def input_channels(image: Tensor, sigma: Tensor, mask: Tensor, centre: Tensor | 
 
 
 def binning(shape: tuple[int, int]) -> int:
-    """Factor by which a stamp of some shape is binned before the network sees it."""
+    """Factor by which a stamp of some shape is binned before the network sees it.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns [px].
+
+    Returns
+    -------
+    int
+        1 for stamps of up to `LARGEST` px.
+    """
     return -(-max(shape) // LARGEST)
 
 
@@ -101,7 +112,7 @@ def _clipped_median(values: Tensor) -> Tensor:
     """Median [B] of rows [B, N] whose bright side is clipped closer than the faint one; NaN is left out."""
     for _ in range(4):
         median = values.nanmedian(dim=1, keepdim=True).values
-        spread = 1.4826 * (values - median).abs().nanmedian(dim=1, keepdim=True).values
-        kept = (values >= median - 4 * spread) & (values <= median + 2.5 * spread)
+        scatter = 1.4826 * (values - median).abs().nanmedian(dim=1, keepdim=True).values
+        kept = (values >= median - 4 * scatter) & (values <= median + 2.5 * scatter)
         values = torch.where(kept, values, torch.nan)
     return values.nanmedian(dim=1).values

@@ -21,7 +21,17 @@ _HALF = 256  # px; of the side of the window, which is that of the part that is 
 
 
 def window_of(cutout: Cutout) -> Box:
-    """Where the network looks: everywhere, unless the image is a field."""
+    """Where the network looks: everywhere, unless the image is a field.
+
+    Parameters
+    ----------
+    cutout : Cutout
+
+    Returns
+    -------
+    (slice, slice)
+        Rows and columns.
+    """
     height, width = cutout.shape
     if not is_field(cutout):
         return slice(0, height), slice(0, width)

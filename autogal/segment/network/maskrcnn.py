@@ -20,7 +20,8 @@ from autogal.networks.ready import trained
 from autogal.runtime.memory import in_pieces
 from autogal.segment.network.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
 from autogal.segment.classical.detection import Field, prepare_field
-from autogal.segment.network.detections import Sources, choose_sources
+from autogal.segment.network.detections import choose_sources
+from autogal.segment.sources import Sources
 from autogal.segment.network.fields import Box, put_back, window_of
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.network.architecture import CLASSES, VERSION, build_network
@@ -95,7 +96,26 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
 
 
 def load_network(settings, size: int, device: torch.device) -> MaskRCNN:
-    """The segmenter for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`."""
+    """The segmenter for stamps whose shorter side is `size` px; see `autogal.networks.ready.trained`.
+
+    Parameters
+    ----------
+    settings
+        Node ``segment`` with ``checkpoints``, ``survey`` and ``band``.
+    size : int
+        px.
+    device : torch.device
+
+    Returns
+    -------
+    MaskRCNN
+        In evaluation mode.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no checkpoint, or one that cannot be used.
+    """
     return trained(build_network, TASK, "segment=maskrcnn", "segment=sep", settings, size, device,
                    version=VERSION, channels=list(CHANNELS), classes=list(CLASSES))
 
@@ -113,12 +133,12 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
     if factor > 1:
         parts = binned(*parts, factor)
         centres = (centres - (factor - 1) / 2) / factor
-    sources = _look(parts, centres, network, settings)
+    sources = _find_sources(parts, centres, network, settings)
     # the network does not see the same in an image and in its mirror image: where it may be wrong, the surer of both views counts
     others: list[Sources | None] = [None] * len(sources)
     doubtful = [k for k, one in enumerate(sources) if one.are_doubtful]
     if doubtful:
-        mirrored = _look([part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings)
+        mirrored = _find_sources([part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings)
         for k, one in zip(doubtful, mirrored, strict=True):
             others[k] = one.transposed
             if one.score > sources[k].score:
@@ -128,7 +148,7 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
     return list(zip(sources, others, strict=True))
 
 
-def _look(parts: Sequence[Tensor], centres: Tensor, network: MaskRCNN, settings) -> list[Sources]:
+def _find_sources(parts: Sequence[Tensor], centres: Tensor, network: MaskRCNN, settings) -> list[Sources]:
     """Sources of images with their sigmas and masks, [B, H, W] each; `centres` [B, 2] are where the targets should be."""
     stamps, shape = input_channels(*parts, centres.to(parts[0].device)), tuple(parts[0].shape[1:])
     return [choose_sources({name: value.cpu() for name, value in result.items()}, tuple(centre), shape,

@@ -31,22 +31,22 @@ def calibrate(network: StartNetwork, batches: Iterable[dict[str, Tensor]]) -> No
     with torch.no_grad():
         network.errors.weight.zero_()
         network.errors.bias.zero_()
-        clues, over = [], []
+        seen, over = [], []
         for batch in batches:
             channels, features, targets = (batch[name].to(network.target_mean.device) for name in ("channels", "features", "targets"))
             mean, covariance = network.predict(channels.contiguous(memory_format=torch.channels_last), features)
             axes = catalogue_axes(mean)
             error = (axes @ covariance @ axes.mT).diagonal(dim1=1, dim2=2).sqrt()
             off = (axes @ (targets - mean)[:, :, None])[:, :, 0].abs()
-            clues.append(network.clues(features, mean))
+            seen.append(network.calibration_features(features, mean))
             over.append((off.clamp(min=1e-9) / error).log().float())
-        clues, over = torch.cat(clues), torch.cat(over)
+        seen, over = torch.cat(seen), torch.cat(over)
     with torch.enable_grad():
         weights = [network.errors.weight, network.errors.bias]
         optimiser = torch.optim.Adam(weights, _RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)
         for _ in range(_STEPS):
-            loss = pinball(over - network.ln_factors(clues)).mean() + _DECAY * weights[0].square().sum()
+            loss = pinball(over - network.ln_factors(seen)).mean() + _DECAY * weights[0].square().sum()
             optimiser.zero_grad()
             loss.backward(inputs=weights)
             optimiser.step()

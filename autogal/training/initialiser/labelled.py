@@ -62,6 +62,11 @@ def labelled_examples(settings: DictConfig) -> tuple[dict[str, Tensor], dict[str
     Rows that did not converge, are flagged as spoilt or fit badly (chi-square above 1.5 per degree of freedom) are
     left out. Targets and neighbours are found by SExtractor's method.
 
+    Parameters
+    ----------
+    settings : DictConfig
+        From ``conf/train.yaml``.
+
     Returns
     -------
     training, validation : dict of str to Tensor

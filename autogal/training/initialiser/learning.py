@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import huber_loss
 
 from autogal.initialise.network.architecture import StartNetwork, coverage_loss, sized, student_nll
-from autogal.training.initialiser.pictures import prediction_picture
+from autogal.training.initialiser.plots import plot_predictions
 from autogal.training.initialiser.scoring import score
 from autogal.initialise.network.targets import flip
-from autogal.networks.ready import adamw
+from autogal.training.optimiser import adamw
 
 __all__ = ["InitialiserModule"]
 
@@ -43,12 +43,12 @@ class InitialiserModule(lightning.LightningModule):
     photometry : float
         Part of `steps` in which the layers behind the photometry learn alone: many times faster than with the convolutions,
         whose corrections then are small.
-    settle : float
+    freeze_backbone : float
         Part of `steps`, the last, in which the convolutions do not learn.
     """
 
     def __init__(self, lr: float = 1e-3, weight_decay: float = 0.02, steps: int = 3000, warm_up: float = 0.05,
-                 photometry: float = 0.5, settle: float = 0.2):
+                 photometry: float = 0.5, freeze_backbone: float = 0.2):
         super().__init__()
         self.save_hyperparameters()
         self.network = StartNetwork()
@@ -65,15 +65,15 @@ class InitialiserModule(lightning.LightningModule):
         passed = min(1.0, (step - rise) / max(1.0, self.hparams.steps - rise))
         return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * passed)) / 2
 
-    def _looks(self) -> bool:
+    def _uses_pixels(self) -> bool:
         """Whether the convolutions take part: late in a training from scratch, from the first step in all others."""
         return self.global_step >= self.hparams.photometry * self.hparams.steps or bool(self.network.last.weight.any())
 
-    def _settled(self) -> bool:
-        return self.global_step >= (1 - self.hparams.settle) * self.hparams.steps
+    def _backbone_is_frozen(self) -> bool:
+        return self.global_step >= (1 - self.hparams.freeze_backbone) * self.hparams.steps
 
     def on_before_optimizer_step(self, optimizer) -> None:
-        if self._settled():
+        if self._backbone_is_frozen():
             for parameter in self.network.body.parameters():
                 parameter.grad = None  # what has none is left alone, by momentum and decay too
 
@@ -81,8 +81,8 @@ class InitialiserModule(lightning.LightningModule):
         channels, features, targets = _mirrored(batch)
         if len(channels) < 2:  # too few for a batch's statistics
             return None
-        self.network.body.train(not self._settled())  # their statistics neither
-        mean, factor = self.network(_laid_out(channels), features, self._looks(), learn=not self._settled())
+        self.network.body.train(not self._backbone_is_frozen())  # their statistics neither
+        mean, factor = self.network(_laid_out(channels), features, self._uses_pixels(), learn=not self._backbone_is_frozen())
         truth = self.network.standardise(targets)
         if self.global_step < self.hparams.warm_up * self.hparams.steps:
             near = huber_loss(mean, truth)
@@ -97,7 +97,7 @@ class InitialiserModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        mean, factor = self.network(_laid_out(batch["channels"]), batch["features"], self._looks())
+        mean, factor = self.network(_laid_out(batch["channels"]), batch["features"], self._uses_pixels())
         truth = self.network.standardise(batch["targets"])
         loss = _loss(mean, factor, truth).clamp(max=20)
         self.log("val/loss", loss.mean(), prog_bar=True, sync_dist=True, batch_size=len(mean))
@@ -112,11 +112,11 @@ class InitialiserModule(lightning.LightningModule):
         for name, value in score(*seen).items():
             self.log(f"val/{name}", value, sync_dist=True)
 
-    def picture(self, path: Path) -> None:
+    def plot(self, path: Path) -> None:
         """Draw the last validation."""
         if self._last is not None:
             predicted, covariance, truth, _, snr = self._last
-            prediction_picture(path, predicted, covariance, truth, snr)
+            plot_predictions(path, predicted, covariance, truth, snr)
 
 
 def _loss(mean: Tensor, factor: Tensor, truth: Tensor) -> Tensor:

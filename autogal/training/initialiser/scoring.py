@@ -22,6 +22,16 @@ def errors(predicted: Tensor, truth: Tensor, radius: Tensor) -> Tensor:
     """Errors [N, 9] of the `MEASURES`, from targets [N, 7] and the crops' radii [N] in px.
 
     The position angle's is NaN where the galaxy is rounder than 0.7.
+
+    Parameters
+    ----------
+    predicted, truth : Tensor, [N, 7]
+    radius : Tensor, [N]
+        px.
+
+    Returns
+    -------
+    Tensor, [N, 9] float64
     """
     difference = predicted.double() - truth.double()
     (q, angle), (true_q, true_angle) = (_shape(values.double()) for values in (predicted, truth))

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from autogal.configuration.composing import compose
 from autogal.configuration.overrides import override
+from autogal.configuration.packaged import choices
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
 from autogal.training.initialiser.as_fitted import examples_as_fitted
@@ -20,7 +21,7 @@ from autogal.initialise.network.architecture import CARD
 from autogal.training.task import Task
 from autogal.simulate.general import General
 from autogal.simulate.population import Population
-from autogal.simulate.source import SceneSource, choose_population
+from autogal.simulate.source import SceneSource, build_population
 from autogal.simulate.structure import Structure
 
 __all__ = ["initialiser_task"]
@@ -28,7 +29,6 @@ __all__ = ["initialiser_task"]
 _SIZES = (64, 96, 64, 128)  # px; stamps of a general network, in turn: small ones are drawn faster
 _VALIDATION = 7_000_003  # seed far from any a user gives, so that no scene is ever seen twice
 _SCALERS = 512  # examples that the scalers are taken from
-_SURVEYS = ("sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst", "kids", "jwst_nircam")  # what a general network is used on
 _SHOWN = ("val/loss", *(f"val/50-200/{name}" for name in ("mag", "ln R", "dex n", "q", "pa", "dx", "e1", "e2", "within 1 sigma")),
           *(f"val/over 200/{name}" for name in ("mag", "ln R", "dex n", "q", "e1", "e2")))
 
@@ -47,7 +47,7 @@ def initialiser_task(settings: DictConfig) -> Task:
         return _labelled_task(settings, module)
     name = "general" if settings.survey.name == "none" else settings.survey.name
     # composite galaxies have no true Sersic index; they would only be left out
-    population = replace(choose_population(name), structure=Structure(composite=0.0))
+    population = replace(build_population(name), structure=Structure(composite=0.0))
     sizes = [settings.size] if settings.size else _SIZES
 
     def sources(seed: int) -> list[SceneSource]:
@@ -75,12 +75,12 @@ def initialiser_task(settings: DictConfig) -> Task:
 
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
                 {"simulator": name, "galaxies": "single Sersic profiles", "stamp sizes": list(sizes)}, prepare,
-                module.picture, finish)
+                module.plot, finish)
 
 
 def _usual(name: str, population: General | Population) -> list[General | Population]:
     """What errors are scaled on: half of it as hard as what was trained on, half as a survey's images are."""
-    surveys = _SURVEYS if name == "general" else (name,)
+    surveys = [one for one in choices("survey") if one != "none"] if name == "general" else [name]
     plain = [Population(Survey.from_settings(compose(overrides=[override("survey", one)]).survey)) for one in surveys]
     return [one for each in plain for one in (population, each)]
 
@@ -103,4 +103,4 @@ def _labelled_task(settings: DictConfig, module: InitialiserModule) -> Task:
         module.network.fit_scalers(training["features"], training["targets"])
 
     return Task("initialiser", module, CARD, examples, validation, "val/loss", "min", _SHOWN,
-                {"images": len(training["snr"]), "labels": settings.labels}, prepare, module.picture)
+                {"images": len(training["snr"]), "labels": settings.labels}, prepare, module.plot)

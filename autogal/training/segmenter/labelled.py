@@ -21,7 +21,7 @@ from autogal.errors import AutogalError
 from autogal.images import Cutout, Options, find_entries, load, sky_statistics
 from autogal.training.own_images import check_enough, own_steps, set_aside
 from autogal.segment.network.channels import SMALLEST, STRIDE, binned, binning
-from autogal.training.segmenter.labels import Labeller, choose_labels
+from autogal.training.segmenter.labels import Labeller, build_labeller
 from autogal.segment.network.architecture import OTHER, TARGET
 from autogal.segment.segmentation import wanted_position
 
@@ -129,7 +129,19 @@ class Labelled(IterableDataset):
 
 
 def validation_batches(stamps: Sequence[LabelledStamp], batch: int, rank: int = 0, world: int = 1) -> list[LabelledBatch]:
-    """All stamps once, shared out between processes; every process has a batch, or those without would be waited for."""
+    """All stamps once, shared out between processes; every process has a batch, or those without would be waited for.
+
+    Parameters
+    ----------
+    stamps : sequence of LabelledStamp
+    batch : int
+    rank, world : int
+        The process, and how many there are.
+
+    Returns
+    -------
+    list of LabelledBatch
+    """
     parts = [group[first : first + batch] for group in _by_shape(stamps) for first in range(0, len(group), batch)]
     return [LabelledBatch.of(part) for part in parts[rank::world] or parts[:1]]
 
@@ -138,6 +150,11 @@ def labelled_stamps(settings: DictConfig) -> tuple[list[LabelledStamp], list[Lab
     """Stamps for training and for validation from ``settings.data`` and ``settings.labels``.
 
     Images that cannot be read, are smaller than 32 px or have no usable target are left out, and the log says why.
+
+    Parameters
+    ----------
+    settings : DictConfig
+        From ``conf/train.yaml``.
 
     Returns
     -------
@@ -149,7 +166,7 @@ def labelled_stamps(settings: DictConfig) -> tuple[list[LabelledStamp], list[Lab
         Where there are no images, no such labels, or too few of the images are usable.
     """
     fit = OmegaConf.merge(compose(overrides=["segment=sep"]), {"survey": settings.survey})
-    label = choose_labels(settings.labels, fit.segment)
+    label = build_labeller(settings.labels, fit.segment)
     entries, options = find_entries([settings.data]), Options.from_settings(fit)
     stamps = {}
     console = Console(stderr=True)

@@ -17,7 +17,7 @@ from autogal.images.entry import FITS_NAME
 from autogal.segment.segmentation import wanted_position
 from autogal.segment.classical.sep import segment_with_sep
 
-__all__ = ["Labeller", "choose_labels"]
+__all__ = ["Labeller", "build_labeller"]
 
 #: Masks of an image's sources, bool [K, H, W], the target's first; raises `AutogalError` where there are none to learn from
 Labeller = Callable[[Cutout], np.ndarray]
@@ -26,7 +26,7 @@ _ENDING = re.compile("_(labels|segmap|instances)$")
 _REACH = 0.1  # of the shorter side; a target labelled farther than this from its place is another source
 
 
-def choose_labels(labels: str, segment) -> Labeller:
+def build_labeller(labels: str, segment) -> Labeller:
     """The labels that a user asked for.
 
     Parameters

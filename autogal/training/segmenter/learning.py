@@ -9,9 +9,10 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor
 
-from autogal.networks.ready import adamw
+from autogal.training.optimiser import adamw
 from autogal.segment.network.channels import input_channels
-from autogal.segment.network.detections import Sources, choose_sources
+from autogal.segment.network.detections import choose_sources
+from autogal.segment.sources import Sources
 from autogal.segment.network.architecture import build_network, detection_targets
 from autogal.training.segmenter.scoring import MEASURES, score_stamp, summarise
 
@@ -87,7 +88,19 @@ class SegmenterModule(lightning.LightningModule):
 
 @torch.no_grad()
 def find_sources(network: torch.nn.Module, batch: SceneBatch, **choice: float) -> list[Sources]:
-    """Sources of every stamp of a batch, by a network in evaluation mode; `choice` goes to `choose_sources`."""
+    """Sources of every stamp of a batch, by a network in evaluation mode; `choice` goes to `choose_sources`.
+
+    Parameters
+    ----------
+    network : Module
+    batch : SceneBatch
+    **choice : float
+        ``score`` and ``target_score``.
+
+    Returns
+    -------
+    list of Sources
+    """
     stamps = input_channels(batch.image, batch.sigma, batch.mask, batch.centre)
     shape = tuple(batch.image.shape[1:])
     return [choose_sources(found, tuple(centre), shape, **choice)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 
 __all__ = ["MEASURES", "match_neighbours", "score_stamp", "summarise"]
 
@@ -96,7 +96,17 @@ def _matched(overlap: Tensor, light: Tensor, some: list[int]) -> set[int]:
 
 
 def summarise(stamps: list[dict[str, float]]) -> dict[str, float]:
-    """`MEASURES` of many stamps; NaN where nothing was to be found."""
+    """`MEASURES` of many stamps; NaN where nothing was to be found.
+
+    Parameters
+    ----------
+    stamps : list of dict
+        From `score_stamp`.
+
+    Returns
+    -------
+    dict of str to float
+    """
     def part(some: str, of: str) -> float:
         total = sum(stamp[of] for stamp in stamps)
         return sum(stamp[some] for stamp in stamps) / total if total else float("nan")

@@ -11,7 +11,7 @@ from autogal.segment.network.channels import CHANNELS
 from autogal.training.segmenter.labelled import Labelled, LabelledBatch, labelled_stamps, validation_batches
 from autogal.training.segmenter.learning import SegmenterModule
 from autogal.segment.network.architecture import CLASSES, VERSION
-from autogal.simulate.source import SceneDataset, SceneSource, choose_population
+from autogal.simulate.source import SceneDataset, SceneSource, build_population
 
 __all__ = ["CARD", "segmenter_task"]
 
@@ -38,7 +38,7 @@ def segmenter_task(settings: DictConfig) -> Task:
     sizes = [settings.size] if settings.size else _SIZES
 
     def sources(seed: int) -> list[SceneSource]:
-        return [SceneSource(choose_population(name, settings.structure), (size, size), seed=seed) for size in sizes]
+        return [SceneSource(build_population(name, settings.structure), (size, size), seed=seed) for size in sizes]
 
     def examples(first: int, rank: int, world: int) -> IterableDataset:
         return SceneDataset(sources(settings.seed), network.batch, first=first, rank=rank, world=world)

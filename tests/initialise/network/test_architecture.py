@@ -100,8 +100,8 @@ def test_a_feature_that_is_mostly_the_same_keeps_its_differences():
 def test_in_the_end_the_convolutions_stand_still(batch, monkeypatch):
     monkeypatch.setattr("autogal.initialise.network.architecture.resnet50", resnet18)
     torch.manual_seed(1)
-    for settle, still in ((1.0, True), (0.0, False)):
-        module = InitialiserModule(lr=1e-3, steps=2, warm_up=0.0, photometry=0.0, settle=settle)
+    for frozen, still in ((1.0, True), (0.0, False)):
+        module = InitialiserModule(lr=1e-3, steps=2, warm_up=0.0, photometry=0.0, freeze_backbone=frozen)
         module.network.fit_scalers(batch["features"], batch["targets"])
         torch.nn.init.normal_(module.network.last.weight, std=0.01)
         before = {name: value.clone() for name, value in module.network.state_dict().items()}

@@ -7,7 +7,7 @@ import torch
 
 from autogal.training.segmenter.learning import SegmenterModule, _augmented, find_sources
 from autogal.segment.network.architecture import _SMALLEST
-from autogal.training.segmenter.pictures import sample_picture
+from autogal.training.segmenter.plots import plot_samples
 from tests.segment.network.test_architecture import disk
 
 
@@ -81,5 +81,5 @@ def test_validation_counts_the_bright_targets_only(tmp_path):
     assert set(logged) == {f"val/{name}" for name in ("found", "iou", "neighbours", "covered", "false", "quality")}
     assert module._stamps == [] and 0 <= logged["val/quality"] <= 1
     some = batch()
-    path = sample_picture(tmp_path / "sample.png", some.image, some.sigma, some.instances, find_sources(module.network, some))
+    path = plot_samples(tmp_path / "sample.png", some.image, some.sigma, some.instances, find_sources(module.network, some))
     assert path.stat().st_size > 5000

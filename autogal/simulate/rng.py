@@ -8,10 +8,10 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-__all__ = ["Chance"]
+__all__ = ["Rng"]
 
 
-class Chance:
+class Rng:
     """One step's own stream of random tensors.
 
     Parameters
@@ -35,12 +35,32 @@ class Chance:
         return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def truncated(self, low: Tensor | float, high: Tensor | float, *shape: int) -> Tensor:
-        """Standard normal numbers between `low` and `high`, without a pile at either."""
+        """Standard normal numbers between `low` and `high`, without a pile at either.
+
+        Parameters
+        ----------
+        low, high : Tensor or float
+        *shape : int
+
+        Returns
+        -------
+        Tensor
+        """
         below, above = (torch.special.ndtr(v) if isinstance(v, Tensor) else NormalDist().cdf(v) for v in (low, high))
         return torch.special.ndtri((below + (above - below) * self.uniform(0, 1, *shape)).clamp(1e-6, 1 - 1e-6))
 
-    def happens(self, probability: float, *shape: int) -> Tensor:
-        """True with a probability."""
+    def bernoulli(self, probability: float, *shape: int) -> Tensor:
+        """True with a probability.
+
+        Parameters
+        ----------
+        probability : float
+        *shape : int
+
+        Returns
+        -------
+        Tensor of bool
+        """
         return self.uniform(0, 1, *shape) < probability
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what the network finds, beside the truth."""
+"""Plots of what the network finds, beside the truth."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from autogal.segment.network.detections import Sources
+from autogal.segment.sources import Sources
 
-__all__ = ["sample_picture"]
+__all__ = ["plot_samples"]
 
 _TARGET, _NEIGHBOUR = "#ff6a3d", "#3db8ff"
 
 
-def sample_picture(path: str | Path, images: Tensor, sigmas: Tensor, instances: Sequence[Tensor], found: Sequence[Sources],
+def plot_samples(path: str | Path, images: Tensor, sigmas: Tensor, instances: Sequence[Tensor], found: Sequence[Sources],
                    columns: int = 6) -> Path:
     """Outlines on stamps: true sources above, found ones below.
 

@@ -1,4 +1,4 @@
-"""Pictures of what the network of starting values predicts, beside the truth."""
+"""Plots of what the network of starting values predicts, beside the truth."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from autogal.initialise.network.targets import TARGETS
 
-__all__ = ["prediction_picture"]
+__all__ = ["plot_predictions"]
 
 
-def prediction_picture(path: str | Path, predicted: Tensor, covariance: Tensor, truth: Tensor, snr: Tensor) -> Path:
+def plot_predictions(path: str | Path, predicted: Tensor, covariance: Tensor, truth: Tensor, snr: Tensor) -> Path:
     """Every target against its truth, and the errors in units of what the network says they are.
 
     Parameters
