@@ -3,7 +3,7 @@
 from enum import IntFlag
 from functools import lru_cache
 
-__all__ = ["DESCRIPTIONS", "Flag", "QUALITY", "RESERVATIONS", "WORDS", "names", "quality"]
+__all__ = ["DESCRIPTIONS", "Flag", "MEASURED", "QUALITY", "RESERVATIONS", "WORDS", "names", "quality"]
 
 
 class Flag(IntFlag):
@@ -101,7 +101,8 @@ Any other says only what was assumed or put right, and leaves a row good.
 RESERVATIONS = QUALITY["bad"] | QUALITY["poor"]
 """Flags of rows whose values are not to be taken without a look: all that make them poor or bad."""
 
-_MEASURED = ("converged", "not_converged")
+MEASURED = ("converged", "not_converged")
+"""The words of the column ``status`` whose rows carry numbers; all others are NaN."""
 
 
 def quality(status: str, flags: int) -> str:
@@ -120,7 +121,7 @@ def quality(status: str, flags: int) -> str:
         One of `WORDS`: ``none`` where nothing was measured, else the worst that any flag says in `QUALITY`, and ``good``
         where none says anything.
     """
-    if status not in _MEASURED:
+    if status not in MEASURED:
         return "none"
     bits = int(flags) | (int(Flag.NOT_CONVERGED) if status == "not_converged" else 0)
     return next((word for word, some in QUALITY.items() if bits & int(some)), "good")

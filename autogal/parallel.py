@@ -25,7 +25,8 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, IterableDataset
 
 from autogal.errors import AutogalError
-from autogal.results import Catalogue, Handover
+from autogal.results.catalogue import Catalogue
+from autogal.results.handover import Handover
 from autogal.runtime.devices import choose_device, device_name
 from autogal.runtime.logs import join_log
 from autogal.runtime.trainer import make_trainer, one_device_a_job

@@ -37,7 +37,11 @@ from autogal.initialise.given import note_unsegmented, settle_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import fit_neighbours
 from autogal.networks.ready import check_checkpoints
-from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
+from autogal.report.object_files import file_names, write_objects
+from autogal.report.terminal import print_summary
+from autogal.results.blocks import CatalogueWriter
+from autogal.results.catalogue import Catalogue
+from autogal.results.progress import FitProgress
 from autogal.runtime.prefetch import ahead, helpers
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
 from autogal.runtime.logs import run_log

@@ -13,7 +13,7 @@ from autogal.errors import AutogalError
 from autogal.evaluate.figures import calibration_figure
 from autogal.evaluate.galaxies import known_values
 from autogal.evaluate.methods import as_fit
-from autogal.evaluate.report import Grid, Report
+from autogal.report.facts import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
 from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from astropy.table import Table
 
-from autogal.evaluate.report import Grid
+from autogal.report.facts import Grid
 from autogal.evaluate.statistics import Bins, median, scatter, share
 
 __all__ = ["CATALOGUE", "MEASURES", "Measure", "accuracy", "calibration", "differences", "summarise"]

@@ -15,7 +15,7 @@ from autogal.errors import AutogalError
 from autogal.evaluate.figures import parameter_figure, pipeline_figure
 from autogal.evaluate.methods import NETWORKS, as_fit, methods
 from autogal.evaluate.parameters import CATALOGUE, MEASURES, accuracy, calibration, differences, summarise
-from autogal.evaluate.report import Grid, Report
+from autogal.report.facts import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, share
 from autogal.evaluate.truth import comparable, true_segmentations, undecidable_note

@@ -15,9 +15,11 @@ from autogal.evaluate.galaxies import galaxies
 from autogal.evaluate.initialiser import evaluate_initialiser
 from autogal.evaluate.invariance import cutouts_of, evaluate_invariance
 from autogal.evaluate.pipeline import evaluate_pipeline
-from autogal.evaluate.report import Report
 from autogal.evaluate.samples import samples
 from autogal.evaluate.segmenter import evaluate_segmenter
+from autogal.report.evaluation_files import write_report
+from autogal.report.facts import Report
+from autogal.report.terminal import print_report
 from autogal.runtime.devices import choose_device
 from autogal.runtime.logs import run_log
 
@@ -65,8 +67,8 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
             case other:
                 raise AutogalError(f"There is nothing called {other!r} to evaluate.",
                                    "Choose segmenter, initialiser, pipeline, calibration or invariance.")
-        report.print()
-        written = [path.name for path in report.write(folder)] + report.facts.get("pictures", [])
+        print_report(report)
+        written = [path.name for path in write_report(report, folder)] + report.facts.get("pictures", [])
         _log.info("%s", report.heading)
     print(f"\n{time.perf_counter() - begin:.1f} s. In {settings.out}: {', '.join(written)}")
     return report

@@ -8,12 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from autogal.parameters import HIGHEST_MODE
 from autogal.profiles.radial import RadialProfile, align
 
 __all__ = ["HIGHEST_MODE", "Contour", "Deformed"]
 
-#: The highest Fourier mode that can be asked for
-HIGHEST_MODE = 10
 # 1 + the modes, below which their logarithm goes on as its tangent: modes may add up to more than 1 and leave no radius
 _LEAST = 0.2
 _TINY = 1e-30

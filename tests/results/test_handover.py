@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from autogal.errors import AutogalError
-from autogal.results import Catalogue, Handover
+from autogal.results import Catalogue
+from autogal.results.handover import Handover
 
 from .scenes import make_cutout, make_fit
 

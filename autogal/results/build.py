@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from astropy.table import Table
 
-from autogal import flags as quality
+from autogal.flags import MEASURED, Flag
 from autogal.images.cutout import Cutout
 from autogal.images.entry import printable
-from autogal.profiles import HIGHEST_MODE
+from autogal.model.fitted import Fitted
+from autogal.parameters import HIGHEST_MODE
 from autogal.results.celestial import local_sky, position_angle, scale_along
-from autogal.results.columns import component_of, declared
+from autogal.results.columns import component_of, declared, first_columns, last_columns
+from autogal.results.data import ARRAYS, CatalogueData
 
-__all__ = ["MEASURED", "build_table", "join_tables", "measured", "unmeasured_as_nan"]
-
-MEASURED = ("converged", "not_converged")
-"""The words of ``status`` whose rows carry numbers; all others are NaN."""
+__all__ = ["Rows", "build_data", "build_table", "measured", "unmeasured_as_nan"]
 
 # Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on its area
 # (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
@@ -25,7 +26,7 @@ _BRIGHTNESS = (("mu_e_mean", "mag", "r_eff", 0.5), ("mu_break", "mag_break", "r_
 _SQUARE = 1e-4  # a scale that changes by less, per degree, is the same in all directions: what projections do
 
 
-def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
+def build_table(cutouts: Sequence[Cutout], fitted: Fitted) -> Table:
     """The catalogue of a fit: one row per cutout, in their order.
 
     Parameters
@@ -47,27 +48,69 @@ def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
     if fitted.bootstrap is not None:
         other = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.bootstrap, status))
         numbers = {key: column for name in numbers for key, column in _with_bootstrap(name, numbers, other)}
+    rows = Rows(cutouts, fitted, status)
+    return declared({**first_columns(rows), **numbers, **fitted.selection, **last_columns(rows)})
 
-    gone = _unmeasured(status)
-    dof = np.asarray(fitted.dof, dtype=float)
-    chi2_dof = np.divide(fitted.chi2, dof, out=np.full(len(dof), np.nan), where=dof > 0)
-    bits = [int(c.flags) | int(f) for c, f in zip(cutouts, fitted.flags, strict=True)]
-    return declared(
-        {
-            "id": _words([c.id for c in cutouts]),
-            "path": _words([c.path or "" for c in cutouts]),
-            **numbers,
-            **fitted.selection,
-            "snr": np.where(gone, np.nan, fitted.snr),
-            "chi2_dof": np.where(gone, np.nan, chi2_dof),
-            "n_iter": np.asarray(fitted.n_iter, dtype=np.int32),
-            "status": _words(status),
-            "quality": _words([quality.quality(word, b) for word, b in zip(status, bits)]),
-            "flags": np.asarray(bits, dtype=np.int32),
-            "flag_names": _words([" ".join(quality.names(b)) for b in bits]),
-            "message": _words([_message(c) for c in cutouts]),
-        }
-    )
+
+def build_data(cutouts: Sequence[Cutout], fitted: Fitted) -> CatalogueData:
+    """The catalogue of a fit as it travels: its table and all arrays that it has.
+
+    Parameters
+    ----------
+    cutouts, fitted
+        As in :func:`build_table`.
+    """
+    _, covariance, status = measured(cutouts, fitted)
+    arrays = {what.name: getattr(fitted, what.name, None) for what in ARRAYS if what.name != "covariance"}
+    others = {name: unmeasured_as_nan(array, status) for name, array in arrays.items() if array is not None}
+    return CatalogueData(build_table(cutouts, fitted), covariance, tuple(fitted.parameters), seconds=fitted.seconds, **others)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the columns of a table are made of, one item a row.
+
+    Attributes
+    ----------
+    cutouts : sequence of Cutout
+    fitted : Fitted
+    status : list of str
+        ``failed`` where the input was.
+    """
+
+    cutouts: Sequence[Cutout]
+    fitted: Fitted
+    status: list[str]
+
+    @cached_property
+    def flags(self) -> list[int]:
+        """Of the input and of the fit together."""
+        return [int(c.flags) | int(f) for c, f in zip(self.cutouts, self.fitted.flags, strict=True)]
+
+    @property
+    def chi2_dof(self) -> np.ndarray:
+        """NaN without a degree of freedom."""
+        dof = np.asarray(self.fitted.dof, dtype=float)
+        return np.divide(self.fitted.chi2, dof, out=np.full(len(dof), np.nan), where=dof > 0)
+
+    def measured(self, numbers: np.ndarray) -> np.ndarray:
+        """The same numbers, with NaN where nothing was measured."""
+        return np.where(_unmeasured(self.status), np.nan, numbers)
+
+    def of_fit(self, name: str) -> np.ndarray:
+        """What the fit put down under a name; NaN where it did not, or where nothing was measured."""
+        return self.measured(self.fitted.column(name))
+
+    @staticmethod
+    def words(texts: Iterable[str]) -> np.ndarray:
+        """Text as a column: of type text even where there is no row."""
+        return np.array([printable(text) for text in texts], dtype=str)
+
+    @staticmethod
+    def message(cutout: Cutout) -> str:
+        """One line of what a reader of this row should know."""
+        parts = ([cutout.error] if cutout.error else []) + list(cutout.notes)
+        return " ".join(" ".join(part.split()) for part in parts)
 
 
 def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
@@ -88,7 +131,7 @@ def _with_bootstrap(name: str, numbers: dict[str, np.ndarray], other: dict[str, 
         yield f"{name}_boot", other[name]
 
 
-def measured(cutouts: Sequence[Cutout], fitted) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def measured(cutouts: Sequence[Cutout], fitted: Fitted) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """A fit's numbers with everything that was not measured set to NaN.
 
     A fit that failed still carries its starting values; they must not reach a
@@ -128,17 +171,6 @@ def unmeasured_as_nan(numbers: np.ndarray, status: Sequence[str]) -> np.ndarray:
     return numbers
 
 
-def join_tables(parts: Sequence[Table]) -> Table:
-    """Blocks of one catalogue as one table, with every column's declaration.
-
-    Parameters
-    ----------
-    parts : sequence of astropy.table.Table
-        At least one; the same columns in each.
-    """
-    return declared({name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0].colnames})
-
-
 def _unmeasured(status: Sequence[str]) -> np.ndarray:
     return np.array([s not in MEASURED for s in status], dtype=bool)
 
@@ -168,7 +200,7 @@ def _derive(
     def has(*names: str) -> bool:
         return all(prefix + name in numbers for name in names)
 
-    scale = np.array([np.nan if c.flags & quality.Flag.PIXEL_SCALE_DEFAULT else c.pixel_scale for c in cutouts])
+    scale = np.array([np.nan if c.flags & Flag.PIXEL_SCALE_DEFAULT else c.pixel_scale for c in cutouts])
     # A component without a centre of its own has the shared one.
     at = prefix if has("x", "y") else ""
     placed = at + "x" in numbers and at + "y" in numbers
@@ -228,14 +260,3 @@ def _local_scales(cutouts: Sequence[Cutout], places: list[tuple] | None, pa: np.
         if abs(slope[i]) < _SQUARE * along[i]:
             slope[i] = 0.0
     return along, slope, across
-
-
-def _words(texts: Sequence[str]) -> np.ndarray:
-    """Text as a column: of type text even where there is no row."""
-    return np.array([printable(text) for text in texts], dtype=str)
-
-
-def _message(cutout: Cutout) -> str:
-    """One line of what a reader of this row should know."""
-    parts = ([cutout.error] if cutout.error else []) + list(cutout.notes)
-    return " ".join(" ".join(part.split()) for part in parts)
