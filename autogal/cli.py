@@ -119,6 +119,11 @@ class Job:
             from autogal.fitting.choices import settle_profiles
 
             settle_profiles(settings.model, _profile_folders())
+        if "catalogue" in settings:
+            from autogal.runtime.references import is_reference, resolve_reference
+
+            if is_reference(settings.catalogue.format):
+                settings.catalogue.format = resolve_reference(settings.catalogue.format, _profile_folders())
         import_module(_VERBS[self.verb]).run(settings, list(self.paths))
 
     def _folder(self, hydra: DictConfig) -> str:

@@ -41,6 +41,7 @@ from autogal.report.object_files import file_names, write_objects
 from autogal.report.terminal import print_summary
 from autogal.results.blocks import CatalogueWriter
 from autogal.results.catalogue import Catalogue
+from autogal.results.formats import build_format
 from autogal.results.progress import FitProgress
 from autogal.runtime.prefetch import ahead, helpers
 from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
@@ -204,7 +205,7 @@ class Blocks:
     def of_run(cls, settings: DictConfig, entries: list[Entry], folder: Path, processes: int = 1) -> Blocks:
         """Find everything that can be wrong with a request before the first image is read, and cut it into blocks."""
         check_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), choose_bootstrap(settings)
-        check_checkpoints(settings)
+        check_checkpoints(settings), build_format(settings.catalogue.format)
         device = choose_device(device_name(settings))
         options = Options.from_settings(settings)
         names = file_names([entry.id for entry in entries])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # reading a catalogue needs neither images nor fits
     from autogal.images.cutout import Cutout
     from autogal.model.fitted import Fitted
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "read"]
 
 
 @dataclass(eq=False, repr=False)
@@ -280,3 +280,26 @@ class Catalogue(CatalogueData):
             )
         i %= len(self)
         return i, self.cutouts[i]
+
+
+def read(path: str | Path, format: str | None = None) -> Catalogue:
+    """The catalogue of a run, without its images.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of a run (``out=``), or a catalogue's file.
+    format : str, optional
+        MODULE:CLASS of a format of your own; by default from the ending of the file.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no catalogue.
+
+    Examples
+    --------
+    >>> catalogue = autogal.read("run1")            # doctest: +SKIP
+    >>> catalogue.table["mag", "mag_err"]           # doctest: +SKIP
+    """
+    return Catalogue.read(path, format)
