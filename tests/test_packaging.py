@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = ("pyproject.toml", "README.md", "autogal", "conf", "checkpoints")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "autogal", "conf", "checkpoints")
 
 
 @pytest.fixture(scope="module")

@@ -255,8 +255,9 @@ def _numbers(figure: Figure, lines: list[list[Measured]]) -> None:
         room = 1 - _MARGIN / _WIDTH  # of many digits one pushes the next, and all are smaller where even that is not enough
         size = min(1.0, (room - _MARGIN / _WIDTH) / sum(widths))
         places = [(_MARGIN + 1.39 * column) / _WIDTH for column in range(len(line))]  # the last, the sky, is the widest
+        end = 0.0
         for column, width in enumerate(widths):
-            places[column] = min(max(places[column], end if column else 0.0), room - size * sum(widths[column:]))
+            places[column] = min(max(places[column], end), room - size * sum(widths[column:]))
             end = places[column] + size * width
         for x, text, label in zip(places, drawn, (one.label for one in line), strict=True):
             text.set(x=x, fontsize=9.5 * size)

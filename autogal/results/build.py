@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from astropy.table import Table
 
-from autogal.flags import MEASURED, Flag
+from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.images.entry import printable
 from autogal.model.fitted import Fitted
 from autogal.parameters import HIGHEST_MODE
 from autogal.results.celestial import local_sky, position_angle, scale_along
 from autogal.results.columns import component_of, declared, first_columns, last_columns
 from autogal.results.data import ARRAYS, CatalogueData
+from autogal.results.rows import Rows, is_unmeasured
 
-__all__ = ["Rows", "build_data", "build_table", "measured", "unmeasured_as_nan"]
+__all__ = ["build_data", "build_table", "measured", "unmeasured_as_nan"]
 
 # Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on its area
 # (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
@@ -66,53 +64,6 @@ def build_data(cutouts: Sequence[Cutout], fitted: Fitted) -> CatalogueData:
     return CatalogueData(build_table(cutouts, fitted), covariance, tuple(fitted.parameters), seconds=fitted.seconds, **others)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """What the columns of a table are made of, one item a row.
-
-    Attributes
-    ----------
-    cutouts : sequence of Cutout
-    fitted : Fitted
-    status : list of str
-        ``failed`` where the input was.
-    """
-
-    cutouts: Sequence[Cutout]
-    fitted: Fitted
-    status: list[str]
-
-    @cached_property
-    def flags(self) -> list[int]:
-        """Of the input and of the fit together."""
-        return [int(c.flags) | int(f) for c, f in zip(self.cutouts, self.fitted.flags, strict=True)]
-
-    @property
-    def chi2_dof(self) -> np.ndarray:
-        """NaN without a degree of freedom."""
-        dof = np.asarray(self.fitted.dof, dtype=float)
-        return np.divide(self.fitted.chi2, dof, out=np.full(len(dof), np.nan), where=dof > 0)
-
-    def measured(self, numbers: np.ndarray) -> np.ndarray:
-        """The same numbers, with NaN where nothing was measured."""
-        return np.where(_unmeasured(self.status), np.nan, numbers)
-
-    def of_fit(self, name: str) -> np.ndarray:
-        """What the fit put down under a name; NaN where it did not, or where nothing was measured."""
-        return self.measured(self.fitted.column(name))
-
-    @staticmethod
-    def words(texts: Iterable[str]) -> np.ndarray:
-        """Text as a column: of type text even where there is no row."""
-        return np.array([printable(text) for text in texts], dtype=str)
-
-    @staticmethod
-    def message(cutout: Cutout) -> str:
-        """One line of what a reader of this row should know."""
-        parts = ([cutout.error] if cutout.error else []) + list(cutout.notes)
-        return " ".join(" ".join(part.split()) for part in parts)
-
-
 def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
     """Parameters and what follows from them, each with its error."""
     errors = _errors(np.diagonal(covariance, axis1=1, axis2=2), values)
@@ -158,7 +109,7 @@ def measured(cutouts: Sequence[Cutout], fitted: Fitted) -> tuple[np.ndarray, np.
     if not len(cutouts) == len(values) == len(covariance) == len(fitted.status):
         raise ValueError(f"{len(cutouts)} cutouts, but {len(values)} fits")
     status = ["failed" if c.error is not None else str(s) for c, s in zip(cutouts, fitted.status, strict=True)]
-    values[_unmeasured(status)] = np.nan
+    values[is_unmeasured(status)] = np.nan
     covariance = unmeasured_as_nan(covariance, status)
     values[~(values > -np.inf)] = np.nan  # inf is the magnitude of a component without light
     return values, covariance, status
@@ -167,12 +118,8 @@ def measured(cutouts: Sequence[Cutout], fitted: Fitted) -> tuple[np.ndarray, np.
 def unmeasured_as_nan(numbers: np.ndarray, status: Sequence[str]) -> np.ndarray:
     """A copy of `numbers`, [N, ...], with NaN in the rows whose `status` says that nothing was measured."""
     numbers = np.array(numbers, float)
-    numbers[_unmeasured(status)] = np.nan
+    numbers[is_unmeasured(status)] = np.nan
     return numbers
-
-
-def _unmeasured(status: Sequence[str]) -> np.ndarray:
-    return np.array([s not in MEASURED for s in status], dtype=bool)
 
 
 def _errors(variance: np.ndarray, values: np.ndarray) -> np.ndarray:

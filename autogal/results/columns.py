@@ -14,7 +14,7 @@ from autogal.flags import names, quality
 from autogal.parameters import HIGHEST_MODE
 
 if TYPE_CHECKING:
-    from autogal.results.build import Rows
+    from autogal.results.rows import Rows
 
 __all__ = ["COLUMNS", "Column", "bare_names", "column", "component_of", "declared", "first_columns", "last_columns", "of_chosen"]
 
@@ -36,7 +36,7 @@ class Column:
     format : str or None
         How to print it.
     value : callable or None
-        Makes the column, [N], of `autogal.results.build.Rows`; None where another part does: a parameter, what follows from
+        Makes the column, [N], of `autogal.results.rows.Rows`; None where another part does: a parameter, what follows from
         parameters, a choice of models.
     """
 
