@@ -190,7 +190,7 @@ def _do(verb: str, words: list[str]) -> int:
                            f"Name them, as `autogal {verb} cutouts/*.fits`; `autogal {verb} --help` shows more.")
     if verb not in _TAKE_PATHS and line.paths:
         raise AutogalError(f"`autogal {verb}` takes no path, but {line.paths[0]} was given.", f"`autogal {verb} --help` shows its keys.")
-    line = _as_meant(line)
+    line = _normalised(line)
     job = Job(verb, line.paths, _fixed(line, verb))
     _hand_to_hydra(job, line)
     if job.failure is not None:
@@ -211,15 +211,15 @@ def _second_word(verb: str, words: list[str]) -> list[str]:
     return [f"{key}={word}" if word in choices else word for word in words]
 
 
-def _as_meant(line: CommandLine) -> CommandLine:
+def _normalised(line: CommandLine) -> CommandLine:
     """The same in Hydra's words, for which ``model=[a,b]`` would be one model with the keys of both."""
     from dataclasses import replace
 
-    from autogal.configuration.overrides import meant, several_models
+    from autogal.configuration.overrides import normalise_overrides, several_models
 
     lists = [word for word in line.overrides if word.startswith("model=[") and word.endswith("]")]
     names = [name.strip() for name in lists[-1][len("model=[") : -1].split(",")] if lists else []
-    others = meant(word for word in line.overrides if word not in lists)
+    others = normalise_overrides(word for word in line.overrides if word not in lists)
     return replace(line, overrides=(*(several_models(names) if lists else ()), *others))
 
 

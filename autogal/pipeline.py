@@ -43,8 +43,8 @@ from autogal.results.blocks import CatalogueWriter
 from autogal.results.catalogue import Catalogue
 from autogal.results.formats import build_format
 from autogal.results.progress import FitProgress
-from autogal.runtime.prefetch import ahead, helpers
-from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
+from autogal.runtime.prefetch import prefetch, prefetch_threads
+from autogal.runtime.devices import choose_device, device_name, is_shared, resolve_processes
 from autogal.runtime.logs import run_log
 from autogal.runtime.stopwatch import Stopwatch
 
@@ -131,11 +131,11 @@ def _doubt_choice(cutouts: Sequence[Cutout], fitted: Fitted, criterion: str) -> 
 
 def _put_back(fitted: Fitted, cutouts: Sequence[Cutout], origin: np.ndarray) -> None:
     """From what was fitted in the parts of cutouts that begin at `origin` to what the catalogue says of the cutouts."""
-    fitted.move(_moved(fitted.parameters, origin))
+    fitted.shift_origin(_moved(fitted.parameters, origin))
     if fitted.neighbours is not None:
         fitted.neighbours += _moved(NEIGHBOUR, origin)[:, None]
     fitted.flags[leaves_frame(fitted.parameters, fitted.values, cutouts)] |= Flag.EDGE
-    fitted.fade()
+    fitted.unlit_to_inf()
 
 
 def _windows(cutouts: Sequence[Cutout], start: np.ndarray) -> tuple[list[Cutout], np.ndarray]:
@@ -215,7 +215,7 @@ class Blocks:
         size = settings.block or min(BLOCK[device.type], math.ceil(len(entries) / processes))
         _log.info("fitting %d cutouts on %s%s", len(entries), device.type if processes > 1 else device,
                   f" in {processes} processes" if processes > 1 else "")
-        return cls(settings, options, entries, names, size, folder / "objects", wanted, helpers(device, settings.threads))
+        return cls(settings, options, entries, names, size, folder / "objects", wanted, prefetch_threads(device, settings.threads))
 
     def __len__(self) -> int:
         return math.ceil(len(self.entries) / self.size)
@@ -224,7 +224,7 @@ class Blocks:
         """Read the blocks of these numbers, one ahead of the caller; to be used within `contextlib.closing`."""
         firsts = [number * self.size for number in numbers]
         tasks = ([partial(load_unreported, entry, self.options) for entry in self.entries[first : first + self.size]] for first in firsts)
-        with closing(ahead(tasks, self.readers)) as loaded:
+        with closing(prefetch(tasks, self.readers)) as loaded:
             for first in firsts:
                 watch = Stopwatch()
                 with watch.time("read"):
@@ -277,16 +277,16 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
     """
     begin, trainer, processes = time.perf_counter(), None, 1
     entries = find_entries(list(paths))
-    settled = settle_processes(settings, len(entries))
-    if is_shared(settled):
+    resolved = resolve_processes(settings, len(entries))
+    if is_shared(resolved):
         from autogal import parallel  # and with it Lightning, which takes longer to import than some runs take
 
-        trainer = parallel.fit_trainer(settled)
+        trainer = parallel.fit_trainer(resolved)
         processes = trainer.world_size
         if not trainer.is_global_zero:
-            return parallel.help_out(Blocks.of_run(settled, entries, Path(settings.out), processes), trainer, Path(settings.out))
+            return parallel.help_out(Blocks.of_run(resolved, entries, Path(settings.out), processes), trainer, Path(settings.out))
     with run_log(settings, paths) as folder:
-        blocks = Blocks.of_run(settled, entries, folder, processes)
+        blocks = Blocks.of_run(resolved, entries, folder, processes)
         watch = Stopwatch()
         with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(blocks.entries)) as progress:
 

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from autogal.configuration.explaining import did_you_mean, explain
-from autogal.configuration.overrides import METHODS, meant
+from autogal.configuration.overrides import METHODS, normalise_overrides
 from autogal.configuration.packaged import CONFIG_MODULE, packaged
 from autogal.configuration.schemas import SCHEMAS
 from autogal.errors import AutogalError
@@ -137,7 +137,7 @@ def check(settings: DictConfig) -> None:
 def _compose(config: str, overrides: Sequence[str]) -> DictConfig:
     with _private_hydra():
         try:
-            return hydra_compose(config, overrides=meant(overrides))
+            return hydra_compose(config, overrides=normalise_overrides(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             failure = error
     # Outside the block: finding the key that was meant composes once more.

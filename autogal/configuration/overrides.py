@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError
 
-__all__ = ["METHODS", "meant", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
+__all__ = ["METHODS", "normalise_overrides", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
 
 #: The groups whose choices are methods, each with keys of its own
 METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialise")
@@ -68,7 +68,7 @@ def several_models(names: Sequence[str]) -> list[str]:
     return ["~model", *each, override("++model.name", "+".join(names)), "++model.choose=bic"]
 
 
-def meant(words: Iterable[str]) -> list[str]:
+def normalise_overrides(words: Iterable[str]) -> list[str]:
     """Overrides as Hydra must have them.
 
     It takes no key that a file does not have: what is said of a model's parameters gets the ``++`` that adds it, and the
@@ -85,10 +85,10 @@ def meant(words: Iterable[str]) -> list[str]:
     AutogalError
         Where what is chosen of a group is no name.
     """
-    return [one for word in words for one in _meant(word)]
+    return [one for word in words for one in _normalised(word)]
 
 
-def _meant(word: str) -> Iterator[str]:
+def _normalised(word: str) -> Iterator[str]:
     try:
         read = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -108,13 +108,13 @@ def _meant(word: str) -> Iterator[str]:
         raise AutogalError(f"{word} is not possible.", f"Give a name: `autogal fit --help` lists those of {read.key_or_group}.")
 
 
-def _of_group(group: str, said: Mapping[str, Any]) -> Iterator[str]:
+def _of_group(group: str, choice: Mapping[str, Any]) -> Iterator[str]:
     """The choice that a mapping names, and its keys; a survey that is described may have any name."""
-    keys = dict(said)
+    keys = dict(choice)
     if "name" in keys and (group != "survey" or len(keys) == 1 or packaged(group, str(keys["name"]))):
         yield override(group, keys.pop("name"))
     for key, value in keys.items():
-        yield from _meant(override(f"{group}.{key}", value))
+        yield from _normalised(override(f"{group}.{key}", value))
 
 
 def _element(key: str, value: Any) -> str:

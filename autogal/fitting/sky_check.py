@@ -89,7 +89,7 @@ def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], 
         if not measured or denied:
             continue
         _log.info("%s: the fitted sky is not the image's; fitted again with the sky held at %.5g", cutouts[i].id, sky)
-        fitted.take(i, held)
+        fitted.replace_row(i, held)
         fitted.flags[i] |= Flag.SKY_FIXED
         cutouts[i].notes.append(f"The fitted sky, {free['sky']:.5g}, is not the image's; it was held at {sky:.5g}.")
         if not (poor and wing < _FULL):

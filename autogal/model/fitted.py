@@ -146,7 +146,7 @@ class Fitted:
         self.hanging[rows] = differences
         self.covariance[rows] += differences[:, :, None] * differences[:, None]
 
-    def move(self, origin: np.ndarray) -> None:
+    def shift_origin(self, origin: np.ndarray) -> None:
         """State the values in the pixels of a larger image.
 
         Parameters
@@ -158,7 +158,7 @@ class Fitted:
         if self.replicates is not None:
             self.replicates += origin[:, None]
 
-    def fade(self) -> None:
+    def unlit_to_inf(self) -> None:
         """Give the components that ended without light the magnitude of that, which is infinite, in place of the solver's floor."""
         if "mag" in self.parameters:
             components = [i for i, name in enumerate(self.parameters) if name.endswith("_mag")]
@@ -183,7 +183,7 @@ class Fitted:
         """x and y of one row: of several components, the first one's."""
         return np.array([next(self.values[row, i] for i, name in enumerate(self.parameters) if name.split("_")[-1] == axis) for axis in "xy"])
 
-    def take(self, row: int, other: Fitted) -> None:
+    def replace_row(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""
         for one in _ROW_FIELDS:
             mine = getattr(self, one.name)

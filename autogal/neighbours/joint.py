@@ -50,9 +50,9 @@ class _Joint:
     failure: dict[int, str]
     unlike: dict[int, frozenset[int]]
 
-    def take(self, i: int, other: _Joint) -> None:
+    def replace_row(self, i: int, other: _Joint) -> None:
         """Put another fit of one cutout in place of this."""
-        self.fitted.take(i, other.fitted)
+        self.fitted.replace_row(i, other.fitted)
         self.neighbours[i] = other.neighbours[i]
         self.failure.pop(i, None)
         self.failure |= {i: other.failure[i]} if i in other.failure else {}
@@ -103,7 +103,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             again[i].notes.append(f"{left} more, not like {'Sersic profiles' if left > 1 else 'a Sersic profile'}, stayed masked.")
             together[i], chosen[i] = again[i], fewer[i]
             for name in fits:
-                joint[name].take(i, others[name])
+                joint[name].replace_row(i, others[name])
     for i, cutout in together.items():
         failure = next((one.failure[i] for one in joint.values() if i in one.failure), None)
         if failure is None:
@@ -115,7 +115,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             _log.info("%s: the neighbours stay masked: %s", cutout.id, failure)
         for name, fitted in fits.items():
             if failure is None:
-                fitted.take(i, joint[name].fitted)
+                fitted.replace_row(i, joint[name].fitted)
                 fitted.neighbours[i] = joint[name].neighbours[i]
             else:
                 fitted.flags[i] |= Flag.NEIGHBOUR_FALLBACK

@@ -9,7 +9,7 @@ import yaml
 
 import autogal
 from autogal.configuration.composing import compose
-from autogal.configuration.overrides import meant, override
+from autogal.configuration.overrides import normalise_overrides, override
 from autogal.errors import AutogalError
 from autogal.fitting.choices import choose_model, choose_settings, choose_solver, model_overrides
 
@@ -34,7 +34,7 @@ def roundness(disk_q):
     (["psf={path: a.fits}", "a b", "out=("], ["psf={path: a.fits}", "a b", "out=("]),
 ])  # fmt: skip
 def test_what_is_meant(words, expected):
-    assert meant(words) == expected
+    assert normalise_overrides(words) == expected
 
 
 @pytest.mark.parametrize(("words", "name", "at"), [

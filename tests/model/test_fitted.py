@@ -15,7 +15,7 @@ def test_replicates_and_their_covariance_move_with_the_values():
     fitted.bootstrap = np.stack([np.cov(one.T) for one in fitted.replicates])
     fitted.covariance = 2 * fitted.bootstrap
     level = fitted.replicates[:, :, 3].copy()
-    fitted.move(np.array([[10.0, 0, 0, 0], [20.0, 0, 0, 0]]))
+    fitted.shift_origin(np.array([[10.0, 0, 0, 0], [20.0, 0, 0, 0]]))
     np.testing.assert_array_equal(fitted.replicates[:, :, 3], level)
     np.testing.assert_allclose(fitted.replicates.mean(1), fitted.values)
     np.testing.assert_allclose(fitted.bootstrap, [np.cov(one.T) for one in fitted.replicates])
@@ -27,7 +27,7 @@ def test_what_is_said_of_a_fit_goes_with_it():
     first, other = Fitted.empty(2, ("x", "mag")), Fitted.empty(2, ("x", "mag"))
     first.remarks = [["of the first"], ["of the first"]]
     other.remarks = [[], ["of the other"]]
-    first.take(0, other)
+    first.replace_row(0, other)
     assert first.remarks == [[], ["of the first"]]
     assert Fitted.join([first, other]).remarks == [[], ["of the first"], [], ["of the other"]]
 
