@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from autogal.parameters import SINGLE_SERSIC
+from autogal.parameters import SINGLE
 
 __all__ = ["NEIGHBOUR", "Fitted"]
 
 #: What is told of a neighbour that was fitted together with the target; of a point source only the first three
-NEIGHBOUR = SINGLE_SERSIC
+NEIGHBOUR = SINGLE
 
 _NOTHING = 25.0  # magnitudes below the total, fainter than can be measured
 

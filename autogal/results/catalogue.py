@@ -14,7 +14,7 @@ from astropy.table import Column, Table
 
 from autogal.errors import AutogalError
 from autogal.flags import MEASURED, Flag
-from autogal.parameters import SINGLE_SERSIC
+from autogal.parameters import SINGLE
 from autogal.results.columns import bare_names
 from autogal.results.data import CatalogueData
 from autogal.results.files import read_catalogue, write_catalogue
@@ -202,11 +202,11 @@ class Catalogue(CatalogueData):
         """
         i, cutout = self._cutout(i)
         out = np.zeros(cutout.shape, cutout.image.dtype)
-        found = np.empty((0, len(SINGLE_SERSIC))) if self.neighbours is None else self.neighbours[i]
+        found = np.empty((0, len(SINGLE))) if self.neighbours is None else self.neighbours[i]
         is_lit, is_point = np.isfinite(found[:, 0]), ~np.isfinite(found[:, -1])
         for model, some in (("sersic", found[is_lit & ~is_point]), ("point_source", found[is_lit & is_point])):
             if len(some):
-                out += self._render(Table(dict(zip(SINGLE_SERSIC, some.T))), cutout, model).sum(0)
+                out += self._render(Table(dict(zip(SINGLE, some.T))), cutout, model).sum(0)
         return out
 
     def residual(self, i: int) -> np.ndarray:

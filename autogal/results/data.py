@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from astropy.table import Table
 
-from autogal.parameters import SINGLE_SERSIC
+from autogal.parameters import SINGLE
 from autogal.results.columns import declared
 
 __all__ = ["ARRAYS", "Array", "CatalogueData", "creator", "join_tables"]
@@ -47,11 +47,11 @@ class Array:
 
     def names(self, parameters: Sequence[str]) -> tuple[str, ...]:
         """Names of what the last axis counts, in a catalogue of these parameters; none where it may count anything."""
-        return {"parameter": tuple(parameters), "neighbour": SINGLE_SERSIC, "any": ()}[self.axes[-1]]
+        return {"parameter": tuple(parameters), "neighbour": SINGLE, "any": ()}[self.axes[-1]]
 
     def shape(self, rows: int, parameters: int, counted: int = -1) -> tuple[int, ...]:
         """Its shape, with `counted` along the axis that may count anything."""
-        lengths = {"parameter": parameters, "neighbour": len(SINGLE_SERSIC), "any": counted}
+        lengths = {"parameter": parameters, "neighbour": len(SINGLE), "any": counted}
         return (rows, *(lengths[axis] for axis in self.axes))
 
 
