@@ -129,7 +129,7 @@ def quality(status: str, flags: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _names(value: int) -> tuple[str, ...]:
-    return tuple(flag.name for flag in Flag if value & flag)
+    return tuple(str(flag.name) for flag in Flag if value & flag)
 
 
 def names(value: int) -> list[str]:

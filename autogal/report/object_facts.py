@@ -100,7 +100,7 @@ def object_facts(cutout: Cutout, row: Row | Mapping[str, Any] | None = None) -> 
     row : astropy.table.Row or mapping, optional
         The object's row of the catalogue.
     """
-    values = of_chosen(dict(zip(row.colnames, row, strict=True)) if isinstance(row, Row) else dict(row or {}))
+    values = of_chosen({name: row[name] for name in getattr(row, "colnames", row)} if row is not None else {})
     status = str(values.get("status") or ("failed" if cutout.error else ""))
     flags = Flag(int(values.get("flags", cutout.flags)))
     return ObjectFacts(

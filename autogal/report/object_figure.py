@@ -69,7 +69,7 @@ def object_png(
     path = Path(path)
     figure = object_figure(cutout, model, row)
     with atomic(path) as temporary, silenced(message="Glyph .* missing from"):  # ids may be of any script
-        figure.canvas.print_png(temporary, pil_kwargs={"compress_level": 3})
+        FigureCanvasAgg(figure).print_png(temporary, pil_kwargs={"compress_level": 3})
     return path
 
 
@@ -230,7 +230,7 @@ def _heading(figure: Figure, facts: ObjectFacts) -> None:
     for some, colour in ((facts.warnings, _WARN), (facts.assumptions, _FAINT)):
         if words := " · ".join(some):
             drawn = figure.text(x, second, words, fontsize=9.5, color=colour)
-            x = drawn.get_window_extent(figure.canvas.get_renderer()).x1 / figure.bbox.width + 0.018
+            x = drawn.get_window_extent().x1 / figure.bbox.width + 0.018
     if np.isfinite(facts.chi2_dof):
         chosen = f"{facts.model}    " if facts.model else ""
         numbers = f"{chosen}S/N {facts.snr:.4g}    χ²/dof {facts.chi2_dof:.3f}    iterations {facts.n_iter}"
@@ -250,8 +250,7 @@ def _numbers(figure: Figure, lines: list[list[Measured]]) -> None:
     for k, line in enumerate(lines):
         y = top - k * _LINE
         drawn = [figure.text(0, (y - 0.21) / height, text, fontsize=9.5, color=_INK) for text in (one.text for one in line)]
-        renderer = figure.canvas.get_renderer()
-        widths = [_GAP + text.get_window_extent(renderer).width / figure.bbox.width for text in drawn]
+        widths = [_GAP + text.get_window_extent().width / figure.bbox.width for text in drawn]
         room = 1 - _MARGIN / _WIDTH  # of many digits one pushes the next, and all are smaller where even that is not enough
         size = min(1.0, (room - _MARGIN / _WIDTH) / sum(widths))
         places = [(_MARGIN + 1.39 * column) / _WIDTH for column in range(len(line))]  # the last, the sky, is the widest

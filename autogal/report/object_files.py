@@ -190,7 +190,7 @@ def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: M
     wanted : mapping of str to bool
         Which of them are written, ``fits`` and ``png``.
     """
-    for i, (name, cutout) in enumerate(zip(names, part.cutouts)):
+    for i, (name, cutout) in enumerate(zip(names, part.cutouts or (), strict=True)):
         if not any(wanted.values()) or cutout.error is not None:
             continue
         try:
@@ -204,7 +204,7 @@ def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: M
 
 def _write_object(part: Catalogue, i: int, stem: Path, wanted: Mapping[str, bool]) -> None:
     """The files of one row, ``stem`` with their endings."""
-    row, cutout = part.table[i], part.cutouts[i]
+    row, cutout = part.table[i], part.cutout(i)
     model = part.model_image(i) if row["status"] in MEASURED else None
     if wanted["fits"]:
         light = part.neighbours_image(i)

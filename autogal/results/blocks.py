@@ -96,7 +96,7 @@ class CatalogueWriter:
         if not self._parts:
             raise AutogalError("There is no result yet.", "Fit at least one object.")
         runs: dict[int, list[Catalogue]] = {}
-        begin = end = None
+        begin, end = 0, -1
         for first, part in sorted(self._parts.items()):
             if first == end:
                 runs[begin].append(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -60,7 +61,7 @@ def build_data(cutouts: Sequence[Cutout], fitted: Fitted) -> CatalogueData:
     """
     _, covariance, status = measured(cutouts, fitted)
     arrays = {what.name: getattr(fitted, what.name, None) for what in ARRAYS if what.name != "covariance"}
-    others = {name: unmeasured_as_nan(array, status) for name, array in arrays.items() if array is not None}
+    others: dict[str, Any] = {name: unmeasured_as_nan(array, status) for name, array in arrays.items() if array is not None}
     return CatalogueData(build_table(cutouts, fitted), covariance, tuple(fitted.parameters), seconds=fitted.seconds, **others)
 
 
@@ -180,7 +181,7 @@ def _derive(
         names = (["ra", "dec"] if at == prefix else []) + (["pa_sky"] if has("pa") else [])
         for name in names:
             add(name, np.full(len(scale), np.nan), np.full(len(scale), np.nan) if name == "pa_sky" else None)
-    elif placed:
+    elif places is not None:
         if at == prefix:
             ra, dec = np.array([place[:2] for place in places]).reshape(-1, 2).T
             add("ra", ra)

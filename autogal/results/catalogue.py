@@ -170,7 +170,7 @@ class Catalogue(CatalogueData):
         AutogalError
             Where the cutouts were not kept.
         """
-        i, cutout = self._cutout(i)
+        i, cutout = self._place(i), self.cutout(i)
         row = self.table[i]
         model, names = self.settings.get("model", self.model), {name: name for name in self.parameters}
         if "models" in model and row["status"] in MEASURED:  # several were fitted: the chosen one
@@ -200,7 +200,7 @@ class Catalogue(CatalogueData):
         IndexError, AutogalError
             As :meth:`model_image`.
         """
-        i, cutout = self._cutout(i)
+        i, cutout = self._place(i), self.cutout(i)
         out = np.zeros(cutout.shape, cutout.image.dtype)
         found = np.empty((0, len(SINGLE))) if self.neighbours is None else self.neighbours[i]
         is_lit, is_point = np.isfinite(found[:, 0]), ~np.isfinite(found[:, -1])
@@ -228,7 +228,7 @@ class Catalogue(CatalogueData):
         IndexError, AutogalError
             As :meth:`model_image`.
         """
-        return self._cutout(i)[1].image - self.model_image(i)
+        return self.cutout(i).image - self.model_image(i)
 
     def write(self, path: str | Path, format: str | None = None) -> Path:
         """Write the catalogue: all of it, or, if that fails, none of it.
@@ -269,17 +269,28 @@ class Catalogue(CatalogueData):
             dtype=str(cutout.image.dtype),
         )
 
-    def _cutout(self, i: int) -> tuple[int, Cutout]:
-        i = operator.index(i)
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"row {i} of a catalogue of {len(self)}")
+    def cutout(self, i: int) -> Cutout:
+        """The image of one object.
+
+        Raises
+        ------
+        IndexError, AutogalError
+            As :meth:`model_image`.
+        """
+        i = self._place(i)
         if self.cutouts is None:
             raise AutogalError(
                 "This catalogue does not hold its images, so it has no model images.",
                 "Fit the objects again with autogal.fit, or use autogal.render with rows of the table.",
             )
-        i %= len(self)
-        return i, self.cutouts[i]
+        return self.cutouts[i]
+
+    def _place(self, i: int) -> int:
+        """A row counted from the first one."""
+        i = operator.index(i)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"row {i} of a catalogue of {len(self)}")
+        return i % len(self)
 
 
 def read(path: str | Path, format: str | None = None) -> Catalogue:

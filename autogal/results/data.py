@@ -111,7 +111,7 @@ class CatalogueData:
             array = getattr(self, what.name)
             if array is None and what.name != "covariance":
                 continue
-            found = np.shape(array)
+            found = np.asarray(array).shape
             expected = what.shape(len(self.table), len(self.parameters))
             if len(found) != len(expected) or any(length not in (-1, there) for length, there in zip(expected, found)):
                 raise ValueError(f"{what.in_file} of shape {found} for {len(self.table)} rows of {len(self.parameters)} parameters")
