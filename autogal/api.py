@@ -21,7 +21,7 @@ from autogal.pipeline import fit_cutouts
 from autogal.profiles import RadialProfile
 from autogal.model_images import render
 from autogal.results import Catalogue
-from autogal.runtime.prefetch import ahead, helpers
+from autogal.runtime.prefetch import prefetch, prefetch_threads
 from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
 
@@ -107,7 +107,7 @@ def fit(
                                gain=gain, settings=chosen)
     size, parts = chosen.block or _BLOCK[device.type], []
     pieces = [_pieces(cutouts, first, min(first + size, len(cutouts))) for first in range(0, len(cutouts), size)]
-    with closing(ahead(pieces, helpers(device, chosen.threads))) as blocks:
+    with closing(prefetch(pieces, prefetch_threads(device, chosen.threads))) as blocks:
         for _ in pieces:
             with watch.time("read"):
                 some = list(chain.from_iterable(next(blocks)))

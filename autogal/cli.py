@@ -127,6 +127,11 @@ class Job:
         from autogal.configuration.references import resolve_references
 
         resolve_references(settings, _own_folders())
+        if "catalogue" in settings:
+            from autogal.runtime.references import is_reference, resolve_reference
+
+            if is_reference(settings.catalogue.format):
+                settings.catalogue.format = resolve_reference(settings.catalogue.format, _own_folders())
         with redirect_stdout(None) if self.volume == "quiet" else nullcontext():
             done = import_module(_VERBS[self.verb]).run(settings, list(self.paths))
         if settings.get("strict") and done is not None:
@@ -197,7 +202,7 @@ def _do(verb: str, words: list[str]) -> int:
                            f"Name them, as `autogal {verb} cutouts/*.fits`; `autogal {verb} --help` shows more.")
     if verb not in _TAKE_PATHS and line.paths:
         raise AutogalError(f"`autogal {verb}` takes no path, but {line.paths[0]} was given.", f"`autogal {verb} --help` shows its keys.")
-    line = _as_meant(line)
+    line = _normalised(line)
     job = Job(verb, line.paths, _fixed(line, verb), line.volume)
     _hand_to_hydra(job, line)
     if job.failure is not None:
@@ -220,7 +225,7 @@ def _second_word(verb: str, words: list[str]) -> list[str]:
     return [f"{key}={word}" if word in choices else word for word in words]
 
 
-def _as_meant(line: CommandLine) -> CommandLine:
+def _normalised(line: CommandLine) -> CommandLine:
     """The same in Hydra's words, for which ``model=[a,b]`` would be one model with the keys of both."""
     from dataclasses import replace
 

@@ -3,7 +3,7 @@
 from enum import IntFlag
 from functools import lru_cache
 
-__all__ = ["DESCRIPTIONS", "Flag", "QUALITY", "RESERVATIONS", "WORDS", "names", "quality"]
+__all__ = ["DESCRIPTIONS", "Flag", "MEASURED", "QUALITY", "RESERVATIONS", "WORDS", "names", "quality"]
 
 
 class Flag(IntFlag):
@@ -104,7 +104,8 @@ Any other says only what was assumed or put right, and leaves a row good.
 RESERVATIONS = QUALITY["bad"] | QUALITY["poor"]
 """Flags of rows whose values are not to be taken without a look: all that make them poor or bad."""
 
-_MEASURED = ("converged", "not_converged")
+MEASURED = ("converged", "not_converged")
+"""The words of the column ``status`` whose rows carry numbers; all others are NaN."""
 
 
 def quality(status: str, flags: int) -> str:
@@ -123,7 +124,7 @@ def quality(status: str, flags: int) -> str:
         One of `WORDS`: ``none`` where nothing was measured, else the worst that any flag says in `QUALITY`, and ``good``
         where none says anything.
     """
-    if status not in _MEASURED:
+    if status not in MEASURED:
         return "none"
     bits = int(flags) | (int(Flag.NOT_CONVERGED) if status == "not_converged" else 0)
     return next((word for word, some in QUALITY.items() if bits & int(some)), "good")
@@ -131,7 +132,7 @@ def quality(status: str, flags: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _names(value: int) -> tuple[str, ...]:
-    return tuple(flag.name for flag in Flag if value & flag)
+    return tuple(str(flag.name) for flag in Flag if value & flag)
 
 
 def names(value: int) -> list[str]:

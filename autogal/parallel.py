@@ -25,7 +25,8 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, IterableDataset
 
 from autogal.errors import AutogalError
-from autogal.results import Catalogue, Handover
+from autogal.results.catalogue import Catalogue
+from autogal.results.handover import Handover
 from autogal.runtime.devices import choose_device, device_name
 from autogal.runtime.logs import join_log
 from autogal.runtime.trainer import make_trainer, one_device_a_job
@@ -141,7 +142,7 @@ class _RowWriter(BasePredictionWriter):
     def write_on_batch_end(self, trainer, module, rows, indices, block, index, loader) -> None:
         if rows is not None:
             with module.handover.reporting():
-                module.handover.give(block.first, rows)
+                module.handover.put(block.first, rows)
 
 
 class _Reading(IterableDataset):
@@ -169,7 +170,7 @@ def _as_it_is(block):
 def _collect(handover: Handover, keep: Callable[[Catalogue, int], Any], over: threading.Event) -> None:
     while True:
         last = over.is_set()  # asked first: what was handed over until then is taken
-        for first, part in handover.take():
+        for first, part in handover.poll():
             keep(part, first)
         if last:
             return

@@ -31,10 +31,15 @@ from autogal.images.canonical import usable_box
 from autogal.initialise.given import note_unsegmented, sanitise_start
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.neighbours import fit_neighbours
-from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, print_summary, write_objects
-from autogal.runtime.prefetch import ahead, helpers
-from autogal.results import Catalogue, CatalogueWriter, FitProgress, file_names, own_folder, print_summary, write_objects
-from autogal.runtime.devices import choose_device, device_name, is_shared, settle_processes
+from autogal.report.object_files import file_names, write_objects
+from autogal.report.terminal import print_summary
+from autogal.results.blocks import CatalogueWriter
+from autogal.results.catalogue import Catalogue
+from autogal.results.earlier import own_folder
+from autogal.results.formats import build_format
+from autogal.results.progress import FitProgress
+from autogal.runtime.prefetch import prefetch, prefetch_threads
+from autogal.runtime.devices import choose_device, device_name, is_shared, resolve_processes
 from autogal.runtime.logs import run_log
 from autogal.runtime.stopwatch import Stopwatch
 
@@ -204,7 +209,7 @@ class Blocks:
         size = settings.block or min(BLOCK[device.type], math.ceil(len(entries) / processes))
         _log.info("fitting %d cutouts on %s%s", len(entries), device.type if processes > 1 else device,
                   f" in {processes} processes" if processes > 1 else "")
-        return cls(settings, options, entries, names, size, folder / "objects", wanted, helpers(device, settings.threads))
+        return cls(settings, options, entries, names, size, folder / "objects", wanted, prefetch_threads(device, settings.threads))
 
     def __len__(self) -> int:
         return math.ceil(len(self.entries) / self.size)
@@ -213,7 +218,7 @@ class Blocks:
         """Read the blocks of these numbers, one ahead of the caller; to be used within `contextlib.closing`."""
         firsts = [number * self.size for number in numbers]
         tasks = ([partial(load_unreported, entry, self.options) for entry in self.entries[first : first + self.size]] for first in firsts)
-        with closing(ahead(tasks, self.readers)) as loaded:
+        with closing(prefetch(tasks, self.readers)) as loaded:
             for first in firsts:
                 watch = Stopwatch()
                 with watch.time("read"):
@@ -267,17 +272,17 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
     begin, trainer, processes = time.perf_counter(), None, 1
     entries = find_entries(list(paths))
     _check(settings)
-    settled = settle_processes(settings, len(entries))
-    if is_shared(settled):
+    resolved = resolve_processes(settings, len(entries))
+    if is_shared(resolved):
         from autogal import parallel  # and with it Lightning, which takes longer to import than some runs take
 
-        trainer = parallel.fit_trainer(settled)
+        trainer = parallel.fit_trainer(resolved)
         processes = trainer.world_size
         if not trainer.is_global_zero:
-            return parallel.help_out(Blocks.of_run(settled, entries, Path(settings.out), processes), trainer, Path(settings.out))
+            return parallel.help_out(Blocks.of_run(resolved, entries, Path(settings.out), processes), trainer, Path(settings.out))
     files = chain((settings.psf.path, settings.sigma, settings.mask), *((one.image, one.psf, one.sigma, one.mask) for one in entries))
     with own_folder(settings.out, files, settings.overwrite), run_log(settings, paths) as folder:
-        blocks = Blocks.of_run(settled, entries, folder, processes)
+        blocks = Blocks.of_run(resolved, entries, folder, processes)
         watch = Stopwatch()
         with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(blocks.entries)) as progress:
 
@@ -304,7 +309,7 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
 def _check(settings: DictConfig) -> None:
     """Find everything that can be wrong with a request before the first image is read or anything is written."""
     validate_model(settings.model), build_likelihood(settings), build_solver(settings.solver), build_bootstrap(settings)
-    validate_methods(settings)
+    validate_methods(settings), build_format(settings.catalogue.format)
     choose_device(device_name(settings)), Options.from_settings(settings)
 
 

@@ -6,30 +6,69 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "autogal"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "autogal"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-LONGEST = 350
+LONGEST = 450  # lines of a file
+WIDEST = 110  # columns of a line
+FORMATTED = False  # whether the formatter has been over the tree, and so lines are held to WIDEST
 
-# Data runs images -> segment -> initialise -> (model + solvers) -> uncertainty -> results.
-# (from, to): arrows that must never be; `but` may be imported all the same.
-FORBIDDEN = [
-    ("autogal.solvers", "autogal", "autogal.solvers"),
-    ("autogal.profiles", "autogal.rendering", None),
-    ("autogal.profiles", "autogal.model", None),
-    ("autogal.rendering", "autogal.model", None),
-    ("autogal.rendering", "autogal.batch", None),
-    ("autogal.model", "autogal.batch", None),
-    ("autogal.model", "autogal.fitting", None),
-    ("autogal.images", "autogal.results", None),
-    ("autogal", "autogal.cli", None),
+# A part imports what is on its floor or below, for annotations too; nothing imports in a circle.
+FLOORS = [
+    ("errors", "flags", "parameters"),
+    ("runtime", "configuration"),
+    ("images", "profiles", "solvers", "likelihood", "networks"),
+    ("rendering",),
+    ("model",),
+    ("batch",),
+    ("uncertainty", "fitting", "model_images", "deprojection"),
+    ("segment", "initialise", "canonical"),
+    ("neighbours", "beginning"),
+    ("pipeline",),
+    ("results", "report", "interchange"),
+    ("run", "api", "cli", "parallel", ""),  # "": autogal itself
+]
+# Beside the floors: they import what they use but the command line, the later ones the earlier ones; no floor imports them.
+BESIDE = ("simulate", "training", "evaluate")
+# Parts that know nothing of the others on the floors below them.
+ALONE = ("solvers",)
+# Upward imports inside functions that stay: (module, imported module): why.
+LAZY: dict[tuple[str, str], str] = {}
+
+# What is still to be put right; a part that is mended leaves these lists.
+NOT_YET = {
+    ("autogal.fitting.restarts", "autogal.initialise.start"),
+    ("autogal.pipeline", "autogal.parallel"),
+    ("autogal.pipeline", "autogal.report.object_files"),
+    ("autogal.pipeline", "autogal.report.terminal"),
+    ("autogal.pipeline", "autogal.results.blocks"),
+    ("autogal.pipeline", "autogal.results.catalogue"),
+    ("autogal.pipeline", "autogal.results.formats"),
+    ("autogal.pipeline", "autogal.results.progress"),
+}
+CIRCLES_NOT_YET = [
+    {"autogal.batch.batch_fit", "autogal.batch.sigma_points"},
+    {"autogal.images.canonical", "autogal.images.cutout", "autogal.images.noise.noise_map", "autogal.images.noise.sky",
+     "autogal.images.orientation"},
+    {"autogal.images.header.facts", "autogal.images.header.zeropoint"},
 ]
 # Names under which projects are imported, where they differ from those in pyproject.toml.
 DISTRIBUTIONS = {"hydra": "hydra-core", "pytorch_lightning": "pytorch-lightning"}
+
+_HEIGHT = {part: height for height, parts in enumerate(FLOORS) for part in parts}
+
+
+class Import(NamedTuple):
+    """A name that a module imports, and whether it does so in a function."""
+
+    name: str
+    is_lazy: bool = False
 
 
 def module_name(path: Path, package: Path = PACKAGE) -> str:
@@ -37,36 +76,135 @@ def module_name(path: Path, package: Path = PACKAGE) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(source: str, module: str, is_package: bool = False) -> Iterator[str]:
-    """Full names of everything a module imports, wherever in it, relative imports too."""
-    for node in ast.walk(ast.parse(source)):
+def all_imports(source: str, module: str, is_package: bool = False) -> Iterator[Import]:
+    """Everything a module imports, wherever in it and for whatever, relative imports too."""
+
+    def visit(node: ast.AST, in_function: bool) -> Iterator[Import]:
+        in_function |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (Import(alias.name, in_function) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parts = module.split(".")
-                parents = parts[: len(parts) - node.level + is_package]
-                base = ".".join([*parents, base]).rstrip(".")
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+                base = ".".join([*parts[: len(parts) - node.level + is_package], base]).rstrip(".")
+            yield from (Import(f"{base}.{alias.name}", in_function) for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, in_function)
+
+    yield from visit(ast.parse(source), False)
+
+
+def imports(source: str, module: str, is_package: bool = False) -> Iterator[str]:
+    """Full names of everything a module imports."""
+    return (one.name for one in all_imports(source, module, is_package))
 
 
 def inside(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
 
 
-def violations(source: str, module: str, is_package: bool = False) -> list[str]:
+def part_of(name: str) -> str:
+    """``"model"`` for ``"autogal.model.spec.build"``; a name that `autogal` itself has is of the empty part."""
+    part = [*name.split("."), ""][1]
+    return part if part in _HEIGHT or part in BESIDE else ""
+
+
+def is_upward(origin: str, target: str) -> bool:
+    """Whether an import of one part by another goes up."""
+    if origin == target or origin in BESIDE and target not in BESIDE and target not in ("cli", ""):
+        return False
+    if target in BESIDE:
+        return origin not in BESIDE or BESIDE.index(origin) < BESIDE.index(target)
+    return origin in BESIDE or _HEIGHT[target] > _HEIGHT[origin] or origin in ALONE
+
+
+def violations(source: str, module: str, is_package: bool = False) -> list[tuple[str, str]]:
+    """Upward imports: the module, and the module or name that it imports."""
     found = []
-    for imported in imports(source, module, is_package):
-        for origin, target, but in FORBIDDEN:
-            if inside(module, origin) and inside(imported, target) and not (but and inside(imported, but)):
-                found.append(f"{module} imports {imported}")
-    return found
+    for imported in all_imports(source, module, is_package):
+        if not inside(imported.name, "autogal") or not is_upward(part_of(module), part_of(imported.name)):
+            continue
+        target = imported.name if imported.name in NAMES else imported.name.rpartition(".")[0]
+        if not (imported.is_lazy and (module, target) in LAZY):
+            found.append((module, target))
+    return list(dict.fromkeys(found))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_no_forbidden_import(path):
-    assert violations(path.read_text(), module_name(path), path.name == "__init__.py") == []
+def circles(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """The groups of nodes of which each reaches every other."""
+    order, back = [], {node: set() for node in graph}
+    for node, targets in graph.items():
+        for target in targets:
+            back[target].add(node)
+
+    def reach(start: str, edges: Mapping[str, set[str]], seen: set[str]) -> list[str]:
+        """What is reached for the first time, each behind all that it reaches."""
+        out, stack = [], [(start, iter(edges[start]))]
+        seen.add(start)
+        while stack:
+            node, rest = stack[-1]
+            following = next((one for one in rest if one not in seen), None)
+            if following is None:
+                out.append(stack.pop()[0])
+            else:
+                seen.add(following)
+                stack.append((following, iter(edges[following])))
+        return out
+
+    seen: set[str] = set()
+    for node in graph:
+        if node not in seen:
+            order += reach(node, graph, seen)
+    seen, groups = set(), []
+    for node in reversed(order):
+        if node not in seen:
+            groups.append(set(reach(node, back, seen)))
+    return [group for group in groups if len(group) > 1]
+
+
+NAMES = {module_name(path) for path in MODULES}
+ARROWS = [arrow for path in MODULES for arrow in violations(path.read_text(), module_name(path), path.name == "__init__.py")]
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Of every module, the modules that it names."""
+    graph = {}
+    for path in MODULES:
+        module = module_name(path)
+        named = (name if name in NAMES else name.rpartition(".")[0] for name in imports(path.read_text(), module, path.name == "__init__.py"))
+        graph[module] = {name for name in named if name in NAMES and name != module}
+    return graph
+
+
+def test_every_part_has_a_floor():
+    parts = {[*module_name(path).split("."), ""][1] for path in MODULES}
+    assert parts <= {*_HEIGHT, *BESIDE}
+
+
+def test_nothing_imports_upward():
+    assert sorted(set(ARROWS) - NOT_YET) == []
+
+
+def test_no_part_imports_another_in_a_circle():
+    parts: dict[str, set[str]] = {part: set() for part in (*_HEIGHT, *BESIDE)}
+    for module, targets in import_graph().items():
+        parts[part_of(module)] |= {part_of(target) for target in targets} - {part_of(module)}
+    for module, target in NOT_YET:
+        parts[part_of(module)].discard(part_of(target))
+    assert circles(parts) == []
+
+
+def test_no_module_imports_another_in_a_circle():
+    assert [circle for circle in circles(import_graph()) if circle not in CIRCLES_NOT_YET] == []
+
+
+def test_what_is_mended_has_left_the_lists():
+    assert sorted(NOT_YET - set(ARROWS)) == []
+    assert [circle for circle in CIRCLES_NOT_YET if circle not in circles(import_graph())] == []
+    lazy = {(module_name(path), name.name if name.name in NAMES else name.name.rpartition(".")[0])
+            for path in MODULES for name in all_imports(path.read_text(), module_name(path), path.name == "__init__.py") if name.is_lazy}
+    assert [arrow for arrow in LAZY if arrow not in lazy] == []
 
 
 @pytest.mark.parametrize(("module", "is_package", "source"), [
@@ -78,10 +216,15 @@ def test_no_forbidden_import(path):
     ("autogal.profiles.sersic", False, "from autogal.rendering.hankel import transform"),
     ("autogal.profiles", True, "from .. import model"),
     ("autogal.images.paths", False, "import autogal.results.columns as c"),
+    ("autogal.runtime.files", False, "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from autogal.images import Cutout"),
     ("autogal.pipeline", False, "from autogal.cli import main"),
-    ("autogal", True, "from . import cli"),
+    ("autogal.pipeline", False, "from autogal import Catalogue"),
+    ("autogal.results.data", False, "class A:\n    def f(self):\n        import autogal.api"),
+    ("autogal.model.spec.build", False, "from autogal.simulate import Population"),
+    ("autogal.simulate.run", False, "from autogal.training.run import run"),
+    ("autogal.evaluate.run", False, "from autogal.cli import main"),
 ])
-def test_the_reader_sees_forbidden_imports(module, is_package, source):
+def test_the_reader_sees_upward_imports(module, is_package, source):
     assert len(violations(source, module, is_package)) == 1
 
 
@@ -89,9 +232,20 @@ def test_the_reader_sees_forbidden_imports(module, is_package, source):
     ("autogal.solvers.lm", "import torch\nfrom autogal.solvers.result import Result\nfrom .result import Result"),
     ("autogal.rendering.grid", "from autogal.profiles import radial"),
     ("autogal.results.columns", "from autogal.images.cutout import Cutout"),
+    ("autogal.evaluate.run", "from autogal.training.run import run\nfrom autogal.report.terminal import print_report"),
+    ("autogal.api", "from autogal.parallel import share_out"),
 ])
 def test_the_reader_lets_the_others_pass(module, source):
     assert violations(source, module) == []
+
+
+@pytest.mark.parametrize(("graph", "expected"), [
+    ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+    ({"a": {"b"}, "b": {"a", "c"}, "c": {"d"}, "d": {"c"}}, [{"a", "b"}, {"c", "d"}]),
+    ({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}, [{"a", "b", "c"}]),
+])
+def test_the_reader_sees_circles(graph, expected):
+    assert sorted(circles(graph), key=sorted) == expected
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
@@ -108,12 +262,21 @@ def test_files_are_short(path):
     assert len(path.read_text().splitlines()) <= LONGEST
 
 
+@pytest.mark.skipif(not FORMATTED, reason="the formatter has not been over the tree")
+@pytest.mark.parametrize("folder", ["autogal", "scripts", "tests"])
+def test_lines_are_not_wide(folder):
+    """But for tables, which say so by ``# noqa: E501``."""
+    wide = [f"{path.relative_to(ROOT)}:{number}" for path in sorted((ROOT / folder).rglob("*.py"))
+            for number, line in enumerate(path.read_text().splitlines(), start=1) if len(line) > WIDEST and "noqa: E501" not in line]
+    assert wide == []
+
+
 def test_no_drawer_for_everything():
     assert [path for path in MODULES if path.stem in ("utils", "util", "helpers", "misc", "common", "tools")] == []
 
 
 def test_what_is_imported_is_declared():
-    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.match(r"[\w.-]+", requirement)[0] for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for path in MODULES
             for name in imports(path.read_text(), module_name(path), path.name == "__init__.py")}

@@ -166,7 +166,7 @@ def test_ids_and_paths_of_any_characters(files):
 
 
 def test_a_disk_that_fills_while_an_objects_file_is_written(files, monkeypatch):
-    from autogal.results import objects
+    from autogal.report import object_files as objects
 
     write, told = objects.write_object_fits, []
 

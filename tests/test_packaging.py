@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = ("pyproject.toml", "README.md", "autogal", "conf", "checkpoints")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "autogal", "conf", "checkpoints")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def run(environment: Path, *words: str, cwd: Path) -> str:
 
 
 def test_everything_is_in_the_wheel(wheel, source):
-    expected = {path.relative_to(source).as_posix() for path in (source / "autogal").rglob("*.py")}
+    expected = {path.relative_to(source).as_posix() for path in (source / "autogal").rglob("*.py")} | {"autogal/py.typed"}
     for name, patterns in (("conf", ["*.yaml", "__init__.py"]), ("checkpoints", ["*.safetensors", "*.json", "__init__.py"])):
         for pattern in patterns:
             expected |= {f"autogal/{path.relative_to(source).as_posix()}" for path in (source / name).rglob(pattern)}

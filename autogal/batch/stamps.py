@@ -18,7 +18,7 @@ from autogal.batch.batch_size import max_batch_size
 from autogal.rendering.grid import Grid
 from autogal.images.cutout import Cutout
 from autogal.model.units import Units
-from autogal.runtime.prefetch import ahead, helpers
+from autogal.runtime.prefetch import prefetch, prefetch_threads
 
 # Cutouts put into noise units together: few enough for a CPU's cache, enough to fill a GPU
 _AT_ONCE = defaultdict(lambda: 1024, cpu=4)
@@ -200,7 +200,7 @@ class Stamps:
         at_once, pinned = _AT_ONCE[device.type], device.type == "cuda"
         groups = [slice(first, first + at_once) for first in range(0, n, at_once)]
         copies = (_gather(cutouts[some], height, width, pinned) for some in groups)
-        with closing(ahead(copies, helpers(device) if pinned else 0)) as gathered:
+        with closing(prefetch(copies, prefetch_threads(device) if pinned else 0)) as gathered:
             for some, (planes, *_) in zip(groups, gathered):
                 planes = (plane.to(device, non_blocking=True) for plane in planes)
                 data[some], weight[some], scale[some], usable[some] = _in_noise_units(*planes, pedestal[some])

@@ -41,7 +41,6 @@ _WORDS = {
     "neighbours": ("auto", "mask", "fit"),
     "given_starts": ("auto", "fit", "segment"),
     "psf.kind": ("effective", "optical"),
-    "catalogue.format": ("fits", "ecsv", "parquet"),
     "objects.fits": (True, False, "auto"),
     "objects.png": (True, False, "auto"),
 }

@@ -62,7 +62,7 @@ KEYS  (key=value; what is not given comes from the header, then the survey, then
   psf=FILE             one PSF for all        psf.kind=effective|optical        psf.oversample=2
   sigma=FILE mask=FILE one noise map or mask for all; mask: non-zero = bad pixel
   zeropoint= pixel_scale= gain= saturation= hdu=       facts about the images
-  catalogue.format=fits|ecsv|parquet
+  catalogue.format=fits|ecsv|parquet|MODULE:CLASS      the last a format of your own
   objects.png=auto objects.fits=auto objects.limit=200    a picture and a FITS cube an object, up to the limit
   neighbours=auto|mask|fit     up to three, galaxies and stars, are fitted together with the target: those
                        whose light matters to it; none; or all there is room for; the others are masked [auto]

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError
 from autogal.runtime.references import is_reference
-from autogal.runtime.references import is_reference, load_reference
+from autogal.runtime.references import load_reference
 
 __all__ = ["METHODS", "normalise_overrides", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
 
@@ -145,11 +145,11 @@ def _with_own(group: str, words: list[str]) -> list[str]:
     return [f"~{group}", override(f"++{group}", {"name": chosen[1]}), *kept]
 
 
-def _of_group(group: str, said: Mapping[str, Any]) -> Iterator[str]:
+def _of_group(group: str, choice: Mapping[str, Any]) -> Iterator[str]:
     """The choice that a mapping names, and its keys; a survey that is described may have any name."""
-    keys = dict(said)
+    keys = dict(choice)
     if "name" in keys and (group != "survey" or len(keys) == 1 or packaged(group, str(keys["name"]))):
-        yield from _meant(override(group, keys.pop("name")))
+        yield from _normalised(override(group, keys.pop("name")))
     for key, value in keys.items():
         yield from _normalised(override(f"{group}.{key}", value))
 

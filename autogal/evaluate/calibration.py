@@ -16,7 +16,7 @@ from autogal.evaluate.evaluation import Evaluation
 from autogal.evaluate.figures import calibration_figure
 from autogal.evaluate.galaxies import galaxies, known_values
 from autogal.evaluate.methods import as_fit
-from autogal.evaluate.report import Grid, Report
+from autogal.report.facts import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
 from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver

@@ -12,9 +12,9 @@ import torch
 from astropy.table import Table, vstack
 from omegaconf import DictConfig
 
+from autogal.report.facts import Report
 from autogal.errors import AutogalError
 from autogal.evaluate.methods import methods
-from autogal.evaluate.report import Report
 from autogal.evaluate.samples import samples
 from autogal.evaluate.statistics import Bins
 from autogal.runtime.stopwatch import Stopwatch

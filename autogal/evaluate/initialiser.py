@@ -15,7 +15,7 @@ from autogal.evaluate.evaluation import Evaluation, rows_of
 from autogal.evaluate.figures import parameter_figure
 from autogal.evaluate.methods import as_fit
 from autogal.evaluate.parameters import CATALOGUE, accuracy, calibration, differences
-from autogal.evaluate.report import Report
+from autogal.report.facts import Report
 from autogal.evaluate.statistics import SIZE, SNR, Bins, bins_of_magnitude
 from autogal.evaluate.truth import comparable, true_segmentations, undecidable_note
 from autogal.flags import Flag

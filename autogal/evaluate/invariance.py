@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from autogal.errors import AutogalError
 from autogal.evaluate.evaluation import Evaluation
 from autogal.evaluate.methods import as_fit
-from autogal.evaluate.report import Grid, Report
+from autogal.report.facts import Grid, Report
 from autogal.evaluate.samples import AT_ONCE, prepare, samples
 from autogal.evaluate.statistics import share
 from autogal.evaluate.transformations import Transformation, again, chosen, with_place

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from autogal.evaluate.evaluation import by_bins
-from autogal.evaluate.report import Grid
+from autogal.report.facts import Grid
 from autogal.evaluate.statistics import Bins, median, scatter, share
 from autogal.parameters import SINGLE, angle_difference
 

@@ -17,7 +17,7 @@ from autogal.evaluate.evaluation import Evaluation, by_bins, rows_of
 from autogal.evaluate.figures import parameter_figure, pipeline_figure
 from autogal.evaluate.methods import NETWORKS, as_fit
 from autogal.evaluate.parameters import CATALOGUE, MEASURES, accuracy, calibration, differences, summarise
-from autogal.evaluate.report import Grid, Report
+from autogal.report.facts import Grid, Report
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, share
 from autogal.evaluate.truth import comparable, true_segmentations, undecidable_note

@@ -15,8 +15,10 @@ from autogal.evaluate.evaluation import Evaluation, evaluate
 from autogal.evaluate.initialiser import InitialiserEvaluation
 from autogal.evaluate.invariance import InvarianceEvaluation
 from autogal.evaluate.pipeline import PipelineEvaluation
-from autogal.evaluate.report import Report
 from autogal.evaluate.segmenter import SegmenterEvaluation
+from autogal.report.evaluation_files import write_report
+from autogal.report.facts import Report
+from autogal.report.terminal import print_report
 from autogal.runtime.devices import choose_device
 from autogal.runtime.logs import run_log
 
@@ -58,8 +60,8 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
     blocks = part.blocks(settings)
     with run_log(settings) as folder:
         report = evaluate(part(settings, device, folder), blocks)
-        report.print()
-        written = [path.name for path in report.write(folder)] + report.facts.get("pictures", [])
+        print_report(report)
+        written = [path.name for path in write_report(report, folder)] + report.facts.get("pictures", [])
         _log.info("%s", report.heading)
     print(f"\n{time.perf_counter() - begin:.1f} s. In {settings.out}: {', '.join(written)}")
     return report

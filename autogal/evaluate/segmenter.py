@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from autogal.evaluate.evaluation import Evaluation, by_bins, rows_of
 from autogal.evaluate.figures import segmenter_figure
 from autogal.evaluate.methods import as_fit
-from autogal.evaluate.report import Grid, Report
+from autogal.report.facts import Grid, Report
 from autogal.evaluate.statistics import SIZE, SNR, Bins, bins_of_magnitude, median, share
 from autogal.evaluate.truth import DECIDABLE, undecidable_note
 from autogal.evaluate.whole import measure_whole, whole_grid

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from autogal.evaluate.evaluation import rows_of
 from autogal.evaluate.methods import as_fit
-from autogal.evaluate.report import Grid
+from autogal.report.facts import Grid
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import share
 from autogal.evaluate.truth import DECIDABLE, true_segmentations

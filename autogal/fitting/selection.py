@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from autogal.flags import MEASURED
 from autogal.model.fitted import Fitted
 
 __all__ = ["CRITERIA", "select"]
 
-_MEASURED = ("converged", "not_converged")
 #: What a further free parameter must gain in chi-square, given the number of pixels
 CRITERIA = {"bic": np.log, "aic": lambda pixels: np.full(len(pixels), 2.0)}
 
@@ -38,7 +38,7 @@ def select(fits: Mapping[str, Fitted], sizes: Mapping[str, int], criterion: str)
     rows = np.arange(len(every[0]))
     cost = np.full((len(rows), len(names)), np.inf)
     for column, (name, fitted) in enumerate(fits.items()):
-        good = np.isin(fitted.status, _MEASURED) & np.isfinite(fitted.chi2)
+        good = np.isin(fitted.status, MEASURED) & np.isfinite(fitted.chi2)
         pixels = np.maximum(fitted.dof + sizes[name], 1)
         cost[good, column] = (fitted.chi2 + sizes[name] * CRITERIA[criterion](pixels))[good]
     best = cost.argmin(axis=1)
@@ -68,5 +68,6 @@ def select(fits: Mapping[str, Fitted], sizes: Mapping[str, int], criterion: str)
         out.neighbours = chosen("neighbours")
     out.chi2, out.dof, out.snr, out.flags = chosen("chi2"), chosen("dof"), chosen("snr"), chosen("flags")
     out.status = chosen("status").tolist()
+    out.columns = {name: np.stack([fitted.column(name) for fitted in every])[best, rows] for fitted in every for name in fitted.columns}
     out.n_iter = np.sum([fitted.n_iter for fitted in every], axis=0)
     return out

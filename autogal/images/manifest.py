@@ -27,7 +27,7 @@ from autogal.errors import AutogalError
 from autogal.images.entry import Entry, printable, stem
 from autogal.images.limits import check_regular
 from autogal.images.column_names import FACTS, FILES, SKY, START, known_columns, listed
-from autogal.images.column_names import FACTS, FILES, SKY, START, counted_from_one, known_columns, listed
+from autogal.images.column_names import counted_from_one
 from autogal.images.position import sky_angle
 
 __all__ = ["is_manifest", "read_manifest", "start_columns", "start_values"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,11 @@ __all__ = ["NEIGHBOUR", "Fitted"]
 NEIGHBOUR = SINGLE
 
 _NOTHING = 25.0  # magnitudes below the total, fainter than can be measured
+
+
+def _rows(replaced: bool = True, added: bool = False, **default: Any) -> Any:
+    """A field of one item a galaxy: whether another fit's takes its place with it, or is added."""
+    return field(**default, metadata={"rows": True, "replaced": replaced, "added": added})
 
 
 @dataclass
@@ -56,24 +62,27 @@ class Fitted:
         holds their squares. None where there is no such row.
     remarks : list of list of str
         The numbers behind the flags, for the catalogue's message: they go with a fit where another takes its place.
+    columns : dict of str to ndarray, [N] each
+        Further numbers of each fit, by the names of their columns in the catalogue; see `put`.
     """
 
     parameters: tuple[str, ...]
-    values: np.ndarray
-    covariance: np.ndarray
-    chi2: np.ndarray
-    dof: np.ndarray
-    n_iter: np.ndarray
-    snr: np.ndarray
-    status: list[str]
-    flags: np.ndarray
+    values: np.ndarray = _rows()
+    covariance: np.ndarray = _rows()
+    chi2: np.ndarray = _rows()
+    dof: np.ndarray = _rows()
+    n_iter: np.ndarray = _rows(added=True)
+    snr: np.ndarray = _rows()
+    status: list[str] = _rows()
+    flags: np.ndarray = _rows()
     seconds: dict[str, float] = field(default_factory=dict)
-    bootstrap: np.ndarray | None = None
-    replicates: np.ndarray | None = None
+    bootstrap: np.ndarray | None = _rows(default=None)
+    replicates: np.ndarray | None = _rows(default=None)
     selection: dict[str, np.ndarray] = field(default_factory=dict)
-    neighbours: np.ndarray | None = None
+    neighbours: np.ndarray | None = _rows(default=None, replaced=False)  # it is the whole fit's, and set at its end
     hanging: np.ndarray | None = None
-    remarks: list[list[str]] = field(default_factory=list)
+    remarks: list[list[str]] = _rows(default_factory=list)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, n: int, parameters: tuple[str, ...]) -> Fitted:
@@ -94,16 +103,34 @@ class Fitted:
         first = parts[0]
         if any(part.parameters != first.parameters for part in parts):
             raise ValueError("rows that were fitted with different parameters")
-        arrays = {}
-        for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "flags", "bootstrap", "replicates", "neighbours"):
-            each = [getattr(part, name) for part in parts]
-            arrays[name] = None if any(one is None for one in each) else np.concatenate(each)
+        rows = {}
+        for one in _ROW_FIELDS:
+            each = [getattr(part, one.name) for part in parts]
+            if isinstance(each[0], list):
+                rows[one.name] = [item for some in each for item in some]
+            else:
+                rows[one.name] = None if any(some is None for some in each) else np.concatenate(each)
         seconds: Counter[str] = Counter()
         for part in parts:
             seconds.update(part.seconds)
-        return cls(first.parameters, **arrays, status=[status for part in parts for status in part.status],
-                   remarks=[remarks for part in parts for remarks in part.remarks], seconds=dict(seconds),
+        columns = {name: np.concatenate([part.column(name) for part in parts]) for part in parts for name in part.columns}
+        return cls(first.parameters, **rows, seconds=dict(seconds), columns=columns,
                    selection={name: np.concatenate([part.selection[name] for part in parts]) for name in first.selection})
+
+    def put(self, name: str, rows: Sequence[int] | np.ndarray, values: np.ndarray | Sequence[float]) -> None:
+        """Put down a number of some rows for the catalogue: it is a column where `autogal.results.columns` declares one of this name.
+
+        Parameters
+        ----------
+        name : str
+        rows : sequence of int, [M]
+        values : array_like, [M]
+        """
+        self.columns.setdefault(name, np.full(len(self), np.nan))[rows] = values
+
+    def column(self, name: str) -> np.ndarray:
+        """What was put down under a name, [N]; NaN where nothing was."""
+        return self.columns.get(name, np.full(len(self), np.nan))
 
     def hang(self, rows: Sequence[int] | np.ndarray, differences: np.ndarray) -> None:
         """Let errors hold another fit that may be the right one as well.
@@ -158,10 +185,17 @@ class Fitted:
 
     def replace_row(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""
-        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "remarks", "bootstrap", "replicates"):
-            if (mine := getattr(self, name)) is not None:
-                mine[row] = getattr(other, name)[row]
-        self.n_iter[row] += other.n_iter[row]
+        for one in _ROW_FIELDS:
+            mine = getattr(self, one.name)
+            if one.metadata["added"]:
+                mine[row] += getattr(other, one.name)[row]
+            elif one.metadata["replaced"] and mine is not None:
+                mine[row] = getattr(other, one.name)[row]
+        for name in {*self.columns, *other.columns}:
+            self.put(name, [row], other.column(name)[[row]])
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+_ROW_FIELDS = tuple(one for one in fields(Fitted) if one.metadata.get("rows"))

@@ -94,4 +94,4 @@ def _take(fitted: Fitted, i: int, other: Fitted, row: int) -> None:
     for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "status", "flags", "remarks", "bootstrap", "replicates"):
         if (theirs := getattr(other, name)) is not None:
             getattr(moved, name)[i] = theirs[row]
-    fitted.take(i, moved)
+    fitted.replace_row(i, moved)

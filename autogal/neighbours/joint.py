@@ -52,7 +52,7 @@ class _Joint:
     failure: dict[int, str]
     unlike: dict[int, frozenset[int]]
 
-    def take(self, i: int, other: _Joint) -> None:
+    def replace_row(self, i: int, other: _Joint) -> None:
         """Put another fit of one cutout in place of this."""
         self.fitted.replace_row(i, other.fitted)
         self.neighbours[i] = other.neighbours[i]
@@ -106,7 +106,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             again[i].notes.append(f"{left} more, not like {'Sersic profiles' if left > 1 else 'a Sersic profile'}, stayed masked.")
             together[i], chosen[i] = again[i], fewer[i]
             for name in fits:
-                joint[name].take(i, others[name])
+                joint[name].replace_row(i, others[name])
     whole = fit_as_one(cutouts, {i: one for i, one in ready.items() if one.doubtful}, fits, settings, watch)
     for i, cutout in together.items():
         if i in whole:

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 from autogal.errors import AutogalError
-from autogal.runtime.files import ensure_writable
 from autogal.results.catalogue import Catalogue
-from autogal.results.writers import catalogue_path, write_catalogue
+from autogal.results.files import catalogue_path, write_catalogue
+from autogal.runtime.files import ensure_writable
 
 __all__ = ["CatalogueWriter"]
 
@@ -34,7 +34,8 @@ class CatalogueWriter:
     ----------
     folder : str or Path
         Made where it does not exist.
-    format : {"fits", "ecsv", "parquet"}
+    format : {"fits", "ecsv", "parquet"} or str
+        MODULE:CLASS for a user's own.
     interval : float
         Shortest time between two writings [s].
     clock : callable
@@ -61,7 +62,7 @@ class CatalogueWriter:
         clock: Callable[[], float] = time.monotonic,
     ):
         # The folder first: a path that does not exist yet could be taken for a file.
-        self.path, self._format = catalogue_path(ensure_writable(folder), format)
+        self.path, self._format = catalogue_path(ensure_writable(folder), format)[0], format
         self._interval = interval
         self._clock = clock
         self._parts: dict[int, Catalogue] = {}  # by the row at which each begins
@@ -95,7 +96,7 @@ class CatalogueWriter:
         if not self._parts:
             raise AutogalError("There is no result yet.", "Fit at least one object.")
         runs: dict[int, list[Catalogue]] = {}
-        begin = end = None
+        begin, end = 0, -1
         for first, part in sorted(self._parts.items()):
             if first == end:
                 runs[begin].append(part)

@@ -5,31 +5,35 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Column, Table
 
-from autogal import flags as quality
 from autogal.errors import AutogalError
-from autogal.model.spec import build_model
-from autogal.images.cutout import Cutout
-from autogal.model.fitted import NEIGHBOUR
-from autogal.model_images import render
-from autogal.results import writers
-from autogal.results.rows import MEASURED, build_table, join_tables, measured, unmeasured_as_nan
+from autogal.flags import MEASURED, Flag
+from autogal.parameters import SINGLE
+from autogal.results.columns import bare_names
+from autogal.results.data import CatalogueData
+from autogal.results.files import read_catalogue, write_catalogue
 
-__all__ = ["Catalogue"]
+if TYPE_CHECKING:  # reading a catalogue needs neither images nor fits
+    from autogal.images.cutout import Cutout
+    from autogal.model.fitted import Fitted
+
+__all__ = ["Catalogue", "read"]
 
 
-class Catalogue:
+@dataclass(eq=False, repr=False)
+class Catalogue(CatalogueData):
     """What was measured, one row per input, in input order.
 
     Parameters
     ----------
     table : astropy.table.Table
-        N rows, from :func:`autogal.results.build_table`.
+        N rows, from :func:`autogal.results.build.build_table`.
     covariance : ndarray, shape (N, P, P)
         In the units of the parameters' columns (degrees for angles); NaN
         where not measurable.
@@ -38,64 +42,28 @@ class Catalogue:
     cutouts : sequence of Cutout, length N, optional
         The fitted images. A run too large to keep them has none, and then no
         model images.
-    model : str
-        The model that was fitted.
-    settings : mapping, optional
-        The configuration of the run; it is written with the catalogue.
-    seconds : mapping, optional
-        Time spent in each stage [s].
-    bootstrap : ndarray, shape (N, P, P), optional
-        Covariance of the bootstrap's replicates, where ``covariance`` is of
-        another kind.
-    replicates : ndarray, shape (N, R, P), optional
-        Parameters of the bootstrap's replicates, where they were asked for;
-        NaN in those that failed.
-    neighbours : ndarray, shape (N, K, 7), optional
-        x, y, mag, r_eff, n, q, pa of the neighbours fitted together with each
-        target; NaN where there is none, and in all but the first three of a
-        point source.
+    bootstrap, replicates, neighbours, model, settings, seconds
+        As `CatalogueData` has them, by name.
+
+    Raises
+    ------
+    ValueError
+        Where these do not belong together.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        covariance: np.ndarray,
-        parameters: Sequence[str],
-        cutouts: Sequence[Cutout] | None = None,
-        model: str = "sersic",
-        settings: Mapping[str, Any] | None = None,
-        seconds: Mapping[str, float] | None = None,
-        bootstrap: np.ndarray | None = None,
-        replicates: np.ndarray | None = None,
-        neighbours: np.ndarray | None = None,
-    ):
-        p = len(parameters)
-        if np.shape(covariance) != (len(table), p, p):
-            raise ValueError(f"covariance of shape {np.shape(covariance)} for {len(table)} rows of {p} parameters")
-        if bootstrap is not None and np.shape(bootstrap) != np.shape(covariance):
-            raise ValueError(f"a bootstrap covariance of shape {np.shape(bootstrap)} beside one of {np.shape(covariance)}")
-        if replicates is not None and np.shape(replicates) != (len(table), np.shape(replicates)[1], p):
-            raise ValueError(f"replicates of shape {np.shape(replicates)} for {len(table)} rows of {p} parameters")
-        if neighbours is not None and np.shape(neighbours) != (len(table), np.shape(neighbours)[1], len(NEIGHBOUR)):
-            raise ValueError(f"neighbours of shape {np.shape(neighbours)} for {len(table)} rows")
-        if cutouts is not None and len(cutouts) != len(table):
-            raise ValueError(f"{len(cutouts)} cutouts for {len(table)} rows")
-        self.table = table
-        self.covariance = covariance
-        self.parameters = tuple(parameters)
-        self.cutouts = None if cutouts is None else list(cutouts)
-        self.model = model
-        self.settings = dict(settings or {})
-        self.seconds = dict(seconds or {})
-        self.bootstrap = bootstrap
-        self.replicates = replicates
-        self.neighbours = neighbours
+    cutouts: Sequence[Cutout] | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.cutouts is not None and len(self.cutouts) != len(self.table):
+            raise ValueError(f"{len(self.cutouts)} cutouts for {len(self.table)} rows")
+        self.cutouts = None if self.cutouts is None else list(self.cutouts)
 
     @classmethod
     def from_fitted(
         cls,
         cutouts: Sequence[Cutout],
-        fitted,
+        fitted: Fitted,
         model: str = "sersic",
         settings: Mapping[str, Any] | None = None,
         keep_cutouts: bool = True,
@@ -113,23 +81,28 @@ class Catalogue:
         keep_cutouts : bool
             False lets the images go; the catalogue then has no model images.
         """
-        table = build_table(cutouts, fitted)
-        _, covariance, status = measured(cutouts, fitted)
-        parts = (fitted.bootstrap, fitted.replicates, fitted.neighbours)
-        others = (None if part is None else unmeasured_as_nan(part, status) for part in parts)
-        kept = cutouts if keep_cutouts else None
-        return cls(table, covariance, fitted.parameters, kept, model, settings, fitted.seconds, *others)
+        from autogal.results.build import build_data
+
+        fields = vars(build_data(cutouts, fitted)) | {"model": model, "settings": dict(settings or {})}
+        return cls(**fields, cutouts=cutouts if keep_cutouts else None)
 
     @classmethod
-    def read(cls, path: str | Path) -> Catalogue:
+    def read(cls, path: str | Path, format: str | None = None) -> Catalogue:
         """A catalogue that :meth:`write` wrote. It has no cutouts.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file, or the folder of a run.
+        format : str, optional
+            MODULE:CLASS of a format of your own; by default from the ending of the file.
 
         Raises
         ------
         AutogalError
             Where the file is missing or is not a catalogue of autogal.
         """
-        return cls(*writers.read_catalogue(path))
+        return cls(**vars(read_catalogue(path, format)))
 
     @classmethod
     def join(cls, parts: Sequence[Catalogue]) -> Catalogue:
@@ -146,33 +119,14 @@ class Catalogue:
         ValueError
             Where the parameters differ.
         """
-        first = parts[0]
-        if any(part.parameters != first.parameters for part in parts):
-            raise ValueError("the blocks of a catalogue were fitted with different parameters")
-        seconds: Counter[str] = Counter()
-        for part in parts:
-            seconds.update(part.seconds)
-        kept = all(part.cutouts is not None for part in parts)
-        others = ([getattr(part, name) for part in parts] for name in ("bootstrap", "replicates", "neighbours"))
-        return cls(
-            join_tables([part.table for part in parts]),
-            np.concatenate([part.covariance for part in parts]),
-            first.parameters,
-            [cutout for part in parts for cutout in part.cutouts or ()] if kept else None,
-            first.model,
-            first.settings,
-            seconds,
-            *(None if any(part is None for part in other) else np.concatenate(other) for other in others),
-        )
-
-    def __len__(self) -> int:
-        return len(self.table)
+        kept = [cutout for part in parts for cutout in part.cutouts or ()] if all(part.cutouts is not None for part in parts) else None
+        return cls(**parts[0].joined(parts[1:]), cutouts=kept)
 
     def __repr__(self) -> str:
         status = Counter(str(s) for s in self.table["status"])
         counts = ", ".join(f"{number} {word}" for word, number in status.most_common())
         bits = np.asarray(self.table["flags"])
-        raised = {flag.name: int(np.count_nonzero(bits & flag)) for flag in quality.Flag}
+        raised = {flag.name: int(np.count_nonzero(bits & flag)) for flag in Flag}
         flagged = ", ".join(f"{name} {count}" for name, count in raised.items() if count)
         return "\n".join(
             [
@@ -190,10 +144,10 @@ class Catalogue:
 
     def add_message(self, i: int, what: str) -> None:
         """Say one sentence more in the message of row `i`."""
-        said = [str(text) for text in self.table["message"]]
-        said[i] = f"{said[i]} {what}".strip()
+        messages = [str(text) for text in self.table["message"]]
+        messages[i] = f"{messages[i]} {what}".strip()
         column = self.table["message"]
-        self.table.replace_column("message", Column(said, name="message", description=column.description, format=column.format))
+        self.table.replace_column("message", Column(messages, name="message", description=column.description, format=column.format))
 
     def model_image(self, i: int) -> np.ndarray:
         """The fitted model of one object, PSF-convolved, sky and fitted neighbours included.
@@ -216,16 +170,16 @@ class Catalogue:
         AutogalError
             Where the cutouts were not kept.
         """
-        i, cutout = self._cutout(i)
+        i, cutout = self._place(i), self.cutout(i)
         row = self.table[i]
-        model, prefix, parameters = self.settings.get("model", self.model), "", list(self.parameters)
+        model, names = self.settings.get("model", self.model), {name: name for name in self.parameters}
         if "models" in model and row["status"] in MEASURED:  # several were fitted: the chosen one
-            model, prefix = model["models"][str(row["model"])], f"{row['model']}_"
-            parameters = build_model(model).parameters
-        values = [float(row[prefix + name]) for name in parameters]
-        if row["status"] not in MEASURED or np.isnan(values).any():
+            chosen, bare = str(row["model"]), bare_names(self.table.colnames)
+            model, names = model["models"][chosen], {name: bare[name][1] for name in self.parameters if bare[name][0] == chosen}
+        values = {bare: float(row[name]) for name, bare in names.items()}
+        if row["status"] not in MEASURED or np.isnan(list(values.values())).any():
             return np.full(cutout.shape, np.nan, dtype=np.float32)
-        target = Table({name: [value] for name, value in zip(parameters, values)})
+        target = Table({name: [value] for name, value in values.items()})
         return self._render(target, cutout, model)[0] + self.neighbours_image(i)
 
     def neighbours_image(self, i: int) -> np.ndarray:
@@ -246,13 +200,13 @@ class Catalogue:
         IndexError, AutogalError
             As :meth:`model_image`.
         """
-        i, cutout = self._cutout(i)
+        i, cutout = self._place(i), self.cutout(i)
         out = np.zeros(cutout.shape, cutout.image.dtype)
-        found = np.empty((0, len(NEIGHBOUR))) if self.neighbours is None else self.neighbours[i]
+        found = np.empty((0, len(SINGLE))) if self.neighbours is None else self.neighbours[i]
         is_lit, is_point = np.isfinite(found[:, 0]), ~np.isfinite(found[:, -1])
         for model, some in (("sersic", found[is_lit & ~is_point]), ("point_source", found[is_lit & is_point])):
             if len(some):
-                out += self._render(Table(dict(zip(NEIGHBOUR, some.T))), cutout, model).sum(0)
+                out += self._render(Table(dict(zip(SINGLE, some.T))), cutout, model).sum(0)
         return out
 
     def residual(self, i: int) -> np.ndarray:
@@ -274,7 +228,7 @@ class Catalogue:
         IndexError, AutogalError
             As :meth:`model_image`.
         """
-        return self._cutout(i)[1].image - self.model_image(i)
+        return self.cutout(i).image - self.model_image(i)
 
     def write(self, path: str | Path, format: str | None = None) -> Path:
         """Write the catalogue: all of it, or, if that fails, none of it.
@@ -284,8 +238,8 @@ class Catalogue:
         path : str or Path
             A file whose ending is that of a format, or a folder, in which
             the file is called ``catalogue``.
-        format : {"fits", "ecsv", "parquet"}, optional
-            By default from the ending of ``path``; fits for a folder.
+        format : {"fits", "ecsv", "parquet"} or str, optional
+            MODULE:CLASS for one of your own. By default from the ending of ``path``; fits for a folder.
 
         Returns
         -------
@@ -297,11 +251,13 @@ class Catalogue:
         AutogalError
             For a format that does not exist, a folder that cannot be written, a full disk.
         """
-        return writers.write_catalogue(self, path, format)
+        return write_catalogue(self, path, format)
 
     @staticmethod
     def _render(table: Table, cutout: Cutout, model: str | Mapping) -> np.ndarray:
         """Images of the rows of a table as a cutout shows them."""
+        from autogal.model_images import render  # and with it torch
+
         return render(
             table,
             model=model,
@@ -313,14 +269,48 @@ class Catalogue:
             dtype=str(cutout.image.dtype),
         )
 
-    def _cutout(self, i: int) -> tuple[int, Cutout]:
-        i = operator.index(i)
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"row {i} of a catalogue of {len(self)}")
+    def cutout(self, i: int) -> Cutout:
+        """The image of one object.
+
+        Raises
+        ------
+        IndexError, AutogalError
+            As :meth:`model_image`.
+        """
+        i = self._place(i)
         if self.cutouts is None:
             raise AutogalError(
                 "This catalogue does not hold its images, so it has no model images.",
                 "Fit the objects again with autogal.fit, or use autogal.render with rows of the table.",
             )
-        i %= len(self)
-        return i, self.cutouts[i]
+        return self.cutouts[i]
+
+    def _place(self, i: int) -> int:
+        """A row counted from the first one."""
+        i = operator.index(i)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"row {i} of a catalogue of {len(self)}")
+        return i % len(self)
+
+
+def read(path: str | Path, format: str | None = None) -> Catalogue:
+    """The catalogue of a run, without its images.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of a run (``out=``), or a catalogue's file.
+    format : str, optional
+        MODULE:CLASS of a format of your own; by default from the ending of the file.
+
+    Raises
+    ------
+    AutogalError
+        Where there is no catalogue.
+
+    Examples
+    --------
+    >>> catalogue = autogal.read("run1")            # doctest: +SKIP
+    >>> catalogue.table["mag", "mag_err"]           # doctest: +SKIP
+    """
+    return Catalogue.read(path, format)

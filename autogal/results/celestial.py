@@ -49,11 +49,12 @@ def local_sky(wcs: WCS | None, x: float, y: float) -> tuple[float, float, np.nda
     try:
         if wcs.naxis != 2:
             wcs = wcs.celestial
-        wcs.wcs.set()
-        if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
+        axes = wcs.wcs  # type: ignore[union-attr]  # of an image with a sky, celestial is none other
+        axes.set()
+        if axes.lng < 0 or axes.lat < 0:
             return unknown
-        world = wcs.all_pix2world(steps + (x, y), 0)
-        lon, lat = np.deg2rad(_icrs(wcs, world[:, wcs.wcs.lng], world[:, wcs.wcs.lat]))
+        world = wcs.all_pix2world(steps + (x, y), 0)  # type: ignore[union-attr]
+        lon, lat = np.deg2rad(_icrs(wcs, world[:, axes.lng], world[:, axes.lat]))
     except Exception as problem:  # wcslib raises a family of its own; none may cost a row
         log.warning("no sky position for pixel (%.2f, %.2f): %s", x, y, problem)
         return unknown

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from autogal.profiles import HIGHEST_MODE
+from autogal.flags import names, quality
+from autogal.parameters import HIGHEST_MODE
 
-__all__ = ["COLUMNS", "Column", "bare_names", "column", "component_of", "declared", "of_chosen"]
+if TYPE_CHECKING:
+    from autogal.results.rows import Rows
+
+__all__ = ["COLUMNS", "Column", "bare_names", "column", "component_of", "declared", "first_columns", "last_columns", "of_chosen"]
 
 _NONE = u.dimensionless_unscaled
 
@@ -31,12 +35,21 @@ class Column:
         One sentence without its full stop.
     format : str or None
         How to print it.
+    value : callable or None
+        Makes the column, [N], of `autogal.results.rows.Rows`; None where another part does: a parameter, what follows from
+        parameters, a choice of models.
     """
 
     name: str
     unit: u.UnitBase | None
     description: str
     format: str | None = None
+    value: Callable[[Rows], np.ndarray] | None = None
+
+
+def _fitted(name: str) -> Callable[[Rows], np.ndarray]:
+    """Where a number comes from that the fit itself puts down under its column's name, by `autogal.model.fitted.Fitted.put`."""
+    return lambda rows: rows.of_fit(name)
 
 
 _PARAMETERS = (
@@ -104,24 +117,45 @@ _DERIVED = (
     Column("pa_sky", u.deg, "Position angle on the sky, north through east, in [0, 180); NaN without a WCS", ".3f"),
 )
 
-_ROW = (
-    Column("id", None, "Identifier of the object"),
-    Column("path", None, "Image file the object was read from"),
-    Column("snr", _NONE, "Signal-to-noise ratio of the fitted model (matched filter)", ".2f"),
-    Column("chi2_dof", _NONE, "Chi-square, or another likelihood's deviance (Poisson: Cash), per degree of freedom", ".4f"),
+_FIRST = (
+    Column("id", None, "Identifier of the object", value=lambda rows: rows.words(c.id for c in rows.cutouts)),
+    Column("path", None, "Image file the object was read from", value=lambda rows: rows.words(c.path or "" for c in rows.cutouts)),
+)
+
+_CHOICE = (
     Column("model", None, "The model chosen of several; empty where none could be measured"),
     Column("delta_bic", _NONE, "Bayesian information criterion, less that of the chosen model", ".3f"),
     Column("delta_aic", _NONE, "Akaike information criterion, less that of the chosen model", ".3f"),
-    Column("n_iter", None, "Iterations of the solver"),
-    Column("status", None, "How the fit ended: converged, not_converged, failed or skipped"),
-    Column("quality", None, "How far the row can be trusted, by status and flags: good, fair, poor, bad or none"),
-    Column("flags", None, "Quality bits; their names are in flag_names"),
-    Column("flag_names", None, "Names of the quality bits that are set"),
-    Column("message", None, "What was put right or assumed, or why there is no result"),
 )
 
-COLUMNS: dict[str, Column] = {c.name: c for c in (*_PARAMETERS, *_DERIVED, *_ROW)}
+# A number that the fit puts down (`fitted.put("name", rows, values)`) is a column once it has a line here:
+# Column("name", unit, "What it is", ".3f", _fitted("name"))
+_LAST = (
+    Column("snr", _NONE, "Signal-to-noise ratio of the fitted model (matched filter)", ".2f", lambda rows: rows.measured(rows.fitted.snr)),
+    Column("chi2_dof", _NONE, "Chi-square, or another likelihood's deviance (Poisson: Cash), per degree of freedom", ".4f",
+           lambda rows: rows.measured(rows.chi2_dof)),
+    Column("n_iter", None, "Iterations of the solver", value=lambda rows: np.asarray(rows.fitted.n_iter, dtype=np.int32)),
+    Column("status", None, "How the fit ended: converged, not_converged, failed or skipped", value=lambda rows: rows.words(rows.status)),
+    Column("quality", None, "How far the row can be trusted, by status and flags: good, fair, poor, bad or none",
+           value=lambda rows: rows.words(quality(word, bits) for word, bits in zip(rows.status, rows.flags, strict=True))),
+    Column("flags", None, "Quality bits; their names are in flag_names", value=lambda rows: np.asarray(rows.flags, dtype=np.int64)),
+    Column("flag_names", None, "Names of the quality bits that are set", value=lambda rows: rows.words(" ".join(names(b)) for b in rows.flags)),
+    Column("message", None, "What was put right or assumed, or why there is no result",
+           value=lambda rows: rows.words(rows.message(c) for c in rows.cutouts)),
+)
+
+COLUMNS: dict[str, Column] = {c.name: c for c in (*_PARAMETERS, *_DERIVED, *_FIRST, *_CHOICE, *_LAST)}
 """Every declared column by its bare name; ``<name>_err`` and ``<name>_err_boot`` follow from ``<name>``."""
+
+
+def first_columns(rows: Rows) -> dict[str, np.ndarray]:
+    """The columns of a table before the parameters."""
+    return {one.name: one.value(rows) for one in _FIRST if one.value is not None}
+
+
+def last_columns(rows: Rows) -> dict[str, np.ndarray]:
+    """The columns of a table behind the parameters and what follows from them."""
+    return {one.name: one.value(rows) for one in _LAST if one.value is not None}
 
 
 def component_of(name: str) -> tuple[str, str]:

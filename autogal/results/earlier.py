@@ -13,7 +13,7 @@ from pathlib import Path
 from autogal.errors import AutogalError
 from autogal.images.fits import split_selection
 from autogal.runtime.files import ensure_writable
-from autogal.results.writers import FORMATS
+from autogal.results.formats import format_names
 
 __all__ = ["own_folder"]
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 # How the config.yaml of a run begins, by which its folder is known
 _MARK = "# autogal "
-_CATALOGUES = tuple(f"catalogue.{format}" for format in FORMATS)
+_CATALOGUES = tuple(f"catalogue.{format}" for format in format_names())
 _RESULTS = (*_CATALOGUES, "config.yaml", "autogal.log", "objects")
 
 

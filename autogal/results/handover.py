@@ -41,7 +41,7 @@ class Handover:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def give(self, first: int, part: Catalogue) -> None:
+    def put(self, first: int, part: Catalogue) -> None:
         """Hand over a block that begins at row `first` of the run.
 
         Raises
@@ -51,7 +51,7 @@ class Handover:
         """
         self._write(f"{first}.pkl", part)
 
-    def take(self) -> Iterator[tuple[int, Catalogue]]:
+    def poll(self) -> Iterator[tuple[int, Catalogue]]:
         """The blocks that have come since the last time, each with its first row."""
         for path in self.folder.glob("[0-9]*.pkl"):
             yield int(path.stem), pickle.loads(path.read_bytes())

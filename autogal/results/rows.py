@@ -1,241 +1,68 @@
-"""From a fit to the rows of a catalogue."""
+"""What the columns of a table are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from astropy.table import Table
 
-from autogal import flags as quality
+from autogal.flags import MEASURED
 from autogal.images.cutout import Cutout
 from autogal.images.entry import printable
-from autogal.profiles import HIGHEST_MODE
-from autogal.results.celestial import local_sky, position_angle, scale_along
-from autogal.results.columns import component_of, declared
+from autogal.model.fitted import Fitted
 
-__all__ = ["MEASURED", "build_table", "join_tables", "measured", "unmeasured_as_nan"]
-
-MEASURED = ("converged", "not_converged")
-"""The words of ``status`` whose rows carry numbers; all others are NaN."""
-
-# Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on its area
-# (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
-_BRIGHTNESS = (("mu_e_mean", "mag", "r_eff", 0.5), ("mu_break", "mag_break", "r_break", 1.0))
-_SQUARE = 1e-4  # a scale that changes by less, per degree, is the same in all directions: what projections do
+__all__ = ["Rows", "is_unmeasured"]
 
 
-def build_table(cutouts: Sequence[Cutout], fitted) -> Table:
-    """The catalogue of a fit: one row per cutout, in their order.
+@dataclass(frozen=True)
+class Rows:
+    """What the columns of a table are made of, one item a row.
 
-    Parameters
+    Attributes
     ----------
-    cutouts : sequence of Cutout, length N
-        What was fitted, failed inputs included.
+    cutouts : sequence of Cutout
     fitted : Fitted
-        One item per cutout, in the same order.
-
-    Returns
-    -------
-    astropy.table.Table
-        N rows; a unit and a description on every column. What was not
-        measured is NaN. Where the fit has a bootstrap besides its covariance,
-        its errors are in ``<name>_err_boot``.
+    status : list of str
+        ``failed`` where the input was.
     """
-    values, covariance, status = measured(cutouts, fitted)
-    numbers = _numbers(cutouts, fitted.parameters, values, covariance)
-    if fitted.bootstrap is not None:
-        other = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.bootstrap, status))
-        numbers = {key: column for name in numbers for key, column in _with_bootstrap(name, numbers, other)}
 
-    gone = _unmeasured(status)
-    dof = np.asarray(fitted.dof, dtype=float)
-    chi2_dof = np.divide(fitted.chi2, dof, out=np.full(len(dof), np.nan), where=dof > 0)
-    bits = [int(c.flags) | int(f) for c, f in zip(cutouts, fitted.flags, strict=True)]
-    return declared(
-        {
-            "id": _words([c.id for c in cutouts]),
-            "path": _words([c.path or "" for c in cutouts]),
-            **numbers,
-            **fitted.selection,
-            "snr": np.where(gone, np.nan, fitted.snr),
-            "chi2_dof": np.where(gone, np.nan, chi2_dof),
-            "n_iter": np.asarray(fitted.n_iter, dtype=np.int32),
-            "status": _words(status),
-            "quality": _words([quality.quality(word, b) for word, b in zip(status, bits)]),
-            "flags": np.asarray(bits, dtype=np.int64),
-            "flag_names": _words([" ".join(quality.names(b)) for b in bits]),
-            "message": _words([_message(c) for c in cutouts]),
-        }
-    )
+    cutouts: Sequence[Cutout]
+    fitted: Fitted
+    status: list[str]
 
+    @cached_property
+    def flags(self) -> list[int]:
+        """Of the input and of the fit together."""
+        return [int(c.flags) | int(f) for c, f in zip(self.cutouts, self.fitted.flags, strict=True)]
 
-def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
-    """Parameters and what follows from them, each with its error."""
-    errors = _errors(np.diagonal(covariance, axis1=1, axis2=2), values)
-    numbers: dict[str, np.ndarray] = {}
-    for p, name in enumerate(parameters):
-        numbers[name], numbers[f"{name}_err"] = values[:, p], errors[:, p]
-    for component in dict.fromkeys(component_of(name)[0] for name in parameters):
-        numbers |= _derive(component, cutouts, numbers, list(parameters), covariance)
-    return numbers
+    @property
+    def chi2_dof(self) -> np.ndarray:
+        """NaN without a degree of freedom."""
+        dof = np.asarray(self.fitted.dof, dtype=float)
+        return np.divide(self.fitted.chi2, dof, out=np.full(len(dof), np.nan), where=dof > 0)
+
+    def measured(self, numbers: np.ndarray) -> np.ndarray:
+        """The same numbers, with NaN where nothing was measured."""
+        return np.where(is_unmeasured(self.status), np.nan, numbers)
+
+    def of_fit(self, name: str) -> np.ndarray:
+        """What the fit put down under a name; NaN where it did not, or where nothing was measured."""
+        return self.measured(self.fitted.column(name))
+
+    @staticmethod
+    def words(texts: Iterable[str]) -> np.ndarray:
+        """Text as a column: of type text even where there is no row."""
+        return np.array([printable(text) for text in texts], dtype=str)
+
+    @staticmethod
+    def message(cutout: Cutout) -> str:
+        """One line of what a reader of this row should know."""
+        parts = ([cutout.error] if cutout.error else []) + list(cutout.notes)
+        return " ".join(" ".join(part.split()) for part in parts)
 
 
-def _with_bootstrap(name: str, numbers: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    """A column, and behind an error the bootstrap's."""
-    yield name, numbers[name]
-    if name.endswith("_err"):
-        yield f"{name}_boot", other[name]
-
-
-def measured(cutouts: Sequence[Cutout], fitted) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """A fit's numbers with everything that was not measured set to NaN.
-
-    A fit that failed still carries its starting values; they must not reach a
-    catalogue.
-
-    Parameters
-    ----------
-    cutouts : sequence of Cutout, length N
-    fitted : Fitted
-        One item per cutout, in the same order; it is not changed.
-
-    Returns
-    -------
-    values : ndarray, shape (N, P)
-    covariance : ndarray, shape (N, P, P)
-    status : list of str, length N
-
-    Raises
-    ------
-    ValueError
-        Where the fit does not have one item per cutout.
-    """
-    values, covariance = np.array(fitted.values, float), np.array(fitted.covariance, float)
-    if not len(cutouts) == len(values) == len(covariance) == len(fitted.status):
-        raise ValueError(f"{len(cutouts)} cutouts, but {len(values)} fits")
-    status = ["failed" if c.error is not None else str(s) for c, s in zip(cutouts, fitted.status, strict=True)]
-    values[_unmeasured(status)] = np.nan
-    covariance = unmeasured_as_nan(covariance, status)
-    values[~(values > -np.inf)] = np.nan  # inf is the magnitude of a component without light
-    return values, covariance, status
-
-
-def unmeasured_as_nan(numbers: np.ndarray, status: Sequence[str]) -> np.ndarray:
-    """A copy of `numbers`, [N, ...], with NaN in the rows whose `status` says that nothing was measured."""
-    numbers = np.array(numbers, float)
-    numbers[_unmeasured(status)] = np.nan
-    return numbers
-
-
-def join_tables(parts: Sequence[Table]) -> Table:
-    """Blocks of one catalogue as one table, with every column's declaration.
-
-    Parameters
-    ----------
-    parts : sequence of astropy.table.Table
-        At least one; the same columns in each.
-    """
-    return declared({name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0].colnames})
-
-
-def _unmeasured(status: Sequence[str]) -> np.ndarray:
+def is_unmeasured(status: Sequence[str]) -> np.ndarray:
+    """Rows, [N] bool, whose `status` says that nothing was measured."""
     return np.array([s not in MEASURED for s in status], dtype=bool)
-
-
-def _errors(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """1-sigma errors; NaN for a variance that is zero, negative or infinite."""
-    usable = np.isfinite(variance) & np.isfinite(values) & (variance > 0)
-    return np.sqrt(variance, out=np.full(np.shape(values), np.nan), where=usable)
-
-
-def _derive(
-    component: str,
-    cutouts: Sequence[Cutout],
-    numbers: dict[str, np.ndarray],
-    parameters: list[str],
-    covariance: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Columns that follow from one component's parameters, with their errors."""
-    prefix = f"{component}_" if component else ""
-    derived: dict[str, np.ndarray] = {}
-
-    def add(name: str, value: np.ndarray, error: np.ndarray | None = None) -> None:
-        derived[prefix + name] = value
-        if error is not None:
-            derived[f"{prefix}{name}_err"] = error
-
-    def has(*names: str) -> bool:
-        return all(prefix + name in numbers for name in names)
-
-    scale = np.array([np.nan if c.flags & quality.Flag.PIXEL_SCALE_DEFAULT else c.pixel_scale for c in cutouts])
-    # A component without a centre of its own has the shared one.
-    at = prefix if has("x", "y") else ""
-    placed = at + "x" in numbers and at + "y" in numbers
-    places = None
-    if placed and any(c.wcs is not None for c in cutouts):
-        places = [local_sky(c.wcs, x, y) for c, x, y in zip(cutouts, numbers[at + "x"], numbers[at + "y"], strict=True)]
-    along, slope, across = _local_scales(cutouts, places, numbers.get(prefix + "pa"), scale)
-    if has("mag"):
-        mag, mag_err = numbers[prefix + "mag"], numbers[f"{prefix}mag_err"]
-        flux = 10 ** (-0.4 * (mag - np.array([c.zeropoint for c in cutouts])))
-        add("flux", flux, flux * mag_err * 0.4 * np.log(10))
-    if has("r_eff"):
-        r_eff, error = numbers[prefix + "r_eff"], numbers[f"{prefix}r_eff_err"] * along
-        if slope.any():  # the direction is uncertain too
-            of = [parameters.index(prefix + key) for key in ("r_eff", "pa") if prefix + key in parameters]
-            steps = np.stack([along, r_eff * slope], axis=1)[:, : len(of)]
-            variance = np.einsum("ni,nij,nj->n", steps, covariance[:, of][:, :, of], steps)
-            error = np.where(slope != 0, _errors(variance, r_eff), error)
-        add("r_eff_arcsec", r_eff * along, error)
-    bent = any(has(name) for name in ("c0", "softness", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1))))  # or cut off
-    for name, mag_of, radius_of, share in _BRIGHTNESS:
-        if has(mag_of, radius_of, "q") and not (bent and share < 1):  # half of the light is not on the ellipse of r_eff then
-            mag, radius, q = (numbers[prefix + key] for key in (mag_of, radius_of, "q"))
-            mu = mag + 2.5 * np.log10(np.pi / share * q * (radius * across) ** 2)
-            of = [parameters.index(prefix + key) for key in (mag_of, radius_of, "q")]
-            slope = np.stack([np.ones_like(q), 5 / np.log(10) / radius, 2.5 / np.log(10) / q], axis=1)
-            variance = np.einsum("ni,nij,nj->n", slope, covariance[:, of][:, :, of], slope)
-            add(name, mu, _errors(variance, mu))
-    if placed and places is None:
-        names = (["ra", "dec"] if at == prefix else []) + (["pa_sky"] if has("pa") else [])
-        for name in names:
-            add(name, np.full(len(scale), np.nan), np.full(len(scale), np.nan) if name == "pa_sky" else None)
-    elif placed:
-        if at == prefix:
-            ra, dec = np.array([place[:2] for place in places]).reshape(-1, 2).T
-            add("ra", ra)
-            add("dec", dec)
-        if has("pa"):
-            turns = zip(places, numbers[prefix + "pa"], numbers[f"{prefix}pa_err"], strict=True)
-            angles = np.array([position_angle(place[2], pa, err) for place, pa, err in turns])
-            add("pa_sky", *angles.reshape(-1, 2).T)
-    return derived
-
-
-def _local_scales(cutouts: Sequence[Cutout], places: list[tuple] | None, pa: np.ndarray | None,
-                  scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """arcsec per pixel where the galaxies are: along their major axes, how that changes with pa, and the root of the area.
-
-    Those of the WCS, where the pixel scale of the image is the WCS's; else the image's everywhere.
-    """
-    along, slope, across = scale.copy(), np.zeros_like(scale), scale.copy()
-    for i, cutout in enumerate(cutouts):
-        if places is None or not cutout.wcs_scale or not np.isfinite(places[i][2]).all():
-            continue
-        across[i] = np.sqrt(abs(np.linalg.det(places[i][2])))
-        along[i], slope[i] = (across[i], 0.0) if pa is None or not np.isfinite(pa[i]) else scale_along(places[i][2], pa[i])
-        if abs(slope[i]) < _SQUARE * along[i]:
-            slope[i] = 0.0
-    return along, slope, across
-
-
-def _words(texts: Sequence[str]) -> np.ndarray:
-    """Text as a column: of type text even where there is no row."""
-    return np.array([printable(text) for text in texts], dtype=str)
-
-
-def _message(cutout: Cutout) -> str:
-    """One line of what a reader of this row should know."""
-    parts = ([cutout.error] if cutout.error else []) + list(cutout.notes)
-    return " ".join(" ".join(part.split()) for part in parts)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from autogal.errors import AutogalError
 
-__all__ = ["choose_device", "device_name", "in_sweep", "is_shared", "settle_processes"]
+__all__ = ["choose_device", "device_name", "in_sweep", "is_shared", "resolve_processes"]
 
 # Lightning's words for the devices that a fit can use
 _ACCELERATORS = {"auto": "auto", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
@@ -69,7 +69,7 @@ def in_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def settle_processes(settings: DictConfig, cutouts: int) -> DictConfig:
+def resolve_processes(settings: DictConfig, cutouts: int) -> DictConfig:
     """The settings with a number for ``trainer.devices=auto``.
 
     The threads of one process wait for Python's interpreter much of their time, so that on a CPU many cutouts are shared

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["ahead", "helpers"]
+__all__ = ["prefetch", "prefetch_threads"]
 
 Result = TypeVar("Result")
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 _MOST = 4
 
 
-def helpers(device: torch.device, threads: int | None = None) -> int:
+def prefetch_threads(device: torch.device, threads: int | None = None) -> int:
     """Threads that may work ahead of a fit.
 
     Parameters
@@ -36,7 +36,7 @@ def helpers(device: torch.device, threads: int | None = None) -> int:
     return min(cores - 1 if device.type == "cpu" else cores, _MOST)
 
 
-def ahead(blocks: Iterable[Sequence[Callable[[], Result]]], threads: int) -> Iterator[list[Result]]:
+def prefetch(blocks: Iterable[Sequence[Callable[[], Result]]], threads: int) -> Iterator[list[Result]]:
     """Do small tasks block by block, one block ahead of the caller.
 
     While the caller is busy with the results of one block, other threads do the tasks of the next one, and never those of
@@ -68,7 +68,7 @@ def ahead(blocks: Iterable[Sequence[Callable[[], Result]]], threads: int) -> Ite
         for tasks in blocks:
             yield [task() for task in tasks]
         return
-    pool, blocks = ThreadPoolExecutor(threads, "autogal-ahead"), iter(blocks)
+    pool, blocks = ThreadPoolExecutor(threads, "autogal-prefetch"), iter(blocks)
     try:
         begun = _begin(pool, blocks)
         while begun is not None:

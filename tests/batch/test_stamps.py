@@ -7,7 +7,7 @@ from autogal.batch import stamps as stamps_module
 from autogal.batch.stamps import Stamps
 from autogal.rendering.grid import Grid
 from autogal.images import Cutout, moffat
-from autogal.runtime.prefetch import ahead
+from autogal.runtime.prefetch import prefetch
 
 SHAPES = ((40, 40), (34, 37), (33, 40), (40, 35), (38, 38))
 PSFS = (moffat(3.0, size=15), moffat(2.5, size=11), moffat(3.0, size=15), moffat(3.5, size=15), moffat(2.5, size=11))
@@ -65,7 +65,7 @@ def test_stamps_that_several_threads_gather_are_the_same(monkeypatch):
     monkeypatch.setitem(stamps_module._AT_ONCE, "cpu", 6)
     monkeypatch.setattr(stamps_module, "_BY_ONE_THREAD", 2)
     used = []
-    monkeypatch.setattr(stamps_module, "ahead", lambda tasks, threads: ahead(tasks, used.append(threads) or 3))
+    monkeypatch.setattr(stamps_module, "prefetch", lambda tasks, threads: prefetch(tasks, used.append(threads) or 3))
     together = Stamps.from_cutouts(given, np.full(15, 5.0), torch.device("cpu"), torch.float32)
     assert used == [0]  # a CPU is busy enough
     for name in ("data", "weight", "scale", "usable", "psf_index"):

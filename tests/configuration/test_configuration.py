@@ -99,7 +99,6 @@ def test_every_number_of_a_survey_has_its_origin(repository):
     ("dtype=float16", "dtype=float16 is not possible.", "Choose one of: float32, float64."),
     ("psf.kind=optial", "psf.kind=optial is not possible.", "Choose one of: effective, optical."),
     ("objects.fits=maybe", "objects.fits=maybe is not possible.", "Choose one of: true, false, auto."),
-    ("catalogue.format=csv", "catalogue.format=csv is not possible.", "Choose one of: fits, ecsv, parquet."),
     ("device=gpu", "device=gpu is not possible.", "Choose auto, cpu, cuda or cuda:1."),
     ("solver.max_iterations=ten", "solver.max_iterations=ten is not possible.", "Give a whole number; the default is 60."),
     ("solver.max_iterations=2.5", "solver.max_iterations=2.5 is not possible.", "Give a whole number"),

@@ -11,7 +11,9 @@ import torch
 from astropy.table import Table
 from rich.console import Console
 
-from autogal.evaluate import Grid, Report
+from autogal.report.evaluation_files import write_report
+from autogal.report.facts import Grid, Report
+from autogal.report.terminal import print_report
 from autogal.evaluate.initialiser import start_errors
 from autogal.evaluate.parameters import CATALOGUE, differences, summarise
 from autogal.evaluate.statistics import SNR, Bins, bins_of_magnitude, scatter, share_interval
@@ -131,8 +133,8 @@ def test_a_report_is_printed_and_written_whole(tmp_path):
                 {"found": ">= 99 %"})
     report = Report("Heading", [grid], ["A note."], {"rows": Table({"a": [1, 2]})}, facts={"count": np.int64(3)})
     text = io.StringIO()
-    report.print(Console(file=text))
+    print_report(report, Console(file=text))
     assert "50.0% -0.25" in text.getvalue() and ">= 99 %" in text.getvalue() and "nan" not in text.getvalue() and text.getvalue().count("> 20") == 1
-    assert [path.name for path in report.write(tmp_path)] == ["evaluation.json", "rows.ecsv"]
+    assert [path.name for path in write_report(report, tmp_path)] == ["evaluation.json", "rows.ecsv"]
     content = json.loads((tmp_path / "evaluation.json").read_text())
     assert content["count"] == 3 and content["tables"]["good"]["rows"][1]["found"] is None

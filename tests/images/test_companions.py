@@ -133,7 +133,7 @@ def test_extensions_of_another_shape_do_not_belong_to_the_image(tmp_path, pixels
 def run(tmp_path, pixels):
     """A folder that `autogal fit` wrote, with the files of two objects."""
     import autogal
-    from autogal.results import write_objects
+    from autogal.report.object_files import write_objects
 
     catalogue = autogal.fit([pixels, pixels], zeropoint=25.0, pixel_scale=0.2, segment="sep", initialise="moments", neighbours="mask")
     (tmp_path / "run" / "objects").mkdir(parents=True)

@@ -32,6 +32,7 @@ class Fit:
     replicates: np.ndarray = None
     neighbours: np.ndarray = None
     selection: dict[str, np.ndarray] = field(default_factory=dict)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         n = len(self.values)
@@ -39,6 +40,9 @@ class Fit:
         self.dof = np.full(n, 3000) if self.dof is None else self.dof
         self.n_iter = np.full(n, 9) if self.n_iter is None else self.n_iter
         self.snr = np.full(n, 120.0) if self.snr is None else self.snr
+
+    def column(self, name: str) -> np.ndarray:
+        return self.columns.get(name, np.full(len(self.values), np.nan))
 
 
 def sky_wcs(rotation=0.0, flip=True, scale=0.5, ra=150.0, dec=2.0, ctype=("RA---TAN", "DEC--TAN")) -> WCS:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from autogal.errors import AutogalError
-from autogal.results import Catalogue, CatalogueWriter, blocks
+from autogal.results import Catalogue, blocks
+from autogal.results.blocks import CatalogueWriter
 
 from .scenes import make_cutout, make_fit
 

@@ -19,7 +19,7 @@ def asked(monkeypatch):
         calls.append((table, wishes))
         return make_model(wishes["shape"])[None]
 
-    monkeypatch.setattr("autogal.results.catalogue.render", render)
+    monkeypatch.setattr("autogal.model_images.render", render)
     return calls
 
 

@@ -7,7 +7,7 @@ from astropy.coordinates import Angle, SkyCoord
 from astropy.wcs import WCS, Sip
 
 from autogal.results.celestial import local_sky, position_angle, scale_along
-from autogal.results.rows import build_table
+from autogal.results.build import build_table
 
 from .scenes import make_cutout, make_fit, sky_wcs
 

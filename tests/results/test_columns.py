@@ -6,9 +6,10 @@ from astropy import units as u
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.results import COLUMNS, build_table, column
+from autogal.results import COLUMNS, column
+from autogal.results.build import build_table, measured
 from autogal.results.columns import component_of
-from autogal.results.rows import join_tables, measured
+from autogal.results.data import join_tables
 
 from .scenes import ERRORS, PARAMETERS, VALUES, make_cutout, make_fit, sky_wcs
 

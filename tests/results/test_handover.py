@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from autogal.errors import AutogalError
-from autogal.results import Catalogue, Handover
+from autogal.results import Catalogue
+from autogal.results.handover import Handover
 
 from .scenes import make_cutout, make_fit
 
@@ -25,10 +26,10 @@ def block(first: int) -> Catalogue:
 
 
 def test_blocks_arrive_whole_and_once(handover):
-    handover.give(12, block(12))
-    handover.give(2, block(2))
-    came = dict(handover.take())
-    assert set(came) == {2, 12} and list(handover.take()) == []
+    handover.put(12, block(12))
+    handover.put(2, block(2))
+    came = dict(handover.poll())
+    assert set(came) == {2, 12} and list(handover.poll()) == []
     given = block(12)
     assert came[12].seconds == {"fit": 1.5} and np.array_equal(came[12].covariance, given.covariance, equal_nan=True)
     assert list(came[12].table["id"]) == ["g12", "héllo"] and came[12].table["mag"].unit == given.table["mag"].unit
@@ -36,13 +37,13 @@ def test_blocks_arrive_whole_and_once(handover):
 
 def test_a_block_that_is_being_written_is_not_there_yet(handover):
     (handover.folder / ".abc.pkl").write_bytes(b"half")
-    assert list(handover.take()) == []
+    assert list(handover.poll()) == []
 
 
 def test_what_a_run_before_left_is_gone(handover):
-    handover.give(0, block(0))
+    handover.put(0, block(0))
     handover.open()
-    assert list(handover.take()) == []
+    assert list(handover.poll()) == []
     handover.close()
     assert not handover.folder.exists()
 

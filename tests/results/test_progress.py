@@ -5,7 +5,7 @@ import logging
 
 from rich.console import Console
 
-from autogal.results import FitProgress
+from autogal.results.progress import FitProgress
 
 
 def test_a_terminal_shows_galaxies_per_second_and_time_left():

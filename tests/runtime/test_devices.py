@@ -7,7 +7,7 @@ import torch
 
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.runtime.devices import device_name, is_shared, settle_processes
+from autogal.runtime.devices import device_name, is_shared, resolve_processes
 
 
 @pytest.mark.parametrize(("words", "name"), [
@@ -46,9 +46,9 @@ def test_when_a_trainer_is_needed(words, shared):
 def test_many_cutouts_are_shared_out_to_a_process_a_core(words, cutouts, processes, threads, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     settings = compose(overrides=["device=cpu", *words])
-    settled = settle_processes(settings, cutouts)
-    assert (settled.trainer.devices, settled.threads) == (processes, threads)
-    assert is_shared(settled) == (processes > 1 or "trainer.num_nodes=2" in words)
+    resolved = resolve_processes(settings, cutouts)
+    assert (resolved.trainer.devices, resolved.threads) == (processes, threads)
+    assert is_shared(resolved) == (processes > 1 or "trainer.num_nodes=2" in words)
     assert settings == compose(overrides=["device=cpu", *words])  # what the user asked for stays, for config.yaml
 
 
@@ -56,10 +56,10 @@ def test_many_cutouts_are_shared_out_to_a_process_a_core(words, cutouts, process
 def test_where_a_launcher_begins_the_processes_there_are_no_more(name, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setenv(name, "1")
-    assert settle_processes(compose(overrides=["device=cpu"]), 100_000).trainer.devices == 1
+    assert resolve_processes(compose(overrides=["device=cpu"]), 100_000).trainer.devices == 1
 
 
 def test_a_gpu_is_shared_only_where_the_user_says_so(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert settle_processes(compose(), 100_000).trainer.devices == 1
+    assert resolve_processes(compose(), 100_000).trainer.devices == 1

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from autogal.errors import AutogalError
-from autogal.results import ensure_writable
-from autogal.runtime.files import atomic
+from autogal.runtime.files import atomic, ensure_writable
 
 
 def test_the_file_appears_at_the_end_only(tmp_path):

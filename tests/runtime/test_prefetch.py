@@ -20,7 +20,7 @@ from autogal import api, pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.runtime.warnings import silenced
-from autogal.runtime.prefetch import ahead, helpers
+from autogal.runtime.prefetch import prefetch, prefetch_threads
 
 from ..observations import ZEROPOINT, observe, random_galaxies
 
@@ -28,7 +28,7 @@ THREADS = [0, 1, 3]
 
 
 def running() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("autogal-ahead")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("autogal-prefetch")]
 
 
 def tasks(blocks, each, do):
@@ -41,21 +41,21 @@ def test_results_come_in_order(threads):
         time.sleep(0.002 * (place[1] % 3 == 0))  # the first of a block is not the first to be done
         return place
 
-    with closing(ahead(tasks(5, 7, do), threads)) as blocks:
+    with closing(prefetch(tasks(5, 7, do), threads)) as blocks:
         assert list(blocks) == [[(block, k) for k in range(7)] for block in range(5)]
     assert not running()
 
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_no_blocks_and_empty_blocks(threads):
-    assert list(ahead([], threads)) == []
-    assert list(ahead([[], [lambda: 1], []], threads)) == [[], [1], []]
+    assert list(prefetch([], threads)) == []
+    assert list(prefetch([[], [lambda: 1], []], threads)) == [[], [1], []]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_next_block_is_done_while_the_caller_is_busy(threads):
     done = [threading.Event() for _ in range(4)]
-    with closing(ahead(([done[k].set] for k in range(4)), threads)) as blocks:
+    with closing(prefetch(([done[k].set] for k in range(4)), threads)) as blocks:
         for k, _ in enumerate(blocks):
             # the caller does not ask for the next block before it has been done: without overlap it would wait in vain
             assert k == 3 or done[k + 1].wait(60)
@@ -64,7 +64,7 @@ def test_the_next_block_is_done_while_the_caller_is_busy(threads):
 def test_reading_hides_behind_a_slow_device():
     """Fitted for 0.2 s each, six blocks that take 0.15 s to read: 1.35 s in place of 2.1 s."""
     begin = time.perf_counter()
-    with closing(ahead(([partial(time.sleep, 0.15)] for _ in range(6)), 1)) as blocks:
+    with closing(prefetch(([partial(time.sleep, 0.15)] for _ in range(6)), 1)) as blocks:
         for _ in blocks:
             time.sleep(0.2)
     assert time.perf_counter() - begin < 1.9
@@ -73,7 +73,7 @@ def test_reading_hides_behind_a_slow_device():
 @pytest.mark.parametrize("threads", [1, 3])
 def test_never_more_than_one_block_ahead(threads):
     begun = []
-    with closing(ahead(tasks(6, 4, begun.append), threads)) as blocks:
+    with closing(prefetch(tasks(6, 4, begun.append), threads)) as blocks:
         for k, _ in enumerate(blocks):
             time.sleep(0.05)
             assert max(block for block, _ in begun) <= k + 1
@@ -91,7 +91,7 @@ def test_what_the_caller_has_dropped_is_freed(threads):
         alive.add(pixels)
         return pixels
 
-    with closing(ahead(([read] * 3 for _ in range(6)), threads)) as blocks:
+    with closing(prefetch(([read] * 3 for _ in range(6)), threads)) as blocks:
         for block in blocks:
             del block
             gc.collect()
@@ -109,7 +109,7 @@ def test_an_exception_comes_in_its_place_and_ends_the_work(threads):
         return place
 
     taken = []
-    with pytest.raises(AutogalError, match="There is no PSF"), closing(ahead(tasks(5, 4, do), threads)) as blocks:
+    with pytest.raises(AutogalError, match="There is no PSF"), closing(prefetch(tasks(5, 4, do), threads)) as blocks:
         taken.extend(blocks)
     assert taken == [[(0, k) for k in range(4)]]
     assert max(done) < (2, 0) and not running()
@@ -123,7 +123,7 @@ def test_ctrl_c_drops_what_has_not_begun():
         if place[0] == 1:
             go.wait(60)
 
-    with pytest.raises(KeyboardInterrupt), closing(ahead(tasks(3, 50, do), 2)) as blocks:
+    with pytest.raises(KeyboardInterrupt), closing(prefetch(tasks(3, 50, do), 2)) as blocks:
         next(blocks)
         while len(begun) < 52:  # both threads are in the second block
             time.sleep(0.001)
@@ -135,9 +135,9 @@ def test_ctrl_c_drops_what_has_not_begun():
 def test_a_lone_core_that_fits_has_no_helpers(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     monkeypatch.setattr("os.cpu_count", lambda: 16)
-    assert helpers(torch.device("cpu"), 1) == 0 and helpers(torch.device("cpu"), 2) == 1
-    assert helpers(torch.device("cuda"), 1) == 1
-    assert 1 < helpers(torch.device("cpu")) == helpers(torch.device("cuda")) <= 8
+    assert prefetch_threads(torch.device("cpu"), 1) == 0 and prefetch_threads(torch.device("cpu"), 2) == 1
+    assert prefetch_threads(torch.device("cuda"), 1) == 1
+    assert 1 < prefetch_threads(torch.device("cpu")) == prefetch_threads(torch.device("cuda")) <= 8
 
 
 def test_filters_of_warnings_survive_threads_that_silence():
@@ -184,7 +184,7 @@ def test_arrays_read_ahead_give_the_same_rows(piece, crowd, monkeypatch, caplog)
     found, logs = [], []
     monkeypatch.setattr(api, "_PIECE", piece)
     for threads in (0, 3):
-        monkeypatch.setattr(api, "helpers", lambda *_, threads=threads: threads)
+        monkeypatch.setattr(api, "prefetch_threads", lambda *_, threads=threads: threads)
         with caplog.at_level("INFO", "autogal"):
             found.append(autogal.fit(**crowd, block=4, device="cpu"))
         logs.append([record.getMessage() for record in caplog.records])
@@ -211,19 +211,19 @@ def test_arrays_are_read_while_others_are_fitted(crowd, monkeypatch):
 
     monkeypatch.setattr(api.ArrayCutouts, "__getitem__", seen)
     monkeypatch.setattr(api, "fit_cutouts", fit)
-    monkeypatch.setattr(api, "helpers", lambda *_: 1)
+    monkeypatch.setattr(api, "prefetch_threads", lambda *_: 1)
     assert len(autogal.fit(**crowd, block=3, device="cpu")) == 9
 
 
 def test_a_psf_for_all_that_cannot_be_used_is_one_error(crowd, monkeypatch):
-    monkeypatch.setattr(api, "helpers", lambda *_: 2)
+    monkeypatch.setattr(api, "prefetch_threads", lambda *_: 2)
     with pytest.raises(AutogalError, match="PSF"):
         autogal.fit(**crowd | {"psf": np.zeros((9, 9)), "sigma": 10.0}, block=4, device="cpu")
     assert not running()
 
 
 def run_files(folder, out, threads, monkeypatch):
-    monkeypatch.setattr(pipeline, "helpers", lambda *_: threads)
+    monkeypatch.setattr(pipeline, "prefetch_threads", lambda *_: threads)
     words = [f"out='{out}'", "device=cpu", "block=2", "objects.fits=false", "objects.png=false", f"zeropoint={ZEROPOINT}", "pixel_scale=0.4"]
     return pipeline.run(compose(overrides=words), sorted(str(path) for path in folder.glob("g*.fits")))
 

@@ -10,7 +10,7 @@ import numpy as np
 from autogal.flags import Flag
 from autogal.images.noise.correlation import Correlation, correlation
 from autogal.images.noise.sky import Sky
-from autogal.images.noise.sky import Sky, evenly, scatters
+from autogal.images.noise.sky import evenly, scatters
 
 __all__ = ["Noise", "has_no_noise", "measure_noise"]
 

@@ -10,7 +10,6 @@ from scipy.ndimage import uniform_filter1d
 
 from autogal.errors import AutogalError
 from autogal.images.canonical import usable_box
-from autogal.images.canonical import usable_box
 
 __all__ = ["Sky", "box_mean", "estimate_sigma", "evenly", "find_sky", "scatter_of", "scatters", "sky_statistics"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
-from autogal.flags import Flag, quality
+from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.runtime.warnings import silenced
+from autogal.report.object_facts import HalfLightEllipse, Measured, ObjectFacts, object_facts
 from autogal.runtime.files import atomic
-from autogal.results.columns import COLUMNS, component_of, of_chosen
-from autogal.results.measurement import measurement
+from autogal.runtime.warnings import silenced
 
 __all__ = ["object_figure", "object_png"]
 
@@ -29,10 +28,6 @@ _INK, _FAINT, _WARN, _BAD, _GOOD = "#1b1f24", "#7a828c", "#b35c00", "#b3261e", "
 _EXCLUDED, _PAPER = "#f28e2b", "#e9ebee"
 _COMPONENTS = ("#19c3e6", "#ff4fa3", "#b6e021", "#ffb000")
 _QUALITY = {"good": _GOOD, "fair": _GOOD, "poor": _WARN, "bad": _BAD, "none": _FAINT}
-# What was assumed about the input; every other flag is about the measurement.
-_ASSUMED = (
-    Flag.SIGMA_ESTIMATED | Flag.PSF_DEFAULT | Flag.PSF_CORRECTED | Flag.ZEROPOINT_DEFAULT | Flag.PIXEL_SCALE_DEFAULT
-)
 _LIMIT = 5.0  # range of the residual panel [sigma], the same in every picture so that they compare
 _FINEST = 640  # pixels along a side that a panel can show
 _STRIP = 6.0  # a stamp longer than this, relative to its width, is stretched to be seen
@@ -42,12 +37,7 @@ _WIDTH, _MARGIN, _PANEL, _PITCH = 13.0, 0.16, 2.75, 3.1
 _HEADING, _LINE = 0.92, 0.48  # heading above the panels; one line of numbers below
 _GAP = 0.008  # between numbers, of the width
 
-# Of the numbers below the panels, those that come first and last, and those that are left out
-_FIRST, _LAST = ("mag", "bt", "r_eff", "r_eff_arcsec", "n", "q", "pa"), ("x", "y", "sky", "sky_dx", "sky_dy")
-_LEFT_OUT = ("flux", "mu_e_mean", "mu_break", "pa_sky")
 _IN_A_LINE = 9
-_SYMBOLS = {"r_eff_arcsec": "r_eff", "pa": "PA", "bt": "B/T"}
-_UNITS = {"pix": " px", "arcsec": "″", "deg": "°"}
 
 
 def object_png(
@@ -79,7 +69,7 @@ def object_png(
     path = Path(path)
     figure = object_figure(cutout, model, row)
     with atomic(path) as temporary, silenced(message="Glyph .* missing from"):  # ids may be of any script
-        figure.canvas.print_png(temporary, pil_kwargs={"compress_level": 3})
+        FigureCanvasAgg(figure).print_png(temporary, pil_kwargs={"compress_level": 3})
     return path
 
 
@@ -102,24 +92,24 @@ def object_figure(
     matplotlib.figure.Figure
         With an Agg canvas.
     """
-    values = of_chosen(dict(zip(row.colnames, row, strict=True)) if isinstance(row, Row) else dict(row or {}))
-    lines = _lines(values)
+    facts = object_facts(cutout, row)
+    lines = [line[i : i + _IN_A_LINE] for line in facts.measured for i in range(0, len(line), _IN_A_LINE)]
     height = _HEADING + 0.25 + _PANEL + 0.2 + _LINE * max(1, len(lines)) + 0.05
     figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     boxes = [(_MARGIN + k * _PITCH, height - _HEADING - _PANEL, _PANEL, _PANEL) for k in range(4)]
     panels = [figure.add_axes((x / _WIDTH, y / height, w / _WIDTH, h / height), anchor="NW") for x, y, w, h in boxes]
-    _heading(figure, cutout, values)
+    _heading(figure, facts)
     _numbers(figure, lines)
     if cutout.image.size:
-        _images(figure, panels, cutout, model, values)
+        _images(figure, panels, cutout, model, facts)
     else:
         for axes, title in zip(panels, ("image", "mask", "model", "residual"), strict=True):
             _frame(axes, title, note="no image")
     return figure
 
 
-def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarray | None, values: dict) -> None:
+def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarray | None, facts: ObjectFacts) -> None:
     """Fill the four panels."""
     height, width = cutout.shape
     coarse = np.s_[:: max(1, math.ceil(height / _FINEST)), :: max(1, math.ceil(width / _FINEST))]
@@ -130,7 +120,7 @@ def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarra
     light = image[~mask & np.isfinite(image)]
     fitted = bool(np.isfinite(model).any())
 
-    level, noise = _stretch(light, sigma[~mask], float(values.get("sky", np.nan)))
+    dark, noise = _stretch(light, sigma[~mask], facts.sky)
     peaks = [np.percentile(light, 99.8)] if light.size else []
     peaks += [np.nanmax(model)] if fitted else []
     place = {
@@ -139,16 +129,16 @@ def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarra
         "interpolation": "nearest",
         "aspect": "equal" if max(cutout.shape) <= _STRIP * min(cutout.shape) else "auto",
     }
-    brightest = max([(peak - level) / noise for peak in peaks] + [5.0])
+    brightest = max([(peak - dark) / noise for peak in peaks] + [5.0])
     shades = {"vmin": math.asinh(-1.0), "vmax": math.asinh(brightest)}
     with np.errstate(divide="ignore", invalid="ignore"):
-        pull = np.where(np.isfinite(sigma) & (sigma > 0), (image - model) / sigma, np.nan)
+        deviation = np.where(np.isfinite(sigma) & (sigma > 0), (image - model) / sigma, np.nan)
 
-    panels[0].imshow(np.arcsinh((image - level) / noise), cmap=_map("magma"), **shades, **place)
-    panels[1].imshow(np.arcsinh((image - level) / noise), cmap=_map("gray_r"), **shades, **place)
+    panels[0].imshow(np.arcsinh((image - dark) / noise), cmap=_map("magma"), **shades, **place)
+    panels[1].imshow(np.arcsinh((image - dark) / noise), cmap=_map("gray_r"), **shades, **place)
     panels[1].imshow(_veil(mask, _EXCLUDED, 0.6), **place)
-    panels[2].imshow(np.arcsinh((model - level) / noise), cmap=_map("magma"), **shades, **place)
-    residual = panels[3].imshow(pull, cmap=_map("RdBu_r"), vmin=-_LIMIT, vmax=_LIMIT, **place)
+    panels[2].imshow(np.arcsinh((model - dark) / noise), cmap=_map("magma"), **shades, **place)
+    residual = panels[3].imshow(deviation, cmap=_map("RdBu_r"), vmin=-_LIMIT, vmax=_LIMIT, **place)
     # Excluded pixels stay visible, but pale: they had no say in the fit.
     panels[3].imshow(_veil(mask, _PAPER, 0.75), **place)
 
@@ -161,7 +151,7 @@ def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarra
         known = not cutout.flags & Flag.PIXEL_SCALE_DEFAULT
         _scale_bar(panels[0], width, cutout.pixel_scale if known else None)
     for axes in (panels[0], panels[2]):
-        _ellipses(axes, values)
+        _ellipses(axes, facts.ellipses)
         axes.set(xlim=place["extent"][:2], ylim=place["extent"][2:])
     box = panels[3].get_position(original=True)
     bar = figure.colorbar(residual, cax=figure.add_axes((box.x1 + 0.008, box.y0, 0.007, box.height)))
@@ -174,10 +164,10 @@ def _stretch(light: np.ndarray, sigma: np.ndarray, sky: float) -> tuple[float, f
     """Level shown as dark, and scale of the asinh: 1.5 times the noise; finite, the scale positive."""
     if not light.size:
         return 0.0, 1.0
-    level = sky if math.isfinite(sky) else float(np.median(light))
+    dark = sky if math.isfinite(sky) else float(np.median(light))
     sigma = sigma[np.isfinite(sigma) & (sigma > 0)]
-    noise = float(np.median(sigma)) if sigma.size else 1.4826 * float(np.median(np.abs(light - level)))
-    return level, 1.5 * noise or float(np.ptp(light)) or 1.0
+    noise = float(np.median(sigma)) if sigma.size else 1.4826 * float(np.median(np.abs(light - dark)))
+    return dark, 1.5 * noise or float(np.ptp(light)) or 1.0
 
 
 def _veil(mask: np.ndarray, colour: str, opacity: float) -> np.ndarray:
@@ -205,16 +195,12 @@ def _frame(axes: Axes, title: str, detail: str = "", note: str = "") -> None:
         figure.text((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, note, fontsize=10, color=_FAINT, ha="center")
 
 
-def _ellipses(axes: Axes, values: dict) -> None:
+def _ellipses(axes: Axes, ellipses: Sequence[HalfLightEllipse | None]) -> None:
     """The half-light ellipse of each component."""
-    sizes = [name for name in values if component_of(name)[1] == "r_eff" and f"{name}_err" in values]
-    for name, colour in zip(sizes, _COMPONENTS, strict=False):
-        prefix = name.removesuffix("r_eff")
-        x, y, q, pa = (float(values.get(prefix + key, values.get(key, np.nan))) for key in ("x", "y", "q", "pa"))
-        r_eff = float(values[name])
-        if np.isfinite([x, y, q, pa, r_eff]).all():
+    for one, colour in zip(ellipses, _COMPONENTS, strict=False):
+        if one is not None:
             # With no rotation the long side points up: +y, from where pa is counted.
-            axes.add_patch(Ellipse((x, y), 2 * r_eff * q, 2 * r_eff, angle=pa, fill=False, ec=colour, lw=1.1))
+            axes.add_patch(Ellipse((one.x, one.y), 2 * one.r_eff * one.q, 2 * one.r_eff, angle=one.pa, fill=False, ec=colour, lw=1.1))
 
 
 def _scale_bar(axes: Axes, width: int, pixel_scale: float | None) -> None:
@@ -229,28 +215,28 @@ def _scale_bar(axes: Axes, width: int, pixel_scale: float | None) -> None:
     axes.text(middle, 0.07, f"{length:g}{unit}", transform=axes.transAxes, color="white", fontsize=8, ha="center")
 
 
-def _heading(figure: Figure, cutout: Cutout, values: dict) -> None:
+def _heading(figure: Figure, facts: ObjectFacts) -> None:
     """The id, how far it can be trusted and how the fit ended, its flags in words, and why there is no result."""
     left, right, height = _MARGIN / _WIDTH, 1 - 1.5 * _MARGIN / _WIDTH, figure.get_figheight()
     first, second = 1 - 0.31 / height, 1 - 0.52 / height
-    figure.text(left, first, _short(cutout.id, 70), fontsize=14, weight="bold", color=_INK, parse_math=False)
-    status = str(values.get("status") or ("failed" if cutout.error else ""))
-    word = str(values.get("quality") or quality(status, int(values.get("flags", cutout.flags)))) if status else ""
+    figure.text(left, first, _short(facts.id, 70), fontsize=14, weight="bold", color=_INK, parse_math=False)
     # how the fit ended says nothing of how far it can be trusted: that comes first, and has the colour
-    title = f"{word} · {status.replace('_', ' ')}" if word not in ("", "none") else status.replace("_", " ")
-    figure.text(right, first, title, fontsize=12, weight="bold", color=_BAD if status == "failed" else _QUALITY.get(word, _INK), ha="right")
+    ended = facts.status.replace("_", " ")
+    title = f"{facts.quality} · {ended}" if facts.quality not in ("", "none") else ended
+    colour = _BAD if facts.status == "failed" else _QUALITY.get(facts.quality, _INK)
+    figure.text(right, first, title, fontsize=12, weight="bold", color=colour, ha="right")
 
-    flags, x = Flag(int(values.get("flags", cutout.flags))), left
-    for some, colour in ((flags & ~_ASSUMED, _WARN), (flags & _ASSUMED, _FAINT)):
-        if words := " · ".join(_word(flag) for flag in some):
+    x = left
+    for some, colour in ((facts.warnings, _WARN), (facts.assumptions, _FAINT)):
+        if words := " · ".join(some):
             drawn = figure.text(x, second, words, fontsize=9.5, color=colour)
-            x = drawn.get_window_extent(figure.canvas.get_renderer()).x1 / figure.bbox.width + 0.018
-    if np.isfinite(values.get("chi2_dof", np.nan)):
-        chosen = f"{values['model']}    " if values.get("model") else ""
-        numbers = chosen + "S/N {snr:.4g}    χ²/dof {chi2_dof:.3f}    iterations {n_iter}".format_map(values)
+            x = drawn.get_window_extent().x1 / figure.bbox.width + 0.018
+    if np.isfinite(facts.chi2_dof):
+        chosen = f"{facts.model}    " if facts.model else ""
+        numbers = f"{chosen}S/N {facts.snr:.4g}    χ²/dof {facts.chi2_dof:.3f}    iterations {facts.n_iter}"
         figure.text(right, second, numbers, fontsize=9.5, color=_FAINT, ha="right")
-    if cutout.error:
-        figure.text(left, 0.2 / height, _short(cutout.error, 170), fontsize=10.5, color=_BAD, parse_math=False)
+    if facts.error:
+        figure.text(left, 0.2 / height, _short(facts.error, 170), fontsize=10.5, color=_BAD, parse_math=False)
 
 
 def _short(text: str, longest: int) -> str:
@@ -258,41 +244,20 @@ def _short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _word(flag: Flag) -> str:
-    return flag.name.lower().replace("_", " ").replace("psf", "PSF").replace("low sn", "low S/N")
-
-
-def _lines(values: dict) -> list[list[tuple[str, str]]]:
-    """Labels and numbers to write, a line per component or several; none where nothing was measured."""
-    lines: dict[str, list[tuple[int, str, str]]] = {}
-    measured = False
-    for name in values:
-        component, bare = component_of(name)
-        if f"{name}_err" not in values or bare in _LEFT_OUT:
-            continue
-        value, error = float(values[name]), float(values[f"{name}_err"])
-        measured |= math.isfinite(value)
-        rank = _FIRST.index(bare) if bare in _FIRST else 100 + _LAST.index(bare) if bare in _LAST else len(_FIRST)
-        unit = _UNITS.get(str(COLUMNS[bare].unit), "") if bare in COLUMNS else ""
-        lines.setdefault(component, []).append((rank, f"{component} {_SYMBOLS.get(bare, bare)}".strip(), measurement(value, error) + unit))
-    every = (sorted(lines[component], key=lambda one: one[0]) for component in sorted(lines)) if measured else ()
-    return [[one[1:] for one in line[i : i + _IN_A_LINE]] for line in every for i in range(0, len(line), _IN_A_LINE)]
-
-
-def _numbers(figure: Figure, lines: list[list[tuple[str, str]]]) -> None:
+def _numbers(figure: Figure, lines: list[list[Measured]]) -> None:
     height = figure.get_figheight()
     top = height - _HEADING - _PANEL - 0.28
     for k, line in enumerate(lines):
         y = top - k * _LINE
-        drawn = [figure.text(0, (y - 0.21) / height, text, fontsize=9.5, color=_INK) for _, text in line]
-        renderer = figure.canvas.get_renderer()
-        widths = [_GAP + text.get_window_extent(renderer).width / figure.bbox.width for text in drawn]
+        drawn = [figure.text(0, (y - 0.21) / height, text, fontsize=9.5, color=_INK) for text in (one.text for one in line)]
+        widths = [_GAP + text.get_window_extent().width / figure.bbox.width for text in drawn]
         room = 1 - _MARGIN / _WIDTH  # of many digits one pushes the next, and all are smaller where even that is not enough
         size = min(1.0, (room - _MARGIN / _WIDTH) / sum(widths))
         places = [(_MARGIN + 1.39 * column) / _WIDTH for column in range(len(line))]  # the last, the sky, is the widest
+        end = 0.0
         for column, width in enumerate(widths):
-            places[column] = min(max(places[column], end if column else 0.0), room - size * sum(widths[column:]))
+            places[column] = min(max(places[column], end), room - size * sum(widths[column:]))
             end = places[column] + size * width
-        for x, text, (label, _) in zip(places, drawn, line):
+        for x, text, label in zip(places, drawn, (one.label for one in line), strict=True):
             text.set(x=x, fontsize=9.5 * size)
             figure.text(x, y / height, label, fontsize=8.5, color=_FAINT, parse_math=False)

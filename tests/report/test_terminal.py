@@ -8,9 +8,10 @@ from rich.console import Console
 
 from autogal.flags import DESCRIPTIONS, Flag
 from autogal.images.cutout import Cutout
-from autogal.results import Catalogue, print_summary
+from autogal.report.terminal import print_summary
+from autogal.results import Catalogue
 
-from .scenes import make_cutout, make_fit
+from ..results.scenes import make_cutout, make_fit
 
 
 def printed(catalogue, elapsed=10.0, width=None, **wishes):

@@ -6,9 +6,10 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from autogal.images.cutout import Cutout
-from autogal.results import Catalogue, file_names, write_object_fits
+from autogal.report.object_files import file_names, write_object_fits
+from autogal.results import Catalogue
 
-from .scenes import ERRORS, PARAMETERS, VALUES, make_cutout, make_fit, make_model, sky_wcs
+from ..results.scenes import ERRORS, PARAMETERS, VALUES, make_cutout, make_fit, make_model, sky_wcs
 
 AWKWARD = [
     "plain_1.2+3-4", "a/b", "a b", "a\\b", "../../etc/passwd", "a.fits[SCI,1]", "", ".", "..", ".hidden", "星",

@@ -14,13 +14,14 @@ from astropy.io import fits
 from astropy.table import Row
 
 from autogal.errors import AutogalError
+from autogal.flags import MEASURED
 from autogal.images.cutout import Cutout
-from autogal.runtime.files import atomic
+from autogal.report.object_figure import object_png
 from autogal.results.catalogue import Catalogue
 from autogal.results.columns import column
-from autogal.results.plots import object_png
-from autogal.results.rows import MEASURED
-from autogal.results.writers import ascii_text, creator
+from autogal.results.data import creator
+from autogal.results.formats.fits import ascii_text
+from autogal.runtime.files import atomic
 
 __all__ = ["file_names", "write_object_fits", "write_objects"]
 
@@ -189,21 +190,21 @@ def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: M
     wanted : mapping of str to bool
         Which of them are written, ``fits`` and ``png``.
     """
-    for i, (name, cutout) in enumerate(zip(names, part.cutouts)):
+    for i, (name, cutout) in enumerate(zip(names, part.cutouts or (), strict=True)):
         if not any(wanted.values()) or cutout.error is not None:
             continue
         try:
             _write_object(part, i, folder / name, wanted)
         except Exception as error:  # a full disk, or numbers that nobody foresaw: the catalogue is worth more than a picture
-            said = error.what if isinstance(error, AutogalError) else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            _log.warning("%s: its files in %s are missing: %s", cutout.id, folder, said)
+            problem = error.what if isinstance(error, AutogalError) else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            _log.warning("%s: its files in %s are missing: %s", cutout.id, folder, problem)
             _log.info("%s: this is where it failed", cutout.id, exc_info=error)
-            part.add_message(i, f"Its files in {folder.name}/ are missing: {said}")
+            part.add_message(i, f"Its files in {folder.name}/ are missing: {problem}")
 
 
 def _write_object(part: Catalogue, i: int, stem: Path, wanted: Mapping[str, bool]) -> None:
     """The files of one row, ``stem`` with their endings."""
-    row, cutout = part.table[i], part.cutouts[i]
+    row, cutout = part.table[i], part.cutout(i)
     model = part.model_image(i) if row["status"] in MEASURED else None
     if wanted["fits"]:
         light = part.neighbours_image(i)

@@ -7,10 +7,11 @@ from matplotlib.patches import Ellipse
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.results import Catalogue, object_figure, object_png
-from autogal.results.measurement import measurement
+from autogal.report.measurement import measurement
+from autogal.report.object_figure import object_figure, object_png
+from autogal.results import Catalogue
 
-from .scenes import PARAMETERS, VALUES, make_cutout, make_fit, make_model
+from ..results.scenes import PARAMETERS, VALUES, make_cutout, make_fit, make_model
 
 pytestmark = pytest.mark.filterwarnings("error")
 
