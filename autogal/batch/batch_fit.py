@@ -272,6 +272,25 @@ class Bucket:
             matrix[places] = state.hessian if self.likelihood.quadratic else problem.judge(state.theta, places)[0]
         return point, matrix
 
+    def score_covariance(self, theta: Tensor) -> Tensor | None:
+        """Covariance of the gradients of all stamps at `theta` [N, P], [N, P, P]; None where all noise is independent.
+
+        NaN where `theta` is, and where the noise of a stamp is independent: Fisher's matrix is that of its gradient.
+        """
+        correlation = self.stamps.correlation
+        if correlation is None or not self.likelihood.quadratic:
+            return None
+        out = theta.new_full((*theta.shape, theta.shape[-1]), torch.nan)
+        middle = correlation.shape[-1] // 2
+        alone = torch.zeros_like(correlation[0])
+        alone[middle, middle] = 1.0
+        items = (torch.isfinite(theta).all(-1) & (correlation != alone).flatten(1).any(-1)).nonzero()[:, 0]
+        level = self.level(theta[items], items)
+        for current in level.unique().tolist():
+            some = items[level == current]
+            out[some] = self.problem(current, 1, some).score_covariance(theta[some], some, correlation[some])
+        return out
+
     def penalty(self, theta: Tensor, items: Tensor) -> Tensor:
         return next(iter(self.problems.values())).penalty(theta, items)
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from autogal.batch.correlated import padded_shape, power_spectrum, score_covariance
 from autogal.rendering.spectral import Outline, SpectralRenderer
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
@@ -141,6 +142,24 @@ class StampProblem:
         lift = self.model.lift(free)
         curvature = self.prior(free, items)[2]
         return (lift[owner].mT @ pulls.double()[:, :, None])[..., 0], lift.mT @ torch.cat(grams) @ lift + curvature
+
+    def score_covariance(self, free: Tensor, items: Tensor, correlation: Tensor) -> Tensor:
+        """Covariance of the gradient of chi-square under correlated noise, [B, P, P] float64.
+
+        Parameters
+        ----------
+        free : Tensor, [B, P] float64
+        items : Tensor, [B] int
+        correlation : Tensor, [B, L, L]
+            Covariance of pixels by lag, in units of their variance. A prior's mean scatters by its own width.
+        """
+        shape, out, first = padded_shape(self.data.shape[1:], correlation.shape[-1] // 2), [], 0
+        for piece in self._pieces_at(free, items):
+            rows = self._rows(*piece)[:, :-1]
+            out.append(score_covariance(rows, power_spectrum(correlation[first : first + len(rows)], shape)).double())
+            first += len(rows)
+        lift = self.model.lift(free)
+        return lift.mT @ torch.cat(out) @ lift + self.prior(free, items)[2]
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))]

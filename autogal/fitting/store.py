@@ -37,8 +37,10 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     snr = significance(model, outcome)
     shown = seen(fit, stamps, [cutouts[i] for i in rows], how, snr)
     level = None if how.level is None else how.level.seen(rows, shown.wing, stamps.scale)
-    values, matrix, singular = _covariance_at(outcome.theta, outcome.hessian, how, stamps, outcome.at_bound, level)
-    around = [_covariance_at(*point, how, stamps, outcome.at_bound, level)[:2] for point in fit.around]
+    points = [(outcome.theta, outcome.hessian), *fit.around]
+    measured = [(*point, how, stamps, outcome.at_bound, level, fit.bucket.score_covariance(point[0])) for point in points]
+    (values, matrix, singular), *around = (_covariance_at(*point) for point in measured)
+    around = [point[:2] for point in around]
 
     def plane(component: Component, places: list[int]) -> Tensor:
         return _mean([in_plane(component, v[:, places], m[:, places[-2:]][:, :, places[-2:]]) for v, m in ((values, matrix), *around)])
@@ -83,27 +85,35 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
 
 
 def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor,
-                   level: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+                   level: Tensor | None, score: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Values and their covariance in image units, and where there is none.
 
-    `level` [B] is what is known of the level of a held sky, 1 / its variance in units of the stamps.
+    `level` [B] is what is known of the level of a held sky, 1 / its variance in units of the stamps; `score` [B, P, P] the covariance
+    of the gradient where noise is correlated.
     """
     model, free = how.model, list(how.model.fitted)  # what is held is known
     if level is not None:  # but for a sky that was measured
         free.append(model.size - 1)
         hessian = hessian.clone()
         hessian[:, -1, -1] += level
+        if score is not None:
+            score[:, -1, -1] += level
     values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
     frame = _frame(model, theta)
     if frame is not None:
         hessian, jacobian = frame.mT @ hessian @ frame, jacobian @ frame
+        score = None if score is None else frame.mT @ score @ frame
     hessian, jacobian, frozen = hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free]
-    matrix, singular = _without_unlit(model, theta, hessian, jacobian, frozen) if len(model.fluxes) > 1 else covariance(hessian, jacobian, frozen)
+    score = None if score is None else score[:, free][:, :, free]
+    several = len(model.fluxes) > 1
+    matrix, singular = (_without_unlit(model, theta, hessian, jacobian, frozen, score) if several else
+                        covariance(hessian, jacobian, frozen, score))
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
     return values, matrix * unit[:, :, None] * unit[:, None, :], singular
 
 
-def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
+def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor,
+                   score: Tensor | None) -> tuple[Tensor, Tensor]:
     """As `covariance`, of several components; one that ended without light is held at that, and says nothing of the others.
 
     Its own values have no errors. The share of the light has the error with which the least of it would be seen.
@@ -112,11 +122,11 @@ def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tenso
     sums = [model.parameters.index(name) for name in _SUMS if name in model.parameters]
     is_lit = jacobian.clone()
     is_lit[:, sums] = torch.where(unlit[:, None], 0.0, jacobian[:, sums])
-    matrix, singular = covariance(hessian, is_lit, frozen | unlit)
+    matrix, singular = covariance(hessian, is_lit, frozen | unlit, score)
     if _SUMS[-1] in model.parameters and unlit.any():
         is_flux = torch.tensor([place in model.fluxes for place in model.fitted], device=unlit.device)
         share = sums[-1]
-        least = covariance(hessian, jacobian[:, share : share + 1], (frozen | unlit) & ~(unlit & is_flux))[0][:, 0, 0]
+        least = covariance(hessian, jacobian[:, share : share + 1], (frozen | unlit) & ~(unlit & is_flux), score)[0][:, 0, 0]
         some = unlit.any(-1).nonzero()[:, 0]
         matrix[some, share], matrix[some, :, share] = 0.0, 0.0
         matrix[some, share, share] = least[some]
