@@ -108,6 +108,8 @@ def fit_bucket(
             bucket.improve(best, again, failed)
     bodies.bring_back(bucket, best)
     best.chi2 -= bucket.penalty(best.theta, everything)
+    if stamps.whiten and stamps.correlation is not None:
+        best.chi2 = bucket.pixel_chi2(best.theta, everything)
     mean, variance = bucket.judge(best, everything)
     endless = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.growing)].any(-1)
     around = (bucket.around(best) if len(model.fluxes) > 1 else []) + bodies.less_and_more_tilted(bucket, best)
@@ -135,6 +137,8 @@ class Bucket:
             kind = StampProblem if self.likelihood.quadratic else partial(ReweightedProblem, likelihood=self.likelihood, times=stamps.times)
             self.problems[level, binning] = kind(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
                                                  _chunk(grid, self.model), self.threads, stamps.units, stamps.moved)
+            if stamps.whiten and binning == 1:  # the coarse stage finds the neighbourhood alone
+                self.problems[level, binning].correlation = stamps.correlation
         problem = self.problems[level, binning]
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):
@@ -200,6 +204,14 @@ class Bucket:
         for current in level.unique().tolist():
             some = (level == current).nonzero()[:, 0]
             out[some] = self.problem(current, 1, items[some]).residuals(theta[some], items[some])
+        return out
+
+    def pixel_chi2(self, theta: Tensor, items: Tensor) -> Tensor:
+        """Chi-square of `items` [M] at `theta` [M, P] as that of independent pixels, [M]: what tells a good fit from a poor one."""
+        out = torch.full_like(theta[:, 0], torch.nan)
+        sound = torch.isfinite(theta).all(-1).nonzero()[:, 0]
+        residuals = self.residuals(theta[sound], items[sound], self.level(theta[sound], items[sound]))
+        out[sound] = residuals.square().sum((1, 2), dtype=torch.float64)
         return out
 
     def light_and_model(self, theta: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,11 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-__all__ = ["padded_shape", "power_spectrum", "score_covariance"]
+__all__ = ["inverse_power", "padded_shape", "power_spectrum", "score_covariance", "weighted"]
+
+# Power below this part of that of independent pixels is not measured: it is the error of the correlation, or hides what a
+# model that is never exact misses
+_LEAST = 0.05
 
 
 def padded_shape(shape: tuple[int, int], lags: int) -> tuple[int, int]:
@@ -33,6 +37,17 @@ def power_spectrum(correlation: Tensor, shape: tuple[int, int]) -> Tensor:
     padded = correlation.new_zeros(len(correlation), *shape)
     padded[:, : 2 * reach + 1, : 2 * reach + 1] = correlation
     return torch.fft.rfft2(padded.roll((-reach, -reach), (1, 2))).real.clamp(min=0)
+
+
+def inverse_power(correlation: Tensor, shape: tuple[int, int]) -> Tensor:
+    """One over `power_spectrum`, where that is not so low that nothing is known of it: the weight of each frequency."""
+    return 1 / power_spectrum(correlation, shape).clamp(min=_LEAST)
+
+
+def weighted(rows: Tensor, power: Tensor) -> Tensor:
+    """Images [B, R, H, W] with each frequency times `power` [B, H', W' // 2 + 1], on the pixels they had."""
+    shape = power.shape[-2], 2 * (power.shape[-1] - 1)
+    return torch.fft.irfft2(torch.fft.rfft2(rows, shape) * power[:, None].to(rows.dtype), shape)[..., : rows.shape[-2], : rows.shape[-1]]
 
 
 def score_covariance(rows: Tensor, power: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.batch.correlated import padded_shape, power_spectrum, score_covariance
+from autogal.batch.correlated import inverse_power, padded_shape, power_spectrum, score_covariance, weighted
 from autogal.rendering.spectral import Outline, SpectralRenderer
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
@@ -54,6 +54,9 @@ class StampProblem:
         Those of the stamps, where the model asks for them.
     moved : Tensor, [N, R], optional
         How far the means of the model's priors are moved, in standard deviations.
+    correlation : Tensor, [N, L, L], optional
+        Covariance of pixels by lag, where chi-square is that of correlated noise: its frequencies are weighed by the inverse of
+        their power. Excluded pixels are then zero, which costs a little of the gain beside them and biases nothing.
     """
 
     model: Model
@@ -66,6 +69,7 @@ class StampProblem:
     threads: int = 1
     units: Units | None = None
     moved: Tensor | None = None
+    correlation: Tensor | None = None
 
     def linearise(self, free: Tensor, items: Tensor) -> Linearisation:
         """Chi-square, gradient and Gauss-Newton matrix at `free`, all that it is linear in solved for exactly.
@@ -153,13 +157,19 @@ class StampProblem:
         correlation : Tensor, [B, L, L]
             Covariance of pixels by lag, in units of their variance. A prior's mean scatters by its own width.
         """
-        shape, out, first = padded_shape(self.data.shape[1:], correlation.shape[-1] // 2), [], 0
+        shape, out, first = self._padded(correlation), [], 0
         for piece in self._pieces_at(free, items):
             rows = self._rows(*piece)[:, :-1]
+            if self.correlation is not None:
+                used = (self.weight[piece[-1]] > 0)[:, None]
+                rows = weighted(rows, inverse_power(self.correlation[piece[-1]], self._padded(self.correlation))) * used
             out.append(score_covariance(rows, power_spectrum(correlation[first : first + len(rows)], shape)).double())
             first += len(rows)
         lift = self.model.lift(free)
         return lift.mT @ torch.cat(out) @ lift + self.prior(free, items)[2]
+
+    def _padded(self, correlation: Tensor) -> tuple[int, int]:
+        return padded_shape(self.data.shape[1:], correlation.shape[-1] // 2)
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))]
@@ -203,7 +213,11 @@ class StampProblem:
 
     def _sums(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Inner products over all pixels of `_rows`, [B, R + 1, R + 1], and chi-square."""
-        rows = self._rows(outlines, linear, items).flatten(2)
+        rows = self._rows(outlines, linear, items)
+        if self.correlation is not None:
+            gram = score_covariance(rows, inverse_power(self.correlation[items], self._padded(self.correlation))).double()
+            return gram, gram[:, -1, -1]
+        rows = rows.flatten(2)
         return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
 
     def _rows(self, outlines: Sequence[Outline], linear: Tensor, items: Tensor) -> Tensor:

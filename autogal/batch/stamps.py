@@ -174,6 +174,8 @@ class Stamps:
         From the centre of the stamp to that of the whole image, x and y, pixels.
     correlation : Tensor, [N, L, L], optional
         Covariance of pixels by lag in y and x, in units of their variance in the noise map, where the noise of any is correlated.
+    whiten : bool
+        Whether chi-square is that of correlated noise, each frequency weighed by the noise's power there.
     times : Tensor, [N, H, W], optional
         How often each pixel counts, of resamples; once by default. Under a Gaussian likelihood the weight says that too.
     moved : Tensor, [N, R] float64, optional
@@ -192,6 +194,7 @@ class Stamps:
     oversample: int
     to_centre: Tensor
     correlation: Tensor | None = None
+    whiten: bool = False
     times: Tensor | None = None
     moved: Tensor | None = None
 
@@ -245,7 +248,8 @@ class Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
         return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.zeropoint[keep], self.usable[keep],
                       self.psfs, self.psf_index[keep], self.kind, self.oversample, self.to_centre[keep],
-                      *(None if v is None else v[keep] for v in (self.correlation, self.times, self.moved)))
+                      whiten=self.whiten, **{name: value[keep] for name in ("correlation", "times", "moved")
+                                             if (value := getattr(self, name)) is not None})
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:
         """Data and weight averaged over `binning` x `binning` pixels, noise-weighted."""

@@ -86,6 +86,7 @@ class How:
     least: np.ndarray
     begin: np.ndarray | None = None
     level: Level | None = None
+    whiten: bool = False
 
     def blank(self, count: int) -> Fitted:
         """`count` rows in which nothing has been measured yet, with room for all that is to be."""
@@ -100,7 +101,9 @@ class How:
         """The stamps of one bucket; `sky` [N] is about its level."""
         counts = self.likelihood.counts  # what is left of a count when a pedestal is taken off is none
         gathered = [in_counts(cutout) if counts else cutout for cutout in cutouts]
-        return Stamps.from_cutouts(gathered, sky * (not counts), self.device, self.dtype)
+        stamps = Stamps.from_cutouts(gathered, sky * (not counts), self.device, self.dtype)
+        stamps.whiten = self.whiten and stamps.correlation is not None
+        return stamps
 
 
 @contextmanager
@@ -110,10 +113,10 @@ def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None,
 
     Parameters as `autogal.fitting.engine.fit_cutouts` takes them.
     """
-    device = choose_device(settings.device)
+    device, whiten = choose_device(settings.device), bool((settings.get("noise") or {}).get("whiten"))
     with one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
         yield How(choose_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), settings.uncertainty,
                   choose_bootstrap(settings), device, getattr(torch, settings.dtype), threads, Stopwatch() if watch is None else watch,
                   settings.restarts, np.full((count, 7, 7), np.nan) if spread is None else spread,
-                  np.where(np.zeros(count, bool) if searched is None else searched, _FOUND, LOST), begin)
+                  np.where(np.zeros(count, bool) if searched is None else searched, _FOUND, LOST), begin, whiten=whiten)
