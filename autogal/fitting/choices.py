@@ -164,9 +164,13 @@ def choose_likelihood(settings: DictConfig) -> Likelihood:
     Raises
     ------
     AutogalError
-        Where there is none of that name, or it cannot have these numbers.
+        Where there is none of that name, it cannot have these numbers, or noise.whiten goes with another than chi-square.
     """
-    return _made("likelihood", LIKELIHOODS, settings.likelihood)
+    likelihood = _made("likelihood", LIKELIHOODS, settings.likelihood)
+    if (settings.get("noise") or {}).get("whiten") and not likelihood.quadratic:
+        raise AutogalError(f"noise.whiten=true is not possible with likelihood={settings.likelihood.name}.",
+                           "Only likelihood=gaussian has correlated pixels.")
+    return likelihood
 
 
 def _made(kind: str, known: Mapping[str, type], node: DictConfig) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -64,6 +65,10 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     values, matrix, at_bound, singular, snr, chi2, mean, variance, endless, status, n_iter = (column.cpu().numpy() for column in columns)
     move_sky(model.parameters, values, matrix, _to_centre(model, stamps))
     fitted.n_iter[rows] += n_iter
+    if stamps.correlation is not None and not how.likelihood.quadratic:
+        for i in rows.tolist():
+            if cutouts[i].noise.covariance is not None:
+                cutouts[i].notes.append("The errors are those of independent pixels: only likelihood=gaussian has correlated ones.")
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
     for i in rows[~measured].tolist():
         fitted.status[i] = "failed"
@@ -214,8 +219,14 @@ def _to_centre(model: Model, stamps: Stamps) -> np.ndarray:
 
 def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
     """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
-    if not len(rows):
-        return
+    reaches = np.array([cutouts[i].noise.reach * how.likelihood.quadratic for i in rows], int)
+    for reach in np.unique(reaches):
+        some = np.flatnonzero(reaches == reach)
+        places = torch.from_numpy(some).to(how.device)
+        _resample(rows[some], cutouts, replace(how, bootstrap=how.bootstrap.for_noise(int(reach))), stamps.select(places), best[places], fitted)
+
+
+def _resample(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
     model, count = how.model, how.bootstrap.replicates
     theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, how.likelihood)
     each = torch.arange(len(rows), device=how.device).repeat_interleave(count)

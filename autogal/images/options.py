@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from autogal.errors import AutogalError
+from autogal.images.noise.given import read_correlation
 from autogal.images.survey import Survey
 
 __all__ = ["Options"]
@@ -32,6 +33,8 @@ class Options:
     survey : Survey
     counts : bool
         Whether the images, times the gain, are counts, and fitted as such.
+    correlation : str
+        Of the noise of neighbouring pixels: ``auto``, ``none`` or a FITS file.
     largest : float or None
         Pixels of the largest image that is read; None: what the memory can hold.
     """
@@ -49,6 +52,7 @@ class Options:
     saturation: float | None = None
     survey: Survey = field(default_factory=Survey)
     counts: bool = False
+    correlation: str = "auto"
     largest: float | None = None
 
     def __post_init__(self):
@@ -97,9 +101,21 @@ class Options:
             if psf.get("oversample") is not None:
                 given["psf_oversample"] = int(psf.get("oversample"))
         given["counts"] = (settings.get("likelihood") or {}).get("name") == "poisson"
+        if settings.get("noise") is not None:
+            given["correlation"] = _correlation(settings["noise"].get("correlation"))
         if (settings.get("limits") or {}).get("image") is not None:
             given["largest"] = 1e6 * float(settings["limits"]["image"])
         return cls(survey=Survey.from_settings(settings.get("survey")), **given)
+
+
+def _correlation(wanted: str | bool | None) -> str:
+    if wanted in (None, False):  # YAML's null, and its no
+        return "none"
+    if wanted in ("auto", "none"):
+        return str(wanted)
+    path = _file(str(wanted))
+    read_correlation(path)  # before any image is
+    return path
 
 
 def _file(path: str | None) -> str | None:

@@ -62,6 +62,14 @@ class Noise:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def reach(self) -> int:
+        """Lags over which correlation is to be allowed for, pixels; 0: none."""
+        if self.covariance is None:
+            return 0
+        rows, columns = np.nonzero(self.covariance)
+        return int(max(np.abs(rows - self.covariance.shape[0] // 2).max(), np.abs(columns - self.covariance.shape[1] // 2).max()))
+
+    @property
     def contradicts(self) -> bool:
         """Whether the sigma map is of no use to tell sources from noise."""
         return self.ratio > 0 and abs(math.log(self.ratio)) > math.log(_PLAINLY)
