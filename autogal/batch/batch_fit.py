@@ -303,6 +303,24 @@ class Bucket:
             out[some] = self.problem(current, 1, some).score_covariance(theta[some], some, correlation[some])
         return out
 
+    def misfit_covariance(self, theta: Tensor) -> Tensor:
+        """Covariance of the gradients of all stamps at their best fits `theta` [N, P] as the residuals have it, [N, P, P]; NaN where `theta` is.
+
+        Residuals are taken for independent from half the radius of a disk with the light's noise-equivalent area on, 0.84 effective
+        radii of an exponential disk, and not below two FWHM of the PSF: what is coherent over the whole galaxy would be fitted.
+        """
+        out = theta.new_full((*theta.shape, theta.shape[-1]), torch.nan)
+        items = torch.isfinite(theta).all(-1).nonzero()[:, 0]
+        light = self.light_and_model(theta[items], items)[0].flatten(1).double().clamp(min=0)
+        area = light.sum(1).square() / light.square().sum(1).clamp(min=1e-300)
+        width = torch.maximum((area / math.pi).sqrt() / 2, 2 * self.fwhm[self.stamps.psf_index[items]]).clamp(3, max(self.stamps.shape) / 4)
+        level = self.level(theta[items], items)
+        for current in level.unique().tolist():
+            here = level == current
+            some = items[here]
+            out[some] = self.problem(current, 1, some).misfit_covariance(theta[some], some, width[here])
+        return out
+
     def penalty(self, theta: Tensor, items: Tensor) -> Tensor:
         return next(iter(self.problems.values())).penalty(theta, items)
 

@@ -6,7 +6,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-__all__ = ["inverse_power", "padded_shape", "power_spectrum", "score_covariance", "weighted"]
+__all__ = ["bartlett", "inverse_power", "padded_shape", "power_spectrum", "score_covariance", "weighted"]
 
 # Power below this part of that of independent pixels is not measured: it is the error of the correlation, or hides what a
 # model that is never exact misses
@@ -48,6 +48,21 @@ def weighted(rows: Tensor, power: Tensor) -> Tensor:
     """Images [B, R, H, W] with each frequency times `power` [B, H', W' // 2 + 1], on the pixels they had."""
     shape = power.shape[-2], 2 * (power.shape[-1] - 1)
     return torch.fft.irfft2(torch.fft.rfft2(rows, shape) * power[:, None].to(rows.dtype), shape)[..., : rows.shape[-2], : rows.shape[-1]]
+
+
+def bartlett(width: Tensor, reach: int) -> Tensor:
+    """Weights that fall linearly with the lag along each axis, [B, 2 reach + 1, 2 reach + 1]: their power is nowhere negative.
+
+    Parameters
+    ----------
+    width : Tensor, [B]
+        Lag at which they are 0, pixels.
+    reach : int
+        Largest lag; at least the largest width.
+    """
+    lag = torch.arange(-reach, reach + 1, dtype=width.dtype, device=width.device).abs()
+    along = (1 - lag / width[:, None]).clamp(min=0)
+    return along[:, :, None] * along[:, None, :]
 
 
 def score_covariance(rows: Tensor, power: Tensor) -> Tensor:

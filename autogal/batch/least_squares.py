@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from autogal.batch.correlated import inverse_power, padded_shape, power_spectrum, score_covariance, weighted
+from autogal.batch.correlated import bartlett, inverse_power, padded_shape, power_spectrum, score_covariance, weighted
 from autogal.rendering.spectral import Outline, SpectralRenderer
 from autogal.model.model import Model
 from autogal.model.plane import PlaneComponent
@@ -167,6 +167,32 @@ class StampProblem:
             first += len(rows)
         lift = self.model.lift(free)
         return lift.mT @ torch.cat(out) @ lift + self.prior(free, items)[2]
+
+    def misfit_covariance(self, free: Tensor, items: Tensor, width: Tensor) -> Tensor:
+        """Covariance of the gradient of chi-square as the residuals themselves have it, [B, P, P] float64.
+
+        Parameters
+        ----------
+        free : Tensor, [B, P] float64
+            Best fits.
+        items : Tensor, [B] int
+        width : Tensor, [B]
+            Lag, in pixels, from which residuals are taken for independent.
+
+        Notes
+        -----
+        The products of gradients of pixels, weighed by a Bartlett window of their lag (Conley 1999, J. Econometrics 92, 1): what a
+        model that is not true scatters by, where what it misses is coherent over no more than the width.
+        """
+        reach = int(width.max().ceil())
+        shape, out, first = padded_shape(self.data.shape[1:], reach), [], 0
+        for piece in self._pieces_at(free, items):
+            rows = self._rows(*piece)
+            window = power_spectrum(bartlett(width[first : first + len(rows)], reach), shape)
+            out.append(score_covariance(rows[:, :-1] * rows[:, -1:], window).double())
+            first += len(rows)
+        lift = self.model.lift(free)
+        return lift.mT @ torch.cat(out) @ lift
 
     def _padded(self, correlation: Tensor) -> tuple[int, int]:
         return padded_shape(self.data.shape[1:], correlation.shape[-1] // 2)

@@ -93,6 +93,8 @@ class How:
         fitted = Fitted.empty(count, self.model.parameters)
         if self.uncertainty.name == "both":
             fitted.bootstrap = np.full_like(fitted.covariance, np.nan)
+        if self.uncertainty.get("misfit"):
+            fitted.misfit = np.full_like(fitted.values, np.nan)
         if self.bootstrap is not None and self.bootstrap.keep:
             fitted.replicates = np.full((count, self.bootstrap.replicates, len(self.model.parameters)), np.nan)
         return fitted

@@ -46,6 +46,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     def plane(component: Component, places: list[int]) -> Tensor:
         return _mean([in_plane(component, v[:, places], m[:, places[-2:]][:, :, places[-2:]]) for v, m in ((values, matrix), *around)])
 
+    misfit = _misfit(fit, how, stamps, level, measured[0]) if how.uncertainty.get("misfit") else None
     several = _mean([matrix, *(other for _, other in around)])
     matrix = _with_shapes(model, values, torch.where(torch.isnan(matrix), torch.nan, several), plane)
     thinnest, moved = torch.zeros_like(values, dtype=torch.bool), moved_by_bounds(model, fit, model.values_jacobian(outcome.theta))
@@ -69,6 +70,8 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
         for i in rows.tolist():
             if cutouts[i].noise.covariance is not None:
                 cutouts[i].notes.append("The errors are those of independent pixels: only likelihood=gaussian has correlated ones.")
+    if misfit is not None:
+        fitted.misfit[rows] = np.where(np.isnan(np.diagonal(matrix, axis1=1, axis2=2)), np.nan, misfit.cpu().numpy())
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
     for i in rows[~measured].tolist():
         fitted.status[i] = "failed"
@@ -115,6 +118,16 @@ def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, fro
                         covariance(hessian, jacobian, frozen, score))
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
     return values, matrix * unit[:, :, None] * unit[:, None, :], singular
+
+
+def _misfit(fit: BucketFit, how: How, stamps: Stamps, level: Tensor | None, best: tuple) -> Tensor:
+    """Errors [B, V], to be added in quadrature, of what a model that is not true leaves: the residuals' structure beyond the noise's."""
+    theta, hessian, *_, noise = best
+    noise = hessian if noise is None else torch.where(torch.isnan(noise), hessian, noise)
+    prior = fit.bucket.problem(0, 1, torch.arange(len(theta), device=theta.device)).prior(theta, torch.arange(len(theta), device=theta.device))[2]
+    beyond = fit.bucket.misfit_covariance(theta) + prior - noise
+    matrix = _covariance_at(theta, hessian, how, stamps, fit.outcome.at_bound, level, beyond)[1]
+    return matrix.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
 
 
 def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor,

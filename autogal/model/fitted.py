@@ -42,6 +42,8 @@ class Fitted:
         Time by stage.
     bootstrap : ndarray, [N, P, P], or None
         Covariance of the bootstrap's replicates, where `covariance` is of another kind.
+    misfit : ndarray, [N, P], or None
+        Errors of what the model misses, to be added in quadrature to those of the noise, where they were asked for.
     replicates : ndarray, [N, R, P], or None
         Values of the bootstrap's replicates, where they are to be kept; NaN in those that failed.
     selection : dict of str to ndarray, [N] each
@@ -67,6 +69,7 @@ class Fitted:
     flags: np.ndarray
     seconds: dict[str, float] = field(default_factory=dict)
     bootstrap: np.ndarray | None = None
+    misfit: np.ndarray | None = None
     replicates: np.ndarray | None = None
     selection: dict[str, np.ndarray] = field(default_factory=dict)
     neighbours: np.ndarray | None = None
@@ -93,7 +96,7 @@ class Fitted:
         if any(part.parameters != first.parameters for part in parts):
             raise ValueError("rows that were fitted with different parameters")
         arrays = {}
-        for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "flags", "bootstrap", "replicates", "neighbours"):
+        for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "flags", "bootstrap", "misfit", "replicates", "neighbours"):
             each = [getattr(part, name) for part in parts]
             arrays[name] = None if any(one is None for one in each) else np.concatenate(each)
         seconds: Counter[str] = Counter()
