@@ -159,7 +159,7 @@ class Fitted:
 
     def take(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""
-        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "remarks", "bootstrap", "replicates"):
+        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "remarks", "bootstrap", "misfit", "replicates"):
             if (mine := getattr(self, name)) is not None:
                 mine[row] = getattr(other, name)[row]
         self.n_iter[row] += other.n_iter[row]
