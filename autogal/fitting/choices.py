@@ -199,12 +199,13 @@ def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
     if chosen.name not in _UNCERTAINTIES:
         raise AutogalError(f"There is no uncertainty called {chosen.name!r}.", f"Choose one of: {', '.join(_UNCERTAINTIES)}.")
     given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
-    takes = {"scale_by_chi2"} if chosen.name in ("covariance", "both") else set()
+    takes = {"scale_by_chi2", "misfit"} if chosen.name in ("covariance", "both") else set()
     takes |= set(signature(Bootstrap).parameters) - {"seed"} if _UNCERTAINTIES[chosen.name] else set()
     _refuse_unknown("uncertainty", chosen.name, given, takes)
     if not _UNCERTAINTIES[chosen.name]:
         return None
-    given.pop("scale_by_chi2", None)
+    for of_covariance in ("scale_by_chi2", "misfit"):
+        given.pop(of_covariance, None)
     if choose_likelihood(settings).counts and given.get("kind") == "block":
         raise AutogalError("uncertainty.kind=block is not possible with likelihood=poisson: residuals that are moved about are no counts.",
                            "Choose one of: pixel, parametric.")
