@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from autogal.batch import sigma_points as bodies
+from autogal.batch.correlated import inverse_power, padded_shape, score_covariance
 from autogal.batch.curvature import least_known
 from autogal.batch.grid_levels import LEVELS, model_level, renderers_at
 from autogal.batch.batch_size import fitting
@@ -38,6 +39,7 @@ _COARSE_TOLERANCE = 3.0
 _TRIES = 3
 # Bytes of the spectra of one component of a chunk on a CPU: they should stay in its cache
 _CACHE = 4 << 20
+_AT_ONCE = 256  # models drawn at once where nothing but their chi-square is asked for
 
 
 class BucketFit(NamedTuple):
@@ -302,6 +304,33 @@ class Bucket:
             some = items[level == current]
             out[some] = self.problem(current, 1, some).score_covariance(theta[some], some, correlation[some])
         return out
+
+    def deviance(self, theta: Tensor, items: Tensor, level: Tensor) -> Tensor:
+        """-2 ln L of `items` [M] at `theta` [M, P], drawn on the grids of `level` [M], [M]; that of correlated noise where it is correlated.
+
+        Without priors, and nothing solved for: the free vectors are taken as they are.
+        """
+        out = torch.full_like(theta[:, 0], torch.inf)
+        for current in level.unique().tolist():
+            some = (level == current).nonzero()[:, 0]
+            problem = self.problem(current, 1, items[some])
+            for few in some.split(_AT_ONCE):
+                out[few] = self._deviance(problem, theta[few], items[few])
+        return out
+
+    def _deviance(self, problem: StampProblem, theta: Tensor, items: Tensor) -> Tensor:
+        stamps = self.stamps
+        if not self.likelihood.quadratic:
+            model = problem.light_and_model(theta, items)[1]
+            times = 1.0 if stamps.times is None else stamps.times[items]
+            return (self.likelihood.terms(stamps.data[items], model, stamps.weight[items]).deviance * times).sum((1, 2), dtype=torch.float64)
+        residuals = problem.residuals(theta, items)
+        if stamps.correlation is None:
+            return residuals.square().sum((1, 2), dtype=torch.float64)
+        shape = padded_shape(stamps.shape, stamps.correlation.shape[-1] // 2)
+        different, which = items.unique(return_inverse=True)
+        weight = inverse_power(stamps.correlation[different], shape)
+        return score_covariance(residuals[:, None], weight[which])[:, 0, 0].double()
 
     def misfit_covariance(self, theta: Tensor) -> Tensor:
         """Covariance of the gradients of all stamps at their best fits `theta` [N, P] as the residuals have it, [N, P, P]; NaN where `theta` is.

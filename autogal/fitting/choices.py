@@ -19,13 +19,13 @@ from autogal.fitting.selection import CRITERIA
 from autogal.likelihood import LIKELIHOODS, Likelihood
 from autogal.profiles import RadialProfile, is_reference, settle_reference
 from autogal.solvers import SOLVERS, Solver
-from autogal.uncertainty import Bootstrap
+from autogal.uncertainty import Bootstrap, Posterior
 
-__all__ = ["check_model", "choose_bootstrap", "choose_likelihood", "choose_model", "choose_settings", "choose_solver", "is_whole_model",
+__all__ = ["check_model", "choose_bootstrap", "choose_likelihood", "choose_model", "choose_posterior", "choose_settings", "choose_solver", "is_whole_model",
            "model_overrides", "settle_profiles", "with_model"]
 
 # The kinds of uncertainty, and whether the bootstrap is part of them
-_UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
+_UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "posterior": False, "none": False}
 # The keys of a node ``model`` of several models
 _SEVERAL = ("name", "models", "choose")
 
@@ -200,6 +200,7 @@ def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
         raise AutogalError(f"There is no uncertainty called {chosen.name!r}.", f"Choose one of: {', '.join(_UNCERTAINTIES)}.")
     given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
     takes = {"scale_by_chi2", "misfit"} if chosen.name in ("covariance", "both") else set()
+    takes |= set(signature(Posterior).parameters) - {"seed"} if chosen.name == "posterior" else set()
     takes |= set(signature(Bootstrap).parameters) - {"seed"} if _UNCERTAINTIES[chosen.name] else set()
     _refuse_unknown("uncertainty", chosen.name, given, takes)
     if not _UNCERTAINTIES[chosen.name]:
@@ -213,3 +214,18 @@ def choose_bootstrap(settings: DictConfig) -> Bootstrap | None:
         return Bootstrap(**given, seed=settings.seed)
     except TypeError as error:
         raise AutogalError(f"The bootstrap does not take these settings: {error}.", "See conf/uncertainty/bootstrap.yaml.") from None
+
+
+def choose_posterior(settings: DictConfig) -> Posterior | None:
+    """How posteriors are sampled, where a configuration's node ``uncertainty`` asks for them, with the run's seed.
+
+    Raises
+    ------
+    AutogalError
+        For settings that it does not take.
+    """
+    chosen = settings.uncertainty
+    if chosen.name != "posterior":
+        return None
+    given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
+    return Posterior(**given, seed=settings.seed)

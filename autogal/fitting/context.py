@@ -12,16 +12,16 @@ from omegaconf import DictConfig
 
 from autogal.batch.batch_fit import LOST
 from autogal.batch.stamps import Stamps, in_counts
-from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_solver
+from autogal.fitting.choices import choose_bootstrap, choose_likelihood, choose_model, choose_posterior, choose_solver
 from autogal.images import Cutout
 from autogal.likelihood import Likelihood
-from autogal.model.fitted import Fitted
+from autogal.model.fitted import QUANTILES, Fitted
 from autogal.model.model import Model
 from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
 from autogal.runtime.threads import one_thread_an_operation
 from autogal.solvers import Solver
-from autogal.uncertainty import Bootstrap
+from autogal.uncertainty import Bootstrap, Posterior
 
 __all__ = ["How", "Level", "how_to_fit"]
 
@@ -77,6 +77,7 @@ class How:
     solver: Solver
     uncertainty: DictConfig
     bootstrap: Bootstrap | None
+    posterior: Posterior | None
     device: torch.device
     dtype: torch.dtype
     threads: int
@@ -95,6 +96,10 @@ class How:
             fitted.bootstrap = np.full_like(fitted.covariance, np.nan)
         if self.uncertainty.get("misfit"):
             fitted.misfit = np.full_like(fitted.values, np.nan)
+        if self.posterior is not None:
+            fitted.quantiles = np.full((count, len(QUANTILES), len(self.model.parameters)), np.nan)
+        if self.posterior is not None and self.posterior.keep:
+            fitted.replicates = np.full((count, self.posterior.samples, len(self.model.parameters)), np.nan)
         if self.bootstrap is not None and self.bootstrap.keep:
             fitted.replicates = np.full((count, self.bootstrap.replicates, len(self.model.parameters)), np.nan)
         return fitted
@@ -119,6 +124,6 @@ def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None,
     with one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
         yield How(choose_model(settings.model), choose_likelihood(settings), choose_solver(settings.solver), settings.uncertainty,
-                  choose_bootstrap(settings), device, getattr(torch, settings.dtype), threads, Stopwatch() if watch is None else watch,
+                  choose_bootstrap(settings), choose_posterior(settings), device, getattr(torch, settings.dtype), threads, Stopwatch() if watch is None else watch,
                   settings.restarts, np.full((count, 7, 7), np.nan) if spread is None else spread,
                   np.where(np.zeros(count, bool) if searched is None else searched, _FOUND, LOST), begin, whiten=whiten)

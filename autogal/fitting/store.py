@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autogal.batch.batch_fit import BucketFit, significance
+from autogal.batch.batch_fit import Bucket, BucketFit, significance
 from autogal.batch.stamps import Stamps
 from autogal.fitting.at_bounds import moved_by_bounds, moved_by_thinness
 from autogal.fitting.context import How
@@ -19,13 +19,13 @@ from autogal.fitting.residuals import Seen, is_poor, seen
 from autogal.flags import Flag
 from autogal.model.blend import Blend
 from autogal.model.component import FAINTEST, Component
-from autogal.model.fitted import Fitted
+from autogal.model.fitted import QUANTILES, Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SKY, move_sky
 from autogal.solvers import Status
 from autogal.uncertainty import covariance, in_plane, plane_of, replicate_covariance, shape_errors
 
-__all__ = ["in_stamp_units", "write", "write_bootstrap"]
+__all__ = ["in_stamp_units", "write", "write_bootstrap", "write_posterior"]
 
 _SUMS = ("mag", "bt")  # of several components together
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
@@ -267,6 +267,64 @@ def _resample(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor,
             fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
             cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
                                     "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
+
+
+def write_posterior(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, hessian: Tensor, fitted: Fitted) -> None:
+    """Sample the posteriors of the galaxies of one bucket, and write their quantiles and covariances.
+
+    Parameters
+    ----------
+    rows : ndarray of int, [M]
+        Of `fitted`.
+    cutouts : sequence of Cutout
+    how : How
+    stamps : Stamps
+        M of them.
+    best : Tensor, [M, P] float64
+        Free vectors of the best fits.
+    hessian : Tensor, [M, P, P] float64
+        Gauss-Newton matrices there.
+    fitted : Fitted
+        Gets covariance, quantiles and, where they are to be kept, the samples as its replicates.
+    """
+    if not len(rows):
+        return
+    model, wanted = how.model, how.posterior
+    bucket = Bucket(model, stamps, how.solver, how.threads, how.likelihood)
+    everything = torch.arange(len(rows), device=best.device)
+    level, lower, upper = bucket.level(best, everything), *(bound.expand_as(best) for bound in (bucket.lower, bucket.upper))
+    held = torch.zeros_like(best, dtype=torch.bool)
+    held[:, list(model.held)] = True
+    eye = torch.eye(best.shape[1], dtype=best.dtype, device=best.device).expand_as(hessian)
+    about = covariance(hessian, eye, held, bucket.score_covariance(best))[0]
+
+    def cost(theta: Tensor, which: Tensor) -> Tensor:
+        return bucket.deviance(theta, which, level[which]) + bucket.penalty(theta, which)
+
+    drawn = wanted.draw(cost, best, about, lower, upper, [cutouts[i].id for i in rows])
+    count = wanted.samples
+    each = everything.repeat_interleave(count)
+    values = model.values(drawn.theta.flatten(0, 1), stamps.zeropoint[each])
+    _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
+    values = values.cpu().numpy()
+    move_sky(model.parameters, values, None, _to_centre(model, stamps).repeat(count, axis=0))
+    values = values.reshape(len(rows), count, -1)
+    for column, turn, followers in _angles(model):
+        turned = turn * np.round((values[:, :, column] - fitted.values[rows][:, None, column]) / turn)
+        for other in (column, *followers):
+            values[:, :, other] -= turned
+    off = values - values.mean(1, keepdims=True)
+    effective = drawn.effective.cpu().numpy()
+    sound = wanted.enough(effective)
+    fitted.covariance[rows] = np.where(sound[:, None, None], np.einsum("nsi,nsj->nij", off, off) / (count - 1), np.nan)
+    fitted.quantiles[rows] = np.where(sound[:, None, None], np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1), np.nan)
+    if fitted.replicates is not None:
+        fitted.replicates[rows] = values
+    for i, number in zip(rows.tolist(), effective.tolist()):
+        if number < count:
+            cutouts[i].notes.append(f"The posterior's samples are worth {number:.0f} independent ones, of {count} asked for.")
+        if not wanted.enough(number):
+            fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
 
 
 def _angles(model: Model) -> list[tuple[int, float, list[int]]]:

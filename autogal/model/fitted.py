@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["NEIGHBOUR", "Fitted"]
+__all__ = ["NEIGHBOUR", "QUANTILES", "Fitted"]
+
+#: Of the posterior, where one is asked for: those of one standard deviation of a normal one, and the median
+QUANTILES = (0.158655, 0.5, 0.841345)
 
 #: What is told of a neighbour that was fitted together with the target; of a point source only the first three
 NEIGHBOUR = ("x", "y", "mag", "r_eff", "n", "q", "pa")
@@ -44,6 +47,8 @@ class Fitted:
         Covariance of the bootstrap's replicates, where `covariance` is of another kind.
     misfit : ndarray, [N, P], or None
         Errors of what the model misses, to be added in quadrature to those of the noise, where they were asked for.
+    quantiles : ndarray, [N, 3, P], or None
+        `QUANTILES` of the posterior of each value, where it was sampled.
     replicates : ndarray, [N, R, P], or None
         Values of the bootstrap's replicates, where they are to be kept; NaN in those that failed.
     selection : dict of str to ndarray, [N] each
@@ -70,6 +75,7 @@ class Fitted:
     seconds: dict[str, float] = field(default_factory=dict)
     bootstrap: np.ndarray | None = None
     misfit: np.ndarray | None = None
+    quantiles: np.ndarray | None = None
     replicates: np.ndarray | None = None
     selection: dict[str, np.ndarray] = field(default_factory=dict)
     neighbours: np.ndarray | None = None
@@ -96,7 +102,7 @@ class Fitted:
         if any(part.parameters != first.parameters for part in parts):
             raise ValueError("rows that were fitted with different parameters")
         arrays = {}
-        for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "flags", "bootstrap", "misfit", "replicates", "neighbours"):
+        for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "flags", "bootstrap", "misfit", "quantiles", "replicates", "neighbours"):
             each = [getattr(part, name) for part in parts]
             arrays[name] = None if any(one is None for one in each) else np.concatenate(each)
         seconds: Counter[str] = Counter()
@@ -159,7 +165,7 @@ class Fitted:
 
     def take(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""
-        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "remarks", "bootstrap", "misfit", "replicates"):
+        for name in ("values", "covariance", "chi2", "dof", "snr", "status", "flags", "remarks", "bootstrap", "misfit", "quantiles", "replicates"):
             if (mine := getattr(self, name)) is not None:
                 mine[row] = getattr(other, name)[row]
         self.n_iter[row] += other.n_iter[row]
