@@ -295,7 +295,7 @@ def write_posterior(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
     everything = torch.arange(len(rows), device=best.device)
     level, lower, upper = bucket.grid_level(best, everything), *(bound.expand_as(best) for bound in (bucket.lower, bucket.upper))
     held = torch.zeros_like(best, dtype=torch.bool)
-    held[:, list(model.held)] = True
+    held[:, list(model.fixed)] = True
     eye = torch.eye(best.shape[1], dtype=best.dtype, device=best.device).expand_as(hessian)
     about = covariance(hessian, eye, held, score_covariance_of(bucket, best))[0]
 

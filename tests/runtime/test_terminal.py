@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from autogal.results.measurement import measurement
+from autogal.report.measurement import measurement
 from autogal.runtime.terminal import ensure_printable
 
 
