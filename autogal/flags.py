@@ -75,7 +75,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.UNCONSTRAINED: "Size or light are not told by the data: most of the light lies outside the image, or hangs on the sky alone.",
     Flag.SKY_SLOPED: "The sky is not flat where the model has it flat; light and size may follow the slope.",
     Flag.NOISE_MISMATCH: "The noise map does not agree with the scatter of the image itself, or the image has no noise.",
-    Flag.NOISE_CORRELATED: "The noise of neighbouring pixels is correlated: errors are too small, unless the noise map allows for it (the message says so).",
+    Flag.NOISE_CORRELATED: "The noise of neighbouring pixels is correlated; errors of likelihood=gaussian allow for it.",
     Flag.CORE_MASKED: "Bad pixels cover a third or more of the target's signal-to-noise.",
     Flag.ROLES_SWAPPED: "The inner component ended larger than the outer one; their names do not say what they are.",
     Flag.TARGET_MASKED: "Masks hide more than half of the target's signal-to-noise.",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from autogal.batch.bucket import Bucket
 from autogal.batch.sigma_points import inclination_sigma_points, sigma_points
+from autogal.batch.scores import pixel_chi2
 from autogal.batch.stamps import Stamps
 from autogal.likelihood import Gaussian, Likelihood
 from autogal.model.fit_model import FitModel
@@ -92,6 +93,8 @@ def fit_bucket(
             bucket.improve(best, again, failed)
     bucket.reevaluate(best)
     best.chi2 -= bucket.penalty(best.theta, everything)
+    if stamps.whiten and stamps.correlation is not None:
+        best.chi2 = pixel_chi2(bucket, best.theta, everything)
     mean, variance = bucket.judge(best, everything)
     runaway = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.size_like)].any(-1)
     points = (sigma_points(bucket, best) if len(model.fluxes) > 1 else []) + inclination_sigma_points(bucket, best)

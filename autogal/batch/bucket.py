@@ -64,6 +64,8 @@ class Bucket:
             kind = StampProblem if self.likelihood.quadratic else partial(ReweightedProblem, likelihood=self.likelihood, times=stamps.times)
             self.problems[grid_level, binning] = kind(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
                                                  _chunk(grid, self.model), self.threads, stamps.units, stamps.moved)
+            if stamps.whiten and binning == 1:  # the coarse stage finds the neighbourhood alone
+                self.problems[grid_level, binning].correlation = stamps.correlation
         problem = self.problems[grid_level, binning]
         wanted = stamps.psf_index[items[problem.psf_index[items] < 0]].unique()
         if len(wanted):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autogal.rendering.renderer import Drawing, Renderer
 from autogal.model.fit_model import FitModel
+from autogal.batch.correlated import bartlett, inverse_power, padded_shape, power_spectrum, score_covariance, weighted
 from autogal.model.units import Units
 from autogal.solvers import Linearisation
 
@@ -52,6 +53,9 @@ class StampProblem:
         Those of the stamps, where the model asks for them.
     moved : Tensor, [N, R], optional
         How far the means of the model's priors are moved, in standard deviations.
+    correlation : Tensor, [N, L, L], optional
+        Covariance of pixels by lag, where chi-square is that of correlated noise: its frequencies are weighed by the inverse of
+        their power. Excluded pixels are then zero, which costs a little of the gain beside them and biases nothing.
     """
 
     model: FitModel
@@ -64,6 +68,7 @@ class StampProblem:
     threads: int = 1
     units: Units | None = None
     moved: Tensor | None = None
+    correlation: Tensor | None = None
 
     def linearise(self, free: Tensor, items: Tensor) -> Linearisation:
         """Chi-square, gradient and Gauss-Newton matrix at `free`, all that it is linear in solved for exactly.
@@ -141,6 +146,56 @@ class StampProblem:
         curvature = self.prior(free, items)[2]
         return (jacobian[owner].mT @ slopes.double()[:, :, None])[..., 0], jacobian.mT @ torch.cat(grams) @ jacobian + curvature
 
+    def score_covariance(self, free: Tensor, items: Tensor, correlation: Tensor) -> Tensor:
+        """Covariance of the gradient of chi-square under correlated noise, [B, P, P] float64.
+
+        Parameters
+        ----------
+        free : Tensor, [B, P] float64
+        items : Tensor, [B] int
+        correlation : Tensor, [B, L, L]
+            Covariance of pixels by lag, in units of their variance. A prior's mean scatters by its own width.
+        """
+        shape, out, first = self._padded(correlation), [], 0
+        for piece in self._pieces_at(free, items):
+            rows = self._rows(*piece)[:, :-1]
+            if self.correlation is not None:
+                used = (self.weight[piece[-1]] > 0)[:, None]
+                rows = weighted(rows, inverse_power(self.correlation[piece[-1]], self._padded(self.correlation))) * used
+            out.append(score_covariance(rows, power_spectrum(correlation[first : first + len(rows)], shape)).double())
+            first += len(rows)
+        jacobian = self.model.image_jacobian(free)
+        return jacobian.mT @ torch.cat(out) @ jacobian + self.prior(free, items)[2]
+
+    def misfit_covariance(self, free: Tensor, items: Tensor, width: Tensor) -> Tensor:
+        """Covariance of the gradient of chi-square as the residuals themselves have it, [B, P, P] float64.
+
+        Parameters
+        ----------
+        free : Tensor, [B, P] float64
+            Best fits.
+        items : Tensor, [B] int
+        width : Tensor, [B]
+            Lag, in pixels, from which residuals are taken for independent.
+
+        Notes
+        -----
+        The products of gradients of pixels, weighed by a Bartlett window of their lag (Conley 1999, J. Econometrics 92, 1): what a
+        model that is not true scatters by, where what it misses is coherent over no more than the width.
+        """
+        reach = int(width.max().ceil())
+        shape, out, first = padded_shape(self.data.shape[1:], reach), [], 0
+        for piece in self._pieces_at(free, items):
+            rows = self._rows(*piece)
+            window = power_spectrum(bartlett(width[first : first + len(rows)], reach), shape)
+            out.append(score_covariance(rows[:, :-1] * rows[:, -1:], window).double())
+            first += len(rows)
+        jacobian = self.model.image_jacobian(free)
+        return jacobian.mT @ torch.cat(out) @ jacobian
+
+    def _padded(self, correlation: Tensor) -> tuple[int, int]:
+        return padded_shape(self.data.shape[1:], correlation.shape[-1] // 2)
+
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
         outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))]
         return self._pieces(outlines, self.model.multipliers(free), items)
@@ -182,7 +237,11 @@ class StampProblem:
 
     def _sums(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Inner products over all pixels of `_rows`, [B, R + 1, R + 1], and chi-square."""
-        rows = self._rows(outlines, linear, items).flatten(2)
+        rows = self._rows(outlines, linear, items)
+        if self.correlation is not None:
+            gram = score_covariance(rows, inverse_power(self.correlation[items], self._padded(self.correlation))).double()
+            return gram, gram[:, -1, -1]
+        rows = rows.flatten(2)
         return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
 
     def _rows(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> Tensor:

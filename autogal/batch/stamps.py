@@ -126,6 +126,20 @@ def _different_psfs(cutouts: Sequence[Cutout]) -> tuple[list[np.ndarray], list[i
     return stacks, [rank[place] for place in which]
 
 
+def _correlations(cutouts: Sequence[Cutout], device: torch.device) -> Tensor | None:
+    """Covariances of the noise by lag, [N, L, L]; None where all pixels are independent."""
+    known = [cutout.noise.covariance for cutout in cutouts]
+    shape = max((one.shape for one in known if one is not None), default=None)
+    if shape is None:
+        return None
+    out = np.zeros((len(known), *shape))
+    for matrix, one in zip(out, known):
+        rows, columns = (1, 1) if one is None else one.shape
+        first = (shape[0] - rows) // 2, (shape[1] - columns) // 2
+        matrix[first[0] : first[0] + rows, first[1] : first[1] + columns] = 1.0 if one is None else one
+    return torch.from_numpy(out).to(device)
+
+
 def _round_up(n: int) -> int:
     step = 8 if n <= 64 else 16 if n <= 256 else 64
     return step * math.ceil(n / step)
@@ -158,6 +172,10 @@ class Stamps:
     oversample : int
     to_centre : Tensor, [N, 2] float64
         From the centre of the stamp to that of the whole image, x and y, pixels.
+    correlation : Tensor, [N, L, L], optional
+        Covariance of pixels by lag in y and x, in units of their variance in the noise map, where the noise of any is correlated.
+    whiten : bool
+        Whether chi-square is that of correlated noise, each frequency weighed by the noise's power there.
     times : Tensor, [N, H, W], optional
         How often each pixel counts, of resamples; once by default. Under a Gaussian likelihood the weight says that too.
     moved : Tensor, [N, R] float64, optional
@@ -175,6 +193,8 @@ class Stamps:
     kind: str
     oversample: int
     to_centre: Tensor
+    correlation: Tensor | None = None
+    whiten: bool = False
     times: Tensor | None = None
     moved: Tensor | None = None
 
@@ -209,7 +229,7 @@ class Stamps:
         zeropoint = torch.tensor([cutout.zeropoint for cutout in cutouts], dtype=torch.float64, device=device) - 2.5 * torch.log10(scale)
         to_centre = [[far + (own - n) / 2 for far, own, n in zip(c.to_centre, c.shape[::-1], (width, height))] for c in cutouts]
         return cls(data, weight, scale, pedestal, zeropoint, usable, psfs, torch.tensor(index, device=device), kind, oversample,
-                   torch.tensor(to_centre, dtype=torch.float64, device=device))
+                   torch.tensor(to_centre, dtype=torch.float64, device=device), _correlations(cutouts, device))
 
     def __len__(self) -> int:
         return len(self.data)
@@ -228,7 +248,8 @@ class Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
         return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.zeropoint[keep], self.usable[keep],
                       self.psfs, self.psf_index[keep], self.kind, self.oversample, self.to_centre[keep],
-                      *(None if v is None else v[keep] for v in (self.times, self.moved)))
+                      whiten=self.whiten, **{name: value[keep] for name in ("correlation", "times", "moved")
+                                             if (value := getattr(self, name)) is not None})
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:
         """Data and weight averaged over `binning` x `binning` pixels, noise-weighted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["CatalogueSettings", "EvaluateSettings", "FitSettings", "LimitSettings", "ObjectSettings", "PopulationSettings", "PsfSettings", "SCHEMAS",
+__all__ = ["CatalogueSettings", "EvaluateSettings", "FitSettings", "LimitSettings", "NoiseSettings", "ObjectSettings", "PopulationSettings", "PsfSettings", "SCHEMAS",
            "SimulateSettings", "SurveyFacts", "TrainSettings"]
 
 
@@ -36,6 +36,14 @@ class PsfSettings:
     path: str | None = None
     kind: str = "effective"
     oversample: int | None = None
+
+
+@dataclass
+class NoiseSettings:
+    """What is made of noise that is correlated from pixel to pixel."""
+
+    correlation: str = "auto"
+    whiten: bool = False
 
 
 @dataclass
@@ -80,6 +88,7 @@ class FitSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     psf: PsfSettings = field(default_factory=PsfSettings)
     sigma: str | None = None
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
     mask: str | None = None
     zeropoint: float | None = None
     pixel_scale: float | None = None

@@ -15,13 +15,13 @@ from autogal.likelihood import LIKELIHOODS, Likelihood, likelihood_class, valida
 from autogal.model.spec import build_model
 from autogal.runtime.references import is_reference, load_reference
 from autogal.solvers import SOLVERS, Solver
-from autogal.uncertainty import Bootstrap
+from autogal.uncertainty import Bootstrap, Posterior
 
-__all__ = ["build_bootstrap", "build_likelihood", "build_solver", "validate_model", "with_model"]
+__all__ = ["build_bootstrap", "build_likelihood", "build_posterior", "build_solver", "validate_model", "with_model"]
 
 _SOLVER_FORM = "Write solver=MODULE:CLASS, as my_solvers:Simplex for the class Simplex in my_solvers.py."
 # The kinds of uncertainty, and whether the bootstrap is part of them
-_UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "none": False}
+_UNCERTAINTIES = {"covariance": False, "bootstrap": True, "both": True, "posterior": False, "none": False}
 # What of the user's own has been tried out, with its settings
 _TRIED: set[tuple[type, str]] = set()
 # The keys of a node ``model`` of several models
@@ -73,11 +73,15 @@ def build_likelihood(settings: DictConfig) -> Likelihood:
     Raises
     ------
     AutogalError
-        Where there is none of that name, or it cannot have these numbers; a user's own is tried out.
+        Where there is none of that name, it cannot have these numbers, or noise.whiten goes with another than chi-square; a
+        user's own is tried out.
     """
     node = settings.likelihood
     kind = likelihood_class(str(node.name))
-    return _made("likelihood", kind, node, validate_likelihood if str(node.name) not in LIKELIHOODS else None)
+    likelihood = _made("likelihood", kind, node, validate_likelihood if str(node.name) not in LIKELIHOODS else None)
+    if (settings.get("noise") or {}).get("whiten") and not likelihood.quadratic:
+        raise AutogalError(f"noise.whiten=true is not possible with likelihood={node.name}.", "Only likelihood=gaussian has correlated pixels.")
+    return likelihood
 
 
 def _is_solver(thing: Any) -> bool:
@@ -120,12 +124,14 @@ def build_bootstrap(settings: DictConfig) -> Bootstrap | None:
     if chosen.name not in _UNCERTAINTIES:
         raise AutogalError(f"There is no uncertainty called {chosen.name!r}.", f"Choose one of: {', '.join(_UNCERTAINTIES)}.")
     given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
-    takes = {"scale_by_chi2"} if chosen.name in ("covariance", "both") else set()
+    takes = {"scale_by_chi2", "misfit"} if chosen.name in ("covariance", "both") else set()
+    takes |= set(signature(Posterior).parameters) - {"seed"} if chosen.name == "posterior" else set()
     takes |= set(signature(Bootstrap).parameters) - {"seed"} if _UNCERTAINTIES[chosen.name] else set()
     _refuse_unknown("uncertainty", chosen.name, given, takes)
     if not _UNCERTAINTIES[chosen.name]:
         return None
-    given.pop("scale_by_chi2", None)
+    for of_covariance in ("scale_by_chi2", "misfit"):
+        given.pop(of_covariance, None)
     if build_likelihood(settings).counts and given.get("kind") == "block":
         raise AutogalError("uncertainty.kind=block is not possible with likelihood=poisson: residuals that are moved about are no counts.",
                            "Choose one of: pixel, parametric.")
@@ -133,3 +139,18 @@ def build_bootstrap(settings: DictConfig) -> Bootstrap | None:
         return Bootstrap(**given, seed=settings.seed)
     except TypeError as error:
         raise AutogalError(f"The bootstrap does not take these settings: {error}.", "See conf/uncertainty/bootstrap.yaml.") from None
+
+
+def build_posterior(settings: DictConfig) -> Posterior | None:
+    """How posteriors are sampled, where a configuration's node ``uncertainty`` asks for them, with the run's seed.
+
+    Raises
+    ------
+    AutogalError
+        For settings that it does not take.
+    """
+    chosen = settings.uncertainty
+    if chosen.name != "posterior":
+        return None
+    given = {key: value for key, value in OmegaConf.to_container(chosen).items() if key != "name"}
+    return Posterior(**given, seed=settings.seed)

@@ -12,17 +12,17 @@ from omegaconf import DictConfig
 
 from autogal.batch.batch_fit import LOST
 from autogal.batch.stamps import Stamps, in_counts
-from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver
+from autogal.fitting.choices import build_bootstrap, build_likelihood, build_posterior, build_solver
 from autogal.model.spec import build_model
 from autogal.images import Cutout
 from autogal.likelihood import Likelihood
-from autogal.model.fitted import Fitted
+from autogal.model.fitted import QUANTILES, Fitted
 from autogal.model.model import Model
 from autogal.runtime.devices import choose_device
 from autogal.runtime.stopwatch import Stopwatch
 from autogal.runtime.threads import one_thread_an_operation
 from autogal.solvers import Solver
-from autogal.uncertainty import Bootstrap
+from autogal.uncertainty import Bootstrap, Posterior
 
 __all__ = ["How", "Level", "how_to_fit"]
 
@@ -78,6 +78,7 @@ class How:
     solver: Solver
     uncertainty: DictConfig
     bootstrap: Bootstrap | None
+    posterior: Posterior | None
     device: torch.device
     dtype: torch.dtype
     threads: int
@@ -87,12 +88,19 @@ class How:
     least: np.ndarray
     begin: np.ndarray | None = None
     level: Level | None = None
+    whiten: bool = False
 
     def blank(self, count: int) -> Fitted:
         """`count` rows in which nothing has been measured yet, with room for all that is to be."""
         fitted = Fitted.empty(count, self.model.parameters)
         if self.uncertainty.name == "both":
             fitted.bootstrap = np.full_like(fitted.covariance, np.nan)
+        if self.uncertainty.get("misfit"):
+            fitted.misfit = np.full_like(fitted.values, np.nan)
+        if self.posterior is not None:
+            fitted.quantiles = np.full((count, len(QUANTILES), len(self.model.parameters)), np.nan)
+        if self.posterior is not None and self.posterior.keep:
+            fitted.replicates = np.full((count, self.posterior.samples, len(self.model.parameters)), np.nan)
         if self.bootstrap is not None and self.bootstrap.keep:
             fitted.replicates = np.full((count, self.bootstrap.replicates, len(self.model.parameters)), np.nan)
         return fitted
@@ -101,7 +109,9 @@ class How:
         """The stamps of one bucket; `sky` [N] is about its level."""
         counts = self.likelihood.counts  # what is left of a count when a pedestal is taken off is none
         gathered = [in_counts(cutout) if counts else cutout for cutout in cutouts]
-        return Stamps.from_cutouts(gathered, sky * (not counts), self.device, self.dtype)
+        stamps = Stamps.from_cutouts(gathered, sky * (not counts), self.device, self.dtype)
+        stamps.whiten = self.whiten and stamps.correlation is not None
+        return stamps
 
 
 @contextmanager
@@ -111,10 +121,11 @@ def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None,
 
     Parameters as `autogal.fitting.engine.fit_cutouts` takes them.
     """
-    device = choose_device(settings.device)
+    device, whiten = choose_device(settings.device), bool((settings.get("noise") or {}).get("whiten"))
     with one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
         yield How(build_model(settings.model), build_likelihood(settings), build_solver(settings.solver), settings.uncertainty,
-                  build_bootstrap(settings), device, getattr(torch, settings.dtype), threads, Stopwatch() if watch is None else watch,
+                  build_bootstrap(settings), build_posterior(settings), device, getattr(torch, settings.dtype), threads,
+                  Stopwatch() if watch is None else watch,
                   settings.restarts, np.full((count, 7, 7), np.nan) if spread is None else spread,
-                  np.where(np.zeros(count, bool) if searched is None else searched, _FOUND, LOST), begin)
+                  np.where(np.zeros(count, bool) if searched is None else searched, _FOUND, LOST), begin, whiten=whiten)

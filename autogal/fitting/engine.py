@@ -18,7 +18,7 @@ from autogal.errors import AutogalError
 from autogal.configuration.composing import composed
 from autogal.model.spec import build_model
 from autogal.fitting.context import How, Level, how_to_fit
-from autogal.fitting.store import write, write_bootstrap
+from autogal.fitting.store import write, write_bootstrap, write_posterior
 from autogal.fitting.restarts import other_starts
 from autogal.fitting.sky_check import astray, settle
 from autogal.flags import Flag
@@ -189,6 +189,11 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> None:
             measured = np.isfinite(fitted.values[rows]).all(1) & settled
             keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
             write_bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
+    if how.posterior is not None:
+        with how.watch.time("posterior"):
+            measured = np.isfinite(fitted.values[rows]).all(1) & settled
+            keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
+            write_posterior(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fit.outcome.hessian[keep], fitted)
 
 
 def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, model: Model, items: Tensor) -> Tensor:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autogal.batch.batch_fit import BucketFit, significance
+from autogal.batch.bucket import Bucket
+from autogal.batch.scores import deviance, misfit_covariance_of, score_covariance_of
 from autogal.batch.stamps import Stamps
 from autogal.fitting.at_bounds import moved_by_bounds, moved_by_thinness
 from autogal.fitting.context import How
@@ -17,13 +20,13 @@ from autogal.fitting.verdict import judge
 from autogal.fitting.residuals import Seen, is_poor, seen
 from autogal.flags import Flag
 from autogal.model.component import FAINTEST, Component
-from autogal.model.fitted import Fitted
+from autogal.model.fitted import QUANTILES, Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SKY, move_sky
 from autogal.solvers import Status
 from autogal.uncertainty import covariance, in_plane, plane_of, replicate_covariance, shape_errors
 
-__all__ = ["in_stamp_units", "write", "write_bootstrap"]
+__all__ = ["in_stamp_units", "write", "write_bootstrap", "write_posterior"]
 
 _SUMS = ("mag", "bt")  # of several components together
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
@@ -36,12 +39,15 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     snr = significance(model, outcome)
     shown = seen(fit, stamps, [cutouts[i] for i in rows], how, snr)
     level = None if how.level is None else how.level.seen(rows, shown.wing, stamps.scale)
-    values, matrix, singular = _covariance_at(outcome.theta, outcome.hessian, how, stamps, outcome.at_bound, level)
-    around = [_covariance_at(*point, how, stamps, outcome.at_bound, level)[:2] for point in fit.sigma_points]
+    points = [(outcome.theta, outcome.hessian), *fit.sigma_points]
+    measured = [(*point, how, stamps, outcome.at_bound, level, score_covariance_of(fit.bucket, point[0])) for point in points]
+    (values, matrix, singular), *around = (_covariance_at(*point) for point in measured)
+    around = [point[:2] for point in around]
 
     def plane(component: Component, places: list[int]) -> Tensor:
         return _mean([in_plane(component, v[:, places], m[:, places[-2:]][:, :, places[-2:]]) for v, m in ((values, matrix), *around)])
 
+    misfit = _misfit(fit, how, stamps, level, measured[0]) if how.uncertainty.get("misfit") else None
     several = _mean([matrix, *(other for _, other in around)])
     matrix = _with_shapes(model, values, torch.where(torch.isnan(matrix), torch.nan, several), plane)
     thinnest, moved = torch.zeros_like(values, dtype=torch.bool), moved_by_bounds(model, fit, model.values_jacobian(outcome.theta))
@@ -61,6 +67,12 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
     values, matrix, at_bound, singular, snr, chi2, mean, variance, runaway, status, n_iter = (column.cpu().numpy() for column in columns)
     move_sky(model.parameters, values, matrix, _to_centre(model, stamps))
     fitted.n_iter[rows] += n_iter
+    if stamps.correlation is not None and not how.likelihood.quadratic:
+        for i in rows.tolist():
+            if cutouts[i].noise.covariance is not None:
+                cutouts[i].notes.append("The errors are those of independent pixels: only likelihood=gaussian has correlated ones.")
+    if misfit is not None:
+        fitted.misfit[rows] = np.where(np.isnan(np.diagonal(matrix, axis1=1, axis2=2)), np.nan, misfit.cpu().numpy())
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
     for i in rows[~measured].tolist():
         fitted.status[i] = "failed"
@@ -82,27 +94,45 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
 
 
 def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor,
-                   level: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+                   level: Tensor | None, score: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Values and their covariance in image units, and where there is none.
 
-    `level` [B] is what is known of the level of a held sky, 1 / its variance in units of the stamps.
+    `level` [B] is what is known of the level of a held sky, 1 / its variance in units of the stamps; `score` [B, P, P] the covariance
+    of the gradient where noise is correlated.
     """
     model, free = how.model, list(how.model.fitted)  # what is held is known
     if level is not None:  # but for a sky that was measured
         free.append(model.size - 1)
         hessian = hessian.clone()
         hessian[:, -1, -1] += level
+        if score is not None:
+            score[:, -1, -1] += level
     values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
     frame = _frame(model, theta)
     if frame is not None:
         hessian, jacobian = frame.mT @ hessian @ frame, jacobian @ frame
+        score = None if score is None else frame.mT @ score @ frame
     hessian, jacobian, frozen = hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free]
-    matrix, singular = _without_unlit(model, theta, hessian, jacobian, frozen) if len(model.fluxes) > 1 else covariance(hessian, jacobian, frozen)
+    score = None if score is None else score[:, free][:, :, free]
+    several = len(model.fluxes) > 1
+    matrix, singular = (_without_unlit(model, theta, hessian, jacobian, frozen, score) if several else
+                        covariance(hessian, jacobian, frozen, score))
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
     return values, matrix * unit[:, :, None] * unit[:, None, :], singular
 
 
-def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
+def _misfit(fit: BucketFit, how: How, stamps: Stamps, level: Tensor | None, best: tuple) -> Tensor:
+    """Errors [B, V], to be added in quadrature, of what a model that is not true leaves: the residuals' structure beyond the noise's."""
+    theta, hessian, *_, noise = best
+    noise = hessian if noise is None else torch.where(torch.isnan(noise), hessian, noise)
+    prior = fit.bucket.problem(0, 1, torch.arange(len(theta), device=theta.device)).prior(theta, torch.arange(len(theta), device=theta.device))[2]
+    beyond = misfit_covariance_of(fit.bucket, theta) + prior - noise
+    matrix = _covariance_at(theta, hessian, how, stamps, fit.outcome.at_bound, level, beyond)[1]
+    return matrix.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+
+
+def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor,
+                   score: Tensor | None) -> tuple[Tensor, Tensor]:
     """As `covariance`, of several components; one that ended without light is held at that, and says nothing of the others.
 
     Its own values have no errors. The share of the light has the error with which the least of it would be seen.
@@ -111,11 +141,11 @@ def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tenso
     sums = [model.parameters.index(name) for name in _SUMS if name in model.parameters]
     is_lit = jacobian.clone()
     is_lit[:, sums] = torch.where(unlit[:, None], 0.0, jacobian[:, sums])
-    matrix, singular = covariance(hessian, is_lit, frozen | unlit)
+    matrix, singular = covariance(hessian, is_lit, frozen | unlit, score)
     if _SUMS[-1] in model.parameters and unlit.any():
         is_flux = torch.tensor([place in model.fluxes for place in model.fitted], device=unlit.device)
         share = sums[-1]
-        least = covariance(hessian, jacobian[:, share : share + 1], (frozen | unlit) & ~(unlit & is_flux))[0][:, 0, 0]
+        least = covariance(hessian, jacobian[:, share : share + 1], (frozen | unlit) & ~(unlit & is_flux), score)[0][:, 0, 0]
         some = unlit.any(-1).nonzero()[:, 0]
         matrix[some, share], matrix[some, :, share] = 0.0, 0.0
         matrix[some, share, share] = least[some]
@@ -203,8 +233,14 @@ def _to_centre(model: Model, stamps: Stamps) -> np.ndarray:
 
 def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
     """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
-    if not len(rows):
-        return
+    reaches = np.array([cutouts[i].noise.reach * how.likelihood.quadratic for i in rows], int)
+    for reach in np.unique(reaches):
+        some = np.flatnonzero(reaches == reach)
+        places = torch.from_numpy(some).to(how.device)
+        _resample(rows[some], cutouts, replace(how, bootstrap=how.bootstrap.for_noise(int(reach))), stamps.select(places), best[places], fitted)
+
+
+def _resample(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
     model, count = how.model, how.bootstrap.replicates
     theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, how.likelihood)
     each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
@@ -232,6 +268,64 @@ def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
             fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
             cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
                                     "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
+
+
+def write_posterior(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, hessian: Tensor, fitted: Fitted) -> None:
+    """Sample the posteriors of the galaxies of one bucket, and write their quantiles and covariances.
+
+    Parameters
+    ----------
+    rows : ndarray of int, [M]
+        Of `fitted`.
+    cutouts : sequence of Cutout
+    how : How
+    stamps : Stamps
+        M of them.
+    best : Tensor, [M, P] float64
+        Free vectors of the best fits.
+    hessian : Tensor, [M, P, P] float64
+        Gauss-Newton matrices there.
+    fitted : Fitted
+        Gets covariance, quantiles and, where they are to be kept, the samples as its replicates.
+    """
+    if not len(rows):
+        return
+    model, wanted = how.model, how.posterior
+    bucket = Bucket(model, stamps, how.solver, how.threads, how.likelihood)
+    everything = torch.arange(len(rows), device=best.device)
+    level, lower, upper = bucket.grid_level(best, everything), *(bound.expand_as(best) for bound in (bucket.lower, bucket.upper))
+    held = torch.zeros_like(best, dtype=torch.bool)
+    held[:, list(model.held)] = True
+    eye = torch.eye(best.shape[1], dtype=best.dtype, device=best.device).expand_as(hessian)
+    about = covariance(hessian, eye, held, score_covariance_of(bucket, best))[0]
+
+    def cost(theta: Tensor, which: Tensor) -> Tensor:
+        return deviance(bucket, theta, which, level[which]) + bucket.penalty(theta, which)
+
+    drawn = wanted.draw(cost, best, about, lower, upper, [cutouts[i].id for i in rows])
+    count = wanted.samples
+    each = everything.repeat_interleave(count)
+    values = model.values(drawn.theta.flatten(0, 1), stamps.zeropoint[each])
+    _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
+    values = values.cpu().numpy()
+    move_sky(model.parameters, values, None, _to_centre(model, stamps).repeat(count, axis=0))
+    values = values.reshape(len(rows), count, -1)
+    for column, turn, followers in _angles(model):
+        turned = turn * np.round((values[:, :, column] - fitted.values[rows][:, None, column]) / turn)
+        for other in (column, *followers):
+            values[:, :, other] -= turned
+    off = values - values.mean(1, keepdims=True)
+    effective = drawn.effective.cpu().numpy()
+    sound = wanted.enough(effective)
+    fitted.covariance[rows] = np.where(sound[:, None, None], np.einsum("nsi,nsj->nij", off, off) / (count - 1), np.nan)
+    fitted.quantiles[rows] = np.where(sound[:, None, None], np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1), np.nan)
+    if fitted.replicates is not None:
+        fitted.replicates[rows] = values
+    for i, number in zip(rows.tolist(), effective.tolist()):
+        if number < count:
+            cutouts[i].notes.append(f"The posterior's samples are worth {number:.0f} independent ones, of {count} asked for.")
+        if not wanted.enough(number):
+            fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
 
 
 def _angles(model: Model) -> list[tuple[int, float, list[int]]]:

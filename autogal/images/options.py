@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from autogal.errors import AutogalError
 from autogal.images.psf.own import is_psf_model, validate_psf_model
+from autogal.images.noise.given import read_correlation
 from autogal.images.survey import Survey
 
 __all__ = ["Options"]
@@ -34,6 +35,8 @@ class Options:
     survey : Survey
     counts : bool
         Whether the images, times the gain, are counts, and fitted as such.
+    correlation : str
+        Of the noise of neighbouring pixels: ``auto``, ``none`` or a FITS file.
     largest : float or None
         Pixels of the largest image that is read; None: what the memory can hold.
     """
@@ -51,6 +54,7 @@ class Options:
     saturation: float | None = None
     survey: Survey = field(default_factory=Survey)
     counts: bool = False
+    correlation: str = "auto"
     largest: float | None = None
 
     def __post_init__(self):
@@ -100,6 +104,8 @@ class Options:
             path = psf.get("path")
             given["psf"] = validate_psf_model(path, given.get("psf_oversample", 1)) if is_psf_model(path) else _file(path)
         given["counts"] = _are_counts(settings.get("likelihood") or {})
+        if settings.get("noise") is not None:
+            given["correlation"] = _correlation(settings["noise"].get("correlation"))
         if (settings.get("limits") or {}).get("image") is not None:
             given["largest"] = 1e6 * float(settings["limits"]["image"])
         return cls(survey=Survey.from_settings(settings.get("survey")), **given)
@@ -112,6 +118,16 @@ def _are_counts(node: Mapping) -> bool:
     from autogal.likelihood import likelihood_class  # with it comes torch, which images do without
 
     return likelihood_class(str(node.get("name"))).counts
+
+
+def _correlation(wanted: str | bool | None) -> str:
+    if wanted in (None, False):  # YAML's null, and its no
+        return "none"
+    if wanted in ("auto", "none"):
+        return str(wanted)
+    path = _file(str(wanted))
+    read_correlation(path)  # before any image is
+    return path
 
 
 def _file(path: str | None) -> str | None:

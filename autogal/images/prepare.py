@@ -16,6 +16,7 @@ from autogal.images.psf.moffat import moffat
 from autogal.images.options import Options
 from autogal.images.psf.model import mend_psf
 from autogal.images.psf.sampling import Sampling
+from autogal.images.noise.given import apply_correlation
 from autogal.images.noise.sigma import settle_noise
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
@@ -95,6 +96,7 @@ def prepare(
             _counts(cutout)
             if not cutout.counts:
                 settle_noise(cutout, options.survey, facts)
+                apply_correlation(cutout, options.correlation)
             return cutout
         _pixels(cutout, image, mask, options, facts)
         if sigma is not None:
@@ -104,6 +106,7 @@ def prepare(
         _counts(cutout)
         if not cutout.counts:
             settle_noise(cutout, options.survey, facts)
+            apply_correlation(cutout, options.correlation)
     except AutogalError as error:
         cutout.fail(error.what)
     return cutout

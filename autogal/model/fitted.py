@@ -11,7 +11,10 @@ import numpy as np
 
 from autogal.parameters import SINGLE, split_name
 
-__all__ = ["NEIGHBOUR", "Fitted"]
+__all__ = ["NEIGHBOUR", "QUANTILES", "Fitted"]
+
+#: Of the posterior, where one is asked for: those of one standard deviation of a normal one, and the median
+QUANTILES = (0.158655, 0.5, 0.841345)
 
 #: What is told of a neighbour that was fitted together with the target; of a point source only the first three
 NEIGHBOUR = SINGLE
@@ -50,6 +53,10 @@ class Fitted:
         Time by stage.
     bootstrap : ndarray, [N, P, P], or None
         Covariance of the bootstrap's replicates, where `covariance` is of another kind.
+    misfit : ndarray, [N, P], or None
+        Errors of what the model misses, to be added in quadrature to those of the noise, where they were asked for.
+    quantiles : ndarray, [N, 3, P], or None
+        `QUANTILES` of the posterior of each value, where it was sampled.
     replicates : ndarray, [N, R, P], or None
         Values of the bootstrap's replicates, where they are to be kept; NaN in those that failed.
     selection : dict of str to ndarray, [N] each
@@ -77,6 +84,8 @@ class Fitted:
     flags: np.ndarray = _rows()
     seconds: dict[str, float] = field(default_factory=dict)
     bootstrap: np.ndarray | None = _rows(default=None)
+    misfit: np.ndarray | None = _rows(default=None)
+    quantiles: np.ndarray | None = _rows(default=None)
     replicates: np.ndarray | None = _rows(default=None)
     selection: dict[str, np.ndarray] = field(default_factory=dict)
     neighbours: np.ndarray | None = _rows(default=None, replaced=False)  # it is the whole fit's, and set at its end

@@ -15,7 +15,7 @@ from autogal.batch.batch_fit import LOST, BucketFit, fit_bucket
 from autogal.batch.stamps import Stamps, bucket_key, held_at_once, usable_pixels
 from autogal.model.spec import build_model
 from autogal.fitting.context import How, Level, how_to_fit
-from autogal.fitting.store import in_stamp_units, write, write_bootstrap
+from autogal.fitting.store import in_stamp_units, write, write_bootstrap, write_posterior
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model import Model
@@ -221,6 +221,11 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
             good = np.array([i not in joint.failure for i in places])
             keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
             write_bootstrap(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
+    if how.posterior is not None:
+        with how.watch.time("posterior"):
+            good = np.array([i not in joint.failure for i in places])
+            keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
+            write_posterior(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fit.outcome.hessian[keep], fitted)
     if masked.hanging is not None:  # the sky is no better known with the neighbours in the model
         fitted.hang(rows, masked.hanging[rows])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from autogal.uncertainty.resample import Residuals, generator
 __all__ = ["KINDS", "Bootstrap", "replicate_covariance"]
 
 #: What is resampled; see `Bootstrap`
-KINDS = ("pixel", "block", "parametric")
+KINDS = ("auto", "pixel", "block", "parametric")
 
 # Bytes of the resampled images held at a time
 _HELD = 128 << 20
@@ -41,7 +41,8 @@ class Bootstrap:
     replicates : int
         Resamples of each galaxy.
     kind : str
-        ``pixel``: pixels drawn with replacement, each time as many as there are; right for independent noise, whether
+        ``auto``: ``block`` where the noise of the image was found to be correlated, its blocks at least twice as far apart as the
+        correlation reaches, and ``pixel`` elsewhere. ``pixel``: pixels drawn with replacement, each time as many as there are; right for independent noise, whether
         or not sigma is. ``block``: the model and its own residuals, moved about in blocks; right for noise correlated
         over less than a block, where the residuals are noise. ``parametric``: the model and noise drawn from sigma;
         right where sigma is and the noise is independent.
@@ -53,7 +54,7 @@ class Bootstrap:
     """
 
     replicates: int = 100
-    kind: str = "pixel"
+    kind: str = "auto"
     block: int = 5
     seed: int = 0
     keep: bool = False
@@ -68,6 +69,17 @@ class Bootstrap:
             raise AutogalError(f"uncertainty.block={self.block} is not possible.", "Give the blocks' distance in pixels, at least 1.")
         if self.seed < 0:
             raise AutogalError(f"seed={self.seed} is not possible with the bootstrap.", "Give a seed of zero or above.")
+
+    def for_noise(self, reach: int) -> Bootstrap:
+        """What ``auto`` means for noise that is correlated over `reach` pixels, 0 where it is not.
+
+        Parameters
+        ----------
+        reach : int
+        """
+        if self.kind != "auto":
+            return self
+        return replace(self, kind="block", block=max(self.block, 2 * reach)) if reach else replace(self, kind="pixel")
 
     def fits(self, model: FitModel, stamps: Stamps, best: Tensor, names: Sequence[str], solver: Solver, threads: int,
              likelihood: Likelihood = Gaussian()) -> Tensor:

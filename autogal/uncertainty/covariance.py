@@ -12,7 +12,7 @@ _SINGULAR = 1e-7
 _TOUCHED = 1e-3  # part in a direction of which nothing is known, from which a parameter is not known either
 
 
-def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor]:
+def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor, score: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Covariance of catalogue parameters from the Gauss-Newton matrix of the free ones.
 
     Parameters
@@ -23,6 +23,9 @@ def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tenso
         Derivatives of the catalogue's values by the free parameters.
     frozen : Tensor, [B, P] bool
         Free parameters held at a bound.
+    score : Tensor, [B, P, P] float64, optional
+        Covariance of the gradient, where it is not the Gauss-Newton matrix itself: of noise that is correlated from pixel to
+        pixel. The covariance is then H^-1 S H^-1 (White 1982, Econometrica 50, 1). NaN: that of the Gauss-Newton matrix.
 
     Returns
     -------
@@ -43,6 +46,10 @@ def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor) -> tuple[Tenso
     nothing = values < _SINGULAR
     told &= ~((vectors.abs() > _TOUCHED) & nothing[:, None, :]).any(-1)
     inverse = (vectors * torch.where(nothing, 0.0, 1 / values)[:, None, :]) @ vectors.mT
+    if score is not None:
+        known = torch.isfinite(score).flatten(1).all(-1)[:, None, None]
+        middle = score * scale[:, :, None] * scale[:, None, :] * keep[:, :, None] * keep[:, None, :]
+        inverse = torch.where(known, inverse @ torch.where(known, middle, 0.0) @ inverse, inverse)
     inverse = inverse * scale[:, :, None] * scale[:, None, :] * keep[:, :, None] * keep[:, None, :]
     out = jacobian @ inverse @ jacobian.mT
     depends = ((jacobian.abs() > 0) & ~told[:, None, :]).any(-1)

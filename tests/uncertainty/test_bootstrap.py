@@ -77,7 +77,7 @@ def test_failed_replicates_are_left_out_and_one_alone_has_no_scatter():
     ("replicates=0", "uncertainty.replicates=0 is not possible", "at least 2"),
     ("replicates=1", "uncertainty.replicates=1 is not possible", "at least 2"),
     ("replicates=many", "uncertainty.replicates=many is not possible", "whole number"),
-    ("kind=jackknife", "uncertainty.kind=jackknife is not possible", "pixel, block, parametric"),
+    ("kind=jackknife", "uncertainty.kind=jackknife is not possible", "auto, pixel, block, parametric"),
     ("block=0", "uncertainty.block=0 is not possible", "at least 1"),
     ("name=jackknife", "no uncertainty called 'jackknife'", "covariance, bootstrap, both, none"),
     ("+wild=1", "The uncertainty both does not take these settings: wild", "both.yaml"),

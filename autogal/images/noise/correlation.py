@@ -12,6 +12,8 @@ __all__ = ["REACH", "Correlation", "correlation"]
 
 #: Lags looked at, pixels
 REACH = 8
+_LAGS = np.arange(-REACH, REACH + 1)
+_RING = np.rint(np.hypot(_LAGS[:, None], _LAGS)).astype(int)
 _LOCAL = 12  # half side of the square whose mean is taken off: skies slope, and galaxies have wings
 _CUT = 4.0  # robust standard deviations at which pixels are cut, lest a star outvotes the sky
 _SIDE = 256  # pixels; of more than that the middle is enough
@@ -44,42 +46,30 @@ class Correlation:
         return float(self.matrix[[m - 1, m + 1, m, m], [m, m, m - 1, m + 1]].mean())
 
     @property
+    def reach(self) -> int:
+        """Lags up to which it stands out of its own error, pixels: two rings of lags that do not end it."""
+        quiet = 0
+        for radius in range(1, REACH + 1):
+            values = self.matrix[_RING == radius]
+            # each lag is there twice, with its opposite
+            quiet = quiet + 1 if abs(values.mean()) < 2.5 * self.error * np.sqrt(2 / values.size) else 0
+            if quiet == 2:
+                return radius - 2
+        return REACH - quiet
+
+    @property
+    def trimmed(self) -> np.ndarray:
+        """The matrix without the lags beyond its reach, which hold nothing but their own error."""
+        return np.where(_RING <= self.reach, self.matrix, 0.0)
+
+    @property
     def factor(self) -> float:
         """By how much the noise of a large sum of pixels exceeds that of independent ones.
 
-        The root of the sum of the autocorrelation, out to the first ring of lags that does not stand out of its
-        own error: the factor by which errors of extended sources that rest on independent pixels are too small.
+        The root of the sum of the autocorrelation within its reach: the factor by which errors of extended sources that
+        rest on independent pixels are too small.
         """
-        lags = np.arange(-REACH, REACH + 1)
-        ring = np.rint(np.hypot(lags[:, None], lags)).astype(int)
-        total = 1.0
-        for radius in range(1, REACH):
-            values = self.matrix[ring == radius]
-            # each lag is there twice, with its opposite
-            if abs(values.mean()) < 2.5 * self.error * np.sqrt(2 / values.size):
-                break
-            total += values.sum()
-        return float(np.sqrt(max(total, 0.0)))
-
-    def power(self, shape: tuple[int, int]) -> np.ndarray:
-        """Power spectrum of the noise in units of that of independent pixels of the same scatter.
-
-        Parameters
-        ----------
-        shape : (int, int)
-            Rows and columns of the periodic grid, at least 2 REACH + 1 each.
-
-        Returns
-        -------
-        ndarray, shape (H, W // 2 + 1)
-            As `scipy.fft.rfft2` orders frequencies; never negative. Its mean over all frequencies is about 1.
-        """
-        padded = np.zeros(shape)
-        lags = np.arange(-REACH, REACH + 1)
-        # a Hann taper: a correlation cut off at REACH would ring
-        taper = np.cos(np.pi * lags / (2 * (REACH + 1))) ** 2
-        padded[np.ix_(lags % shape[0], lags % shape[1])] = self.matrix * taper[:, None] * taper
-        return np.maximum(fft.rfft2(padded).real, 0.0)
+        return float(np.sqrt(max(self.trimmed.sum(), 0.0)))
 
 
 def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
@@ -115,8 +105,7 @@ def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
     shape = [fft.next_fast_len(n + REACH, real=True) for n in noise.shape]
     both = fft.rfft2(np.stack([values, weight]), shape)
     products, pairs = fft.irfft2(both.real**2 + both.imag**2, shape)
-    lags = np.arange(-REACH, REACH + 1)
-    window = np.ix_(lags % shape[0], lags % shape[1])
+    window = np.ix_(_LAGS % shape[0], _LAGS % shape[1])
     products, pairs = products[window], pairs[window]
     number = float(pairs[REACH, REACH])
     variance = float(products[REACH, REACH]) / number
@@ -125,7 +114,7 @@ def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
     # lags of few pairs say nothing, and are shrunk towards none
     matrix = products / np.maximum(pairs, 0.05 * number) / variance
     # the means that were taken off hold noise too: all lags lie too low by what the farthest ones lie below zero
-    low = max(-float(np.median(matrix[np.hypot(lags[:, None], lags) > REACH - 1])), 0.0)
+    low = max(-float(np.median(matrix[np.hypot(_LAGS[:, None], _LAGS) > REACH - 1])), 0.0)
     matrix = (matrix + low) / (1 + low)
     return Correlation(matrix.astype(np.float64), float(1 / np.sqrt(number)), width * float(np.sqrt(variance)))
 

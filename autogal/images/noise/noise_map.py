@@ -53,6 +53,9 @@ class Noise:
         Whether the image has no noise at all.
     tells_errors : bool
         Whether errors follow from the sigma map; not where it is a stand-in for noise that is not there.
+    covariance : ndarray of float, shape (2 REACH + 1, 2 REACH + 1), or None
+        Of pixels by lag, in units of the variance that the sigma map has, where it is to be allowed for in the errors. None:
+        pixels are independent.
     flags : Flag
     notes : list of str
     """
@@ -62,8 +65,17 @@ class Noise:
     correlation: Correlation | None = None
     absent: bool = False
     tells_errors: bool = True
+    covariance: np.ndarray | None = field(default=None, compare=False)
     flags: Flag = Flag(0)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def reach(self) -> int:
+        """Lags over which correlation is to be allowed for, pixels; 0: none."""
+        if self.covariance is None:
+            return 0
+        rows, columns = np.nonzero(self.covariance)
+        return int(max(np.abs(rows - self.covariance.shape[0] // 2).max(), np.abs(columns - self.covariance.shape[1] // 2).max()))
 
     @property
     def contradicts(self) -> bool:
@@ -102,7 +114,7 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     some = np.ix_(*(evenly(length, int((number / _MANY) ** 0.5)) for length in image.shape))
     scatter = width * float(np.median(sigma[some][use[some]])) if use[some].any() else math.nan
     flags, notes = Flag(0), []
-    factor = 1.0
+    factor, matrix, scale = 1.0, None, 1.0
     # 1.5: second differences that share pixels are not independent
     unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
     found = correlation(relative, use) if near < _HARDLY * far and _is_rough(relative, use, unsure) else None
@@ -114,20 +126,19 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
         what = f"The sigma map is {_times(ratio)} the scatter of the image's sky"
         if 1 < ratio < factor * _OFF_LARGE:
             notes.append(f"{what}, and lies between that of one pixel and that of sums of many of its correlated pixels.")
-            factor /= ratio
+            scale = ratio**-2
         else:
             flags |= Flag.NOISE_MISMATCH
             notes.append(f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as it is.")
-            factor /= ratio
     if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma, scatter):
         flags |= Flag.NOISE_MISMATCH
         notes.append("The sigma map is smaller where the image is brighter, as a weight is and no noise: "
                      "errors and chi2_dof are as wrong as it is.")
     if flags & Flag.NOISE_CORRELATED:
-        notes.append(f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): " + (
-            f"errors are too small by a factor of up to {factor:.2g}, that of sources much larger than the correlation."
-            if factor > _OFF_LARGE or estimated else "the sigma map allows for it."))
-    return Noise(ratio, scatter, found, flags=flags, notes=notes)
+        matrix = scale * found.trimmed
+        notes.append(f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): errors of sources much larger than the "
+                     f"correlation are {factor * math.sqrt(scale):.2g} times those of independent pixels.")
+    return Noise(ratio, scatter, found, covariance=matrix, flags=flags, notes=notes)
 
 
 def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:

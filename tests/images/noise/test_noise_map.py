@@ -3,11 +3,13 @@
 import galsim
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 import autogal
 from autogal.flags import Flag
 from autogal.images import from_arrays
+from autogal.batch.correlated import power_spectrum
 from autogal.images.noise.correlation import correlation
 from autogal.images.noise.sky import find_sky
 from autogal.images.noise.noise_map import has_no_noise, measure_noise
@@ -75,7 +77,7 @@ def test_a_relative_weight_is_said():
 def test_maps_of_drizzled_images_are_right_for_large_areas():
     noise, factor = correlated(np.random.default_rng(6), (128, 128), 0.6)
     found = noise_of(noise, factor)
-    assert found.flags == Flag.NOISE_CORRELATED and "allows for it" in found.notes[-1]
+    assert found.flags == Flag.NOISE_CORRELATED and "between that of one pixel and that of sums" in found.notes[0]
     assert noise_of(noise, 4 * factor).flags == NOISE
     assert noise_of(noise, 1.0).flags == Flag.NOISE_CORRELATED
 
@@ -94,13 +96,24 @@ def test_correlated_noise_is_said_with_its_factor(width, side):
 
 def test_power_of_the_correlation():
     noise, factor = correlated(np.random.default_rng(2), (200, 200), 0.8)
-    power = correlation(noise, np.ones(noise.shape, bool)).power((48, 64))
+    found = correlation(noise, np.ones(noise.shape, bool))
+    power = power_spectrum(torch.from_numpy(found.trimmed)[None], (48, 64))[0].numpy()
     assert power.shape == (48, 33) and power.min() >= 0
     assert power[0, 0] == pytest.approx(factor**2, rel=0.15)
     k = 2 * np.pi * 8 / 64
     assert power[0, 8] == pytest.approx(factor**2 * np.exp(-(k**2) * 0.64), rel=0.2)
     assert power[24, 32] < 0.1
     assert correlation(noise, np.zeros(noise.shape, bool)) is None
+
+
+def test_what_is_allowed_for_is_the_noise_that_there_is():
+    """The sum over all lags is the variance of large areas, in units of the map's."""
+    noise, factor = correlated(np.random.default_rng(6), (128, 128), 0.6)
+    assert noise_of(noise, 1.0).covariance.sum() == pytest.approx(factor**2, rel=0.2)
+    assert noise_of(noise, factor).covariance.sum() == pytest.approx(1.0, rel=0.2)  # of a map that is right for large areas
+    white = np.random.default_rng(7).normal(size=(128, 128))
+    assert noise_of(white, 1.0).covariance is None and noise_of(white, 1.0).reach == 0
+    assert 2 <= noise_of(noise, 1.0).reach <= 5
 
 
 def test_no_noise_is_seen_and_little_noise_is_noise():
