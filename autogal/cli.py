@@ -127,11 +127,6 @@ class Job:
         from autogal.configuration.references import resolve_references
 
         resolve_references(settings, _own_folders())
-        if "catalogue" in settings:
-            from autogal.runtime.references import is_reference, resolve_reference
-
-            if is_reference(settings.catalogue.format):
-                settings.catalogue.format = resolve_reference(settings.catalogue.format, _own_folders())
         with redirect_stdout(None) if self.volume == "quiet" else nullcontext():
             done = import_module(_VERBS[self.verb]).run(settings, list(self.paths))
         if settings.get("strict") and done is not None:

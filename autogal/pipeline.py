@@ -281,7 +281,8 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
         if not trainer.is_global_zero:
             return parallel.help_out(Blocks.of_run(resolved, entries, Path(settings.out), processes), trainer, Path(settings.out))
     files = chain((settings.psf.path, settings.sigma, settings.mask), *((one.image, one.psf, one.sigma, one.mask) for one in entries))
-    with own_folder(settings.out, files, settings.overwrite), run_log(settings, paths) as folder:
+    own = (build_format(settings.catalogue.format).ending,)
+    with own_folder(settings.out, files, settings.overwrite, own), run_log(settings, paths) as folder:
         blocks = Blocks.of_run(resolved, entries, folder, processes)
         watch = Stopwatch()
         with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(blocks.entries)) as progress:

@@ -20,7 +20,7 @@ def resolve_references(settings: Mapping, folders: Sequence[Path]) -> None:
     Parameters
     ----------
     settings : mapping
-        Any of the nodes ``model``, ``solver``, ``likelihood``, ``segment``, ``initialise`` and ``network``.
+        Any of the nodes ``model``, ``solver``, ``likelihood``, ``segment``, ``initialise``, ``network`` and ``catalogue``.
     folders : sequence of Path
         Where their files may lie.
     """
@@ -29,6 +29,8 @@ def resolve_references(settings: Mapping, folders: Sequence[Path]) -> None:
     for group in _NAMED:
         if group in settings and is_reference(str(settings[group].get("name"))):
             settings[group]["name"] = resolve_reference(str(settings[group]["name"]), folders)
+    if "catalogue" in settings and is_reference(str(settings["catalogue"]["format"])):
+        settings["catalogue"]["format"] = resolve_reference(str(settings["catalogue"]["format"]), folders)
 
 
 def resolve_model_references(model: Mapping, folders: Sequence[Path]) -> None:

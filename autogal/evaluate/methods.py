@@ -69,12 +69,12 @@ def as_fit(settings: DictConfig, **chosen: str) -> DictConfig:
     own = [group for group, name in names.items() if settings[group].name == name]  # with all that was set in it
     # the user's own files are not known to the packaged configuration; their nodes come with the settings, as they are
     base = composed(*(override(group, name) for group, name in names.items() if group not in own))
-    composed = OmegaConf.merge(base, OmegaConf.masked_copy(settings, list(_SHARED)))
-    OmegaConf.set_readonly(composed, False)
+    out = OmegaConf.merge(base, OmegaConf.masked_copy(settings, list(_SHARED)))
+    OmegaConf.set_readonly(out, False)
     for group in ("solver", *own):
-        OmegaConf.update(composed, group, OmegaConf.to_container(settings[group]), merge=False)
-    composed.neighbours = chosen.get("neighbours", composed.neighbours)
-    return composed
+        OmegaConf.update(out, group, OmegaConf.to_container(settings[group]), merge=False)
+    out.neighbours = chosen.get("neighbours", out.neighbours)
+    return out
 
 
 def ready(node: DictConfig, group: str, size: int, device: torch.device) -> None:

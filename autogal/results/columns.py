@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.table import Table
 
 from autogal.flags import names, quality
-from autogal.parameters import HIGHEST_MODE
+from autogal.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     from autogal.results.rows import Rows
@@ -52,45 +52,7 @@ def _fitted(name: str) -> Callable[[Rows], np.ndarray]:
     return lambda rows: rows.of_fit(name)
 
 
-_PARAMETERS = (
-    Column("x", u.pix, "Centre along the columns of the image; 0 is the centre of the first pixel", ".3f"),
-    Column("y", u.pix, "Centre along the rows of the image; 0 is the centre of the first pixel", ".3f"),
-    Column("mag", u.mag, "Total magnitude, integrated to infinity: zeropoint - 2.5 log10(flux)", ".4f"),
-    Column("r_eff", u.pix, "Half-light radius along the major axis", ".4f"),
-    Column("fwhm", u.pix, "Full width at half maximum along the major axis", ".4f"),
-    Column("r_core", u.pix, "Core radius along the major axis", ".4f"),
-    Column("r_tidal", u.pix, "Tidal radius along the major axis, where the light ends", ".4f"),
-    Column("r_out", u.pix, "Radius along the major axis where the light ends", ".4f"),
-    Column("r_break", u.pix, "Break radius along the major axis", ".4f"),
-    Column("r_trunc", u.pix, "Radius along the major axis where half of the light is cut off", ".4f"),
-    Column("r_sersic", u.pix, "Half-light radius, along the major axis, of the Sersic profile outside the core", ".4f"),
-    Column("h", u.pix, "Scale length along the major axis", ".4f"),
-    Column("h_in", u.pix, "Inner scale length along the major axis", ".4f"),
-    Column("h_out", u.pix, "Outer scale length along the major axis", ".4f"),
-    Column("mag_break", u.mag, "Magnitude of the break ellipse's area at the surface brightness of the break", ".4f"),
-    Column("n", _NONE, "Sersic index", ".4f"),
-    Column("alpha", _NONE, "Exponent alpha of the profile: how sharply it turns or ends", ".4f"),
-    Column("beta", _NONE, "Exponent beta of the profile: Moffat's, the Nuker law's outer slope, Ferrer's central one", ".4f"),
-    Column("gamma", _NONE, "Inner slope of the profile", ".4f"),
-    Column("softness", _NONE, "Width of the truncation, in units of its radius", ".4f"),
-    Column("sharpness", _NONE, "Sharpness of the break, times the inner scale length", ".4f"),
-    Column("c0", _NONE, "Boxiness of the isophotes: above 0 boxy, below disky, 0 ellipses", ".4f"),
-    *(column for m in range(1, HIGHEST_MODE + 1) for column in (
-        Column(f"am{m}", _NONE, f"Amplitude of the Fourier mode {m} of the isophotes, in units of the radius", ".4f"),
-        Column(f"pm{m}", u.deg, f"Phase of the Fourier mode {m} of the isophotes, from the major axis, in [-180 / {m}, 180 / {m})", ".3f"),
-    )),
-    Column("q", _NONE, "Axis ratio b/a, in (0, 1]; of an edge-on disk, scale height over scale length", ".4f"),
-    Column("z0", u.pix, "Scale height, of light that falls as sech^2(z / z0)", ".4f"),
-    Column("b_a", _NONE, "Second axis of the ellipsoid over the first", ".4f"),
-    Column("c_a", _NONE, "Polar axis of the ellipsoid over the first", ".4f"),
-    Column("azimuth", u.deg, "Angle, in the plane of the body, from the line of nodes to its first axis", ".3f"),
-    Column("inclination", u.deg, "Angle between the line of sight and the pole: 0 is face-on, 90 edge-on", ".3f"),
-    Column("pa", u.deg, "Position angle of the major axis, counter-clockwise from +y, in [0, 180)", ".3f"),
-    Column("sky", u.pix**-1, "Sky, in image units per pixel; of a tilted one, at the centre of the image", ".5g"),
-    Column("sky_dx", u.pix**-2, "Slope of the sky along the columns of the image", ".5g"),
-    Column("sky_dy", u.pix**-2, "Slope of the sky along the rows of the image", ".5g"),
-    Column("bt", _NONE, "The bulge's share of the total flux", ".4f"),
-)
+_PARAMETERS = tuple(Column(one.name, u.Unit(one.unit), one.text, one.format) for one in PARAMETERS.values())
 
 _DERIVED = (
     Column("flux", _NONE, "Total flux in image units, integrated to infinity", ".6g"),

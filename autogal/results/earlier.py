@@ -21,12 +21,12 @@ _log = logging.getLogger(__name__)
 
 # How the config.yaml of a run begins, by which its folder is known
 _MARK = "# autogal "
-_CATALOGUES = tuple(f"catalogue.{format}" for format in format_names())
-_RESULTS = (*_CATALOGUES, "config.yaml", "autogal.log", "objects")
+_BESIDE = ("config.yaml", "autogal.log", "objects")
 
 
 @contextmanager
-def own_folder(folder: str | Path, inputs: Iterable[str | None] = (), overwrite: bool = False) -> Iterator[None]:
+def own_folder(folder: str | Path, inputs: Iterable[str | None] = (), overwrite: bool = False,
+               own: Iterable[str] = ()) -> Iterator[None]:
     """A folder for the results of one run alone, for as long as the block lasts.
 
     The results of an earlier ``autogal fit`` are set aside first, in ``earlier_1``, ``earlier_2``, ... of the same folder.
@@ -39,6 +39,8 @@ def own_folder(folder: str | Path, inputs: Iterable[str | None] = (), overwrite:
         Files that the run is to read.
     overwrite : bool
         Delete the earlier results instead.
+    own : iterable of str
+        Endings of catalogues besides those of the formats of the package.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def own_folder(folder: str | Path, inputs: Iterable[str | None] = (), overwrite:
     """
     folder = ensure_writable(folder)
     with _locked(folder):
-        if earlier := _results(folder):
+        if earlier := _results(folder, [f"catalogue.{ending}" for ending in dict.fromkeys([*format_names(), *own])]):
             _refuse_inputs(folder, earlier, inputs)
             try:
                 _delete(folder, earlier) if overwrite else _set_aside(folder, earlier)
@@ -79,18 +81,18 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _results(folder: Path) -> list[Path]:
+def _results(folder: Path, catalogues: list[str]) -> list[Path]:
     """What an earlier fit wrote; nothing where there is neither a catalogue nor files of objects, or no run's config.yaml."""
     try:
         with open(folder / "config.yaml", encoding="utf-8", errors="replace") as file:
-            if not file.read(len(_MARK)) == _MARK:
+            if file.read(len(_MARK)) != _MARK:
                 return []
     except OSError:
         return []
     objects = folder / "objects"
-    if not any((folder / name).is_file() for name in _CATALOGUES) and not (objects.is_dir() and any(objects.iterdir())):
+    if not any((folder / name).is_file() for name in catalogues) and not (objects.is_dir() and any(objects.iterdir())):
         return []  # of another verb, or of a run that ended before it began
-    return [folder / name for name in _RESULTS if (folder / name).exists()]
+    return [folder / name for name in (*catalogues, *_BESIDE) if (folder / name).exists()]
 
 
 def _refuse_inputs(folder: Path, earlier: Iterable[Path], inputs: Iterable[str | None]) -> None:

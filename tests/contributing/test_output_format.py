@@ -75,6 +75,8 @@ catalogue = autogal.read("run", format="my_formats:Npz")
 assert len(catalogue) == 1 and catalogue.table["status"][0] == "converged"
 assert sorted(__import__("os").listdir("run")) == ["autogal.log", "catalogue.npz", "config.yaml", "objects"]
 same(autogal.read(catalogue.write("again.npz", format="my_formats:Npz"), "my_formats:Npz"), catalogue)
+assert main() == 0  # the earlier run is set aside, its catalogue with it
+assert sorted(__import__("os").listdir("run/earlier_1")) == ["autogal.log", "catalogue.npz", "config.yaml", "objects"]
 """)
 
 
