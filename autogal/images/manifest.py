@@ -83,7 +83,7 @@ def read_manifest(path: str) -> list[Entry]:
     names = [_text(name) or "" for name in names]
     if "image" not in names and _OF_A_RUN.issubset(names):
         raise AutogalError(f"{path} is the catalogue of a run, not a list of images.",
-                           "Give the images that the run was given, and start=CATALOGUE to begin from its values.")
+                           "Give the images that its column path names; in Python, start= takes it for starting values.")
     columns, left = known_columns(names, ("id", "image", *FILES, *FACTS, *START, *SKY), f"The manifest {path}")
     if "image" not in columns:
         raise AutogalError(

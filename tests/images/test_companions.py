@@ -156,7 +156,8 @@ def test_images_beside_a_catalogue_are_found(run, pixels):
 
 def test_a_catalogue_named_as_an_image_is_a_row_that_says_so(run, pixels):
     fits.writeto(run / "b.fits", pixels)
-    entries = find_entries([run / "catalogue.fits", run / "b.fits"])
+    (run / "m.csv").write_text("image\ncatalogue.fits\nb.fits\n")
+    entries = find_entries([run / "m.csv"])
     assert [load(entry).error is None for entry in entries] == [False, True]
     assert "is a catalogue of autogal" in load(entries[0]).error
 
