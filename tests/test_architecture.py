@@ -43,11 +43,7 @@ LAZY: dict[tuple[str, str], str] = {}
 
 # What is still to be put right; a part that is mended leaves these lists.
 NOT_YET: set[tuple[str, str]] = set()
-CIRCLES_NOT_YET = [
-    {"autogal.images.canonical", "autogal.images.cutout", "autogal.images.noise.noise_map", "autogal.images.noise.sky",
-     "autogal.images.orientation"},
-    {"autogal.images.header.facts", "autogal.images.header.zeropoint"},
-]
+CIRCLES_NOT_YET: list[set[str]] = []
 # Names under which projects are imported, where they differ from those in pyproject.toml.
 DISTRIBUTIONS = {"hydra": "hydra-core", "pytorch_lightning": "pytorch-lightning"}
 
