@@ -78,14 +78,6 @@ def header_facts(header: Header, primary: Header | None = None, hdu: str = "HDU 
     return facts
 
 
-def _image_of(header: Header, key: str) -> str:
-    try:
-        with silenced():  # astropy tells how it would put the card right
-            return header.cards[key].image
-    except Exception:
-        return ""
-
-
 def celestial(header: Header, notes: list[str]) -> WCS | None:
     """The celestial WCS of a header; None, with a note, for one that cannot be used.
 

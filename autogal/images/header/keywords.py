@@ -141,3 +141,11 @@ class Look:
         note = f"The header's {key} = {shown} was not read: it is not a value of the kind that belongs there."
         if note not in self._notes:
             self._notes.append(note)
+
+
+def _image_of(header: Header, key: str) -> str:
+    try:
+        with silenced():  # astropy tells how it would put the card right
+            return header.cards[key].image
+    except Exception:
+        return ""
