@@ -9,6 +9,8 @@ from astropy.io.fits import Header
 from astropy.io.fits.card import Undefined
 from astropy.wcs import WCS
 
+from autogal.runtime.warnings import silenced
+
 
 __all__ = ["Facts", "Found", "Look"]
 
