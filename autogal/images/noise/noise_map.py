@@ -117,7 +117,11 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     factor, matrix, scale = 1.0, None, 1.0
     # 1.5: second differences that share pixels are not independent
     unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
-    found = correlation(relative, use) if near < _HARDLY * far and _is_rough(relative, use, unsure) else None
+    found = None
+    if near < _HARDLY * far and _is_rough(relative, use, unsure):
+        calm = sky.calm & np.isfinite(sigma) & (sigma > 0)
+        np.divide(np.subtract(image, sky.level, dtype=np.float64), sigma, out=relative, where=calm)
+        found = correlation(relative, calm)
     if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error):
         flags |= Flag.NOISE_CORRELATED
         factor = max(found.factor, 1.0)

@@ -19,16 +19,23 @@ _LAG = 4  # pixels; longer than the correlation of drizzled or resampled noise
 _ROUNDS = 6
 _STEP = 0.3  # standard deviations, in which the density of values is that at their median
 _FAINTEST = 0.4  # part of the pixels that are sky to begin with
+# Sigmas of a smoothed sky below which pixels are free of sources, and those above which no noise reaches
+_LOW, _CALM = 2.5, 3.75
 _ENOUGH = 30  # differences that a scatter must rest on
 _MANY, _FEW = 50_000, 3_000  # values enough for a scatter good to 0.5 %, and to find the sky
 
 
 class Sky(NamedTuple):
-    """Level and scatter of the sky of an image, in its units, and where it is seen, bool [H, W]."""
+    """Level and scatter of the sky of an image, in its units, and where it is seen, bool [H, W].
+
+    `calm` are the pixels that lie lower than noise alone ever does above the sky: more than `free`, which lacks the noise's own
+    peaks, and so what tells how noise goes together.
+    """
 
     level: float
     scatter: float
     free: np.ndarray
+    calm: np.ndarray
 
 
 def sky_statistics(image: np.ndarray, mask: np.ndarray | None = None) -> tuple[float, float]:
@@ -66,12 +73,12 @@ def find_sky(image: np.ndarray, mask: np.ndarray | None = None, scatter: bool = 
     image = np.asarray(image, dtype=np.float64)
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
     if not good.any():
-        return Sky(float("nan"), float("nan"), good)
+        return Sky(float("nan"), float("nan"), good, good)
     box = usable_box(good)  # whatever unusable frame it has
-    level, width, inner = _find_sky(image[box], good[box], scatter)
-    free = np.zeros(good.shape, bool)
-    free[box] = inner
-    return Sky(level, width, free)
+    level, width, *inner = _find_sky(image[box], good[box], scatter)
+    free, calm = np.zeros((2, *good.shape), bool)
+    free[box], calm[box] = inner
+    return Sky(level, width, free, calm)
 
 
 def _find_sky(image: np.ndarray, good: np.ndarray, scatter: bool) -> Sky:
@@ -96,13 +103,14 @@ def _find_sky(image: np.ndarray, good: np.ndarray, scatter: bool) -> Sky:
         width = _spread(bent[bent_height < threshold])
         if not np.isfinite(width):
             width = _spread(bent)
-        before, wider = threshold, _level(values[height < threshold]) + 2.5 * width
+        before, wider = threshold, _level(values[height < threshold]) + _LOW * width
         if not (height < wider).any():
             break
         threshold = wider
         if abs(np.count_nonzero(height < wider) - np.count_nonzero(height < before)) < 0.005 * height.size:
             break
     free = good & (smooth < threshold)
+    calm = good & (smooth < threshold + (_CALM - _LOW) * width) if np.isfinite(width) else free
     level, found = float(pivot + _level(values[height < threshold])), float("nan")
     if scatter:
         found = scatter_of(image, free, _LAG)
@@ -111,7 +119,7 @@ def _find_sky(image: np.ndarray, good: np.ndarray, scatter: bool) -> Sky:
         if not np.isfinite(found):
             found = scatter_of(image, good, 1)
         level = float(pivot + _refined(image[free], level - pivot, found))
-    return Sky(level, found, free)
+    return Sky(level, found, free, calm)
 
 
 def _bends_of_smooth(smooth: np.ndarray, good: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
