@@ -53,7 +53,6 @@ NOT_YET = {
     ("autogal.pipeline", "autogal.results.progress"),
 }
 CIRCLES_NOT_YET = [
-    {"autogal.batch.batch_fit", "autogal.batch.sigma_points"},
     {"autogal.images.canonical", "autogal.images.cutout", "autogal.images.noise.noise_map", "autogal.images.noise.sky",
      "autogal.images.orientation"},
     {"autogal.images.header.facts", "autogal.images.header.zeropoint"},
