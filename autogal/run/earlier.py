@@ -100,7 +100,7 @@ def _refuse_inputs(folder: Path, earlier: Iterable[Path], inputs: Iterable[str |
     places = {str(Path(real(folder)) / path.name) for path in earlier}
     for path in filter(None, inputs):
         file = split_selection(path)[0]
-        where = real(os.path.dirname(file) or ".")
+        where = str(real(os.path.dirname(file) or "."))
         if where in places or os.path.join(where, os.path.basename(file)) in places:
             raise AutogalError(f"{file} is a result of the earlier run in {folder}, which this one would replace.",
                                "Choose another folder with out=FOLDER.")
