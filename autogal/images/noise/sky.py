@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ def find_sky(image: np.ndarray, mask: np.ndarray | None = None, scatter: bool = 
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
     if not good.any():
         return Sky(float("nan"), float("nan"), good, good)
-    box = usable_box(good)  # whatever unusable frame it has
+    box = np.s_[:, :] if good.all() else usable_box(good)  # whatever unusable frame it has
     level, width, *inner = _find_sky(image[box], good[box], scatter)
     free, calm = np.zeros((2, *good.shape), bool)
     free[box], calm[box] = inner
@@ -218,6 +219,7 @@ def _middle(values: np.ndarray) -> float:
     return float(values[(values.size - 1) // 2] + values[values.size // 2]) / 2
 
 
+@functools.lru_cache(maxsize=1024)
 def evenly(length: int, step: int) -> np.ndarray:
     """About every `step`-th of `length` places, the same ones counted from either end, so that samples of an image are those of its mirror image.
 
@@ -228,11 +230,12 @@ def evenly(length: int, step: int) -> np.ndarray:
     Returns
     -------
     ndarray of int, at least one
+        Not to be written to.
     """
-    step = min(step, length // 2)
-    if step < 2:
-        return np.arange(length)
-    return np.flatnonzero(np.abs(2 * np.arange(length) - (length - 1)) // 2 % step == step // 2)
+    step = max(1, min(step, length // 2))
+    places = np.flatnonzero(np.abs(2 * np.arange(length) - (length - 1)) // 2 % step == step // 2)
+    places.setflags(write=False)
+    return places
 
 
 def box_mean(image: np.ndarray, good: np.ndarray, half: int = 2) -> np.ndarray:
