@@ -6,16 +6,16 @@ import numpy as np
 
 from ..observations import Galaxy, Observations, observe
 
-__all__ = ["PRIORS", "drawn", "ranks"]
+__all__ = ["drawn", "priors"]
 
 NOISE, SIDE = 10.0, 48
 #: Of the S/N of the middle galaxy, the magnitude that has it, about
-_MAG = {15.0: 18.75, 40.0: 17.7}
+_MAG = {15.0: 17.35, 40.0: 16.2}
 _WIDTH = {"mag": 0.3, "q": 0.1, "centre": 0.7, "r_eff": 0.08, "n": 0.1, "sky": 1.0}
 _Q, _R_EFF, _N, _THINNEST = 0.55, 3.0, 1.5, 0.01
 
 
-def PRIORS(snr: float) -> dict[str, object]:
+def priors(snr: float) -> dict[str, object]:
     """Of `model.priors`."""
     middle = (SIDE - 1) / 2
     normal = {"x": (middle, _WIDTH["centre"]), "y": (middle, _WIDTH["centre"]), "mag": (_MAG[snr], _WIDTH["mag"]), "q": (_Q, _WIDTH["q"]),
@@ -25,7 +25,7 @@ def PRIORS(snr: float) -> dict[str, object]:
 
 
 def drawn(snr: float, count: int, seed: int) -> Observations:
-    """Galaxies of a prior flat in x, y, flux, ln r_eff, ln n, the plane of shapes and the sky, times `PRIORS`."""
+    """Galaxies of a prior flat in x, y, flux, ln r_eff, ln n, the plane of shapes and the sky, times `priors`."""
     rng, middle, galaxies = np.random.default_rng(seed), (SIDE - 1) / 2, []
     steep = 0.4 * np.log(10)
     for _ in range(count):
@@ -47,9 +47,3 @@ def _ratio(rng: np.random.Generator) -> float:
     return float(np.interp(rng.random(), np.cumsum(weight) / weight.sum(), grid))
 
 
-def ranks(truth: np.ndarray, samples: np.ndarray, turn: float = 0.0) -> np.ndarray:
-    """Shares of the samples [N, S] below the truths [N], in [0, 1]; of an angle, from half a turn below it on."""
-    off = samples - truth[:, None]
-    if turn:  # from a direction that no data choose
-        off = np.remainder(samples - truth[:, None] * 0, turn) - np.remainder(truth, turn)[:, None]
-    return np.mean(off < 0, axis=1)
