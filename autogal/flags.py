@@ -68,7 +68,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.ZEROPOINT_DEFAULT: "No zero point was given or found; the default was used, so magnitudes are relative.",
     Flag.PIXEL_SCALE_DEFAULT: "No pixel scale was given or found; 1 arcsec per pixel was used.",
     Flag.SKY_FIXED: "The fitted sky was not the image's own; it was held at the level measured there.",
-    Flag.BOOTSTRAP_FAILED: "More than a tenth of the bootstrap's fits failed and were left out, or the image has no room for its blocks.",
+    Flag.BOOTSTRAP_FAILED: "More than a tenth of the bootstrap's fits failed and were left out, or the image has no room for its blocks, or the posterior could not be sampled.",
     Flag.NEIGHBOUR_FALLBACK: "Neighbours could not be fitted together with the target and were masked; the message says why.",
     Flag.PSF_UNDERSAMPLED: "The PSF image has too few samples across its core to be known between them.",
     Flag.PSF_TRUNCATED: "The PSF image ends where the star still has light; its wings are missing.",

@@ -18,6 +18,7 @@ from autogal.evaluate.galaxies import galaxies, known_values
 from autogal.evaluate.methods import as_fit
 from autogal.report.facts import Grid, Report
 from autogal.evaluate.samples import prepare
+from autogal.evaluate.ranks import RANK_NOTES, rank_grid, with_ranks
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
 from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver
 from autogal.model.spec import build_model
@@ -31,7 +32,7 @@ __all__ = ["CalibrationEvaluation", "coverage"]
 
 _GOOD = Bins("snr", "S/N", (50, np.inf))
 _GROUPS = ("model", "likelihood", "uncertainty")
-_SHORT = {"covariance": "cov.", "bootstrap": "boot."}
+_SHORT = {"covariance": "cov.", "bootstrap": "boot.", "posterior": "post."}
 _NORMAL = {"one": 1.0, "two": 2.0}  # sigma
 _EXPECTED = 0.6827  # of a normal distribution, inside 1 sigma
 _MEDIAN = np.sqrt(np.pi / 2)  # error of a median in units of that of a mean
@@ -54,7 +55,7 @@ class CalibrationEvaluation(Evaluation):
         self.model = build_model(fit.model)
         build_likelihood(fit), build_solver(fit.solver), build_bootstrap(fit)
         if fit.uncertainty.name == "none":
-            raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap or both.")
+            raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap, both or posterior.")
         self.kinds = ["covariance", "bootstrap"] if fit.uncertainty.name == "both" else [fit.uncertainty.name]
         self.judged = [name for name in self.model.parameters if name not in self.model.shared]
         self.why = ""
@@ -74,7 +75,10 @@ class CalibrationEvaluation(Evaluation):
         reasons = [one.error or one.notes[-1] for one in failed if one.error or one.notes]
         self.why = self.why or "".join(reasons[:1])
         places = [self.model.parameters.index(name) for name in self.judged]
-        yield _rows(block.truth[some], self.judged, places, truth[some], fitted, self.kinds)
+        rows = _rows(block.truth[some], self.judged, places, truth[some], fitted, self.kinds)
+        if fitted.quantiles is not None:
+            rows = with_ranks(rows, self.judged, places, truth[some], fitted)
+        yield rows
 
     def nothing(self) -> AutogalError:
         return AutogalError(f"None of the {self.total} targets is a {self.fit.model.name} without neighbours.",
@@ -185,6 +189,9 @@ def _report(rows: Table, names: Sequence[str], kinds: Sequence[str], fit: DictCo
     if len(good):
         chance = np.sqrt(_EXPECTED * (1 - _EXPECTED) / len(good))
         report.notes.append(f"Of {len(good)} galaxies, the share inside 1 sigma scatters by {chance:.1%} however honest their errors are.")
+    if "posterior" in kinds:
+        report.grids.append(rank_grid(rows, names))
+        report.notes += RANK_NOTES
     report.facts = {"not_converged": lost, "stamps": total}
     report.tables = {"evaluation": rows}
     shown, title = (good, f"{len(good)} galaxies, S/N above {_GOOD.edges[0]}") if len(good) else (rows, f"{len(rows)} galaxies")

@@ -96,10 +96,10 @@ class How:
         if self.uncertainty.name == "both":
             fitted.bootstrap = np.full_like(fitted.covariance, np.nan)
         if self.uncertainty.get("misfit"):
-            fitted.misfit = np.full_like(fitted.values, np.nan)
+            fitted.misfit = np.full_like(fitted.covariance, np.nan)
         if self.posterior is not None:
             fitted.quantiles = np.full((count, len(QUANTILES), len(self.model.parameters)), np.nan)
-        if self.posterior is not None and self.posterior.keep:
+            fitted.keeps = self.posterior.keep
             fitted.replicates = np.full((count, self.posterior.samples, len(self.model.parameters)), np.nan)
         if self.bootstrap is not None and self.bootstrap.keep:
             fitted.replicates = np.full((count, self.bootstrap.replicates, len(self.model.parameters)), np.nan)

@@ -56,13 +56,17 @@ def select(fits: Mapping[str, Fitted], sizes: Mapping[str, int], criterion: str)
         reduced = np.divide(fitted.chi2, fitted.dof, where=fitted.dof > 0, out=np.full(len(rows), np.nan))
         out.selection |= {f"{name}_delta_{criterion}": worse, f"{name}_chi2_dof": reduced, f"{name}_status": np.array(fitted.status, dtype=str),
                           f"{name}_flags": np.array(fitted.flags, dtype=np.int32)}
-    if all(fitted.bootstrap is not None for fitted in every):
-        out.bootstrap, last = np.full_like(out.covariance, np.nan), 0
-        for fitted in every:
-            first, last = last, last + len(fitted.parameters)
-            out.bootstrap[:, first:last, first:last] = fitted.bootstrap
-    if all(fitted.replicates is not None for fitted in every):
-        out.replicates = np.concatenate([fitted.replicates for fitted in every], axis=2)
+    for key in ("bootstrap", "misfit"):
+        if all(getattr(fitted, key) is not None for fitted in every):
+            matrices, last = np.full_like(out.covariance, np.nan), 0
+            for fitted in every:
+                first, last = last, last + len(fitted.parameters)
+                matrices[:, first:last, first:last] = getattr(fitted, key)
+            setattr(out, key, matrices)
+    for key in ("replicates", "quantiles"):
+        if all(getattr(fitted, key) is not None for fitted in every):
+            setattr(out, key, np.concatenate([getattr(fitted, key) for fitted in every], axis=2))
+    out.keeps = every[0].keeps
     chosen = lambda key: np.stack([np.asarray(getattr(fitted, key)) for fitted in every])[best, rows]  # noqa: E731
     if all(fitted.neighbours is not None for fitted in every):
         out.neighbours = chosen("neighbours")

@@ -72,7 +72,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
             if cutouts[i].noise.covariance is not None:
                 cutouts[i].notes.append("The errors are those of independent pixels: only likelihood=gaussian has correlated ones.")
     if misfit is not None:
-        fitted.misfit[rows] = np.where(np.isnan(np.diagonal(matrix, axis1=1, axis2=2)), np.nan, misfit.cpu().numpy())
+        fitted.misfit[rows] = np.where(np.isnan(matrix), np.nan, misfit.cpu().numpy())
     measured = (status != Status.FAILED) & np.isfinite(values).all(axis=1)
     for i in rows[~measured].tolist():
         fitted.status[i] = "failed"
@@ -122,13 +122,12 @@ def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, fro
 
 
 def _misfit(fit: BucketFit, how: How, stamps: Stamps, level: Tensor | None, best: tuple) -> Tensor:
-    """Errors [B, V], to be added in quadrature, of what a model that is not true leaves: the residuals' structure beyond the noise's."""
+    """What a model that is not true adds to the covariance, [B, V, V]: the residuals' structure beyond the noise's."""
     theta, hessian, *_, noise = best
     noise = hessian if noise is None else torch.where(torch.isnan(noise), hessian, noise)
     prior = fit.bucket.problem(0, 1, torch.arange(len(theta), device=theta.device)).prior(theta, torch.arange(len(theta), device=theta.device))[2]
     beyond = misfit_covariance_of(fit.bucket, theta) + prior - noise
-    matrix = _covariance_at(theta, hessian, how, stamps, fit.outcome.at_bound, level, beyond)[1]
-    return matrix.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+    return _covariance_at(theta, hessian, how, stamps, fit.outcome.at_bound, level, beyond)[1]
 
 
 def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor,
@@ -286,7 +285,7 @@ def write_posterior(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
     hessian : Tensor, [M, P, P] float64
         Gauss-Newton matrices there.
     fitted : Fitted
-        Gets covariance, quantiles and, where they are to be kept, the samples as its replicates.
+        Gets covariance, quantiles and the samples as its replicates.
     """
     if not len(rows):
         return
@@ -319,13 +318,22 @@ def write_posterior(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
     sound = wanted.enough(effective)
     fitted.covariance[rows] = np.where(sound[:, None, None], np.einsum("nsi,nsj->nij", off, off) / (count - 1), np.nan)
     fitted.quantiles[rows] = np.where(sound[:, None, None], np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1), np.nan)
-    if fitted.replicates is not None:
-        fitted.replicates[rows] = values
-    for i, number in zip(rows.tolist(), effective.tolist()):
+    fitted.replicates[rows] = values
+    names = _free_names(model, best[0])
+    for i, number, cut in zip(rows.tolist(), effective.tolist(), drawn.cut.cpu().numpy()):
+        if reached := [name for name, is_cut in zip(names, cut) if is_cut]:
+            cutouts[i].notes.append(f"The posterior of {', '.join(dict.fromkeys(reached))} runs into its bound, and without it may have no end: "
+                                    "a prior (model.priors) would decide.")
         if number < count:
             cutouts[i].notes.append(f"The posterior's samples are worth {number:.0f} independent ones, of {count} asked for.")
         if not wanted.enough(number):
             fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
+
+
+def _free_names(model: Model, theta: Tensor) -> list[str]:
+    """The first value that each free number moves at `theta` [P], [P]."""
+    moves = model.values_jacobian(theta[None])[0].abs() > 0
+    return [model.parameters[int(column.nonzero()[0])] if column.any() else "" for column in moves.mT]
 
 
 def _angles(model: Model) -> list[tuple[int, float, list[int]]]:

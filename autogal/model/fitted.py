@@ -53,12 +53,14 @@ class Fitted:
         Time by stage.
     bootstrap : ndarray, [N, P, P], or None
         Covariance of the bootstrap's replicates, where `covariance` is of another kind.
-    misfit : ndarray, [N, P], or None
-        Errors of what the model misses, to be added in quadrature to those of the noise, where they were asked for.
+    misfit : ndarray, [N, P, P], or None
+        What the model's own failure adds to `covariance`, where it was asked for; not positive where residuals scatter less than noise does.
     quantiles : ndarray, [N, 3, P], or None
         `QUANTILES` of the posterior of each value, where it was sampled.
     replicates : ndarray, [N, R, P], or None
-        Values of the bootstrap's replicates, where they are to be kept; NaN in those that failed.
+        Values of the bootstrap's replicates, where they are to be kept, or the samples of the posterior; NaN in those that failed.
+    keeps : bool
+        Whether the replicates are for the catalogue too, and not only for what follows from them.
     selection : dict of str to ndarray, [N] each
         Where several models were fitted, further columns: the chosen one, and how each of them fared.
     neighbours : ndarray, [N, K, 7], or None
@@ -87,6 +89,7 @@ class Fitted:
     misfit: np.ndarray | None = _rows(default=None)
     quantiles: np.ndarray | None = _rows(default=None)
     replicates: np.ndarray | None = _rows(default=None)
+    keeps: bool = True
     selection: dict[str, np.ndarray] = field(default_factory=dict)
     neighbours: np.ndarray | None = _rows(default=None, replaced=False)  # it is the whole fit's, and set at its end
     hanging: np.ndarray | None = None
@@ -123,7 +126,7 @@ class Fitted:
         for part in parts:
             seconds.update(part.seconds)
         columns = {name: np.concatenate([part.column(name) for part in parts]) for part in parts for name in part.columns}
-        return cls(first.parameters, **rows, seconds=dict(seconds), columns=columns,
+        return cls(first.parameters, **rows, keeps=first.keeps, seconds=dict(seconds), columns=columns,
                    selection={name: np.concatenate([part.selection[name] for part in parts]) for name in first.selection})
 
     def put(self, name: str, rows: Sequence[int] | np.ndarray, values: np.ndarray | Sequence[float]) -> None:
@@ -164,15 +167,16 @@ class Fitted:
             What is to be added to the values.
         """
         self.values += origin
-        if self.replicates is not None:
-            self.replicates += origin[:, None]
+        for several in (self.replicates, self.quantiles):
+            if several is not None:
+                several += origin[:, None]
 
     def unlit_to_inf(self) -> None:
         """Give the components that ended without light the magnitude of that, which is infinite, in place of the solver's floor."""
         if "mag" in self.parameters:
             components = [i for i, name in enumerate(self.parameters) if name.endswith("_mag")]
             total = self.parameters.index("mag")
-            for values in (self.values, self.replicates)[: 1 + (self.replicates is not None)]:
+            for values in (some for some in (self.values, self.replicates, self.quantiles) if some is not None):
                 magnitudes = values[..., components]
                 values[..., components] = np.where(magnitudes > values[..., total, None] + _NOTHING, np.inf, magnitudes)
 
@@ -184,7 +188,7 @@ class Fitted:
         rows : sequence of bool, [N]
         """
         some = np.asarray(rows, bool)
-        for array in (self.covariance, self.bootstrap, self.chi2, self.snr):
+        for array in (self.covariance, self.bootstrap, self.misfit, self.quantiles, self.chi2, self.snr):
             if array is not None:
                 array[some] = np.nan
 

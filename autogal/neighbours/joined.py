@@ -88,10 +88,12 @@ def _merged(cutout: Cutout, around: Surroundings) -> Segmentation:
 def _take(fitted: Fitted, i: int, other: Fitted, row: int) -> None:
     """Put row `row` of other fits in place of row `i`."""
     moved = Fitted.empty(len(fitted), fitted.parameters)
-    moved.bootstrap = None if other.bootstrap is None else np.full_like(fitted.covariance, np.nan)
-    moved.replicates = None if other.replicates is None else np.full((len(fitted), *other.replicates.shape[1:]), np.nan)
+    further = ("bootstrap", "misfit", "quantiles", "replicates")
+    for name in further:
+        theirs = getattr(other, name)
+        setattr(moved, name, None if theirs is None else np.full((len(fitted), *theirs.shape[1:]), np.nan))
     moved.remarks = [[] for _ in range(len(fitted))]
-    for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "status", "flags", "remarks", "bootstrap", "replicates"):
+    for name in ("values", "covariance", "chi2", "dof", "n_iter", "snr", "status", "flags", "remarks", *further):
         if (theirs := getattr(other, name)) is not None:
             getattr(moved, name)[i] = theirs[row]
     fitted.replace_row(i, moved)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from autogal.parameters import HIGHEST_MODE
 from autogal.results.celestial import local_sky, position_angle, scale_along
 from autogal.results.columns import component_of, declared, first_columns, last_columns
 from autogal.results.data import ARRAYS, CatalogueData
+from autogal.results.posterior import posterior_columns
 from autogal.results.rows import Rows, is_unmeasured
 
 __all__ = ["build_data", "build_table", "measured", "unmeasured_as_nan"]
@@ -22,6 +23,9 @@ __all__ = ["build_data", "build_table", "measured", "unmeasured_as_nan"]
 # Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on its area
 # (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
 _BRIGHTNESS = (("mu_e_mean", "mag", "r_eff", 0.5), ("mu_break", "mag_break", "r_break", 1.0))
+#: From variances and the values they are of to errors, [N]
+Roots = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 _SQUARE = 1e-4  # a scale that changes by less, per degree, is the same in all directions: what projections do
 
 
@@ -40,13 +44,19 @@ def build_table(cutouts: Sequence[Cutout], fitted: Fitted) -> Table:
     astropy.table.Table
         N rows; a unit and a description on every column. What was not
         measured is NaN. Where the fit has a bootstrap besides its covariance,
-        its errors are in ``<name>_err_boot``.
+        its errors are in ``<name>_err_boot``, those of what the model misses in
+        ``<name>_err_misfit``, the posterior's quantiles in ``<name>_p16``, ``_p50``
+        and ``_p84``.
     """
     values, covariance, status = measured(cutouts, fitted)
     numbers = _numbers(cutouts, fitted.parameters, values, covariance)
+    others = {}
     if fitted.bootstrap is not None:
-        other = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.bootstrap, status))
-        numbers = {key: column for name in numbers for key, column in _with_bootstrap(name, numbers, other)}
+        others["boot"] = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.bootstrap, status))
+    if fitted.misfit is not None:
+        others["misfit"] = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.misfit, status), _or_nothing)
+    spans = posterior_columns(cutouts, fitted, numbers, status) if fitted.quantiles is not None else {}
+    numbers = {key: column for name in numbers for key, column in _with_others(name, numbers, others, spans)}
     rows = Rows(cutouts, fitted, status)
     return declared({**first_columns(rows), **numbers, **fitted.selection, **last_columns(rows)})
 
@@ -60,27 +70,32 @@ def build_data(cutouts: Sequence[Cutout], fitted: Fitted) -> CatalogueData:
         As in :func:`build_table`.
     """
     _, covariance, status = measured(cutouts, fitted)
-    arrays = {what.name: getattr(fitted, what.name, None) for what in ARRAYS if what.name != "covariance"}
+    arrays = {what.name: getattr(fitted, what.name, None) for what in ARRAYS if what.name != "covariance" and (fitted.keeps or what.name != "replicates")}
     others: dict[str, Any] = {name: unmeasured_as_nan(array, status) for name, array in arrays.items() if array is not None}
     return CatalogueData(build_table(cutouts, fitted), covariance, tuple(fitted.parameters), seconds=fitted.seconds, **others)
 
 
-def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
-    """Parameters and what follows from them, each with its error."""
-    errors = _errors(np.diagonal(covariance, axis1=1, axis2=2), values)
+def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray,
+             roots: Roots | None = None) -> dict[str, np.ndarray]:
+    """Parameters and what follows from them, each with its error: `roots` of its variance."""
+    roots = roots or _errors
+    errors = roots(np.diagonal(covariance, axis1=1, axis2=2), values)
     numbers: dict[str, np.ndarray] = {}
     for p, name in enumerate(parameters):
         numbers[name], numbers[f"{name}_err"] = values[:, p], errors[:, p]
     for component in dict.fromkeys(component_of(name)[0] for name in parameters):
-        numbers |= _derive(component, cutouts, numbers, list(parameters), covariance)
+        numbers |= _derive(component, cutouts, numbers, list(parameters), covariance, roots)
     return numbers
 
 
-def _with_bootstrap(name: str, numbers: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    """A column, and behind an error the bootstrap's."""
+def _with_others(name: str, numbers: dict[str, np.ndarray], others: dict[str, dict[str, np.ndarray]],
+                 spans: dict[str, dict[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    """A column, behind an error those of other kinds, and behind all errors of a value its quantiles."""
     yield name, numbers[name]
     if name.endswith("_err"):
-        yield f"{name}_boot", other[name]
+        for kind, other in others.items():
+            yield f"{name}_{kind}", other[name]
+        yield from spans.get(name.removesuffix("_err"), {}).items()
 
 
 def measured(cutouts: Sequence[Cutout], fitted: Fitted) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -129,12 +144,18 @@ def _errors(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.sqrt(variance, out=np.full(np.shape(values), np.nan), where=usable)
 
 
+def _or_nothing(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """As `_errors`, and 0 where a difference of variances came out below."""
+    return np.where(np.isfinite(variance) & np.isfinite(values) & (variance <= 0), 0.0, _errors(variance, values))
+
+
 def _derive(
     component: str,
     cutouts: Sequence[Cutout],
     numbers: dict[str, np.ndarray],
     parameters: list[str],
     covariance: np.ndarray,
+    roots: Roots,
 ) -> dict[str, np.ndarray]:
     """Columns that follow from one component's parameters, with their errors."""
     prefix = f"{component}_" if component else ""
@@ -166,7 +187,7 @@ def _derive(
             of = [parameters.index(prefix + key) for key in ("r_eff", "pa") if prefix + key in parameters]
             steps = np.stack([along, r_eff * slope], axis=1)[:, : len(of)]
             variance = np.einsum("ni,nij,nj->n", steps, covariance[:, of][:, :, of], steps)
-            error = np.where(slope != 0, _errors(variance, r_eff), error)
+            error = np.where(slope != 0, roots(variance, r_eff), error)
         add("r_eff_arcsec", r_eff * along, error)
     bent = any(has(name) for name in ("c0", "softness", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1))))  # or cut off
     for name, mag_of, radius_of, share in _BRIGHTNESS:
@@ -176,7 +197,7 @@ def _derive(
             of = [parameters.index(prefix + key) for key in (mag_of, radius_of, "q")]
             slope = np.stack([np.ones_like(q), 5 / np.log(10) / radius, 2.5 / np.log(10) / q], axis=1)
             variance = np.einsum("ni,nij,nj->n", slope, covariance[:, of][:, :, of], slope)
-            add(name, mu, _errors(variance, mu))
+            add(name, mu, roots(variance, mu))
     if placed and places is None:
         names = (["ra", "dec"] if at == prefix else []) + (["pa_sky"] if has("pa") else [])
         for name in names:

@@ -15,6 +15,7 @@ from astropy.table import Column, Table
 from autogal.errors import AutogalError
 from autogal.flags import MEASURED, Flag
 from autogal.parameters import SINGLE
+from autogal.results.arviz import to_arviz
 from autogal.results.columns import bare_names
 from autogal.results.data import CatalogueData
 from autogal.results.files import read_catalogue, write_catalogue
@@ -148,6 +149,33 @@ class Catalogue(CatalogueData):
         messages[i] = f"{messages[i]} {what}".strip()
         column = self.table["message"]
         self.table.replace_column("message", Column(messages, name="message", description=column.description, format=column.format))
+
+    def to_arviz(self, i: int) -> Any:
+        """The samples of one object's posterior, or its bootstrap's replicates, as ArviZ takes them.
+
+        Parameters
+        ----------
+        i : int
+            Row; negative ones count from the end.
+
+        Returns
+        -------
+        arviz.InferenceData, or xarray.DataTree from ArviZ 1 on
+            Group ``posterior``, one chain, a variable for each parameter, without samples that failed.
+
+        Raises
+        ------
+        IndexError
+            Where there is no such row.
+        AutogalError
+            Where there are no samples, or ArviZ is not installed.
+        """
+        i = self._place(i)
+        samples = np.empty((0, len(self.parameters))) if self.replicates is None else self.replicates[i]
+        samples = samples[~np.isnan(samples).any(1)]
+        if not len(samples):
+            raise AutogalError(f"There are no samples of {self.table['id'][i]}.", "Fit with uncertainty=posterior uncertainty.keep=true.")
+        return to_arviz(dict(zip(self.parameters, samples.T)))
 
     def model_image(self, i: int) -> np.ndarray:
         """The fitted model of one object, PSF-convolved, sky and fitted neighbours included.

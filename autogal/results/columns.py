@@ -16,9 +16,13 @@ from autogal.parameters import PARAMETERS
 if TYPE_CHECKING:
     from autogal.results.rows import Rows
 
-__all__ = ["COLUMNS", "Column", "bare_names", "column", "component_of", "declared", "first_columns", "last_columns", "of_chosen"]
+__all__ = ["COLUMNS", "QUANTILE_NAMES", "Column", "bare_names", "column", "component_of", "declared", "first_columns", "last_columns", "of_chosen"]
 
 _NONE = u.dimensionless_unscaled
+
+#: How the columns of the posterior's quantiles end, and what they are
+QUANTILE_NAMES = {"p16": "15.87 % quantile", "p50": "Median", "p84": "84.13 % quantile"}
+_ERRORS = {"boot": "by the bootstrap", "misfit": "from what the model misses, to be added in quadrature"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ _LAST = (
 )
 
 COLUMNS: dict[str, Column] = {c.name: c for c in (*_PARAMETERS, *_DERIVED, *_FIRST, *_CHOICE, *_LAST)}
-"""Every declared column by its bare name; ``<name>_err`` and ``<name>_err_boot`` follow from ``<name>``."""
+"""Every declared column by its bare name; ``<name>_err``, ``<name>_err_boot``, ``<name>_err_misfit`` and
+``<name>_p16``, ``_p50``, ``_p84`` follow from ``<name>``."""
 
 
 def first_columns(rows: Rows) -> dict[str, np.ndarray]:
@@ -189,9 +194,14 @@ def column(name: str) -> Column:
         A column's name. A parameter that only a user's own profile knows is
         taken as a number without a unit.
     """
-    if name.endswith("_err_boot"):
-        of = column(name.removesuffix("_err_boot"))
-        return replace(of, name=name, description=f"1-sigma error of {of.name} by the bootstrap; NaN where not measurable")
+    for kind, text in _ERRORS.items():
+        if name.endswith(f"_err_{kind}"):
+            of = column(name.removesuffix(f"_err_{kind}"))
+            return replace(of, name=name, description=f"1-sigma error of {of.name} {text}; NaN where not measurable")
+    for end, text in QUANTILE_NAMES.items():
+        if name.endswith(f"_{end}"):
+            of = column(name.removesuffix(f"_{end}"))
+            return replace(of, name=name, description=f"{text} of the posterior of {of.name}; NaN where it was not sampled")
     if name.endswith("_err"):
         of = column(name.removesuffix("_err"))
         return replace(of, name=name, description=f"1-sigma error of {of.name}; NaN where not measurable")

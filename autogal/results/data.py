@@ -74,7 +74,8 @@ class CatalogueData:
     bootstrap : ndarray, shape (N, P, P), optional
         Covariance of the bootstrap's replicates, where ``covariance`` is of another kind.
     replicates : ndarray, shape (N, R, P), optional
-        Parameters of the bootstrap's replicates, where they were asked for; NaN in those that failed.
+        Parameters of the bootstrap's replicates, or equally weighted samples of the posterior, where they were asked for
+        (``uncertainty.keep=true``); NaN in those that failed. Angles of samples go on beyond 0 and 180 deg.
     neighbours : ndarray, shape (N, K, 7), optional
         x, y, mag, r_eff, n, q, pa of the neighbours fitted together with each target; NaN where there is none, and in
         all but the first three of a point source.
@@ -98,7 +99,7 @@ class CatalogueData:
     _: KW_ONLY
     bootstrap: np.ndarray | None = _array("bootstrap_covariance", ("parameter", "parameter"), "Covariance matrix, by the bootstrap, of",
                                           "parameter of this row and column")
-    replicates: np.ndarray | None = _array("replicates", ("any", "parameter"), "The bootstrap's replicates of")
+    replicates: np.ndarray | None = _array("replicates", ("any", "parameter"), "The bootstrap's replicates, or samples of the posterior, of")
     neighbours: np.ndarray | None = _array("neighbours", ("any", "neighbour"), "Of the neighbours fitted with each object,")
     model: str = "sersic"
     settings: Mapping[str, Any] = field(default_factory=dict)

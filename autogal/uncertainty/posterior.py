@@ -20,6 +20,7 @@ _DOF = 5.0
 _ROUND = 400  # draws of a round
 _WIDER = 1.2  # the first proposal, in units of the covariance at the best fit, and those after it in units of the weighted one
 _LEAST = 1e-9  # of the largest eigenvalue of a scaled covariance, below which directions are not told
+_NEXT, _DENSE = 0.3, 0.25  # standard deviations from a bound, and the density there in units of a normal posterior's peak
 _LOST = 0.2  # of the samples that were asked for: with fewer effective ones they say little
 
 
@@ -35,11 +36,14 @@ class Samples:
         Kish's effective number of independent samples among all draws, (sum w)^2 / sum w^2.
     draws : Tensor, [N] int
         How many were made.
+    cut : Tensor, [N, P] bool
+        Where the posterior is still dense at a bound: without the bound it may have no end.
     """
 
     theta: Tensor
     effective: Tensor
     draws: Tensor
+    cut: Tensor
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ class Posterior:
             Of the galaxies: random numbers hang on them alone.
         """
         out = Samples(torch.full((len(best), self.samples, best.shape[1]), torch.nan, dtype=best.dtype, device=best.device),
-                      torch.zeros(len(best), dtype=best.dtype, device=best.device), torch.zeros(len(best), dtype=torch.long, device=best.device))
+                      torch.zeros(len(best), dtype=best.dtype, device=best.device), torch.zeros(len(best), dtype=torch.long, device=best.device),
+                      torch.zeros_like(best, dtype=torch.bool))
         items = torch.isfinite(best).all(-1).nonzero()[:, 0]
         if not len(items):
             return out
@@ -118,6 +123,7 @@ class Posterior:
             out.effective[i], out.draws[i] = state.effective, len(state.costs)
             if state.effective > 1:
                 out.theta[i] = state.resampled(self.samples)
+                out.cut[i] = _cut(out.theta[i], lower[i], upper[i])
         return out
 
 
@@ -175,6 +181,13 @@ class _State:
         out = self.best.repeat(count, 1)
         out[:, self.free] += self.scale * self.points[torch.from_numpy(self.rng.permutation(places)).to(self.best.device)]
         return out
+
+
+def _cut(theta: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """Whether samples [S, P] are as dense next to a bound as a quarter of a normal posterior's peak, bool [P]."""
+    width = theta.std(0) * _NEXT
+    beside = torch.maximum((theta - lower < width).double().mean(0), (upper - theta < width).double().mean(0))
+    return (width > 0) & (beside > _DENSE * _NEXT / math.sqrt(2 * math.pi))
 
 
 def _root(covariance: Tensor) -> Tensor:

@@ -29,7 +29,10 @@ class Fit:
     snr: np.ndarray = None
     seconds: dict[str, float] = field(default_factory=lambda: {"segment": 0.5, "fit": 2.0})
     bootstrap: np.ndarray = None
+    misfit: np.ndarray = None
+    quantiles: np.ndarray = None
     replicates: np.ndarray = None
+    keeps: bool = True
     neighbours: np.ndarray = None
     selection: dict[str, np.ndarray] = field(default_factory=dict)
     columns: dict[str, np.ndarray] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from dataclasses import dataclass, replace
 
@@ -86,6 +87,9 @@ def apply_correlation(cutout: Cutout, wanted: str) -> None:
         Where the file cannot be read, is no covariance, or is of pixels of another size.
     """
     if wanted == "auto":
+        if not cutout.noise.absent and cutout.noise.covariance is None and math.isnan(cutout.noise.scatter):
+            cutout.notes.append("There is too little sky to tell whether the noise is correlated: errors are those of independent pixels "
+                                "(noise.correlation=FILE says more).")
         return
     if wanted == "none":
         if cutout.noise.covariance is not None:

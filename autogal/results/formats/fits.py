@@ -32,7 +32,7 @@ class Fits(CatalogueFormat):
             arrays.append(fits.ImageHDU(array, name=what.in_file.upper()))
             for number, name in enumerate(what.names(catalogue.parameters), start=1):
                 arrays[-1].header[f"PAR{number}"] = (ascii_text(name), what.label)
-        primary.header["NREPLIC"] = (meta["replicates"], "replicates kept of the bootstrap")
+        primary.header["NREPLIC"] = (meta["replicates"], "replicates, or samples, of each row")
 
         # As bytes and not as a table: with a second table, readers would ask which one is meant.
         text = np.frombuffer(json.dumps(meta["config"], indent=1).encode(), dtype=np.uint8)
