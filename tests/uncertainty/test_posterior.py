@@ -117,7 +117,7 @@ def test_columns_are_quantiles_of_the_samples(kept):
         np.testing.assert_allclose(table[f"{name}_p50"], np.median(drawn, 1), rtol=1e-3)
         np.testing.assert_allclose(table[f"{name}_p16"], np.quantile(drawn, 0.158655, axis=1), rtol=2e-3)
         assert (table[f"{name}_p16"] < table[f"{name}_p50"]).all() and (table[f"{name}_p50"] < table[f"{name}_p84"]).all()
-    assert (table["pa_p16"] < table["pa_p84"]).all() and (table["pa_p84"] > 180).any()  # an angle of 178 deg goes on beyond 180
+    assert (table["pa_p16"] < table["pa_p84"]).all() and ((table["pa_p84"] > 180) | (table["pa_p16"] < 0)).any()  # angles go on beyond 0 and 180 deg
 
 
 @pytest.mark.parametrize("ending", ["fits", "ecsv", "parquet"])
