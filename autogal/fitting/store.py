@@ -313,15 +313,15 @@ def write_posterior(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: T
         turned = turn * np.round((values[:, :, column] - fitted.values[rows][:, None, column]) / turn)
         for other in (column, *followers):
             values[:, :, other] -= turned
-    off = values - values.mean(1, keepdims=True)
+    off = values - values[:, :1]  # of what is held, 0 without any rounding
+    off -= off.mean(1, keepdims=True)
     effective = drawn.effective.cpu().numpy()
     sound = wanted.enough(effective)
     fitted.covariance[rows] = np.where(sound[:, None, None], np.einsum("nsi,nsj->nij", off, off) / (count - 1), np.nan)
     fitted.quantiles[rows] = np.where(sound[:, None, None], np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1), np.nan)
     fitted.replicates[rows] = values
-    names = _free_names(model, best[0])
     for i, number, cut in zip(rows.tolist(), effective.tolist(), drawn.cut.cpu().numpy()):
-        if reached := [name for name, is_cut in zip(names, cut) if is_cut]:
+        if reached := [name for name, is_cut in zip(_free_names(model, best[0]), cut) if is_cut]:
             cutouts[i].notes.append(f"The posterior of {', '.join(dict.fromkeys(reached))} runs into its bound, and without it may have no end: "
                                     "a prior (model.priors) would decide.")
         if number < count:

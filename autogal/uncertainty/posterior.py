@@ -153,6 +153,8 @@ class _State:
 
     def add(self, theta: Tensor, costs: Tensor) -> None:
         """Take note of -2 ln posterior of the draws of a round, weigh all anew, and learn the next proposal."""
+        if not torch.isfinite(costs).any() and not len(self.points):
+            return  # nothing is known yet: the same proposal again
         points = (theta[:, self.free] - self.best[self.free]) / self.scale
         old = torch.stack([_log_density(points, *one) for one in zip(self.means, self.roots)], 1)
         newest = _log_density(self.points, self.means[-1], self.roots[-1])
@@ -160,8 +162,6 @@ class _State:
         self.points, self.costs = torch.cat([self.points, points]), torch.cat([self.costs, costs])
         mixture = torch.logsumexp(self.densities, 1)
         log = -self.costs / 2 - mixture
-        if not torch.isfinite(log).any():
-            return
         weights = (log - log.max()).exp()
         self.weights = weights / weights.sum()
         self.effective = float(1 / self.weights.square().sum())
