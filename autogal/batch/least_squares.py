@@ -6,12 +6,13 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from autogal.rendering.renderer import Drawing, Renderer
+from autogal.model.component import FAINTEST
 from autogal.model.fit_model import FitModel
 from autogal.batch.correlated import bartlett, inverse_power, padded_shape, power_spectrum, score_covariance, weighted
 from autogal.model.units import Units
@@ -91,6 +92,26 @@ class StampProblem:
         else:
             parts = [self._sums_or_halves(*piece) for piece in pieces]
         return self._with_prior(Linearisation(*self._project(free, *(torch.cat(p) for p in zip(*parts)))), items)
+
+    def evaluate(self, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """As `linearise`, without derivatives: the images alone are drawn, at a part of the price.
+
+        Light that would be negative at the optimum is taken away here, which `linearise` leaves as it was.
+
+        Returns
+        -------
+        free : Tensor, [B, P]
+            With the best values of the model's `linear`.
+        chi2 : Tensor, [B]
+        """
+        native, linear = self._native(free, items), self.model.multipliers(free)
+        pieces = list(zip(zip(*(drawn.split(self.chunk) for drawn in native)), linear.split(self.chunk), items.split(self.chunk)))
+        several = self.threads > 1 and len(pieces) > 1
+        parts = (_pool(self.threads).map if several else map)(lambda piece: self._best_of_images(*piece), pieces)
+        move, chi2 = (torch.cat(part) for part in zip(*parts))
+        free = free.clone()
+        free[:, self.model.linear_places(free)] += move
+        return free, chi2 + self.penalty(free, items)
 
     def residuals(self, free: Tensor, items: Tensor) -> Tensor:
         """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""
@@ -261,6 +282,43 @@ class StampProblem:
         rows[:, -2], rows[:, -1] = weight, residual
         return rows
 
+    def _linear_images(self, native: Sequence[Tensor], items: Tensor) -> Tensor:
+        """The images at the model's `linear_rows`, [B, L, H, W]: those of the components and the sky."""
+        psf = self.psf[self.psf_index[items]]
+        images = [renderer.linear_images(drawn, psf) for renderer, drawn in zip(self.renderers, native)]
+        return torch.cat([*images, torch.ones_like(images[0][:, :1])], dim=1)
+
+    def _best_of_images(self, native: Sequence[Tensor], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """How far what the model is linear in is to move to its optimum, [B, L], and chi-square there, [B]."""
+        rows, weight = self._linear_images(native, items), self.weight[items]
+        residual = self.data[items] - torch.einsum("blhw,bl->bhw", rows, linear.to(rows.dtype))
+        rows = torch.cat([rows, residual[:, None]], dim=1).mul_(weight[:, None])
+        if self.correlation is not None:
+            gram = score_covariance(rows, inverse_power(self.correlation[items], self._padded(self.correlation))).double()
+            chi2 = gram[:, -1, -1]
+        else:
+            gram, chi2 = torch.bmm(rows.flatten(2), rows.flatten(2).mT).double(), rows[:, -1].square().sum((1, 2), dtype=torch.float64)
+        places = self._which_drawn
+        a, right, now = gram[:, places][:, :, places], gram[:, places, -1], linear[:, places]
+        lit = torch.isin(self.model.linear_places(linear), self.model.flux_places(linear))
+        dark = torch.zeros_like(now, dtype=torch.bool)
+        for _ in range(len(places)):  # without one, another may come out negative
+            move = _least_squares(a, right, torch.where(dark, FAINTEST - now, 0.0), dark)
+            negative = lit & (now + move < FAINTEST) & ~dark
+            if not negative.any():
+                break
+            dark = dark | negative
+        good = torch.isfinite(move).all(-1) & ((now + move >= FAINTEST) | ~lit | dark).all(-1)
+        gain = 2 * (move * right).sum(-1) - torch.einsum("bi,bij,bj->b", move, a, move)
+        good = good & (gain > 0)
+        return torch.where(good[:, None], move, 0.0), torch.where(good, chi2 - gain, chi2)
+
+    @cached_property
+    def _which_drawn(self) -> Tensor:
+        """Which of the `linear_rows` are free to be brighter or fainter on their own."""
+        rows = torch.tensor(self.model.linear_rows, device=self.data.device)
+        return (self.model.drawn_places(self.data)[:, None] == rows).nonzero()[:, 1]
+
     def _project(self, free: Tensor, gram: Tensor, chi2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Move what the model is linear in to its optimum, and carry the sums over to the free vector."""
         model, linear = self.model, self.model.linear_places(free)
@@ -279,3 +337,14 @@ class StampProblem:
         jacobian = model.image_jacobian(free)
         gradient = gram[:, :-1, -1] - (gram[:, :-1][:, :, places] @ move[:, :, None])[..., 0]
         return free, chi2, (jacobian.mT @ gradient[:, :, None])[..., 0], jacobian.mT @ gram[:, :-1, :-1] @ jacobian
+
+
+def _least_squares(a: Tensor, right: Tensor, held: Tensor, dark: Tensor) -> Tensor:
+    """The move [B, L] to the optimum of normal equations, where `dark` moves as `held` has it."""
+    free = (~dark).to(a.dtype)
+    scale = a.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
+    pull = (right - (a @ held[:, :, None])[..., 0]) * scale * free
+    matrix = a * (scale * free)[:, :, None] * (scale * free)[:, None, :] + torch.diag_embed(1 - free)
+    # two that cannot be told apart share
+    matrix = matrix + 1e-9 * torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    return torch.where(dark, held, torch.linalg.solve_ex(matrix, pull[..., None])[0][..., 0] * scale)
