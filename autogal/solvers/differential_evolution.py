@@ -92,9 +92,9 @@ class DifferentialEvolution:
             stalled = waited >= self.patience
             members, chi2 = search.refine(members, chi2, tolerance, noise, stalled)
             helped = lowest - search.chi2 > self.agreement
+            lowest, waited = torch.where(helped, search.chi2, lowest), torch.where(stalled, 0, waited)
             stay = search.end(stalled & ~helped | (chi2.amax(1) - chi2.amin(1) < self.agreement))
-            lowest, waited = torch.where(helped, search.chi2, lowest)[stay], torch.where(stalled, 0, waited)[stay]
-            members, chi2 = members[stay], chi2[stay]
+            members, chi2, lowest, waited = members[stay], chi2[stay], lowest[stay], waited[stay]
         if not size:
             search.end(torch.ones_like(search.items, dtype=torch.bool))
         return search.finish(self.polish, tolerance, noise)
