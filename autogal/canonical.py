@@ -105,7 +105,7 @@ def _view(cutout: Cutout, psfs: dict[tuple[int, Orientation], np.ndarray]) -> Vi
     how = lie(cutout.image, good, anchor)
     level, unit = _units(cutout, good, anchor)
     box = usable_box(good)
-    part = how.cutout(replace(cutout.window(*box), psf=None))
+    part = replace(cutout.window(*box), psf=None).turned(how)
     image = ((np.asarray(part.image, np.float64) - level) / unit).astype(np.float32)
     sigma = None if part.sigma is None else (np.asarray(part.sigma, np.float64) / unit).astype(np.float32)
     start = None if part.start is None else dict(part.start)

@@ -30,7 +30,7 @@ INCOMPLETE = 1
 FAILED = 2
 INTERRUPTED = 130
 # Each verb's module, imported when it is needed; its function `run(settings, paths)` does the work
-_VERBS = {"fit": "autogal.pipeline", "simulate": "autogal.simulate.run", "train": "autogal.training.run",
+_VERBS = {"fit": "autogal.run.job", "simulate": "autogal.simulate.run", "train": "autogal.training.run",
           "evaluate": "autogal.evaluate.run"}
 _TAKE_PATHS = {"fit": "cutouts"}
 # What a verb takes as its second word, and the key that it stands for

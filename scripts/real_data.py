@@ -30,7 +30,7 @@ from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import RESERVATIONS, Flag
 from autogal.images import find_entries, load
-from autogal.pipeline import run
+from autogal.run.job import run
 from autogal.runtime.stopwatch import Stopwatch
 
 __all__ = ["angle", "compare", "good", "main", "pulls", "published_errors", "shares"]

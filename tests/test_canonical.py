@@ -78,7 +78,7 @@ def assert_same(one, other, shift=(0, 0), scale=1.0, level=0.0, rtol=1e-9, how=O
 
 
 def test_turned_and_mirrored_images(look, plain, crowded):
-    turned = look([how.cutout(cutout) for how in TURNED for cutout in crowded])
+    turned = look([cutout.turned(how) for how in TURNED for cutout in crowded])
     for k, other in enumerate(turned):
         assert_same(plain[k % len(crowded)], other, how=TURNED[k // len(crowded)])
 
@@ -112,7 +112,7 @@ def test_other_units_and_pedestals(look, plain, crowded, scale, height):
 def test_where_the_target_should_be_turns_too(crowded, how, start):
     """Also where only a part of it is given."""
     cutout = replace(crowded[1], start=start)
-    one, other = views([cutout, how.cutout(cutout)])
+    one, other = views([cutout, cutout.turned(how)])
     assert one.cutout.start == pytest.approx(other.cutout.start)
     assert np.array_equal(one.cutout.image, other.cutout.image, equal_nan=True) and np.array_equal(one.cutout.psf, other.cutout.psf)
 
@@ -122,7 +122,7 @@ def test_a_sloped_sky_is_taken_off_alike(crowded, how):
     rows, columns = np.indices(crowded[0].shape)
     image = crowded[0].image + float(np.median(crowded[0].sigma)) * (0.2 * columns - 0.1 * rows)
     sloped = replace(crowded[0], image=image.astype(np.float32))
-    (one, steep), (other, _) = ((view.flat.cutout.image, view.cutout.image) for view in views([sloped, how.cutout(sloped)]))
+    (one, steep), (other, _) = ((view.flat.cutout.image, view.cutout.image) for view in views([sloped, sloped.turned(how)]))
     assert np.allclose(one, other, rtol=1e-6, atol=1e-5, equal_nan=True)
 
     def leans(image):

@@ -40,9 +40,9 @@ def calls(folder, monkeypatch):
         made.paths.append(paths)
         made.work(settings)
 
-    pipeline = types.ModuleType("autogal.pipeline")
+    pipeline = types.ModuleType("autogal.run.job")
     pipeline.run = run
-    monkeypatch.setitem(sys.modules, "autogal.pipeline", pipeline)
+    monkeypatch.setitem(sys.modules, "autogal.run.job", pipeline)
     monkeypatch.delenv("AUTOGAL_DEBUG", raising=False)
     return made
 
@@ -398,7 +398,7 @@ def test_the_version_wherever_it_is_asked_for(capsys, words):
 @pytest.mark.parametrize("sweep", [False, True])
 def test_exit_codes(calls, monkeypatch, statuses, strict, code, sweep):
     done = types.SimpleNamespace(table={"status": statuses})
-    monkeypatch.setattr(sys.modules["autogal.pipeline"], "run", lambda settings, paths: done)
+    monkeypatch.setattr(sys.modules["autogal.run.job"], "run", lambda settings, paths: done)
     words = ["-m", "solver=lm,adam"] if sweep else []
     assert cli.main(["fit", "a.fits", f"strict={str(strict).lower()}", *words]) == code
 

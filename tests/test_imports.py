@@ -23,7 +23,7 @@ catalogue = autogal.fit(image[None], sigma=np.ones((1, 64, 64)), psf=star / star
 _FROM_FILES = _FIT + """
 from astropy.io import fits
 from autogal.configuration.composing import compose
-from autogal.pipeline import run
+from autogal.run.job import run
 fits.writeto("a.fits", image), fits.writeto("a_psf.fits", star / star.sum())
 catalogue = run(compose(overrides=["out=run", "device=cpu", "zeropoint=25.0"]), ["a.fits"])
 """

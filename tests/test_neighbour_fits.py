@@ -10,7 +10,7 @@ import autogal
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.pipeline import run
+from autogal.run.job import run
 from autogal.results import Catalogue
 
 from .observations import PSF, ZEROPOINT

@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from autogal.configuration.composing import compose
 from autogal.flags import Flag
-from autogal.pipeline import run
+from autogal.run.job import run
 
 spec = importlib.util.spec_from_file_location("real_data", Path(__file__).resolve().parents[1] / "scripts" / "real_data.py")
 real_data = importlib.util.module_from_spec(spec)

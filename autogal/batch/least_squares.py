@@ -117,8 +117,7 @@ class StampProblem:
         """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""
         native, amplitudes, out = self._native(free, items), self.model.amplitudes(free), self.data[items]
         out -= free[:, -1, None, None].to(out.dtype)
-        for first in range(0, len(items), self.chunk):
-            some = slice(first, first + self.chunk)
+        for some in self._some(len(items)):
             psf = self.psf[self.psf_index[items[some]]]
             for renderer, drawn, bright in zip(self.renderers, native, amplitudes):
                 out[some] -= renderer.image(drawn[some], psf) * bright[some, None, None].to(out.dtype)
@@ -128,13 +127,17 @@ class StampProblem:
         """The target's light alone, and the whole model with its sky, of the `items` [B] at `free` [B, P], [B, H, W] each."""
         native, amplitudes, light = self._native(free, items), self.model.amplitudes(free), torch.zeros_like(self.data[items])
         other = free[:, -1, None, None].to(light.dtype).expand_as(light).clone()
-        for first in range(0, len(items), self.chunk):
-            some = slice(first, first + self.chunk)
+        for some in self._some(len(items)):
             psf = self.psf[self.psf_index[items[some]]]
             for number, (renderer, drawn, bright) in enumerate(zip(self.renderers, native, amplitudes)):
                 image = renderer.image(drawn[some], psf) * bright[some, None, None].to(light.dtype)
                 (light if number in self.model.lights else other)[some] += image
         return light, other.add_(light)
+
+    def _some(self, number: int) -> list[slice]:
+        """Pieces of so many stamps to draw without derivatives: they take less memory, and each piece costs its Hankel transforms."""
+        size = self.chunk * max(1, max(c.size for c in self.model.components) // 2)
+        return [slice(first, first + size) for first in range(0, number, size)]
 
     def response(self, free: Tensor, items: Tensor, light: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
         """How light that is added to stamps moves their models.

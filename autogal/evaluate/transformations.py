@@ -79,7 +79,7 @@ def _orient(name: str, how: Orientation) -> Transformation:
 
 
 def _lying(cutout: Cutout, how: Orientation) -> dict:
-    turned = how.cutout(cutout)
+    turned = cutout.turned(how)
     return {name: getattr(turned, name) for name in ("image", "sigma", "mask", "psf", "start", "to_centre", "wcs")}
 
 

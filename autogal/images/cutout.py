@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 
 from autogal.flags import Flag
 from autogal.images.noise.noise_map import Noise
+from autogal.images.orientation import Orientation
 
 __all__ = ["Cutout"]
 
@@ -140,6 +141,24 @@ class Cutout:
         sigma, bad, wcs = (None if one is None else one[part] for one in (self.sigma, self.bad, self.wcs))
         return replace(self, image=self.image[part], sigma=sigma, mask=self.mask[part], bad=bad, wcs=wcs, start=start or None,
                        to_centre=to_centre)
+
+    def turned(self, how: Orientation) -> Cutout:
+        """This cutout as it lies in another orientation; it shares pixels and notes with the first.
+
+        Parameters
+        ----------
+        how : Orientation
+
+        Returns
+        -------
+        Cutout
+            Without its WCS, which is another one then.
+        """
+        if not how.changes:
+            return self
+        planes = {name: None if (plane := getattr(self, name)) is None else how.array(plane) for name in ("image", "sigma", "mask", "psf")}
+        start = None if self.start is None else how.values(self.start, self.shape)
+        return replace(self, **planes, start=start, to_centre=how.vector(*self.to_centre), wcs=None)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from autogal.flags import Flag
 from autogal.images.header.asinh import asinh_scale, linear, linear_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
-from autogal.images.header.facts import Look, header_facts
+from autogal.images.header.facts import header_facts
+from autogal.images.header.keywords import Look
 from autogal.images.extensions import extensions_beside, to_sigma
 from autogal.images.fits import FitsImage, read, split_selection
 from autogal.images.limits import check_regular

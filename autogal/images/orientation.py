@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
-
-if TYPE_CHECKING:  # whose noise is measured in an orientation of its own
-    from autogal.images.cutout import Cutout
 
 __all__ = ["ORIENTATIONS", "Orientation"]
 
@@ -89,14 +85,6 @@ class Orientation:
             sign = np.array([1, 1, 1, 1, 1, -1.0, 1])
             matrix = matrix[np.ix_(order, order)] * sign[:, None] * sign
         return matrix
-
-    def cutout(self, cutout: Cutout) -> Cutout:
-        """A cutout as it lies then; it shares pixels and notes with the first. Without its WCS, which is another one then."""
-        if not self.changes:
-            return cutout
-        planes = {name: None if (plane := getattr(cutout, name)) is None else self.array(plane) for name in ("image", "sigma", "mask", "psf")}
-        start = None if cutout.start is None else self.values(cutout.start, cutout.shape)
-        return replace(cutout, **planes, start=start, to_centre=self.vector(*cutout.to_centre), wcs=None)
 
 
 #: All of them, the one that changes nothing first

@@ -11,7 +11,7 @@ from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.noise.counts import check_counts, count_sigma
 from autogal.images.cutout import Cutout
-from autogal.images.header.facts import Facts
+from autogal.images.header.keywords import Facts
 from autogal.images.psf.moffat import moffat
 from autogal.images.options import Options
 from autogal.images.psf.model import mend_psf

@@ -43,10 +43,10 @@ def test_a_galaxy_of_turned_values_is_the_turned_galaxy(how):
     psf = np.exp(-0.5 * ((x + 0.4 * y) ** 2 / 4 + (y - 0.3) ** 2 / 2))  # lopsided: it turns too
     psf /= psf.sum()
     cutout = Cutout("a", draw(GALAXY, SHAPE, psf), np.ones(SHAPE), np.zeros(SHAPE, bool), psf, start=GALAXY)
-    turned = how.cutout(cutout)
+    turned = cutout.turned(how)
     there = draw(turned.start, turned.shape, np.ascontiguousarray(turned.psf))
     assert np.abs(there - turned.image).max() < 1e-4 * turned.image.max()
-    back = how.inverse.cutout(turned)
+    back = turned.turned(how.inverse)
     assert back.start == pytest.approx(GALAXY) and np.array_equal(back.image, cutout.image)
 
 

@@ -10,14 +10,11 @@ Pan-STARRS1 Data Archive at STScI ("PS1 Stack images"), the ACS Data Handbook, 5
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from astropy import units
 
+from autogal.images.header.keywords import Facts, Found, Look
 from autogal.images.header.units import ImageUnit
-
-if TYPE_CHECKING:
-    from autogal.images.header.facts import Facts, Found, Look
 
 __all__ = ["ZEROPOINT_RANGE", "find_zeropoint"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.images.header.facts import Facts
+from autogal.images.header.keywords import Facts
 from autogal.images.noise.sky import estimate_sigma
 
 __all__ = ["gain_bound", "settle_gain", "too_noisy"]

@@ -32,7 +32,7 @@ _CORRELATED = 0.1
 _OF_PEAK, _OF_FAINT = 1e-6, 2e-3
 _ENOUGH, _MANY = 30, 1000  # differences that tell of noise
 # Differences that tell whether a map is off by tens of per cent, and next-door pixels whether they are worth a closer look
-_GLANCE, _HARDLY = 4000, 0.97
+_GLANCE, _HARDLY = 2000, 0.97
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -149,10 +149,12 @@ def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
 
 def _falls_with_light(image: np.ndarray, sky: Sky, sigma: np.ndarray, scatter: float) -> bool:
     """Whether sigma falls from the sky to what is bright, and on to what is brightest; exposures of other depth do one of the two."""
-    bright = (image > sky.level + _BRIGHT * scatter) & np.isfinite(sigma) & (sigma > 0) & np.isfinite(image)
-    if np.count_nonzero(bright) < 4 * _FEW_BRIGHT:
-        return False
+    bright = image > sky.level + _BRIGHT * scatter
     light, noise = image[bright], sigma[bright]
+    sound = np.isfinite(light) & np.isfinite(noise) & (noise > 0)
+    light, noise = light[sound], noise[sound]
+    if light.size < 4 * _FEW_BRIGHT:
+        return False
     low, high = np.quantile(light, [0.25, 0.75])
     if not float(np.median(noise[light >= high])) * _OFF_LARGE < float(np.median(noise[light <= low])):
         return False

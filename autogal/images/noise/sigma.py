@@ -9,7 +9,7 @@ import numpy as np
 from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.images.header.facts import Facts
+from autogal.images.header.keywords import Facts
 from autogal.images.noise.gain import settle_gain
 from autogal.images.noise.sky import Sky, estimate_sigma, find_sky
 from autogal.images.noise.noise_map import Noise, has_no_noise, measure_noise

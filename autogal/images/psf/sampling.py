@@ -10,7 +10,8 @@ from astropy.io.fits import Header
 from astropy.wcs.utils import proj_plane_pixel_area
 from scipy import ndimage
 
-from autogal.images.header.facts import SCALE_RANGE, Found, Look, celestial
+from autogal.images.header.facts import SCALE_RANGE, celestial
+from autogal.images.header.keywords import Found, Look
 
 __all__ = ["Sampling", "psf_sampling", "resampled", "with_pixel"]
 

@@ -15,14 +15,14 @@ import pytest
 from astropy.table import Table
 
 import autogal
-from autogal import parallel
+from autogal.run import local
 from autogal.cli import main
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.pipeline import Block
+from autogal.run.blocks import Block
 from autogal.results import Catalogue
 
-from .results.scenes import make_cutout, make_fit
+from ..results.scenes import make_cutout, make_fit
 
 WORDS = ["psf=star.fits", "zeropoint=25", "pixel_scale=0.4", "device=cpu", "objects.fits=false", "objects.png=false"]
 ONE_CORE = {"OMP_NUM_THREADS": "1"}  # of each process: more of them than cores only wait for one another
@@ -98,7 +98,7 @@ def test_ctrl_c_in_several_processes_keeps_what_is_done(five):
 DYING = """
 import os, signal, sys, time
 sys.path.insert(0, {root!r})
-from tests.test_parallel import *
+from tests.run.test_local import *
 
 class Dying(Blocks):
     def fit(self, block, device):
@@ -117,7 +117,7 @@ if __name__ == "__main__":
         rows.append(first)
         open("kept", "w").close()
     try:
-        parallel.share_out(Dying(3), parallel.fit_trainer(settings), Path(), keep)
+        local.share_out(Dying(3), local.fit_trainer(settings), Path(), keep)
     except AutogalError as error:
         print(rows, error.what)
 """
@@ -125,7 +125,7 @@ if __name__ == "__main__":
 
 def test_a_process_that_dies_takes_no_other_rows_along(tmp_path):
     script = tmp_path / "dying.py"
-    script.write_text(DYING.format(root=str(Path(__file__).parents[1])))
+    script.write_text(DYING.format(root=str(Path(__file__).parents[2])))
     done = subprocess.run([sys.executable, script], cwd=tmp_path, text=True, capture_output=True, stdin=subprocess.DEVNULL,
                           env=os.environ | ONE_CORE, timeout=600)
     assert done.stdout.startswith("[0] A process of the run ended before its work was done: "), done.stderr
@@ -153,9 +153,9 @@ class Blocks:
 
 def share_out(blocks: Blocks, folder: Path) -> list[int]:
     """In this process, without another one; the first rows of the blocks that came."""
-    trainer, came = parallel.fit_trainer(compose(overrides=["device=cpu", f"out='{folder}'"])), []
+    trainer, came = local.fit_trainer(compose(overrides=["device=cpu", f"out='{folder}'"])), []
     try:
-        parallel.share_out(blocks, trainer, folder, lambda part, first: came.append(first))
+        local.share_out(blocks, trainer, folder, lambda part, first: came.append(first))
     finally:
         assert list(folder.iterdir()) == [folder / "autogal.log"]
         blocks.came = sorted(came)

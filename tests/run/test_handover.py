@@ -7,7 +7,7 @@ import pytest
 
 from autogal.errors import AutogalError
 from autogal.results import Catalogue
-from autogal.results.handover import Handover
+from autogal.run.handover import Handover
 
 from .scenes import make_cutout, make_fit
 

@@ -5,7 +5,7 @@ import logging
 
 from rich.console import Console
 
-from autogal.results.progress import FitProgress
+from autogal.run.progress import FitProgress
 
 
 def test_a_terminal_shows_galaxies_per_second_and_time_left():
@@ -22,7 +22,7 @@ def test_elsewhere_it_is_silent_but_for_a_line_now_and_then(caplog, capsys):
     now = [0.0]
     stream = io.StringIO()
     with (
-        caplog.at_level(logging.INFO, "autogal.results.progress"),
+        caplog.at_level(logging.INFO, "autogal.run.progress"),
         FitProgress(1000, Console(file=stream), interval=30, clock=lambda: now[0]) as progress,
     ):
         for _ in range(100):

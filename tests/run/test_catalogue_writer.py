@@ -7,7 +7,7 @@ import pytest
 
 from autogal.errors import AutogalError
 from autogal.results import Catalogue, blocks
-from autogal.results.blocks import CatalogueWriter
+from autogal.run.catalogue_writer import CatalogueWriter
 
 from .scenes import make_cutout, make_fit
 

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from autogal.errors import AutogalError
 from autogal.results.catalogue import Catalogue
-from autogal.results.handover import Handover
+from autogal.run.handover import Handover
 from autogal.runtime.devices import choose_device, device_name
 from autogal.runtime.logs import join_log
 from autogal.runtime.trainer import make_trainer, one_device_a_job
@@ -70,7 +70,7 @@ def share_out(blocks, trainer: lightning.Trainer, folder: Path, keep: Callable[[
 
     Parameters
     ----------
-    blocks : autogal.pipeline.Blocks
+    blocks : autogal.run.blocks.Blocks
     trainer : Trainer
         From `fit_trainer`.
     folder : Path

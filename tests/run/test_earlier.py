@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from autogal.errors import AutogalError
-from autogal.results.earlier import own_folder
+from autogal.run.earlier import own_folder
 
 RESULTS = ("config.yaml", "autogal.log", "objects/a.fits", "objects/a.png")
 
@@ -73,7 +73,7 @@ def test_results_that_are_to_be_read_are_not_moved(tmp_path, name, overwrite):
 
 def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
     pytest.importorskip("fcntl")
-    code = f"from autogal.results.earlier import own_folder\nwith own_folder({str(tmp_path)!r}): pass"
+    code = f"from autogal.run.earlier import own_folder\nwith own_folder({str(tmp_path)!r}): pass"
     with own_folder(tmp_path):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert other.returncode and "Another run writes to" in other.stderr
