@@ -32,12 +32,12 @@ def galaxy():
     return light + np.random.default_rng(5).normal(0, SIGMA, light.shape), psf
 
 
-def fitted(galaxy, begin, **settings):
+def fitted(galaxy, begin, others=(), **settings):
     image, psf = galaxy
     shared = {"disk.x": "bulge.x", "disk.y": "bulge.y", "bar.x": "bulge.x", "bar.y": "bulge.y"}
     components = {name: {"profile": "exponential" if name == "disk" else "sersic", "start": begin[name]} for name in ("bulge", "disk", "bar")}
-    single = Table([{"x": 27.6, "y": 28.3, "mag": 11.7, "r_eff": 7.0, "n": 1.2, "q": 0.6, "pa": 40.0, "sky": 0.0}])
-    return autogal.fit([image], sigma=SIGMA, psf=psf, zeropoint=ZEROPOINT, start=single, restarts=0,
+    single = Table([{"x": 27.6, "y": 28.3, "mag": 11.7, "r_eff": 7.0, "n": 1.2, "q": 0.6, "pa": 40.0, "sky": 0.0}] * (1 + len(others)))
+    return autogal.fit([image, *others], sigma=SIGMA, psf=psf, zeropoint=ZEROPOINT, start=single, restarts=0,
                        model={"name": "three", "components": components, "shared": shared}, **settings)  # fmt: skip
 
 
@@ -52,3 +52,12 @@ def test_searches_find_the_minimum_that_lm_misses(galaxy, solver):
     assert found["n_iter"] > 50
     for name in ("bar_pa", "disk_r_eff", "bar_r_eff"):
         assert abs(found[name] - best[name]) < 0.2 * best[f"{name}_err"]
+
+
+def test_four_together_are_found_as_one_is(galaxy):
+    image, psf = galaxy
+    noise = np.random.default_rng(8).normal(0, 0.5, (3, *image.shape))
+    alone = fitted((image, psf), START, solver="de").table[0]
+    four = fitted((image, psf), START, solver="de", others=[image + extra for extra in noise]).table
+    assert list(four["status"]) == ["converged"] * 4
+    assert abs(four["bar_pa"][0] - alone["bar_pa"]) < 1e-3 and np.abs(four["bar_pa"] - alone["bar_pa"]).max() < 3 * alone["bar_pa_err"]

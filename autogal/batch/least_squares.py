@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from autogal.rendering.renderer import Drawing, Renderer
-from autogal.model.component import FAINTEST
 from autogal.model.fit_model import FitModel
+from autogal.batch.best_move import best_move
 from autogal.batch.correlated import bartlett, inverse_power, padded_shape, power_spectrum, score_covariance, weighted
 from autogal.model.units import Units
 from autogal.solvers import Linearisation
@@ -302,19 +302,9 @@ class StampProblem:
         else:
             gram, chi2 = torch.bmm(rows.flatten(2), rows.flatten(2).mT).double(), rows[:, -1].square().sum((1, 2), dtype=torch.float64)
         places = self._which_drawn
-        a, right, now = gram[:, places][:, :, places], gram[:, places, -1], linear[:, places]
         lit = torch.isin(self.model.linear_places(linear), self.model.flux_places(linear))
-        dark = torch.zeros_like(now, dtype=torch.bool)
-        for _ in range(len(places)):  # without one, another may come out negative
-            move = _least_squares(a, right, torch.where(dark, FAINTEST - now, 0.0), dark)
-            negative = lit & (now + move < FAINTEST) & ~dark
-            if not negative.any():
-                break
-            dark = dark | negative
-        good = torch.isfinite(move).all(-1) & ((now + move >= FAINTEST) | ~lit | dark).all(-1)
-        gain = 2 * (move * right).sum(-1) - torch.einsum("bi,bij,bj->b", move, a, move)
-        good = good & (gain > 0)
-        return torch.where(good[:, None], move, 0.0), torch.where(good, chi2 - gain, chi2)
+        move, gain = best_move(gram[:, places][:, :, places], gram[:, places, -1], linear[:, places], lit)
+        return move, chi2 - gain
 
     @cached_property
     def _which_drawn(self) -> Tensor:
@@ -340,14 +330,3 @@ class StampProblem:
         jacobian = model.image_jacobian(free)
         gradient = gram[:, :-1, -1] - (gram[:, :-1][:, :, places] @ move[:, :, None])[..., 0]
         return free, chi2, (jacobian.mT @ gradient[:, :, None])[..., 0], jacobian.mT @ gram[:, :-1, :-1] @ jacobian
-
-
-def _least_squares(a: Tensor, right: Tensor, held: Tensor, dark: Tensor) -> Tensor:
-    """The move [B, L] to the optimum of normal equations, where `dark` moves as `held` has it."""
-    free = (~dark).to(a.dtype)
-    scale = a.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
-    pull = (right - (a @ held[:, :, None])[..., 0]) * scale * free
-    matrix = a * (scale * free)[:, :, None] * (scale * free)[:, None, :] + torch.diag_embed(1 - free)
-    # two that cannot be told apart share
-    matrix = matrix + 1e-9 * torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    return torch.where(dark, held, torch.linalg.solve_ex(matrix, pull[..., None])[0][..., 0] * scale)
