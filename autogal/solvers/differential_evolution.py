@@ -43,7 +43,7 @@ class DifferentialEvolution:
 
     max_iterations: int = 300
     tolerance: float = 1e-3
-    population: int = 8
+    population: int = 16
     reach: float = 2.5
     patience: int = 15
     agreement: float = 3.0

@@ -44,7 +44,7 @@ class NelderMead:
 
     max_iterations: int = 3000
     tolerance: float = 1e-3
-    sample: int = 8
+    sample: int = 16
     reach: float = 2.5
     size: float = 0.5
     agreement: float = 1.0
