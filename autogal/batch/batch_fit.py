@@ -84,11 +84,12 @@ def fit_bucket(
     everything = torch.arange(len(stamps), device=stamps.data.device)
     ranked = bucket.rank(starts, everything)
     best = bucket.fit(ranked[0], everything)
-    for again in (*ranked[1:_TRIES], *model.restarts(ranked[0])):
+    # what searches has been everywhere
+    for again in () if bucket.search is not None else (*ranked[1:_TRIES], *model.restarts(ranked[0])):
         unsure = ((best.status != Status.CONVERGED) | best.at_bound.any(-1)).nonzero()[:, 0]
         bucket.improve(best, again[unsure], unsure)
     failed = ((best.status != Status.CONVERGED) | (significance(model, best) < LOST)).nonzero()[:, 0]
-    if others is not None and len(failed):
+    if others is not None and bucket.search is None and len(failed):
         for again in others(failed):
             bucket.improve(best, again, failed)
     bucket.reevaluate(best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -19,12 +20,14 @@ from autogal.likelihood import Gaussian, Likelihood
 from autogal.model.elliptical import EllipticalComponent
 from autogal.model.fit_model import FitModel
 from autogal.rendering.grid import Grid
-from autogal.solvers import Outcome, Solver, Status
+from autogal.solvers import Linearisation, Outcome, Solver, Status, without_search
 
 __all__ = ["Bucket", "move_off_edge_on"]
 
 # A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
 _COARSE_FROM = 64
+# A search gains on smaller ones, too
+_SEARCHED_COARSE_FROM = 32
 _COARSE_TOLERANCE = 3.0
 # Bytes of the spectra of one component of a chunk on a CPU: they should stay in its cache
 _CACHE = 4 << 20
@@ -47,7 +50,9 @@ class Bucket:
     """
 
     def __init__(self, model: FitModel, stamps: Stamps, solver: Solver, threads: int, likelihood: Likelihood = Gaussian()):
-        self.model, self.stamps, self.solver, self.threads = model, stamps, solver, threads
+        self.model, self.stamps, self.solver, self.threads = model, stamps, without_search(solver), threads
+        #: Looks for the neighbourhood of the lowest minimum first, where the solver does
+        self.search = None if self.solver is solver else solver
         self.likelihood = likelihood
         self.lower, self.upper = model.bounds(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device), stamps.units)
         self.fwhm = torch.cat([psf_fwhm(stack, stamps.oversample) for stack in stamps.psfs])
@@ -90,12 +95,16 @@ class Bucket:
         return torch.minimum(torch.maximum(theta, self.lower), self.upper)
 
     def fit(self, start: Tensor, items: Tensor) -> Outcome:
-        """Coarse stage, then full resolution on the grid each galaxy needs."""
+        """Coarse stage, or the search, then full resolution on the grid each galaxy needs."""
         theta, spent = start.clone(), torch.zeros(len(items), dtype=torch.long, device=start.device)
-        if min(self.stamps.shape) >= _COARSE_FROM:
-            coarse = self.solve(self.problem(0, 2, items), theta, items, _COARSE_TOLERANCE)
+        unfinished, size = torch.zeros_like(spent, dtype=torch.bool), min(self.stamps.shape)
+        if self.search is not None or size >= _COARSE_FROM:
+            binning = 1 if size < _SEARCHED_COARSE_FROM else 2
+            coarse = self.solve(self.problem(0, binning, items), theta, items, _COARSE_TOLERANCE, self.search)
             usable = torch.isfinite(coarse.theta).all(-1) & (coarse.status != Status.FAILED)
             theta, spent = torch.where(usable[:, None], coarse.theta, theta), coarse.n_iter
+            if self.search is not None:
+                unfinished = coarse.status == Status.NOT_CONVERGED
         grid_level = self.grid_level(theta, items)
         out = None
         for current in range(LEVELS):
@@ -112,6 +121,7 @@ class Bucket:
             grown = places[self.grid_level(theta[places], items[places]) > current]
             grid_level[grown] = current + 1
         out.n_iter = spent
+        out.status[unfinished & (out.status == Status.CONVERGED)] = int(Status.NOT_CONVERGED)
         return out
 
     def refit(self, start: Tensor, grid_level: Tensor, tolerance: float) -> Outcome:
@@ -215,12 +225,28 @@ class Bucket:
         """The level of grid that each of `items` [M] needs at `theta` [M, P], [M] int."""
         return model_level(self.model, self.stamps.shape, self.model.native(theta), self.fwhm[self.stamps.psf_index[items]])
 
-    def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float) -> Outcome:
+    def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float, search: Solver | None = None) -> Outcome:
+        """Minimise `problem` for the `items` [M] from `theta` [M, P], with `search` in the place of what goes downhill where it is given."""
         noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12
         lower, upper = (bound if bound.ndim == 1 else bound[items] for bound in (self.lower, self.upper))
-        out = self.solver(lambda t, i: problem.linearise(t, items[i]), theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
+        asked = _Asked(problem, items)
+        out = (search or self.solver)(asked, theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
         out.at_bound[:, list(self.model.fixed)] = False  # it is where it is to be
         return out
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a solver asks of a problem, by the places of the items that it was given."""
+
+    problem: StampProblem
+    items: Tensor
+
+    def __call__(self, theta: Tensor, places: Tensor) -> Linearisation:
+        return self.problem.linearise(theta, self.items[places])
+
+    def evaluate(self, theta: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        return self.problem.evaluate(theta, self.items[places])
 
 
 def move_off_edge_on(model: FitModel, start: Tensor) -> Tensor:

@@ -75,21 +75,26 @@ class ReweightedProblem(StampProblem):
     def _sums(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, ...]:
         """Inner products as `StampProblem` has them, the deviance, and how far fluxes and sky were moved to their best."""
         images = self._images(outlines, items)
-        move, terms, deviance = self._best_linear(images, linear, items)
+        move, terms, deviance = self._best_linear(images[:, self._rows_drawn], linear, items)
         root = terms.weight.sqrt()
         residual = torch.where(root > 0, terms.score / root, 0.0)
         rows = torch.cat([images.mul_(root[:, None]), residual[:, None]], dim=1).flatten(2)
         return torch.bmm(rows, rows.mT).double(), deviance, move
 
-    def _best_linear(self, images: Tensor, linear: Tensor, items: Tensor) -> tuple[Tensor, Terms, Tensor]:
+    def _best_of_images(self, native: Sequence[Tensor], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        move, _, deviance = self._best_linear(self._linear_images(native, items), linear, items)
+        return move, deviance
+
+    def _best_linear(self, drawn: Tensor, linear: Tensor, items: Tensor) -> tuple[Tensor, Terms, Tensor]:
         """How far fluxes and sky are to move towards their optimum, [B, L], the terms there, and their deviance [B].
 
+        `drawn` are the images at the model's `linear_rows`.
         Reweighted least squares in a few unknowns: nothing is drawn anew. A step that does not lower the deviance, or
         leaves a component without light, is shortened.
         """
         data, weight = self.data[items], self.weight[items]
         times = None if self.times is None else self.times[items]
-        begin, free = _combined(images[:, self._rows_drawn], linear), images[:, self.model.drawn_places(images)]
+        begin, free = _combined(drawn, linear), drawn[:, self._which_drawn]
         terms, deviance = self._terms(data, begin, weight, times)
         length, running = torch.ones_like(deviance), torch.ones_like(deviance, dtype=torch.bool)
         columns, first = free.flatten(2), linear[:, self._which_drawn]
@@ -122,11 +127,6 @@ class ReweightedProblem(StampProblem):
     def _rows_drawn(self) -> Tensor:
         """The drawn images whose sum is the model."""
         return torch.tensor(self.model.linear_rows, device=self.data.device)
-
-    @cached_property
-    def _which_drawn(self) -> Tensor:
-        """Which of them are free to be brighter or fainter on their own."""
-        return (self.model.drawn_places(self.data)[:, None] == self._rows_drawn).nonzero()[:, 1]
 
     def _project(self, free: Tensor, gram: Tensor, deviance: Tensor, move: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         free = free.clone()

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
 
 from autogal.rendering.renderer import Drawing, Renderer
 from autogal.model.fit_model import FitModel
+from autogal.batch.best_move import best_move
 from autogal.batch.correlated import bartlett, inverse_power, padded_shape, power_spectrum, score_covariance, weighted
 from autogal.model.units import Units
 from autogal.solvers import Linearisation
@@ -91,6 +92,26 @@ class StampProblem:
         else:
             parts = [self._sums_or_halves(*piece) for piece in pieces]
         return self._with_prior(Linearisation(*self._project(free, *(torch.cat(p) for p in zip(*parts)))), items)
+
+    def evaluate(self, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """As `linearise`, without derivatives: the images alone are drawn, at a part of the price.
+
+        Light that would be negative at the optimum is taken away here, which `linearise` leaves as it was.
+
+        Returns
+        -------
+        free : Tensor, [B, P]
+            With the best values of the model's `linear`.
+        chi2 : Tensor, [B]
+        """
+        native, linear = self._native(free, items), self.model.multipliers(free)
+        pieces = list(zip(zip(*(drawn.split(self.chunk) for drawn in native)), linear.split(self.chunk), items.split(self.chunk)))
+        several = self.threads > 1 and len(pieces) > 1
+        parts = (_pool(self.threads).map if several else map)(lambda piece: self._best_of_images(*piece), pieces)
+        move, chi2 = (torch.cat(part) for part in zip(*parts))
+        free = free.clone()
+        free[:, self.model.linear_places(free)] += move
+        return free, chi2 + self.penalty(free, items)
 
     def residuals(self, free: Tensor, items: Tensor) -> Tensor:
         """(data - model) / sigma of the `items` [B] at `free` [B, P], [B, H, W]."""
@@ -263,6 +284,33 @@ class StampProblem:
             residual.addcmul_(rows[:, row], linear[:, i, None, None], value=-1)
         rows[:, -2], rows[:, -1] = weight, residual
         return rows
+
+    def _linear_images(self, native: Sequence[Tensor], items: Tensor) -> Tensor:
+        """The images at the model's `linear_rows`, [B, L, H, W]: those of the components and the sky."""
+        psf = self.psf[self.psf_index[items]]
+        images = [renderer.linear_images(drawn, psf) for renderer, drawn in zip(self.renderers, native)]
+        return torch.cat([*images, torch.ones_like(images[0][:, :1])], dim=1)
+
+    def _best_of_images(self, native: Sequence[Tensor], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """How far what the model is linear in is to move to its optimum, [B, L], and chi-square there, [B]."""
+        rows, weight = self._linear_images(native, items), self.weight[items]
+        residual = self.data[items] - torch.einsum("blhw,bl->bhw", rows, linear.to(rows.dtype))
+        rows = torch.cat([rows, residual[:, None]], dim=1).mul_(weight[:, None])
+        if self.correlation is not None:
+            gram = score_covariance(rows, inverse_power(self.correlation[items], self._padded(self.correlation))).double()
+            chi2 = gram[:, -1, -1]
+        else:
+            gram, chi2 = torch.bmm(rows.flatten(2), rows.flatten(2).mT).double(), rows[:, -1].square().sum((1, 2), dtype=torch.float64)
+        places = self._which_drawn
+        lit = torch.isin(self.model.linear_places(linear), self.model.flux_places(linear))
+        move, gain = best_move(gram[:, places][:, :, places], gram[:, places, -1], linear[:, places], lit)
+        return move, chi2 - gain
+
+    @cached_property
+    def _which_drawn(self) -> Tensor:
+        """Which of the `linear_rows` are free to be brighter or fainter on their own."""
+        rows = torch.tensor(self.model.linear_rows, device=self.data.device)
+        return (self.model.drawn_places(self.data)[:, None] == rows).nonzero()[:, 1]
 
     def _project(self, free: Tensor, gram: Tensor, chi2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Move what the model is linear in to its optimum, and carry the sums over to the free vector."""

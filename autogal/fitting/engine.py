@@ -28,6 +28,7 @@ from autogal.model.model import Model
 from autogal.model.starts import component_starts, given_start, sky_start
 from autogal.parameters import START
 from autogal.runtime.stopwatch import Stopwatch
+from autogal.solvers import without_search
 
 __all__ = ["fit_cutouts"]
 
@@ -206,7 +207,7 @@ def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, m
 def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, how: How) -> Tensor:
     """Values of a single Sersic fit; the start's own where it comes to nothing."""
     single = replace(build_model(composed().model), holds_sky=how.model.holds_sky)
-    fit = fit_bucket(single, stamps, component_starts(single, values, stamps.zeropoint), how.solver, how.threads, partial(others, single),
+    fit = fit_bucket(single, stamps, component_starts(single, values, stamps.zeropoint), without_search(how.solver), how.threads, partial(others, single),
                      how.likelihood)
     fitted = single.values(fit.outcome.theta, stamps.zeropoint)
     usable = torch.isfinite(fitted).all(-1)

@@ -115,7 +115,7 @@ def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, fro
     hessian, jacobian, frozen = hessian[:, free][:, :, free], jacobian[..., free], frozen[:, free]
     score = None if score is None else score[:, free][:, :, free]
     several = len(model.fluxes) > 1
-    matrix, singular = (_without_unlit(model, theta, hessian, jacobian, frozen, score) if several else
+    matrix, singular = (_without_unlit(model, theta, free, hessian, jacobian, frozen, score) if several else
                         covariance(hessian, jacobian, frozen, score))
     unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
     return values, matrix * unit[:, :, None] * unit[:, None, :], singular
@@ -130,19 +130,19 @@ def _misfit(fit: BucketFit, how: How, stamps: Stamps, level: Tensor | None, best
     return _covariance_at(theta, hessian, how, stamps, fit.outcome.at_bound, level, beyond)[1]
 
 
-def _without_unlit(model: Model, theta: Tensor, hessian: Tensor, jacobian: Tensor, frozen: Tensor,
+def _without_unlit(model: Model, theta: Tensor, free: list[int], hessian: Tensor, jacobian: Tensor, frozen: Tensor,
                    score: Tensor | None) -> tuple[Tensor, Tensor]:
     """As `covariance`, of several components; one that ended without light is held at that, and says nothing of the others.
 
-    Its own values have no errors. The share of the light has the error with which the least of it would be seen.
+    The matrices are those of the places `free`. Its own values have no errors. The share of the light has the error with which the least of it would be seen.
     """
-    unlit = _unlit(model, theta)[:, list(model.fitted)]
+    unlit = _unlit(model, theta)[:, free]
     sums = [model.parameters.index(name) for name in _SUMS if name in model.parameters]
     is_lit = jacobian.clone()
     is_lit[:, sums] = torch.where(unlit[:, None], 0.0, jacobian[:, sums])
     matrix, singular = covariance(hessian, is_lit, frozen | unlit, score)
     if _SUMS[-1] in model.parameters and unlit.any():
-        is_flux = torch.tensor([place in model.fluxes for place in model.fitted], device=unlit.device)
+        is_flux = torch.tensor([place in model.fluxes for place in free], device=unlit.device)
         share = sums[-1]
         least = covariance(hessian, jacobian[:, share : share + 1], (frozen | unlit) & ~(unlit & is_flux), score)[0][:, 0, 0]
         some = unlit.any(-1).nonzero()[:, 0]

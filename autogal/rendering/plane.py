@@ -37,6 +37,10 @@ class PlaneRenderer(Renderer):
         y, x = torch.meshgrid(self.grid.y - (height - 1) / 2, self.grid.x - (width - 1) / 2, indexing="ij")
         return torch.stack([x, y]) - outline[:, 2:, None, None].to(self.grid.dtype)
 
+    def linear_images(self, native: Tensor, psf: Tensor) -> Tensor:
+        """Both planes, [B, 2, H, W]."""
+        return self.fill(native, psf)
+
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
         """None, [B] each: nothing leaves the stamp that comes back."""
         return torch.zeros_like(fwhm), torch.zeros_like(fwhm)

@@ -70,6 +70,10 @@ class Renderer(ABC):
     def image(self, native: Tensor, psf: Tensor) -> Tensor:
         """The images alone, [B, H, W], at a part of the price of `draw`."""
 
+    def linear_images(self, native: Tensor, psf: Tensor) -> Tensor:
+        """Of the images of `draw` those that the light is linear in, and no derivatives, [B, L, H, W]."""
+        return self.image(native, psf)[:, None]
+
     @abstractmethod
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
         """How wrong images are on this grid, for light that leaves it.

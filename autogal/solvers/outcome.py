@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Linearisation", "Linearise", "Outcome", "Solver", "Status"]
+__all__ = ["Linearisation", "Linearise", "Outcome", "Solver", "Status", "without_search"]
 
 
 class Status(IntEnum):
@@ -121,6 +121,9 @@ class Solver(Protocol):
     ----------
     tolerance : float
         Gain in chi-square below which an item has converged, in fits of which nothing else is asked.
+    polish : Solver, optional
+        A solver that searches has it: it goes from what was found to the minimum. Such a solver is asked once a galaxy, on binned
+        pixels; all fits from nearly the best values are left to `polish`, and no fit is started again from elsewhere.
     """
 
     tolerance: float
@@ -133,7 +136,8 @@ class Solver(Protocol):
         ----------
         linearise : callable
             ``linearise(theta [B, P], items [B]) -> Linearisation``: chi-square and its derivatives of any of the N items, at points of
-            theirs. It may give better points than it was asked for.
+            theirs. It may give better points than it was asked for. It may have an attribute ``evaluate``, for searches: called
+            alike, it gives the points [B, P] and chi-square [B] alone, without derivatives and so at a part of the price.
         start : Tensor, [N, P] float64
         lower, upper : Tensor, [P] or [N, P]
             Bounds; where they are equal, a parameter is held.
@@ -150,3 +154,8 @@ class Solver(Protocol):
             One row an item, in order. What becomes of one must not depend on the others.
         """
         ...
+
+
+def without_search(solver: Solver) -> Solver:
+    """What fits from nearly the best values: the `polish` of a solver that searches, any other itself."""
+    return getattr(solver, "polish", solver)

@@ -75,7 +75,7 @@ def test_every_number_of_a_survey_has_its_origin(repository):
 
 @pytest.mark.parametrize(("given", "what", "remedy"), [
     ("solvr=lm", "There is no key solvr.", "Did you mean solver?"),
-    ("solver=lmm", "There is no solver called lmm.", "Did you mean lm? The choices are: adam, lbfgs, lm."),
+    ("solver=lmm", "There is no solver called lmm.", "Did you mean lm? The choices are: adam, de, lbfgs, lm, nelder_mead."),
     ("survey=lofar", "There is no survey called lofar.", "The choices are: desi, "),
     ("solver.max_iteratins=3", "There is no key solver.max_iteratins.", "Did you mean solver.max_iterations?"),
     ("max_iterations=3", "There is no key max_iterations.", "Did you mean solver.max_iterations?"),
