@@ -24,7 +24,7 @@ from autogal.runtime.threads import one_thread_an_operation
 from autogal.solvers import Solver
 from autogal.uncertainty import Bootstrap, Posterior
 
-__all__ = ["How", "Level", "how_to_fit"]
+__all__ = ["FitContext", "Level", "fit_context"]
 
 # Sigmas by which the light of a galaxy that was searched for must show in its fit. Six parameters are free to chase the noise:
 # of fits to nothing 0.07 u^5 exp(-u^2 / 2) exceed u (the field of six dimensions of Adler & Taylor 2007, its volume measured on
@@ -67,7 +67,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class How:
+class FitContext:
     """What is the same for every bucket of a call; `least` are the sigmas, one a galaxy, below which a fit found nothing.
 
     `level` is there where skies are held that were measured in the images; of one that the user gave nothing is unknown.
@@ -115,8 +115,8 @@ class How:
 
 
 @contextmanager
-def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None, spread: np.ndarray | None = None,
-               begin: np.ndarray | None = None, searched: np.ndarray | None = None) -> Iterator[How]:
+def fit_context(settings: DictConfig, count: int, watch: Stopwatch | None = None, spread: np.ndarray | None = None,
+               begin: np.ndarray | None = None, searched: np.ndarray | None = None) -> Iterator[FitContext]:
     """How `settings` would have `count` cutouts fitted, for a with-block in which each operation of a CPU keeps to one core.
 
     Parameters as `autogal.fitting.engine.fit_cutouts` takes them.
@@ -124,7 +124,7 @@ def how_to_fit(settings: DictConfig, count: int, watch: Stopwatch | None = None,
     device, whiten = choose_device(settings.device), bool((settings.get("noise") or {}).get("whiten"))
     with one_thread_an_operation(device) as available:
         threads = (settings.threads or available) if device.type == "cpu" else 1
-        yield How(build_model(settings.model), build_likelihood(settings), build_solver(settings.solver), settings.uncertainty,
+        yield FitContext(build_model(settings.model), build_likelihood(settings), build_solver(settings.solver), settings.uncertainty,
                   build_bootstrap(settings), build_posterior(settings), device, getattr(torch, settings.dtype), threads,
                   Stopwatch() if watch is None else watch,
                   settings.restarts, np.full((count, 7, 7), np.nan) if spread is None else spread,

@@ -17,8 +17,9 @@ from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.errors import AutogalError
 from autogal.configuration.composing import composed
 from autogal.model.spec import build_model
-from autogal.fitting.context import How, Level, how_to_fit
-from autogal.fitting.store import write, write_bootstrap, write_posterior
+from autogal.fitting.context import FitContext, Level, fit_context
+from autogal.fitting.store import store_fit
+from autogal.fitting.store_samples import store_bootstrap, store_posterior
 from autogal.fitting.restarts import other_starts
 from autogal.fitting.sky_check import astray, settle
 from autogal.flags import Flag
@@ -62,7 +63,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     Fitted
         One row a cutout, in order. No cutout's numbers depend on any other's presence.
     """
-    with how_to_fit(settings, len(cutouts), watch, spread, begin, searched) as how:
+    with fit_context(settings, len(cutouts), watch, spread, begin, searched) as how:
         fitted = how.blank(len(cutouts))
         if "sky" in how.model.sky and not how.model.slopes:
             start = start.copy()
@@ -76,7 +77,7 @@ def fit_cutouts(cutouts: Sequence[Cutout], start: np.ndarray, settings: DictConf
     return fitted
 
 
-def _withdraw(rows: np.ndarray, shown: np.ndarray, cutouts: Sequence[Cutout], how: How, fitted: Fitted) -> None:
+def _withdraw(rows: np.ndarray, shown: np.ndarray, cutouts: Sequence[Cutout], how: FitContext, fitted: Fitted) -> None:
     """A fit to nothing but noise is no measurement, wherever its start came from; its light shows at `shown` sigmas."""
     for i, sigmas in zip(rows.tolist(), shown.tolist()):
         if sigmas < how.least[i]:
@@ -106,7 +107,7 @@ def _enough(i: int, cutout: Cutout, usable: int, size: int, fitted: Fitted) -> b
     return enough
 
 
-def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: How, fitted: Fitted) -> None:
+def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray, how: FitContext, fitted: Fitted) -> None:
     """Fit the cutouts at `places`; should the bucket as a whole fail, its halves are tried, down to the culprit."""
     failure = None
     try:
@@ -129,7 +130,7 @@ def _fit_bucket(places: list[int], cutouts: Sequence[Cutout], start: np.ndarray,
         fitted.flags[places[0]] |= Flag.NOT_CONVERGED
 
 
-def _held(again: dict[int, tuple[float, float]], cutouts, start: np.ndarray, how: How, fitted: Fitted) -> list[int]:
+def _held(again: dict[int, tuple[float, float]], cutouts, start: np.ndarray, how: FitContext, fitted: Fitted) -> list[int]:
     """Fit the cutouts at the places of `again` with the sky held at a level, and its error; gives those whose row is now that fit's."""
     level, at = Level(*np.full((3, len(start)), np.nan)), start.copy()
     for i, (sky, error) in again.items():
@@ -145,7 +146,7 @@ def _held(again: dict[int, tuple[float, float]], cutouts, start: np.ndarray, how
     return taken
 
 
-def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> None:
+def _fit_stamps(places, cutouts, start, how: FitContext, fitted: Fitted) -> None:
     """Fit the cutouts of one bucket and write their rows."""
     i_sky = START.index("sky")
     with how.watch.time("gather"):
@@ -173,7 +174,7 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> None:
         fit = fit_bucket(how.model, stamps, starts, how.solver, how.threads, others, how.likelihood)
     with how.watch.time("measure"):
         rows = np.array(places)
-        write(rows, cutouts, how, stamps, fit, fitted)
+        store_fit(rows, cutouts, how, stamps, fit, fitted)
         # what the map has for noise is none to tell a source by where the image plainly has another
         known = np.array([cutouts[i].noise.ratio if cutouts[i].noise.contradicts else 1.0 for i in places])
         shown = known * detection(how.model, fit.outcome).cpu().numpy()
@@ -189,12 +190,12 @@ def _fit_stamps(places, cutouts, start, how: How, fitted: Fitted) -> None:
         with how.watch.time("bootstrap"):
             measured = np.isfinite(fitted.values[rows]).all(1) & settled
             keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
-            write_bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
+            store_bootstrap(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
     if how.posterior is not None:
         with how.watch.time("posterior"):
             measured = np.isfinite(fitted.values[rows]).all(1) & settled
             keep = torch.from_numpy(np.flatnonzero(measured)).to(how.device)
-            write_posterior(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fit.outcome.hessian[keep], fitted)
+            store_posterior(rows[measured], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fit.outcome.hessian[keep], fitted)
 
 
 def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, model: Model, items: Tensor) -> Tensor:
@@ -204,7 +205,7 @@ def _others(values: Tensor, spread: np.ndarray, zeropoint: Tensor, count: int, m
     return torch.stack([component_starts(model, some, zeropoint[items])[0] for some in starts]) if count else starts
 
 
-def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, how: How) -> Tensor:
+def _single_fit(values: Tensor, others: Callable[..., Tensor], stamps: Stamps, how: FitContext) -> Tensor:
     """Values of a single Sersic fit; the start's own where it comes to nothing."""
     single = replace(build_model(composed().model), holds_sky=how.model.holds_sky)
     fit = fit_bucket(single, stamps, component_starts(single, values, stamps.zeropoint), without_search(how.solver), how.threads, partial(others, single),

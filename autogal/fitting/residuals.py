@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d
 
 from autogal.batch.batch_fit import BucketFit
 from autogal.batch.stamps import Stamps
-from autogal.fitting.context import How
+from autogal.fitting.context import FitContext
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.images.noise.slope import STEEP, slope_about
@@ -75,7 +75,7 @@ def is_poor(chi2: np.ndarray | Tensor, mean: np.ndarray | Tensor, variance: np.n
     return (excess > (POOR_SHARE * snr) ** 2) & (chi2 > POOR_CHI2 * mean) & (excess > _CLEARLY * variance**0.5)
 
 
-def seen(fit: BucketFit, stamps: Stamps, cutouts: Sequence[Cutout], how: How, snr: Tensor) -> Seen:
+def seen(fit: BucketFit, stamps: Stamps, cutouts: Sequence[Cutout], how: FitContext, snr: Tensor) -> Seen:
     """What the best fits of one bucket show.
 
     Parameters
@@ -84,7 +84,7 @@ def seen(fit: BucketFit, stamps: Stamps, cutouts: Sequence[Cutout], how: How, sn
         Of `stamps`.
     cutouts : sequence of Cutout, length N
         Those that the stamps are of.
-    how : How
+    how : FitContext
     snr : Tensor, [N]
         Signal-to-noise ratios of the targets.
     """
@@ -114,7 +114,7 @@ def seen(fit: BucketFit, stamps: Stamps, cutouts: Sequence[Cutout], how: How, sn
     return Seen(poor, *numbers, slope)
 
 
-def _deviance(data: Tensor, model: Tensor, weight: Tensor, how: How) -> tuple[Tensor, Tensor, Tensor]:
+def _deviance(data: Tensor, model: Tensor, weight: Tensor, how: FitContext) -> tuple[Tensor, Tensor, Tensor]:
     """Deviance of every pixel, and its mean and variance where the model describes the data, [B, H, W] each."""
     return how.likelihood.terms(data, model, weight).deviance, *how.likelihood.expected(model, weight)
 
@@ -136,7 +136,7 @@ def _misses(deviance: Tensor, mean: Tensor, variance: Tensor, signal: Tensor, sn
     least = torch.cat([part**2 * brightest for part in _OF_BRIGHTEST] + [torch.full_like(brightest, level**2) for level in _OF_NOISE], 1)
     there = (signal[:, None] >= least.clamp(min=torch.finfo(signal.dtype).tiny)[:, :, None]).to(signal.dtype)
     measures = torch.stack([deviance, mean, variance, (mean > 0).to(mean.dtype)], 1).flatten(2)
-    chi2, expected, spread, count = (there @ measures.mT).double().unbind(2)
+    chi2, expected, spread, count = (there.to(measures.dtype) @ measures.mT).double().unbind(2)
     loud = (chi2 > far[:, None] * expected) & (chi2 - expected > _CLEARLY * spread**0.5)
     return ((count >= _FEWEST) & (loud | is_poor(chi2, expected, spread, snr[:, None]))).any(1)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from autogal.batch.batch_fit import BucketFit
 from autogal.batch.stamps import usable_pixels
-from autogal.fitting.context import How, Level
+from autogal.fitting.context import FitContext, Level
 from autogal.fitting.residuals import POOR_CHI2
 from autogal.flags import Flag
 from autogal.images import Cutout, sky_of
@@ -33,7 +33,7 @@ _WORSE = 9.0  # in chi-square, by which a held sky may be worse and still be wha
 _PIXELS = 5.0
 
 
-def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit, fitted: Fitted) -> dict[int, tuple[float, float]]:
+def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: FitContext, fit: BucketFit, fitted: Fitted) -> dict[int, tuple[float, float]]:
     """Places of the galaxies whose fitted sky may not be the one around them, the level measured there, and its error by the noise.
 
     A galaxy that grows without end sinks the sky. Where no Sersic profile fits, the centre's many sigmas outvote the
@@ -57,7 +57,7 @@ def astray(rows: np.ndarray, cutouts: Sequence[Cutout], how: How, fit: BucketFit
     return again
 
 
-def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], how: How, fitted: Fitted, held: Fitted,
+def settle(again: Mapping[int, tuple[float, float]], cutouts: Sequence[Cutout], how: FitContext, fitted: Fitted, held: Fitted,
            level: Level) -> list[int]:
     """Choose between the fits of free and those of held skies, row by row.
 

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autogal.batch.batch_fit import BucketFit, significance
-from autogal.batch.bucket import Bucket
-from autogal.batch.scores import deviance, misfit_covariance_of, score_covariance_of
+from autogal.batch.scores import misfit_covariance_of, score_covariance_of
 from autogal.batch.stamps import Stamps
 from autogal.fitting.at_bounds import moved_by_bounds, moved_by_thinness
-from autogal.fitting.context import How
+from autogal.fitting.context import FitContext
 from autogal.fitting.verdict import judge
 from autogal.fitting.residuals import Seen, is_poor, seen
 from autogal.flags import Flag
 from autogal.model.component import FAINTEST, Component
-from autogal.model.fitted import QUANTILES, Fitted
+from autogal.model.fitted import Fitted
 from autogal.model.model import Model
 from autogal.model.plane import SKY, move_sky
 from autogal.solvers import Status
-from autogal.uncertainty import covariance, in_plane, plane_of, replicate_covariance, shape_errors
+from autogal.uncertainty import covariance, in_plane, shape_errors
 
-__all__ = ["in_stamp_units", "write", "write_bootstrap", "write_posterior"]
+__all__ = ["in_stamp_units", "store_fit", "to_centre", "to_image_units", "with_shapes"]
 
 _SUMS = ("mag", "bt")  # of several components together
-_FEW_FAILED = 0.1  # of the replicates of a bootstrap
 _DRAGGED = 0.5  # of its error, by which a value moves with what is held at a bound
 
 
-def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, fitted: Fitted) -> None:
+def store_fit(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, fit: BucketFit, fitted: Fitted) -> None:
     """Outcomes of one bucket in catalogue units, with their flags."""
     model, outcome = how.model, fit.outcome
     snr = significance(model, outcome)
@@ -49,7 +46,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
 
     misfit = _misfit(fit, how, stamps, level, measured[0]) if how.uncertainty.get("misfit") else None
     several = _mean([matrix, *(other for _, other in around)])
-    matrix = _with_shapes(model, values, torch.where(torch.isnan(matrix), torch.nan, several), plane)
+    matrix = with_shapes(model, values, torch.where(torch.isnan(matrix), torch.nan, several), plane)
     thinnest, moved = torch.zeros_like(values, dtype=torch.bool), moved_by_bounds(model, fit, model.values_jacobian(outcome.theta))
     for component, places in _ellipses(model):
         thinnest[:, places[-2]] = component.at_thinnest(values[:, places], matrix.diagonal(dim1=-2, dim2=-1)[:, places[-2]].sqrt())
@@ -65,7 +62,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
 
     columns = (values, matrix, at_bound, singular, snr, outcome.chi2, fit.mean, fit.variance, fit.runaway, outcome.status, outcome.n_iter)
     values, matrix, at_bound, singular, snr, chi2, mean, variance, runaway, status, n_iter = (column.cpu().numpy() for column in columns)
-    move_sky(model.parameters, values, matrix, _to_centre(model, stamps))
+    move_sky(model.parameters, values, matrix, to_centre(model, stamps))
     fitted.n_iter[rows] += n_iter
     if stamps.correlation is not None and not how.likelihood.quadratic:
         for i in rows.tolist():
@@ -93,7 +90,7 @@ def write(rows: np.ndarray, cutouts, how: How, stamps: Stamps, fit: BucketFit, f
           SINGULAR_COVARIANCE=singular, POOR_FIT=shown.poor | (is_poor(chi2, mean, variance, snr) & model.has_neighbours))  # of neighbours too
 
 
-def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, frozen: Tensor,
+def _covariance_at(theta: Tensor, hessian: Tensor, how: FitContext, stamps: Stamps, frozen: Tensor,
                    level: Tensor | None, score: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Values and their covariance in image units, and where there is none.
 
@@ -117,11 +114,11 @@ def _covariance_at(theta: Tensor, hessian: Tensor, how: How, stamps: Stamps, fro
     several = len(model.fluxes) > 1
     matrix, singular = (_without_unlit(model, theta, free, hessian, jacobian, frozen, score) if several else
                         covariance(hessian, jacobian, frozen, score))
-    unit = _to_image_units(model, values, stamps.scale, stamps.pedestal)
+    unit = to_image_units(model, values, stamps.scale, stamps.pedestal)
     return values, matrix * unit[:, :, None] * unit[:, None, :], singular
 
 
-def _misfit(fit: BucketFit, how: How, stamps: Stamps, level: Tensor | None, best: tuple) -> Tensor:
+def _misfit(fit: BucketFit, how: FitContext, stamps: Stamps, level: Tensor | None, best: tuple) -> Tensor:
     """What a model that is not true adds to the covariance, [B, V, V]: the residuals' structure beyond the noise's."""
     theta, hessian, *_, noise = best
     noise = hessian if noise is None else torch.where(torch.isnan(noise), hessian, noise)
@@ -180,7 +177,7 @@ def _ellipses(model: Model) -> list[tuple[Component, list[int]]]:
     return [(c, [model.parameters.index(name) for name in c.parameters]) for c in model.measured if c.has_ellipse]
 
 
-def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[Component, list[int]], Tensor]) -> Tensor:
+def with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[Component, list[int]], Tensor]) -> Tensor:
     """A covariance with the errors that angles and axis ratios have where a component may be round.
 
     `plane` gives the covariance in a component's plane of shapes.
@@ -196,7 +193,7 @@ def _with_shapes(model: Model, values: Tensor, matrix: Tensor, plane: Callable[[
     return matrix * unit[:, :, None] * unit[:, None, :]
 
 
-def _to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
+def to_image_units(model: Model, values: Tensor, scale: Tensor, pedestal: Tensor) -> Tensor:
     """Put the sky of `values` [B, V] from the stamps' units into the images', in place; gives the factors, [B, V]."""
     unit = _sky_unit(model, scale)
     values *= unit
@@ -216,7 +213,7 @@ def _sky_unit(model: Model, scale: Tensor) -> Tensor:
 def in_stamp_units(model: Model, values: np.ndarray, stamps: Stamps) -> Tensor:
     """Catalogue values [B, V] as these stamps have them: what `write` gives, turned back."""
     values = values.copy()
-    move_sky(model.parameters, values, None, -_to_centre(model, stamps))
+    move_sky(model.parameters, values, None, -to_centre(model, stamps))
     out = torch.from_numpy(values).to(stamps.scale.device)
     out[:, model.parameters.index("sky")] -= stamps.pedestal
     for name in SKY:
@@ -225,126 +222,6 @@ def in_stamp_units(model: Model, values: np.ndarray, stamps: Stamps) -> Tensor:
     return out
 
 
-def _to_centre(model: Model, stamps: Stamps) -> np.ndarray:
+def to_centre(model: Model, stamps: Stamps) -> np.ndarray:
     """From where the model states the level of a tilted sky to the centre of the whole image, x and y, [M, 2]."""
     return stamps.to_centre.cpu().numpy() * (not model.states_level)
-
-
-def write_bootstrap(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
-    """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
-    reaches = np.array([cutouts[i].noise.reach * how.likelihood.quadratic for i in rows], int)
-    for reach in np.unique(reaches):
-        some = np.flatnonzero(reaches == reach)
-        places = torch.from_numpy(some).to(how.device)
-        _resample(rows[some], cutouts, replace(how, bootstrap=how.bootstrap.for_noise(int(reach))), stamps.select(places), best[places], fitted)
-
-
-def _resample(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
-    model, count = how.model, how.bootstrap.replicates
-    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, how.likelihood)
-    each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
-    values = model.values(theta.flatten(0, 1), stamps.zeropoint[each])
-    _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
-    values = values.cpu().numpy()
-    move_sky(model.parameters, values, None, _to_centre(model, stamps).repeat(count, axis=0))
-    values = values.reshape(len(rows), count, -1)
-    found, drawn = torch.from_numpy(fitted.values[rows]), torch.from_numpy(values)
-
-    def plane(component: Component, places: list[int]) -> Tensor:
-        own, others = (plane_of(component).vector(v[..., places].flatten(0, -2)) for v in (found, drawn))
-        return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), (), (0, 1))
-
-    matrix = _with_shapes(model, found, replicate_covariance(found, drawn, _angles(model), _lengths(model)), plane).numpy()
-    # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
-    held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
-    matrix[held[:, :, None] | held[:, None, :]] = np.nan
-    (fitted.covariance if fitted.bootstrap is None else fitted.bootstrap)[rows] = matrix
-    if fitted.replicates is not None:
-        fitted.replicates[rows] = values
-    failed = np.isnan(values).any(-1).sum(-1)
-    for i, lost in zip(rows.tolist(), failed.tolist()):
-        if lost > _FEW_FAILED * count:
-            fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
-            cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
-                                    "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
-
-
-def write_posterior(rows: np.ndarray, cutouts, how: How, stamps: Stamps, best: Tensor, hessian: Tensor, fitted: Fitted) -> None:
-    """Sample the posteriors of the galaxies of one bucket, and write their quantiles and covariances.
-
-    Parameters
-    ----------
-    rows : ndarray of int, [M]
-        Of `fitted`.
-    cutouts : sequence of Cutout
-    how : How
-    stamps : Stamps
-        M of them.
-    best : Tensor, [M, P] float64
-        Free vectors of the best fits.
-    hessian : Tensor, [M, P, P] float64
-        Gauss-Newton matrices there.
-    fitted : Fitted
-        Gets covariance, quantiles and the samples as its replicates.
-    """
-    if not len(rows):
-        return
-    model, wanted = how.model, how.posterior
-    bucket = Bucket(model, stamps, how.solver, how.threads, how.likelihood)
-    everything = torch.arange(len(rows), device=best.device)
-    level, lower, upper = bucket.grid_level(best, everything), *(bound.expand_as(best) for bound in (bucket.lower, bucket.upper))
-    held = torch.zeros_like(best, dtype=torch.bool)
-    held[:, list(model.fixed)] = True
-    eye = torch.eye(best.shape[1], dtype=best.dtype, device=best.device).expand_as(hessian)
-    about = covariance(hessian, eye, held, score_covariance_of(bucket, best))[0]
-
-    def cost(theta: Tensor, which: Tensor) -> Tensor:
-        return deviance(bucket, theta, which, level[which]) + bucket.penalty(theta, which)
-
-    drawn = wanted.draw(cost, best, about, lower, upper, [cutouts[i].id for i in rows])
-    count = wanted.samples
-    each = everything.repeat_interleave(count)
-    values = model.values(drawn.theta.flatten(0, 1), stamps.zeropoint[each])
-    _to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
-    values = values.cpu().numpy()
-    move_sky(model.parameters, values, None, _to_centre(model, stamps).repeat(count, axis=0))
-    values = values.reshape(len(rows), count, -1)
-    for column, turn, followers in _angles(model):
-        turned = turn * np.round((values[:, :, column] - fitted.values[rows][:, None, column]) / turn)
-        for other in (column, *followers):
-            values[:, :, other] -= turned
-    off = values - values[:, :1]  # of what is held, 0 without any rounding
-    off -= off.mean(1, keepdims=True)
-    effective = drawn.effective.cpu().numpy()
-    sound = wanted.enough(effective)
-    fitted.covariance[rows] = np.where(sound[:, None, None], np.einsum("nsi,nsj->nij", off, off) / (count - 1), np.nan)
-    fitted.quantiles[rows] = np.where(sound[:, None, None], np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1), np.nan)
-    fitted.replicates[rows] = values
-    for i, number, cut in zip(rows.tolist(), effective.tolist(), drawn.cut.cpu().numpy()):
-        if reached := [name for name, is_cut in zip(_free_names(model, best[0]), cut) if is_cut]:
-            cutouts[i].notes.append(f"The posterior of {', '.join(dict.fromkeys(reached))} runs into its bound, and without it may have no end: "
-                                    "a prior (model.priors) would decide.")
-        if number < count:
-            cutouts[i].notes.append(f"The posterior's samples are worth {number:.0f} independent ones, of {count} asked for.")
-        if not wanted.enough(number):
-            fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
-
-
-def _free_names(model: Model, theta: Tensor) -> list[str]:
-    """The first value that each free number moves at `theta` [P], [P]."""
-    moves = model.values_jacobian(theta[None])[0].abs() > 0
-    return [model.parameters[int(column.nonzero()[0])] if column.any() else "" for column in moves.mT]
-
-
-def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
-    """The columns of angles as `replicate_covariance` takes them: every position angle, then the phases that are counted from it."""
-    out = []
-    for component in filter(lambda c: c.has_ellipse, model.measured):
-        pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
-        out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
-    return out
-
-
-def _lengths(model: Model) -> list[int]:
-    """The columns of lengths: sizes, and those among the shapes."""
-    return [model.parameters.index(c.parameters[place]) for c in model.measured for place in c.lengths]

@@ -16,7 +16,7 @@ from autogal.model.component import Component
 from autogal.model.consistency import validate_constraints
 from autogal.model.constraints import Constraints, bare, constant, in_order
 from autogal.model.coordinate_kinds import Kind
-from autogal.model.coordinates import Coordinate, bounded, coordinates_of, from_value, reach, span, to_value
+from autogal.model.coordinates import Coordinate, bounded, coordinates_of, from_value, reach, span, to_value, turn_precisions
 from autogal.model.ellipse_vector import squashed
 from autogal.model.expression import Expression
 from autogal.model.model import Model
@@ -51,8 +51,6 @@ class ConstrainedModel(Model):
         validate_constraints(self.constraints, self._bare, self._ties, self._followed, self._auxiliaries, sky)
         if not any(c.kind in (Kind.FLUX, Kind.LN_FLUX) for c in self._coordinates):
             raise AutogalError("No component of the model has a free magnitude.", "Leave one of them untied.")
-
-    # -- what there is ---------------------------------------------------------------------------------------------
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -124,8 +122,6 @@ class ConstrainedModel(Model):
         kinds = {name: Kind.LOG if self.constraints.bounds[name][0] > 0 else Kind.LINEAR for name in self._auxiliaries}
         out += [Coordinate(name, kind, -1, -1) for name, kind in kinds.items() if name not in self._ties]
         return (*out, Coordinate("sky", Kind.LEVEL if self.holds_sky or "sky" in self.constraints.restricted else Kind.SKY, -1, -1))
-
-    # -- what the solver asks of a model ---------------------------------------------------------------------------
 
     @property
     def size(self) -> int:
@@ -205,16 +201,7 @@ class ConstrainedModel(Model):
         return (square * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], weighted @ slope + self._turns(free)
 
     def _turns(self, like: Tensor) -> Tensor:
-        """What is known of an angle before, [P, P]: that it is somewhere in its turn, with the inverse variance of that.
-
-        It has no slope, being as likely everywhere. Near round, where the image tells nothing of an angle, the solver would
-        turn it without end.
-        """
-        def numbers() -> list:
-            turns = (self.components[c.component].turns[c.place] if c.kind is Kind.ANGLE else math.inf for c in self._coordinates)
-            return torch.tensor([3 / math.radians(turn) ** 2 for turn in turns], dtype=torch.float64).diag().tolist()
-
-        return self._tensor("turns", like, numbers)
+        return self._tensor("turns", like, lambda: turn_precisions(self.components, self._coordinates))
 
     def restarts(self, start: Tensor) -> list[Tensor]:
         places = {(c.component, c.place): i for i, c in enumerate(self._coordinates) if c.kind in (Kind.LOG, Kind.ROUND)}
@@ -231,8 +218,6 @@ class ConstrainedModel(Model):
     def _selection(self, like: Tensor) -> Tensor:
         """Derivatives of the blocks by the coordinates, [B, F, P]."""
         return self._slopes(like)[:, : len(self._source)]
-
-    # -- between values and coordinates ----------------------------------------------------------------------------
 
     def begin(self, values: Tensor, single: Tensor) -> list[Tensor]:
         given = dict(zip(SINGLE, single.unbind(-1)))

@@ -17,7 +17,7 @@ from autogal.model.ellipse_vector import unsquashed
 from autogal.model.units import Units
 from autogal.parameters import MAG, flux_of, magnitude_of
 
-__all__ = ["Coordinate", "bounded", "coordinates_of", "from_value", "reach", "span", "to_value"]
+__all__ = ["Coordinate", "bounded", "coordinates_of", "from_value", "reach", "span", "to_value", "turn_precisions"]
 
 # Where a start may be between two limits, and how far from a single one: not on the limit, from where it might not leave
 _INSIDE, _OFF = (0.05, 0.95), 0.05
@@ -203,3 +203,23 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence[Com
 
 def _width(low, high) -> Tensor | float:
     return (high - low).clamp(min=_NARROWEST) if isinstance(high, Tensor) or isinstance(low, Tensor) else high - low
+
+
+def turn_precisions(components: Sequence[Component], coordinates: Sequence[Coordinate]) -> list[list[float]]:
+    """What is known of angles before: that each is somewhere in its turn, with the inverse variance of that, on the diagonal.
+
+    It has no slope, being as likely everywhere. Near round, where the image tells nothing of an angle, the solver would
+    turn it without end.
+
+    Parameters
+    ----------
+    components : sequence of Component
+    coordinates : sequence of Coordinate, length P
+
+    Returns
+    -------
+    list of list of float, [P, P]
+        0 for all that are no angles.
+    """
+    turns = (components[c.component].turns[c.place] if c.kind is Kind.ANGLE else math.inf for c in coordinates)
+    return torch.tensor([3 / math.radians(turn) ** 2 for turn in turns], dtype=torch.float64).diag().tolist()

@@ -14,7 +14,7 @@ from autogal.batch.bucket import Bucket
 from autogal.batch.grid_levels import renderers_at
 from autogal.batch.stamps import Stamps, buckets, held_at_once, usable_pixels
 from autogal.configuration.composing import composed
-from autogal.fitting.context import How
+from autogal.fitting.context import FitContext
 from autogal.fitting.store import in_stamp_units
 from autogal.model.spec import build_model
 from autogal.images import Cutout
@@ -47,7 +47,7 @@ class _Candidate:
     importance: float
 
 
-def choose_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], how: How, fitted: Fitted,
+def choose_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], how: FitContext, fitted: Fitted,
                       every: bool) -> dict[int, list[Neighbour]]:
     """The neighbours to be fitted with each target, the most important first.
 
@@ -61,7 +61,7 @@ def choose_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundin
         With the masks of the fit.
     around : mapping of int to Surroundings
         Of the cutouts at these places that have neighbours.
-    how : How
+    how : FitContext
     fitted : Fitted
         The fit of ``how.model`` inside the masks.
     every : bool
@@ -81,7 +81,7 @@ def choose_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundin
     return chosen
 
 
-def _choose(places: Sequence[int], cutouts: Sequence[Cutout], around: Sequence[Surroundings], how: How, fitted: Fitted,
+def _choose(places: Sequence[int], cutouts: Sequence[Cutout], around: Sequence[Surroundings], how: FitContext, fitted: Fitted,
             every: bool) -> dict[int, list[Neighbour]]:
     """Those of one bucket; its cutouts are at these `places` among all."""
     values = fitted.values[list(places)]
@@ -126,13 +126,13 @@ def _see(cutout: Cutout, around: Surroundings, fitted: Fitted, place: int, resid
     return light, {label: float(signal[around.reach(label)].sum() / signal.sum()) for label in labels}
 
 
-def _residuals(how: How, stamps: Stamps, free: Tensor) -> np.ndarray:
+def _residuals(how: FitContext, stamps: Stamps, free: Tensor) -> np.ndarray:
     """(data - model) / sigma, [N, H, W]."""
     bucket, everything = Bucket(how.model, stamps, how.solver, how.threads), torch.arange(len(stamps), device=how.device)
     return bucket.residuals(free, everything, bucket.grid_level(free, everything)).cpu().numpy()
 
 
-def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: How, stamps: Stamps, free: Tensor) -> None:
+def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: FitContext, stamps: Stamps, free: Tensor) -> None:
     """Draw the candidates, and raise the importance of each to how far its light moves the target's parameters."""
     masked = torch.ones(stamps.weight.shape, dtype=torch.bool)
     for row, cutout in enumerate(cutouts):
@@ -161,7 +161,7 @@ def _measure(candidates: Sequence[_Candidate], cutouts: Sequence[Cutout], how: H
         one.importance = max(one.importance, how_far / _MOVED)
 
 
-def _drawn(candidates: Sequence[_Candidate], how: How, stamps: Stamps, owner: Tensor, psf: Tensor, binning: int) -> Tensor:
+def _drawn(candidates: Sequence[_Candidate], how: FitContext, stamps: Stamps, owner: Tensor, psf: Tensor, binning: int) -> Tensor:
     """The candidates in the units of their stamps, [L, h, w], as the grid of PSFs [N, Kx, Ky] shows them."""
     galaxy = single_sersic()
     (renderer,) = renderers_at(0, galaxy, stamps.shape, 1 if binning > 1 else stamps.oversample, binning, how.device, how.dtype)

@@ -14,8 +14,9 @@ from torch import Tensor
 from autogal.batch.batch_fit import LOST, BucketFit, fit_bucket
 from autogal.batch.stamps import Stamps, bucket_key, held_at_once, usable_pixels
 from autogal.model.spec import build_model
-from autogal.fitting.context import How, Level, how_to_fit
-from autogal.fitting.store import in_stamp_units, write, write_bootstrap, write_posterior
+from autogal.fitting.context import FitContext, Level, fit_context
+from autogal.fitting.store import in_stamp_units, store_fit
+from autogal.fitting.store_samples import store_bootstrap, store_posterior
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.model import Model
@@ -86,7 +87,7 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
         fitted.neighbours = np.full((len(cutouts), MOST, len(NEIGHBOUR)), np.nan)
     first = next(iter(fits))
     ready = {i: one for i, one in around.items() if all(np.isfinite(f.values[i]).all() and f.snr[i] >= LOST for f in fits.values())}
-    with how_to_fit(settings[first], len(cutouts), watch) as how:
+    with fit_context(settings[first], len(cutouts), watch) as how:
         with watch.time("neighbours"):
             chosen = choose_neighbours(cutouts, ready, how, fits[first], settings[first].neighbours == "fit")
         models = {name: build_model(one.model) for name, one in settings.items()}
@@ -138,7 +139,7 @@ def _unmasked(cutout: Cutout, around: Surroundings, fitted: Sequence[Neighbour])
     return replace(cutout, mask=around.without([one.label for one in fitted]), sigma=sigma, notes=[])
 
 
-def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], how: How, masked: Fitted,
+def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], how: FitContext, masked: Fitted,
          around: Mapping[int, Surroundings] | None) -> _Joint:
     """Fit all that are to be fitted, with one model, those of equal stamps and equal numbers of neighbours together.
 
@@ -162,7 +163,7 @@ def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], h
     return joint
 
 
-def _fit_group(places: list[int], cutouts, chosen, how: How, masked: Fitted, joint: _Joint, around) -> None:
+def _fit_group(places: list[int], cutouts, chosen, how: FitContext, masked: Fitted, joint: _Joint, around) -> None:
     """Fit cutouts of one group; should the group as a whole fail, its halves are tried, down to the culprit."""
     failure = None
     try:
@@ -177,7 +178,7 @@ def _fit_group(places: list[int], cutouts, chosen, how: How, masked: Fitted, joi
         joint.failure[places[0]] = failure
 
 
-def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, joint: _Joint, around) -> None:
+def _fit_stamps(places: list[int], cutouts, chosen, how: FitContext, masked: Fitted, joint: _Joint, around) -> None:
     """Fit the cutouts of one group and write their rows."""
     blend, fitted = how.model, joint.fitted
     usable = {i: np.count_nonzero(usable_pixels(cutouts[i])) for i in places}
@@ -206,7 +207,7 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
                                    tuple(bound[again] for bound in box))
                 _put(fit, again, other)
     with how.watch.time("measure"):
-        write(rows, cutouts, how, stamps, fit, fitted)
+        store_fit(rows, cutouts, how, stamps, fit, fitted)
         joint.neighbours[rows] = _values(blend, fit.outcome.theta, stamps.zeropoint)
         _judge(rows, fit.runaway.cpu().numpy(), blend.target, masked, joint)
         skies = dict(zip(places, fitted.values[rows, fitted.parameters.index("sky")]))
@@ -220,12 +221,12 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: How, masked: Fitted, jo
         with how.watch.time("bootstrap"):
             good = np.array([i not in joint.failure for i in places])
             keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
-            write_bootstrap(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
+            store_bootstrap(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fitted)
     if how.posterior is not None:
         with how.watch.time("posterior"):
             good = np.array([i not in joint.failure for i in places])
             keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
-            write_posterior(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fit.outcome.hessian[keep], fitted)
+            store_posterior(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fit.outcome.hessian[keep], fitted)
     if masked.hanging is not None:  # the sky is no better known with the neighbours in the model
         fitted.hang(rows, masked.hanging[rows])
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from autogal.batch.render import render_images
-from autogal.fitting.context import How
+from autogal.fitting.context import FitContext
 from autogal.images import Cutout
 from autogal.model.model import Model
 from autogal.model.point import PointComponent
@@ -28,7 +28,7 @@ _LARGER = 0.3  # as much larger as the trial, in square: below, no model tells a
 
 
 def are_points(neighbours: Sequence[Neighbour], cutouts: Sequence[Cutout], lights: Sequence[np.ndarray], around: Sequence[Surroundings],
-               how: How) -> list[bool]:
+               how: FitContext) -> list[bool]:
     """Which neighbours are no larger than the PSF.
 
     Parameters
@@ -36,7 +36,7 @@ def are_points(neighbours: Sequence[Neighbour], cutouts: Sequence[Cutout], light
     neighbours : sequence of Neighbour
     cutouts, lights, around : sequences of the same length
         The cutout of each, its image less target and sky, and what lies around the target.
-    how : How
+    how : FitContext
     """
     groups: dict[tuple, list[int]] = defaultdict(list)
     for i, cutout in enumerate(cutouts):

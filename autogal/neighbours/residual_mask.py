@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autogal.batch.bucket import Bucket
 from autogal.batch.stamps import Stamps
-from autogal.fitting.context import How
+from autogal.fitting.context import FitContext
 from autogal.images import Cutout
 from autogal.model.blend import Blend
 from autogal.neighbours.neighbour_map import Neighbour, Surroundings
@@ -34,7 +34,7 @@ class Missed:
     unlike: frozenset[int]
 
 
-def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: How, cutouts: Sequence[Cutout], around: Sequence[Surroundings],
+def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: FitContext, cutouts: Sequence[Cutout], around: Sequence[Surroundings],
                 fitted: Sequence[Sequence[Neighbour]]) -> dict[int, Missed]:
     """Where the light of fitted neighbours is not as the model has it; the target's own footprint is left alone.
 
@@ -45,7 +45,7 @@ def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: How, cutouts: S
         N of them.
     free : Tensor, [N, P] float64
         Best fits.
-    how : How
+    how : FitContext
     cutouts, around, fitted : sequences of length N
         What was fitted, what lies around, and the neighbours that are part of the model.
 

@@ -8,7 +8,7 @@ import torch
 
 import autogal
 from autogal.configuration.composing import composed
-from autogal.fitting.context import how_to_fit
+from autogal.fitting.context import fit_context
 from autogal.images import Cutout
 from autogal.neighbours import Surroundings
 from autogal.neighbours.measure import look
@@ -116,7 +116,7 @@ def test_a_neighbour_without_light_is_none():
 
 
 def test_points_are_told_apart_at_the_border_too():
-    with how_to_fit(composed(), 2) as how:
+    with fit_context(composed(), 2) as how:
         for r_eff, expected in ((None, True), (4.0, False)):
             image = draw(r_eff, noise=1.0, mag=16.5, x=61.3, y=44.6)
             place = around(((39, 51), (56, 64)))

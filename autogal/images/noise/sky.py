@@ -180,7 +180,7 @@ def estimate_sigma(
     """
     image = np.asarray(image, dtype=np.float64)
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
-    level, scatter, _ = sky or find_sky(image, ~good)
+    level, scatter, *_ = sky or find_sky(image, ~good)
     if not scatter > 0:
         raise AutogalError("The noise of the image cannot be measured from its sky.", "Give a sigma map (sigma=FILE).")
     notes = [f"Sigma estimated: sky scatter {scatter:.4g} at level {level:.4g}"]
