@@ -4,7 +4,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # loaded at first use: torch takes seconds, and neither `autogal --help` nor a catalogue needs it
+if (
+    TYPE_CHECKING
+):  # loaded at first use: torch takes seconds, and neither `autogal --help` nor a catalogue needs it
     from autogal.api import fit, render
     from autogal.deprojection.fit import free_form
     from autogal.errors import AutogalError
@@ -13,8 +15,20 @@ if TYPE_CHECKING:  # loaded at first use: torch takes seconds, and neither `auto
     from autogal.profiles import Emissivity, Profile, Sersic, ShapeParameter
     from autogal.results.catalogue import Catalogue, read
 
-__all__ = ["AutogalError", "Catalogue", "Emissivity", "Flag", "Model", "Profile", "Sersic", "ShapeParameter", "fit", "free_form", "read",
-           "render"]
+__all__ = [
+    "AutogalError",
+    "Catalogue",
+    "Emissivity",
+    "Flag",
+    "Model",
+    "Profile",
+    "Sersic",
+    "ShapeParameter",
+    "fit",
+    "free_form",
+    "read",
+    "render",
+]
 
 try:
     __version__ = version("autogal")

@@ -10,13 +10,13 @@ import numpy as np
 from omegaconf import DictConfig
 
 from autogal.canonical import views
-from autogal.parameters import START, magnitude_of
 from autogal.flags import Flag
 from autogal.images import Cutout, as_seen
 from autogal.initialise import initialise_all, validate_initialiser
 from autogal.initialise.given import no_source
 from autogal.neighbours import Surroundings
 from autogal.networks.ready import check_checkpoints
+from autogal.parameters import START, magnitude_of
 from autogal.runtime.devices import choose_device, device_name
 from autogal.runtime.stopwatch import Stopwatch
 from autogal.segment import segment_all, validate_segmenter
@@ -64,7 +64,9 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
         Gets the time spent to segment and to initialise.
     """
     flags, neighbour_maps, otherwise = np.zeros(len(cutouts), int), {}, {}
-    start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(-1, len(START))
+    start = np.array([_row(cutout.start or {}, cutout.zeropoint) for cutout in cutouts], float).reshape(
+        -1, len(START)
+    )
     good = np.array([cutout.error is None for cutout in cutouts], bool)
     complete = np.isfinite(start).all(axis=1) & good
     start[~complete] = np.nan
@@ -74,23 +76,40 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
         return Beginning(start, start_covariance, flags, neighbour_maps, ~complete, otherwise)
     device = choose_device(settings.device)
     with watch.time("segment"):
-        seen = dict(zip(wanting, (one.flat for one in views([as_seen(cutouts[i]) for i in wanting])), strict=True))
-        segmentations = dict(zip(wanting, segment_all([one.cutout for one in seen.values()], settings.segment, device), strict=True))
+        seen = dict(
+            zip(wanting, (one.flat for one in views([as_seen(cutouts[i]) for i in wanting])), strict=True)
+        )
+        segmentations = dict(
+            zip(
+                wanting,
+                segment_all([one.cutout for one in seen.values()], settings.segment, device),
+                strict=True,
+            )
+        )
     for i, found in segmentations.items():
         flags[i] = found.flags
         if Flag.NO_TARGET in found.flags and complete[i]:
             flags[i] = Flag.MASK_FALLBACK
-            cutouts[i].notes.append("No source was found at the start's x and y, so that its neighbours were not looked for.")
+            cutouts[i].notes.append(
+                "No source was found at the start's x and y, so that its neighbours were not looked for."
+            )
         elif Flag.NO_TARGET in found.flags:
             cutouts[i].notes.append(no_source(cutouts[i]))
     met = [i for i in wanting if Flag.NO_TARGET not in segmentations[i].flags]
     wanting = [i for i in met if not complete[i]]
     with watch.time("initialise"):
-        starts = initialise_all([seen[i].cutout for i in wanting], [segmentations[i] for i in wanting], settings.initialise, device)
+        starts = initialise_all(
+            [seen[i].cutout for i in wanting],
+            [segmentations[i] for i in wanting],
+            settings.initialise,
+            device,
+        )
     for i in met:
         cutout, segmentations[i] = cutouts[i], seen[i].segmentation(segmentations[i])
         if settings.neighbours != "mask" and segmentations[i].n_sources > 1:
-            neighbour_maps[i] = Surroundings(segmentations[i].labels, segmentations[i].reaches, cutout.mask, segmentations[i].doubtful)
+            neighbour_maps[i] = Surroundings(
+                segmentations[i].labels, segmentations[i].reaches, cutout.mask, segmentations[i].doubtful
+            )
         if segmentations[i].otherwise is not None:
             otherwise[i] = cutout.mask | segmentations[i].otherwise
         cutout.bad = cutout.mask
@@ -107,7 +126,8 @@ def begin(cutouts: Sequence[Cutout], settings: DictConfig, watch: Stopwatch) -> 
 
 
 def validate_methods(settings: DictConfig) -> None:
-    """Refuse, before any work, a segmenter or an initialiser that cannot be used: no checkpoint, or one's own that fails on small images.
+    """Refuse, before any work, a segmenter or an initialiser that cannot be used: no checkpoint, or one's own
+    that fails on small images.
 
     Raises
     ------

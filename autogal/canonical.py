@@ -1,9 +1,11 @@
-"""The one way in which an image is looked at, however it lies, whatever its units are, and however large its empty frame is.
+"""The one way in which an image is looked at, however it lies, whatever its units are, and however large its
+empty frame is.
 
-No network sees the same in an image and in its mirror image, and no detection that scans row by row quite does. So what is
-looked for in an image is looked for in its canonical view: without what is unusable at its borders, turned and mirrored so that the light
-around the target is heavier to the right than below, and below than above, in units of its noise, above its sky. Two images that differ
-in nothing else have the same view, to the last digit where no number had to be rounded.
+No network sees the same in an image and in its mirror image, and no detection that scans row by row quite
+does. So what is looked for in an image is looked for in its canonical view: without what is unusable at its
+borders, turned and mirrored so that the light around the target is heavier to the right than below, and below
+than above, in units of its noise, above its sky. Two images that differ in nothing else have the same view,
+to the last digit where no number had to be rounded.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autogal.images.cutout import Cutout
 from autogal.images.canonical import around, brightest, lie, usable_box
-from autogal.images.orientation import Orientation
+from autogal.images.cutout import Cutout
 from autogal.images.noise.slope import flattened
+from autogal.images.orientation import Orientation
 from autogal.initialise.start import Start
 from autogal.segment.segmentation import Segmentation, wanted_position
 
@@ -61,14 +63,24 @@ class View:
         back, shape = self.orientation.inverse, found.labels.shape
         labels, neighbours = np.zeros(self.shape, np.int32), np.zeros(self.shape, bool)
         labels[self.box], neighbours[self.box] = back.array(found.labels), back.array(found.neighbours)
-        reaches = {label: (self._moved(back.box(box, shape)), np.ascontiguousarray(back.array(mask))) for label, (box, mask) in found.reaches.items()}
+        reaches = {
+            label: (self._moved(back.box(box, shape)), np.ascontiguousarray(back.array(mask)))
+            for label, (box, mask) in found.reaches.items()
+        }
         x, y = back.point(found.x, found.y, shape)
         otherwise = None
         if found.otherwise is not None:
             otherwise = np.zeros(self.shape, bool)
             otherwise[self.box] = back.array(found.otherwise)
-        return replace(found, labels=labels, neighbours=neighbours, x=x + self.box[1].start, y=y + self.box[0].start, reaches=reaches,
-                       otherwise=otherwise)
+        return replace(
+            found,
+            labels=labels,
+            neighbours=neighbours,
+            x=x + self.box[1].start,
+            y=y + self.box[0].start,
+            reaches=reaches,
+            otherwise=otherwise,
+        )
 
     def start(self, first: Start) -> Start:
         """A start in the view, in the pixels and units of the image."""
@@ -76,10 +88,16 @@ class View:
         values = back.values(first.values, self.cutout.shape)
         values["x"], values["y"] = values["x"] + self.box[1].start, values["y"] + self.box[0].start
         values["flux"], values["sky"] = values["flux"] * self.unit, values["sky"] * self.unit + self.level
-        return replace(first, values=values, covariance=None if first.covariance is None else back.covariance(first.covariance))
+        return replace(
+            first,
+            values=values,
+            covariance=None if first.covariance is None else back.covariance(first.covariance),
+        )
 
     def _moved(self, box: tuple[slice, slice]) -> tuple[slice, slice]:
-        rows, columns = (slice(side.start + origin.start, side.stop + origin.start) for side, origin in zip(box, self.box))
+        rows, columns = (
+            slice(side.start + origin.start, side.stop + origin.start) for side, origin in zip(box, self.box)
+        )
         return rows, columns
 
 
@@ -116,9 +134,18 @@ def _view(cutout: Cutout, psfs: dict[tuple[int, Orientation], np.ndarray]) -> Vi
     if cutout.psf is not None and key not in psfs:
         psfs[key] = np.ascontiguousarray(how.array(cutout.psf))
     noise = replace(part.noise, scatter=part.noise.scatter / unit)
-    seen = replace(part, noise=noise, image=np.ascontiguousarray(image), sigma=None if sigma is None else np.ascontiguousarray(sigma),
-                   mask=np.ascontiguousarray(part.mask), psf=psfs.get(key), start=start, zeropoint=cutout.zeropoint - 2.5 * math.log10(unit),
-                   gain=cutout.gain and cutout.gain * unit, saturation=cutout.saturation and (cutout.saturation - level) / unit)
+    seen = replace(
+        part,
+        noise=noise,
+        image=np.ascontiguousarray(image),
+        sigma=None if sigma is None else np.ascontiguousarray(sigma),
+        mask=np.ascontiguousarray(part.mask),
+        psf=psfs.get(key),
+        start=start,
+        zeropoint=cutout.zeropoint - 2.5 * math.log10(unit),
+        gain=cutout.gain and cutout.gain * unit,
+        saturation=cutout.saturation and (cutout.saturation - level) / unit,
+    )
     return View(seen, box, cutout.shape, how, level, unit)
 
 
@@ -134,8 +161,10 @@ def _units(cutout: Cutout, good: np.ndarray, anchor: tuple[int, int]) -> tuple[f
     """About the sky, and the noise of a pixel."""
     near = around(*anchor, _WIDE, cutout.shape)
     use = good[near] if good[near].any() else good
-    image, sigma = (None if plane is None else np.asarray(plane[near] if use is not good else plane, np.float64)[use]
-                    for plane in (cutout.image, cutout.sigma))
+    image, sigma = (
+        None if plane is None else np.asarray(plane[near] if use is not good else plane, np.float64)[use]
+        for plane in (cutout.image, cutout.sigma)
+    )
     level = float(np.median(image))
     unit = float(np.median(np.abs(image - level) if sigma is None else sigma))
     return level, unit if unit > 0 and math.isfinite(unit) else 1.0

@@ -30,11 +30,18 @@ INCOMPLETE = 1
 FAILED = 2
 INTERRUPTED = 130
 # Each verb's module, imported when it is needed; its function `run(settings, paths)` does the work
-_VERBS = {"fit": "autogal.run.job", "simulate": "autogal.simulate.run", "train": "autogal.training.run",
-          "evaluate": "autogal.evaluate.run"}
+_VERBS = {
+    "fit": "autogal.run.job",
+    "simulate": "autogal.simulate.run",
+    "train": "autogal.training.run",
+    "evaluate": "autogal.evaluate.run",
+}
 _TAKE_PATHS = {"fit": "cutouts"}
 # What a verb takes as its second word, and the key that it stands for
-_SECOND_WORDS = {"train": ("network", ("segmenter", "initialiser")), "evaluate": ("part", ("segmenter", "initialiser", "pipeline", "calibration", "invariance"))}
+_SECOND_WORDS = {
+    "train": ("network", ("segmenter", "initialiser")),
+    "evaluate": ("part", ("segmenter", "initialiser", "pipeline", "calibration", "invariance")),
+}
 _LONGEST_NAME = 200  # of a job's folder; file systems end at 255 bytes
 
 
@@ -49,7 +56,8 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0; 1 where strict=true and a row is not converged; 2 after an error (two lines on stderr); 130 after Ctrl-C.
+        Exit code: 0; 1 where strict=true and a row is not converged; 2 after an error (two lines on stderr);
+        130 after Ctrl-C.
     """
     from autogal.runtime.terminal import ensure_printable
 
@@ -84,7 +92,13 @@ class Job:
         How much is said: ``usual``, ``quiet`` or ``verbose``.
     """
 
-    def __init__(self, verb: str, paths: tuple[str, ...] = (), fixed: frozenset[str] = frozenset(), volume: str = "usual"):
+    def __init__(
+        self,
+        verb: str,
+        paths: tuple[str, ...] = (),
+        fixed: frozenset[str] = frozenset(),
+        volume: str = "usual",
+    ):
         self.verb = verb
         self.paths = paths
         self.fixed = fixed
@@ -133,7 +147,8 @@ class Job:
             self.incomplete |= any(status != "converged" for status in done.table["status"])
 
     def _folder(self, hydra: DictConfig) -> str:
-        """The overrides that vary, as ``solver=adam,dtype=float64``; the job's number where that will not do."""
+        """The overrides that vary, as ``solver=adam,dtype=float64``; the job's number where that will not
+        do."""
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         parts = []
@@ -147,10 +162,15 @@ class Job:
 
 
 def _own_folders() -> list[Path]:
-    """Where users' own code may lie: in the folders of their configurations, beside them, and in the working directory."""
+    """Where users' own code may lie: in the folders of their configurations, beside them, and in the
+    working directory."""
     from hydra.core.hydra_config import HydraConfig
 
-    own = [Path(source.path).resolve() for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    own = [
+        Path(source.path).resolve()
+        for source in HydraConfig.get().runtime.config_sources
+        if source.schema == "file"
+    ]
     return [*(folder for one in own for folder in (one, one.parent)), Path.cwd()]
 
 
@@ -159,7 +179,7 @@ def _dispatch(words: list[str]) -> int:
 
     verb, rest = (words[0], words[1:]) if words else ("", [])
     options = rest[: rest.index("--")] if "--" in rest else rest
-    if verb in ("--version", "-V") or verb in _VERBS and not {"--version", "-V"}.isdisjoint(options):
+    if verb in ("--version", "-V") or (verb in _VERBS and not {"--version", "-V"}.isdisjoint(options)):
         print(f"autogal {metadata.version('autogal')}")
         return 0
     if verb in ("", "--help", "-h", "help"):
@@ -171,7 +191,11 @@ def _dispatch(words: list[str]) -> int:
         import difflib
 
         near = difflib.get_close_matches(verb, _VERBS, n=1)
-        remedy = f"Did you mean `autogal {near[0]}`?" if near else f"The verbs are: {', '.join(_VERBS)}. See `autogal --help`."
+        remedy = (
+            f"Did you mean `autogal {near[0]}`?"
+            if near
+            else f"The verbs are: {', '.join(_VERBS)}. See `autogal --help`."
+        )
         raise AutogalError(f"There is no verb {verb}.", remedy)
     return _do(verb, rest)
 
@@ -193,10 +217,15 @@ def _do(verb: str, words: list[str]) -> int:
     keys = {*SCHEMAS[verb].__dataclass_fields__, "hydra", *_own_groups(_config_dirs(options))}
     line = sort_words(words, keys)
     if verb in _TAKE_PATHS and not line.paths and not line.only_shows:
-        raise AutogalError(f"No {_TAKE_PATHS[verb]} were given.",
-                           f"Name them, as `autogal {verb} cutouts/*.fits`; `autogal {verb} --help` shows more.")
+        raise AutogalError(
+            f"No {_TAKE_PATHS[verb]} were given.",
+            f"Name them, as `autogal {verb} cutouts/*.fits`; `autogal {verb} --help` shows more.",
+        )
     if verb not in _TAKE_PATHS and line.paths:
-        raise AutogalError(f"`autogal {verb}` takes no path, but {line.paths[0]} was given.", f"`autogal {verb} --help` shows its keys.")
+        raise AutogalError(
+            f"`autogal {verb}` takes no path, but {line.paths[0]} was given.",
+            f"`autogal {verb} --help` shows its keys.",
+        )
     line = _normalised(line)
     job = Job(verb, line.paths, _fixed(line, verb), line.volume)
     _hand_to_hydra(job, line)
@@ -215,8 +244,12 @@ def _second_word(verb: str, words: list[str]) -> list[str]:
     named = [word for word in words if word in choices]
     if len(named) != 1:
         written = [f"autogal {verb} {choice}" for choice in choices]
-        raise AutogalError(f"What to {verb} was not said." if not named else f"autogal {verb} takes one of {', '.join(named)} at a time.",
-                           f"Write {', '.join(written[:-1])} or {written[-1]}; `autogal {verb} --help` shows more.")
+        raise AutogalError(
+            f"What to {verb} was not said."
+            if not named
+            else f"autogal {verb} takes one of {', '.join(named)} at a time.",
+            f"Write {', '.join(written[:-1])} or {written[-1]}; `autogal {verb} --help` shows more.",
+        )
     return [f"{key}={word}" if word in choices else word for word in words]
 
 
@@ -241,7 +274,9 @@ def _hand_to_hydra(job: Job, line: CommandLine) -> None:
     from autogal.configuration.explaining import explain
     from autogal.configuration.packaged import CONFIG_MODULE
 
-    start = hydra.main(version_base=HYDRA_VERSION, config_path=f"pkg://{CONFIG_MODULE}", config_name=job.verb)(job)
+    start = hydra.main(
+        version_base=HYDRA_VERSION, config_path=f"pkg://{CONFIG_MODULE}", config_name=job.verb
+    )(job)
     try:
         with _hydra_arguments(line.words):
             start()
@@ -264,7 +299,9 @@ def _named(error: Exception, options: Sequence[str]) -> Exception:
         try:
             file.read_text(encoding="utf-8")
         except UnicodeDecodeError as problem:
-            return AutogalError(f"{file} is not UTF-8 text: {problem.reason} at byte {problem.start}.", "Save it as UTF-8.")
+            return AutogalError(
+                f"{file} is not UTF-8 text: {problem.reason} at byte {problem.start}.", "Save it as UTF-8."
+            )
     return error
 
 

@@ -3,7 +3,7 @@
 from enum import IntFlag
 from functools import lru_cache
 
-__all__ = ["DESCRIPTIONS", "Flag", "MEASURED", "QUALITY", "RESERVATIONS", "WORDS", "names", "quality"]
+__all__ = ["DESCRIPTIONS", "MEASURED", "QUALITY", "RESERVATIONS", "WORDS", "Flag", "names", "quality"]
 
 
 class Flag(IntFlag):
@@ -57,7 +57,10 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PSF_DEFAULT: "No PSF was given; the survey's typical Moffat PSF was used.",
     Flag.NOT_CONVERGED: "The solver stopped before it converged.",
     Flag.AT_BOUND: "At least one parameter ended at its bound; its error is not measurable.",
-    Flag.POOR_FIT: "The model misses a good part of the light, residuals are far above the noise, or a neighbour may be part of the target.",
+    Flag.POOR_FIT: (
+        "The model misses a good part of the light, residuals are far above the noise, or a neighbour may "
+        "be part of the target."
+    ),
     Flag.LOW_SN: "The signal-to-noise ratio is too low for a reliable fit.",
     Flag.BLENDED: "The target overlaps a neighbour.",
     Flag.EDGE: "The image cuts the target off: part of its light is extrapolated.",
@@ -65,23 +68,29 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.FEW_PIXELS: "Too few usable pixels for the number of free parameters.",
     Flag.SINGULAR_COVARIANCE: "The covariance matrix is singular; some errors are not measurable.",
     Flag.PSF_CORRECTED: "The PSF was not odd, centred or normalised, and was put right.",
-    Flag.ZEROPOINT_DEFAULT: "No zero point was given or found; the default was used, so magnitudes are relative.",
+    Flag.ZEROPOINT_DEFAULT: "No zero point was given or found; the default was used, so magnitudes are relative.",  # noqa: E501
     Flag.PIXEL_SCALE_DEFAULT: "No pixel scale was given or found; 1 arcsec per pixel was used.",
     Flag.SKY_FIXED: "The fitted sky was not the image's own; it was held at the level measured there.",
-    Flag.BOOTSTRAP_FAILED: "More than a tenth of the bootstrap's fits failed and were left out, or the image has no room for its blocks, or the posterior could not be sampled.",
-    Flag.NEIGHBOUR_FALLBACK: "Neighbours could not be fitted together with the target and were masked; the message says why.",
+    Flag.BOOTSTRAP_FAILED: (
+        "More than a tenth of the bootstrap's fits failed and were left out, or the image has no room for "
+        "its blocks, or the posterior could not be sampled."
+    ),
+    Flag.NEIGHBOUR_FALLBACK: "Neighbours could not be fitted together with the target and were masked; the message says why.",  # noqa: E501
     Flag.PSF_UNDERSAMPLED: "The PSF image has too few samples across its core to be known between them.",
     Flag.PSF_TRUNCATED: "The PSF image ends where the star still has light; its wings are missing.",
-    Flag.UNCONSTRAINED: "Size or light are not told by the data: most of the light lies outside the image, or hangs on the sky alone.",
+    Flag.UNCONSTRAINED: (
+        "Size or light are not told by the data: most of the light lies outside the image, or hangs on the "
+        "sky alone."
+    ),
     Flag.SKY_SLOPED: "The sky is not flat where the model has it flat; light and size may follow the slope.",
-    Flag.NOISE_MISMATCH: "The noise map does not agree with the scatter of the image itself, or the image has no noise.",
-    Flag.NOISE_CORRELATED: "The noise of neighbouring pixels is correlated; errors of likelihood=gaussian allow for it.",
+    Flag.NOISE_MISMATCH: "The noise map does not agree with the scatter of the image itself, or the image has no noise.",  # noqa: E501
+    Flag.NOISE_CORRELATED: "The noise of neighbouring pixels is correlated; errors of likelihood=gaussian allow for it.",  # noqa: E501
     Flag.CORE_MASKED: "Bad pixels cover a third or more of the target's signal-to-noise.",
-    Flag.ROLES_SWAPPED: "The inner component ended larger than the outer one; their names do not say what they are.",
+    Flag.ROLES_SWAPPED: "The inner component ended larger than the outer one; their names do not say what they are.",  # noqa: E501
     Flag.TARGET_MASKED: "Masks hide more than half of the target's signal-to-noise.",
-    Flag.GAIN_ESTIMATED: "No gain was given; the sources' own photon noise was bounded from the image itself.",
-    Flag.PSF_MISMATCH: "How finely the PSF is sampled, as given, is not what its header says; one of the two is wrong.",
-    Flag.NEIGHBOURS_IGNORED: "Neighbours were not looked for (all starting values were given), but one seems to be in the way.",
+    Flag.GAIN_ESTIMATED: "No gain was given; the sources' own photon noise was bounded from the image itself.",  # noqa: E501
+    Flag.PSF_MISMATCH: "How finely the PSF is sampled, as given, is not what its header says; one of the two is wrong.",  # noqa: E501
+    Flag.NEIGHBOURS_IGNORED: "Neighbours were not looked for (all starting values were given), but one seems to be in the way.",  # noqa: E501
 }
 
 
@@ -90,13 +99,38 @@ WORDS = ("good", "fair", "poor", "bad", "none")
 
 QUALITY: dict[str, Flag] = {
     "bad": Flag.BAD_INPUT | Flag.NO_TARGET | Flag.NOT_CONVERGED | Flag.FEW_PIXELS,
-    "poor": (Flag.UNCONSTRAINED | Flag.AT_BOUND | Flag.POOR_FIT | Flag.LOW_SN | Flag.EDGE | Flag.SINGULAR_COVARIANCE | Flag.SKY_FIXED | Flag.SKY_SLOPED
-             | Flag.PSF_UNDERSAMPLED | Flag.PSF_TRUNCATED | Flag.NOISE_MISMATCH | Flag.CORE_MASKED | Flag.ROLES_SWAPPED
-             | Flag.TARGET_MASKED | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.PSF_MISMATCH | Flag.NEIGHBOURS_IGNORED),
-    "fair": (Flag.BLENDED | Flag.SATURATED | Flag.NEIGHBOUR_FALLBACK | Flag.NOISE_CORRELATED | Flag.GAIN_ESTIMATED
-             | Flag.PSF_DEFAULT | Flag.BOOTSTRAP_FAILED),
-}  # fmt: skip
-"""The flags that make a measured row bad (not to be used), poor (with a reservation on the values) or fair (on the errors, or in a crowd).
+    "poor": (
+        Flag.UNCONSTRAINED
+        | Flag.AT_BOUND
+        | Flag.POOR_FIT
+        | Flag.LOW_SN
+        | Flag.EDGE
+        | Flag.SINGULAR_COVARIANCE
+        | Flag.SKY_FIXED
+        | Flag.SKY_SLOPED
+        | Flag.PSF_UNDERSAMPLED
+        | Flag.PSF_TRUNCATED
+        | Flag.NOISE_MISMATCH
+        | Flag.CORE_MASKED
+        | Flag.ROLES_SWAPPED
+        | Flag.TARGET_MASKED
+        | Flag.MASK_FALLBACK
+        | Flag.START_FALLBACK
+        | Flag.PSF_MISMATCH
+        | Flag.NEIGHBOURS_IGNORED
+    ),
+    "fair": (
+        Flag.BLENDED
+        | Flag.SATURATED
+        | Flag.NEIGHBOUR_FALLBACK
+        | Flag.NOISE_CORRELATED
+        | Flag.GAIN_ESTIMATED
+        | Flag.PSF_DEFAULT
+        | Flag.BOOTSTRAP_FAILED
+    ),
+}
+"""The flags that make a measured row bad (not to be used), poor (with a reservation on the values) or fair
+(on the errors, or in a crowd).
 
 Any other says only what was assumed or put right, and leaves a row good.
 """
@@ -121,8 +155,8 @@ def quality(status: str, flags: int) -> str:
     Returns
     -------
     str
-        One of `WORDS`: ``none`` where nothing was measured, else the worst that any flag says in `QUALITY`, and ``good``
-        where none says anything.
+        One of `WORDS`: ``none`` where nothing was measured, else the worst that any flag says in `QUALITY`,
+        and ``good`` where none says anything.
     """
     if status not in MEASURED:
         return "none"

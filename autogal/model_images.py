@@ -10,13 +10,13 @@ import torch
 from astropy.table import Table
 
 from autogal.batch.render import render_images
+from autogal.configuration.composing import composed
 from autogal.configuration.overrides import override
 from autogal.errors import AutogalError
-from autogal.configuration.composing import composed
-from autogal.model.spec import build_model, is_whole_model, model_overrides
 from autogal.images import mend_psf, prepare_psf
 from autogal.model.model import Model
 from autogal.model.plane import SLOPES
+from autogal.model.spec import build_model, is_whole_model, model_overrides
 from autogal.parameters import HIGHEST_MODE, magnitude_of
 from autogal.profiles import RadialProfile
 
@@ -38,12 +38,14 @@ def render(
     Parameters
     ----------
     table : astropy Table or mapping of columns
-        The parameters of the model, for a Sersic profile ``x``, ``y`` [px], ``mag`` or ``flux``, ``r_eff`` [px], ``n``,
-        ``q``, ``pa`` [deg]; and ``sky`` [image units per px], ``sky_dx`` and ``sky_dy`` where there are any.
+        The parameters of the model, for a Sersic profile ``x``, ``y`` [px], ``mag`` or ``flux``, ``r_eff``
+        [px], ``n``, ``q``, ``pa`` [deg]; and ``sky`` [image units per px], ``sky_dx`` and ``sky_dy`` where
+        there are any.
     model : str, Path, mapping or class
         As `autogal.fit` takes it; a mapping also as a catalogue has it, ``catalogue.settings["model"]``.
     psf : ndarray, [K, K'] or [N, K, K']
-        One PSF, or one for each row. One that cuts its wings or is undersampled is completed, as `autogal.fit` does.
+        One PSF, or one for each row. One that cuts its wings or is undersampled is completed, as
+        `autogal.fit` does.
     psf_kind : {"effective", "optical"}
         Whether the PSF holds the pixel's own response, as the image of a star does, or not.
     shape : (int, int)
@@ -70,18 +72,32 @@ def render(
         raise AutogalError(f"psf_kind is {psf_kind!r}.", "Choose 'effective' or 'optical'.")
     chosen = _model_of(model, set(table.colnames if hasattr(table, "colnames") else table)).unfixed
     kernels = np.asarray(psf, float)
-    kernels = [mend_psf(prepare_psf(k, psf_oversample)[0], psf_kind, psf_oversample) for k in (kernels[None] if kernels.ndim == 2 else kernels)]
+    kernels = [
+        mend_psf(prepare_psf(k, psf_oversample)[0], psf_kind, psf_oversample)
+        for k in (kernels[None] if kernels.ndim == 2 else kernels)
+    ]
     values, zeropoints = table_values(table, chosen, zeropoint)
     if len(kernels) not in (1, len(values)):
-        raise AutogalError(f"{len(kernels)} PSFs for {len(values)} rows.", "Give one PSF, or one for each row.")
+        raise AutogalError(
+            f"{len(kernels)} PSFs for {len(values)} rows.", "Give one PSF, or one for each row."
+        )
     images = np.empty((len(values), *shape), dtype)
-    kinds = np.array([(*one.psf.shape, one.oversample) for one in kernels])  # those of one kind are drawn together
+    kinds = np.array(
+        [(*one.psf.shape, one.oversample) for one in kernels]
+    )  # those of one kind are drawn together
     for kind in np.unique(kinds, axis=0):
         of_kind = [i for i, same in enumerate((kinds == kind).all(axis=1)) if same]
         rows = of_kind if len(kernels) > 1 else slice(None)
-        images[rows] = render_images(chosen, torch.from_numpy(values[rows]), torch.from_numpy(zeropoints[rows]),
-                                     torch.from_numpy(np.stack([kernels[i].psf for i in of_kind])), tuple(shape), psf_kind == "optical",
-                                     int(kind[-1]), getattr(torch, dtype)).numpy()  # fmt: skip
+        images[rows] = render_images(
+            chosen,
+            torch.from_numpy(values[rows]),
+            torch.from_numpy(zeropoints[rows]),
+            torch.from_numpy(np.stack([kernels[i].psf for i in of_kind])),
+            tuple(shape),
+            psf_kind == "optical",
+            int(kind[-1]),
+            getattr(torch, dtype),
+        ).numpy()
     return images
 
 
@@ -99,9 +115,10 @@ def _model_of(model, names: set[str]) -> Model:
 
 
 def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parameter values [N, P] and zero points [N] of a table; ``sky`` is 0 where it has none, ``flux`` serves for ``mag``."""
+    """Parameter values [N, P] and zero points [N] of a table; ``sky`` is 0 where it has none, ``flux``
+    serves for ``mag``."""
     names = list(table.colnames if hasattr(table, "colnames") else table)
-    column = lambda name: np.atleast_1d(np.asarray(table[name], float))  # noqa: E731
+    column = lambda name: np.atleast_1d(np.asarray(table[name], float))
     given = {name: column(name) for name in names if name in (*model.parameters, "flux")}
     rows = max((len(v) for v in given.values()), default=0)
     zeropoints = np.broadcast_to(np.asarray(zeropoint, float), (rows,)).copy()
@@ -111,6 +128,9 @@ def table_values(table: Table, model: Model, zeropoint: float | np.ndarray) -> t
     given.setdefault("sky", np.zeros(rows))
     missing = [name for name in model.parameters if name not in given]
     if missing:
-        raise AutogalError(f"The table has no column {', '.join(missing)}.",
-                           f"Give {', '.join(model.parameters)} (flux may stand for mag), or say with model= what was fitted.")
+        raise AutogalError(
+            f"The table has no column {', '.join(missing)}.",
+            f"Give {', '.join(model.parameters)} (flux may stand for mag), or say with model= what was "
+            f"fitted.",
+        )
     return np.stack([given[name] for name in model.parameters], axis=-1), zeropoints

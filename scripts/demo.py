@@ -30,15 +30,22 @@ PARAMETERS = {"x": "px", "y": "px", "mag": "mag", "r_eff": "%", "n": "%", "q": "
 def main() -> int:
     """Run the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.partition("\n")[0])
-    parser.add_argument("--number", type=int, default=36, help="cutouts to draw and fit (default: %(default)s)")
+    parser.add_argument(
+        "--number", type=int, default=36, help="cutouts to draw and fit (default: %(default)s)"
+    )
     parser.add_argument("--survey", default="sdss", help="whose pixels, PSF and noise (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("demo_run"), help="folder for everything (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo_run"), help="folder for everything (default: %(default)s)"
+    )
     given = parser.parse_args()
     console = Console()
     try:
         survey = Survey.from_settings(compose(overrides=[override("survey", given.survey)]).survey)
-        console.print(f"Drawing {given.number} cutouts as {given.survey} would see them: a galaxy, neighbours, PSF, noise ...")
+        console.print(
+            f"Drawing {given.number} cutouts as {given.survey} would see them: a galaxy, neighbours, PSF, "
+            f"noise ..."
+        )
         cutouts, truth, _ = simulate(given.number, survey, seed=given.seed)
         manifest = write_scenes(given.out / "cutouts", cutouts, truth)
     except AutogalError as error:
@@ -54,8 +61,11 @@ def main() -> int:
     catalogue = Table.read(results / "catalogue.fits", hdu=1)
     console.print()
     console.print(compare(catalogue, truth))
-    console.print(f"\nCatalogue  {results / 'catalogue.fits'}\nPictures   {results / 'objects'}/*.png\n"
-                  f"Truth      {given.out / 'cutouts' / 'truth.ecsv'}", highlight=False)
+    console.print(
+        f"\nCatalogue  {results / 'catalogue.fits'}\nPictures   {results / 'objects'}/*.png\n"
+        f"Truth      {given.out / 'cutouts' / 'truth.ecsv'}",
+        highlight=False,
+    )
     return 0
 
 
@@ -72,7 +82,10 @@ def compare(catalogue: Table, truth: Table) -> Grid:
     for head in ("parameter", "median", "scatter", "inside 1 sigma"):
         grid.add_column(head, justify="left" if head == "parameter" else "right")
     for name, unit in PARAMETERS.items():
-        fitted, true, sigma = (np.asarray(column, float)[good] for column in (catalogue[name], truth[name], catalogue[f"{name}_err"]))
+        fitted, true, sigma = (
+            np.asarray(column, float)[good]
+            for column in (catalogue[name], truth[name], catalogue[f"{name}_err"])
+        )
         difference = fitted - true
         if name == "pa":  # of a line: 179 and 1 degree are 2 apart
             difference = (difference + 90) % 180 - 90

@@ -1,13 +1,15 @@
-"""Fit one Sersic profile on a flat sky to each cutout of a folder with imfit, in an environment that has pyimfit.
+"""Fit one Sersic profile on a flat sky to each cutout of a folder with imfit, in an environment that has
+pyimfit.
 
     python scripts/imfit_cutouts.py FOLDER [--limit SECONDS]
 
-FOLDER holds files NAME.npz with the arrays image, sigma, mask (True = left out), psf, and start (x, y, flux, r_eff, n, q,
-pa [deg from +y], sky; 0-indexed pixels). Each gets a file NAME.json beside it as soon as it is fitted: the fitted values and
-their 1-sigma errors in the same units and conventions, without those that imfit does not give (it has no covariance, so none
-of a magnitude). What has its NAME.json is not fitted again: stop the script and start it again at will. The cheapest come
-first, each in a process of its own that may use SECONDS of processor time; one that needs more, or dies, has no values.
-A table imfit.csv is written at the end, of all that have been fitted.
+FOLDER holds files NAME.npz with the arrays image, sigma, mask (True = left out), psf, and start (x, y, flux,
+r_eff, n, q, pa [deg from +y], sky; 0-indexed pixels). Each gets a file NAME.json beside it as soon as it is
+fitted: the fitted values and their 1-sigma errors in the same units and conventions, without those that imfit
+does not give (it has no covariance, so none of a magnitude). What has its NAME.json is not fitted again: stop
+the script and start it again at will. The cheapest come first, each in a process of its own that may use
+SECONDS of processor time; one that needs more, or dies, has no values. A table imfit.csv is written at the
+end, of all that have been fitted.
 """
 
 from __future__ import annotations
@@ -27,8 +29,27 @@ from scipy.special import gamma, gammaincinv
 
 __all__ = ["collect", "fit", "main"]
 
-COLUMNS = ("name", "x", "y", "flux", "r_eff", "n", "q", "pa", "sky", "x_err", "y_err", "r_eff_err", "n_err", "q_err", "pa_err",
-           "sky_err", "converged", "chi2_dof", "seconds")  # fmt: skip
+COLUMNS = (
+    "name",
+    "x",
+    "y",
+    "flux",
+    "r_eff",
+    "n",
+    "q",
+    "pa",
+    "sky",
+    "x_err",
+    "y_err",
+    "r_eff_err",
+    "n_err",
+    "q_err",
+    "pa_err",
+    "sky_err",
+    "converged",
+    "chi2_dof",
+    "seconds",
+)
 
 
 def light(r_eff: float, n: float, q: float) -> float:
@@ -57,18 +78,36 @@ def fit(image, sigma, mask, psf, start) -> dict[str, float]:
     model.addFunction(plane)
     begin = time.perf_counter()
     fitter = pyimfit.Imfit(model, psf=np.ascontiguousarray(psf, np.float64), maxThreads=1)
-    result = fitter.fit(np.where(good, image, sky).astype(np.float64), error=np.where(good, sigma, noise).astype(np.float64),
-                        mask=(~good).astype(np.float64), solver="LM")  # fmt: skip
+    result = fitter.fit(
+        np.where(good, image, sky).astype(np.float64),
+        error=np.where(good, sigma, noise).astype(np.float64),
+        mask=(~good).astype(np.float64),
+        solver="LM",
+    )
     values, errors = np.asarray(result.params, float), getattr(result, "paramErrs", None)
     errors = np.full(len(values), np.nan) if errors is None else np.asarray(errors, float)
     errors[errors == 0] = np.nan  # of what ended at a bound
     pa, ell, n, brightness, r_eff, sky = values[2:]
     return {
-        "x": values[0] - 1, "y": values[1] - 1, "flux": brightness * light(r_eff, n, 1 - ell), "r_eff": r_eff, "n": n, "q": 1 - ell,
-        "pa": pa % 180, "sky": sky, "x_err": errors[0], "y_err": errors[1], "r_eff_err": errors[6], "n_err": errors[4],
-        "q_err": errors[3], "pa_err": errors[2], "sky_err": errors[7], "converged": int(result.fitConverged),
-        "chi2_dof": result.fitStatReduced, "seconds": time.perf_counter() - begin,
-    }  # fmt: skip
+        "x": values[0] - 1,
+        "y": values[1] - 1,
+        "flux": brightness * light(r_eff, n, 1 - ell),
+        "r_eff": r_eff,
+        "n": n,
+        "q": 1 - ell,
+        "pa": pa % 180,
+        "sky": sky,
+        "x_err": errors[0],
+        "y_err": errors[1],
+        "r_eff_err": errors[6],
+        "n_err": errors[4],
+        "q_err": errors[3],
+        "pa_err": errors[2],
+        "sky_err": errors[7],
+        "converged": int(result.fitConverged),
+        "chi2_dof": result.fitStatReduced,
+        "seconds": time.perf_counter() - begin,
+    }
 
 
 def fit_file(path: Path, limit: int) -> None:
@@ -119,7 +158,15 @@ def main(words: list[str]) -> int:
         process.start()
         process.join()
         if not path.with_suffix(".json").exists():
-            write(path, {"converged": 0, "error": f"no result within {limit} s of processor time" if process.exitcode else "no result"})
+            write(
+                path,
+                {
+                    "converged": 0,
+                    "error": f"no result within {limit} s of processor time"
+                    if process.exitcode
+                    else "no result",
+                },
+            )
         print(path.stem, path.with_suffix(".json").read_text(), flush=True)
     collect(folder)
     return 0

@@ -38,9 +38,20 @@ def autogal_command(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
 
     def run(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
         folder = cwd or tmp_path
-        inherited = {key: value for key, value in os.environ.items() if key not in ("AUTOGAL_DEBUG", "HYDRA_FULL_ERROR")}
-        return subprocess.run([sys.executable, "-m", "autogal.cli", *map(str, words)], cwd=folder, text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL, timeout=300, env=inherited | environment)
+        inherited = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in ("AUTOGAL_DEBUG", "HYDRA_FULL_ERROR")
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "autogal.cli", *map(str, words)],
+            cwd=folder,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+            env=inherited | environment,
+        )
 
     return run
 
@@ -58,7 +69,9 @@ def write_galaxy() -> Callable[..., None]:
         y, x = np.mgrid[-12:13, -12:13]
         star = (1 + (x**2 + y**2) / 2.3**2) ** -3.0  # Moffat, FWHM 2.3 px
         star /= star.sum()
-        truth = Table({"x": [31.3], "y": [32.2], "mag": [mag], "r_eff": [5.0], "n": [1.5], "q": [0.7], "pa": [40.0]})
+        truth = Table(
+            {"x": [31.3], "y": [32.2], "mag": [mag], "r_eff": [5.0], "n": [1.5], "q": [0.7], "pa": [40.0]}
+        )
         pixels = autogal.render(truth, psf=star, shape=(64, 64), zeropoint=25.0)[0]
         pixels = pixels + np.random.default_rng(seed).normal(0.0, 0.3, pixels.shape)
         fits.writeto(image, pixels.astype(np.float32))

@@ -60,7 +60,11 @@ class Galaxy:
             else:
                 step = _STEPS[name] * (getattr(self, name) if name in ("r_eff", "n") else 1)
                 value = getattr(self, name)
-                column = self.flux * (self.light(**{name: value + step}) - self.light(**{name: value - step})) / (2 * step)
+                column = (
+                    self.flux
+                    * (self.light(**{name: value + step}) - self.light(**{name: value - step}))
+                    / (2 * step)
+                )
             columns.append((column / self.sigma()).ravel())
         matrix = np.stack(columns)
         return np.sqrt(np.diag(np.linalg.inv(matrix @ matrix.T)))
@@ -91,12 +95,24 @@ class Observations:
 
     def rows(self, places) -> Observations:
         """The observations at `places`, in that order."""
-        pick = lambda table: {name: column[list(places)] for name, column in table.items()}  # noqa: E731
-        return Observations([self.images[i] for i in places], [self.sigmas[i] for i in places], pick(self.truth), pick(self.start), self.psf)
+        pick = lambda table: {name: column[list(places)] for name, column in table.items()}
+        return Observations(
+            [self.images[i] for i in places],
+            [self.sigmas[i] for i in places],
+            pick(self.truth),
+            pick(self.start),
+            self.psf,
+        )
 
     def arguments(self) -> dict:
         """Keywords of `autogal.fit`."""
-        return {"images": list(self.images), "sigma": list(self.sigmas), "psf": self.psf, "start": self.start, "zeropoint": ZEROPOINT}
+        return {
+            "images": list(self.images),
+            "sigma": list(self.sigmas),
+            "psf": self.psf,
+            "start": self.start,
+            "zeropoint": ZEROPOINT,
+        }
 
 
 def observe(galaxies, repeat: int = 1, seed: int = 0) -> Observations:
@@ -110,24 +126,46 @@ def observe(galaxies, repeat: int = 1, seed: int = 0) -> Observations:
             sigmas.append(sigma.astype(np.float32))
             truth = galaxy.truth
             rows.append(truth)
-            starts.append(truth | {
-                "x": truth["x"] + rng.normal(0, 0.3), "y": truth["y"] + rng.normal(0, 0.3), "mag": truth["mag"] + rng.normal(0, 0.15),
-                "r_eff": truth["r_eff"] * np.exp(rng.normal(0, 0.2)), "n": truth["n"] * np.exp(rng.normal(0, 0.25)),
-                "q": np.clip(truth["q"] + rng.normal(0, 0.1), 0.1, 0.95), "pa": truth["pa"] + rng.normal(0, 15),
-                "sky": truth["sky"] + rng.normal(0, 0.1 * galaxy.noise)})  # fmt: skip
-    columns = lambda table: {name: np.array([row[name] for row in table]) for name in PARAMETERS}  # noqa: E731
+            starts.append(
+                truth
+                | {
+                    "x": truth["x"] + rng.normal(0, 0.3),
+                    "y": truth["y"] + rng.normal(0, 0.3),
+                    "mag": truth["mag"] + rng.normal(0, 0.15),
+                    "r_eff": truth["r_eff"] * np.exp(rng.normal(0, 0.2)),
+                    "n": truth["n"] * np.exp(rng.normal(0, 0.25)),
+                    "q": np.clip(truth["q"] + rng.normal(0, 0.1), 0.1, 0.95),
+                    "pa": truth["pa"] + rng.normal(0, 15),
+                    "sky": truth["sky"] + rng.normal(0, 0.1 * galaxy.noise),
+                }
+            )
+    columns = lambda table: {name: np.array([row[name] for row in table]) for name in PARAMETERS}
     return Observations(images, sigmas, columns(rows), columns(starts), PSF.star(25))
 
 
-def random_galaxies(count: int, seed: int = 0, shape: tuple[int, int] = (48, 48), snr: tuple[float, float] = (60, 500),
-                    r_eff: tuple[float, float] = (2.0, 4.5)) -> list[Galaxy]:
+def random_galaxies(
+    count: int,
+    seed: int = 0,
+    shape: tuple[int, int] = (48, 48),
+    snr: tuple[float, float] = (60, 500),
+    r_eff: tuple[float, float] = (2.0, 4.5),
+) -> list[Galaxy]:
     """Galaxies of given signal-to-noise ratios near the middle of the stamp."""
     rng = np.random.default_rng(seed)
     height, width = shape
     galaxies = []
     for _ in range(count):
-        row = dict(x=(width - 1) / 2 + rng.uniform(-2, 2), y=(height - 1) / 2 + rng.uniform(-2, 2), r_eff=rng.uniform(*r_eff),
-                   n=rng.uniform(0.7, 3.0), q=rng.uniform(0.3, 0.8), pa=rng.uniform(5, 175), sky=rng.normal(0, 2), noise=10.0, shape=shape)  # fmt: skip
+        row = dict(
+            x=(width - 1) / 2 + rng.uniform(-2, 2),
+            y=(height - 1) / 2 + rng.uniform(-2, 2),
+            r_eff=rng.uniform(*r_eff),
+            n=rng.uniform(0.7, 3.0),
+            q=rng.uniform(0.3, 0.8),
+            pa=rng.uniform(5, 175),
+            sky=rng.normal(0, 2),
+            noise=10.0,
+            shape=shape,
+        )
         wanted = np.exp(rng.uniform(*np.log(snr)))
         low, high = 12.0, 24.0
         for _ in range(12):  # a brighter galaxy has a higher ratio

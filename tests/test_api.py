@@ -54,12 +54,18 @@ def bad_inputs(image, sigma, psf) -> dict[str, tuple]:
 
 @pytest.fixture(scope="module")
 def crowd(good):
-    """All of them in one call, a good galaxy before, between and after; names, places of the good ones, catalogue."""
+    """All of them in one call, a good galaxy before, between and after; names, places of the good ones,
+    catalogue."""
     bad = bad_inputs(good.images[0].astype(float), good.sigmas[0].astype(float), good.psf)
-    rows = {f"good {i}": (good.images[i], good.sigmas[i], good.psf, np.zeros(good.images[i].shape, bool)) for i in range(3)}
+    rows = {
+        f"good {i}": (good.images[i], good.sigmas[i], good.psf, np.zeros(good.images[i].shape, bool))
+        for i in range(3)
+    }
     names = ["good 0", *list(bad)[:9], "good 1", *list(bad)[9:], "good 2"]
     images, sigmas, psfs, masks = zip(*((rows | bad)[name] for name in names))
-    catalogue = autogal.fit(list(images), sigma=list(sigmas), psf=list(psfs), mask=list(masks), ids=names, zeropoint=ZEROPOINT)
+    catalogue = autogal.fit(
+        list(images), sigma=list(sigmas), psf=list(psfs), mask=list(masks), ids=names, zeropoint=ZEROPOINT
+    )
     return names, catalogue
 
 
@@ -75,7 +81,9 @@ def test_good_galaxies_among_bad_inputs_are_as_if_alone(crowd, alone):
         assert row["status"] == "converged"
         errors = np.array([own[f"{name}_err"] for name in PARAMETERS])
         assert np.abs(np.array([row[name] - own[name] for name in PARAMETERS]) / errors).max() < 1e-4
-        assert np.allclose(catalogue.covariance[names.index(f"good {i}")], alone.covariance[i], rtol=1e-3, atol=0)
+        assert np.allclose(
+            catalogue.covariance[names.index(f"good {i}")], alone.covariance[i], rtol=1e-3, atol=0
+        )
 
 
 @pytest.mark.parametrize("name", bad_inputs(np.ones((9, 9)), np.ones((9, 9)), np.ones((5, 5))))
@@ -102,7 +110,9 @@ def test_a_tiny_stamp_and_a_large_psf_are_fitted_or_say_why(good):
     image, sigma = good.images[0], good.sigmas[0]
     tiny = (slice(20, 28), slice(20, 28))
     large = np.pad(good.psf, 30)
-    table = autogal.fit([image[tiny], image], sigma=[sigma[tiny], sigma], psf=[good.psf, large], zeropoint=ZEROPOINT).table
+    table = autogal.fit(
+        [image[tiny], image], sigma=[sigma[tiny], sigma], psf=[good.psf, large], zeropoint=ZEROPOINT
+    ).table
     assert table["status"][1] == "converged"  # zeros around a PSF change nothing
     own = autogal.fit([image], sigma=[sigma], psf=good.psf, zeropoint=ZEROPOINT).table
     assert abs(table["mag"][1] - own["mag"][0]) < 1e-3 * own["mag_err"][0]
@@ -118,7 +128,11 @@ def test_a_start_off_the_stamp_costs_no_other_its_result(good):
     for i in (0, 2):
         assert abs(table["mag"][i] - clean["mag"][i]) < 1e-4 * clean["mag_err"][i]
     # never the starting value passed off as a measurement
-    assert table["status"][1] == "failed" and table["flags"][1] & Flag.BAD_INPUT and not np.isfinite(table["x"][1])
+    assert (
+        table["status"][1] == "failed"
+        and table["flags"][1] & Flag.BAD_INPUT
+        and not np.isfinite(table["x"][1])
+    )
     assert "outside" in table["message"][1]
 
 
@@ -126,7 +140,13 @@ def test_a_saturated_core_is_left_out(good):
     image = good.images[0].copy()
     level = 0.6 * image.max()
     clipped = np.minimum(image, level)
-    table = autogal.fit([clipped, image], sigma=[good.sigmas[0]] * 2, psf=good.psf, zeropoint=ZEROPOINT, saturation=float(level) * 0.999).table
+    table = autogal.fit(
+        [clipped, image],
+        sigma=[good.sigmas[0]] * 2,
+        psf=good.psf,
+        zeropoint=ZEROPOINT,
+        saturation=float(level) * 0.999,
+    ).table
     assert table["flags"][0] & Flag.SATURATED
     assert abs(table["mag"][0] - good.truth["mag"][0]) < 5 * table["mag_err"][0]
 
@@ -134,7 +154,9 @@ def test_a_saturated_core_is_left_out(good):
 @pytest.mark.parametrize("kind", [">f4", "<f8", ">f8", "<i4", ">i2"])
 def test_every_kind_of_number(kind, good):
     image = np.rint(good.images[0])
-    table = autogal.fit([image.astype(kind), image], sigma=[good.sigmas[0]] * 2, psf=good.psf, zeropoint=ZEROPOINT).table
+    table = autogal.fit(
+        [image.astype(kind), image], sigma=[good.sigmas[0]] * 2, psf=good.psf, zeropoint=ZEROPOINT
+    ).table
     assert table["mag"][0] == pytest.approx(table["mag"][1], abs=1e-4) and table["status"][0] == "converged"
 
 
@@ -167,7 +189,9 @@ def test_flux_is_the_magnitude_written_otherwise(alone):
 def test_another_zero_point_moves_the_magnitude_alone(good, alone):
     other = autogal.fit(good.images, sigma=good.sigmas, psf=good.psf, zeropoint=ZEROPOINT + 2.5).table
     assert np.allclose(other["mag"], alone.table["mag"] + 2.5, atol=1e-5)
-    assert np.allclose(other["mag_err"], alone.table["mag_err"], rtol=1e-4) and np.allclose(other["flux"], alone.table["flux"], rtol=1e-5)
+    assert np.allclose(other["mag_err"], alone.table["mag_err"], rtol=1e-4) and np.allclose(
+        other["flux"], alone.table["flux"], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("words", "part"), [
@@ -187,7 +211,11 @@ def test_a_setting_that_does_not_exist_says_which_was_meant(words, part, good):
     {"sigma": "two"}, {"start": "two"}, {"psf": "two"}, {"zeropoint": [25.0, 25.0]}, {"ids": ["a", "b"]},
 ])  # fmt: skip
 def test_numbers_of_items_must_match(words, good):
-    short = {"sigma": good.sigmas[:2], "psf": [good.psf] * 2, "start": {name: column[:2] for name, column in good.start.items()}}
+    short = {
+        "sigma": good.sigmas[:2],
+        "psf": [good.psf] * 2,
+        "start": {name: column[:2] for name, column in good.start.items()},
+    }
     words = {key: short[key] if value == "two" else value for key, value in words.items()}
     with pytest.raises(AutogalError):
         autogal.fit(**good.arguments() | words)
@@ -199,7 +227,15 @@ def test_no_images_at_all():
 
 
 def galaxies(**changes):
-    return {"x": [20.0, 22.0], "y": [21.0, 19.0], "mag": [18.0, 19.0], "r_eff": [3.0, 4.0], "n": [1.0, 4.0], "q": [0.5, 0.9], "pa": [0.0, 45.0]} | changes
+    return {
+        "x": [20.0, 22.0],
+        "y": [21.0, 19.0],
+        "mag": [18.0, 19.0],
+        "r_eff": [3.0, 4.0],
+        "n": [1.0, 4.0],
+        "q": [0.5, 0.9],
+        "pa": [0.0, 45.0],
+    } | changes
 
 
 def test_render_takes_tables_mappings_and_catalogues(good, alone):
@@ -208,25 +244,40 @@ def test_render_takes_tables_mappings_and_catalogues(good, alone):
     assert one.shape == (2, 40, 44) and one.dtype == np.float32
     assert np.array_equal(one, autogal.render(Table(galaxies()), psf=star, shape=(40, 44)))
     flux = 10 ** (0.4 * (25.0 - np.array([18.0, 19.0])))
-    by_flux = autogal.render({k: v for k, v in galaxies().items() if k != "mag"} | {"flux": flux}, psf=star, shape=(40, 44))
+    by_flux = autogal.render(
+        {k: v for k, v in galaxies().items() if k != "mag"} | {"flux": flux}, psf=star, shape=(40, 44)
+    )
     assert np.allclose(one, by_flux, rtol=1e-5)
-    assert np.allclose(autogal.render(galaxies(sky=[5.0, -2.0]), psf=star, shape=(40, 44)) - one, np.array([5.0, -2.0])[:, None, None], atol=1e-3)
+    assert np.allclose(
+        autogal.render(galaxies(sky=[5.0, -2.0]), psf=star, shape=(40, 44)) - one,
+        np.array([5.0, -2.0])[:, None, None],
+        atol=1e-3,
+    )
     drawn = autogal.render(alone.table, psf=star, shape=(48, 48), zeropoint=ZEROPOINT)
     assert np.allclose(drawn[1], alone.model_image(1), rtol=1e-4, atol=1e-3)
 
 
 def test_position_angle_and_axes_of_an_image(good):
     # pa = 0: the major axis along +y; pa = 45: towards -x; x along columns
-    upright, tilted = autogal.render(galaxies(x=[20.0, 20.0], y=[20.0, 20.0], n=[1.0, 1.0], q=[0.3, 0.3]), psf=good.psf, shape=(41, 41))
+    upright, tilted = autogal.render(
+        galaxies(x=[20.0, 20.0], y=[20.0, 20.0], n=[1.0, 1.0], q=[0.3, 0.3]), psf=good.psf, shape=(41, 41)
+    )
     assert upright[30, 20] > 3 * upright[20, 30]
     assert tilted[26, 14] > 3 * tilted[26, 26]
     off = autogal.render(galaxies(x=[30.0, 30.0], y=[10.0, 10.0]), psf=good.psf, shape=(41, 51))[0]
     assert np.unravel_index(off.argmax(), off.shape) == (10, 30)
 
 
-@pytest.mark.parametrize("words", [
-    {"psf": None}, {"psf_kind": "star"}, {"model": "nothing"}, {"psf": np.zeros((5, 5))}, {"psf": np.ones((3, 5, 5)) * np.hanning(7)[1:-1]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"psf": None},
+        {"psf_kind": "star"},
+        {"model": "nothing"},
+        {"psf": np.zeros((5, 5))},
+        {"psf": np.ones((3, 5, 5)) * np.hanning(7)[1:-1]},
+    ],
+)
 def test_render_refuses_what_it_cannot_draw(words, good):
     with pytest.raises(AutogalError):
         autogal.render(galaxies(), **{"psf": good.psf, "shape": (40, 40)} | words)

@@ -1,4 +1,5 @@
-"""The command line: words sorted, Hydra kept quiet, errors in two lines, and the real thing as a subprocess."""
+"""The command line: words sorted, Hydra kept quiet, errors in two lines, and the real thing as a
+subprocess."""
 
 from __future__ import annotations
 
@@ -55,16 +56,23 @@ def two_lines(text: str) -> tuple[str, str]:
     return lines[0].removeprefix("error: "), lines[1].strip()
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
+# --- words -----------------------------------------------------------------------------------------------------------  # noqa: E501
 
-@pytest.mark.parametrize("name", ["a b.fits", "a=1.fits", "psf=1.fits", "~a.fits", "#1.fits", "(a).fits", "-m.fits", "out=x", "x[1].fits"])
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b.fits", "a=1.fits", "psf=1.fits", "~a.fits", "#1.fits", "(a).fits", "-m.fits", "out=x", "x[1].fits"],
+)
 def test_a_file_that_exists_is_a_path(folder, name):
     Path(name).touch()
     line = sort_words([name, "solver=lm"], KEYS)
     assert (line.paths, line.overrides) == ((name,), ("solver=lm",))
 
 
-@pytest.mark.parametrize("name", ["a.fits", "a.fits[SCI,1]", "@list.txt", "cutouts/*.fits", "~/a.fits", "sub/a=1.fits", "~backup.fits"])
+@pytest.mark.parametrize(
+    "name",
+    ["a.fits", "a.fits[SCI,1]", "@list.txt", "cutouts/*.fits", "~/a.fits", "sub/a=1.fits", "~backup.fits"],
+)
 def test_other_paths_need_not_exist(folder, name):
     assert sort_words([name], KEYS).paths == (name,)
 
@@ -82,31 +90,49 @@ def test_a_folder_may_have_an_equals_sign_but_a_key_wins(folder):
 
 
 def test_after_two_dashes_all_are_paths(folder):
-    assert sort_words(["solver=lm", "--", "solver=lm", "-m", "--cfg"], KEYS).paths == ("solver=lm", "-m", "--cfg")
+    assert sort_words(["solver=lm", "--", "solver=lm", "-m", "--cfg"], KEYS).paths == (
+        "solver=lm",
+        "-m",
+        "--cfg",
+    )
 
 
-@pytest.mark.parametrize("word", ["solver=adam", "+new=1", "++out=1", "~survey", "solver.max_iterations=5", "hydra/launcher=joblib",
-                                  "survey@other=sdss", "unknown=1"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "solver=adam",
+        "+new=1",
+        "++out=1",
+        "~survey",
+        "solver.max_iterations=5",
+        "hydra/launcher=joblib",
+        "survey@other=sdss",
+        "unknown=1",
+    ],
+)
 def test_overrides(folder, word):
     line = sort_words([word], KEYS)
     assert (line.paths, len(line.overrides)) == ((), 1)
 
 
-@pytest.mark.parametrize(("word", "override"), [
-    ("psf=star.fits", "psf.path='star.fits'"),
-    ("psf.path=a b.fits", "psf.path='a b.fits'"),
-    ("psf=star.fits[PSF,2]", "psf.path='star.fits[PSF,2]'"),
-    ("psf=a,b.fits", "psf.path='a,b.fits'"),
-    ("psf=null", "psf.path=null"),
-    ("psf=", "psf.path=null"),
-    ("psf={path:x.fits}", "psf={path:x.fits}"),
-    ("psf.kind=optical", "psf.kind=optical"),
-    ("sigma=it's.fits", "sigma='it\\'s.fits'"),
-    ("mask='quoted.fits'", "mask='quoted.fits'"),
-    ("out=run=1", "out='run=1'"),
-    ("out=007", "out='007'"),
-    ("out=runs/${survey.name}", "out='runs/${survey.name}'"),
-])
+@pytest.mark.parametrize(
+    ("word", "override"),
+    [
+        ("psf=star.fits", "psf.path='star.fits'"),
+        ("psf.path=a b.fits", "psf.path='a b.fits'"),
+        ("psf=star.fits[PSF,2]", "psf.path='star.fits[PSF,2]'"),
+        ("psf=a,b.fits", "psf.path='a,b.fits'"),
+        ("psf=null", "psf.path=null"),
+        ("psf=", "psf.path=null"),
+        ("psf={path:x.fits}", "psf={path:x.fits}"),
+        ("psf.kind=optical", "psf.kind=optical"),
+        ("sigma=it's.fits", "sigma='it\\'s.fits'"),
+        ("mask='quoted.fits'", "mask='quoted.fits'"),
+        ("out=run=1", "out='run=1'"),
+        ("out=007", "out='007'"),
+        ("out=runs/${survey.name}", "out='runs/${survey.name}'"),
+    ],
+)
 def test_keys_that_name_files_are_quoted(folder, word, override):
     assert sort_words([word], KEYS).overrides == (override,)
 
@@ -118,41 +144,66 @@ def test_in_a_sweep_commas_part_files_unless_one_has_that_name(folder):
     assert sort_words(["-m", "psf=a.fits,b.fits"], KEYS).overrides == ("psf.path='a.fits,b.fits'",)
 
 
-@pytest.mark.parametrize(("words", "options"), [
-    (["--cfg", "job"], ["--cfg=job"]), (["-c", "all"], ["--cfg=all"]), (["--cfg=hydra"], ["--cfg=hydra"]),
-    (["-m"], ["--multirun"]), (["--info"], ["--info=all"]), (["--info=plugins"], ["--info=plugins"]),
-    (["-cd", "mine", "--config-name=other"], ["--config-dir=mine", "--config-name=other"]),
-])
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["--cfg", "job"], ["--cfg=job"]),
+        (["-c", "all"], ["--cfg=all"]),
+        (["--cfg=hydra"], ["--cfg=hydra"]),
+        (["-m"], ["--multirun"]),
+        (["--info"], ["--info=all"]),
+        (["--info=plugins"], ["--info=plugins"]),
+        (["-cd", "mine", "--config-name=other"], ["--config-dir=mine", "--config-name=other"]),
+    ],
+)
 def test_options_are_hydras(folder, words, options):
     line = sort_words(["a.fits", *words, "solver=lm"], KEYS)
     assert (line.paths, line.overrides, list(line.options)) == (("a.fits",), ("solver=lm",), options)
 
 
-@pytest.mark.parametrize(("words", "what", "remedy"), [
-    (["--multirn"], "There is no option --multirn.", "Did you mean --multirun?"),
-    (["-z"], "There is no option -z.", "`autogal fit --help` lists the options."),
-    (["--cfg", "jobb"], "--cfg jobb is not possible.", "Choose one of: job, hydra, all."),
-    (["--config-dir"], "--config-dir needs a value.", "Write --config-dir=VALUE."),
-    (["-m=3"], "--multirun takes no value.", "Write --multirun alone."),
-    (["-m", "--cfg=job"], "--cfg and --multirun exclude each other.", "Give one of them."),
-    (["--resolve"], "--resolve goes with --cfg only.", "Write --cfg job --resolve."),
-])
+@pytest.mark.parametrize(
+    ("words", "what", "remedy"),
+    [
+        (["--multirn"], "There is no option --multirn.", "Did you mean --multirun?"),
+        (["-z"], "There is no option -z.", "`autogal fit --help` lists the options."),
+        (["--cfg", "jobb"], "--cfg jobb is not possible.", "Choose one of: job, hydra, all."),
+        (["--config-dir"], "--config-dir needs a value.", "Write --config-dir=VALUE."),
+        (["-m=3"], "--multirun takes no value.", "Write --multirun alone."),
+        (["-m", "--cfg=job"], "--cfg and --multirun exclude each other.", "Give one of them."),
+        (["--resolve"], "--resolve goes with --cfg only.", "Write --cfg job --resolve."),
+    ],
+)
 def test_wrong_options(folder, words, what, remedy):
     with pytest.raises(AutogalError) as caught:
         sort_words(words, KEYS)
     assert (caught.value.what, caught.value.remedy) == (what, remedy)
 
 
-# --- what reaches the pipeline, with its work replaced ----------------------------------------------------------------
+# --- what reaches the pipeline, with its work replaced
+# ----------------------------------------------------------------
+
 
 def test_paths_and_settings_reach_the_pipeline(calls, folder):
     for name in ("a b.fits", "a=1.fits", "star 1.fits"):
         Path(name).touch()
-    words = ["fit", "a b.fits", "a=1.fits", "b.fits[SCI,1]", "@list.txt", "psf=star 1.fits", "survey=sdss", "solver.max_iterations=7"]
+    words = [
+        "fit",
+        "a b.fits",
+        "a=1.fits",
+        "b.fits[SCI,1]",
+        "@list.txt",
+        "psf=star 1.fits",
+        "survey=sdss",
+        "solver.max_iterations=7",
+    ]
     assert cli.main(words) == 0
     assert calls.paths == [["a b.fits", "a=1.fits", "b.fits[SCI,1]", "@list.txt"]]
     settings = calls.settings[0]
-    assert (settings.psf.path, settings.survey.name, settings.solver.max_iterations) == ("star 1.fits", "sdss", 7)
+    assert (settings.psf.path, settings.survey.name, settings.solver.max_iterations) == (
+        "star 1.fits",
+        "sdss",
+        7,
+    )
     assert "hydra" not in settings
     assert sorted(os.listdir()) == ["a b.fits", "a=1.fits", "star 1.fits"], "Hydra left something behind"
 
@@ -165,9 +216,17 @@ def test_process_state_is_put_back(calls):
 
 
 def test_a_sweep_gives_each_job_its_folder(calls, capfd):
-    assert cli.main(["fit", "-m", "a.fits", "solver=lm,adam", "dtype=float32,float64", "survey=sdss", "out=sweep"]) == 0
+    assert (
+        cli.main(
+            ["fit", "-m", "a.fits", "solver=lm,adam", "dtype=float32,float64", "survey=sdss", "out=sweep"]
+        )
+        == 0
+    )
     assert [settings.out for settings in calls.settings] == [
-        f"sweep/solver={solver},dtype={dtype}" for solver in ("lm", "adam") for dtype in ("float32", "float64")]
+        f"sweep/solver={solver},dtype={dtype}"
+        for solver in ("lm", "adam")
+        for dtype in ("float32", "float64")
+    ]
     assert calls.paths == [["a.fits"]] * 4
     assert all(settings.survey.name == "sdss" for settings in calls.settings)
     assert os.listdir() == ["sweep"]
@@ -175,7 +234,10 @@ def test_a_sweep_gives_each_job_its_folder(calls, capfd):
 
 def test_a_sweep_over_files_stays_on_one_level(calls):
     assert cli.main(["fit", "-m", "a.fits", "psf=p/1.fits,p/2.fits", "out=sweep"]) == 0
-    assert [settings.out for settings in calls.settings] == ["sweep/psf.path=p%2F1.fits", "sweep/psf.path=p%2F2.fits"]
+    assert [settings.out for settings in calls.settings] == [
+        "sweep/psf.path=p%2F1.fits",
+        "sweep/psf.path=p%2F2.fits",
+    ]
     assert [settings.psf.path for settings in calls.settings] == ["p/1.fits", "p/2.fits"]
 
 
@@ -240,29 +302,57 @@ def test_an_unexpected_error_is_two_lines_too_and_a_traceback_on_request(calls, 
     assert "Traceback" in shown and "in work" in shown
 
 
-# --- as a process ----------------------------------------------------------------------------------------------------
+# --- as a process ----------------------------------------------------------------------------------------------------  # noqa: E501
 
-@pytest.mark.parametrize(("words", "what", "remedy"), [
-    (["fitt"], "There is no verb fitt.", "Did you mean `autogal fit`?"),
-    (["cook"], "There is no verb cook.", "The verbs are: fit, simulate, train, evaluate. See `autogal --help`."),
-    (["fit"], "No cutouts were given.", "Name them, as `autogal fit cutouts/*.fits`; `autogal fit --help` shows more."),
-    (["fit", "solver=lm"], "No cutouts were given.", "Name them,"),
-    (["fit", "a.fits", "solvr=lm"], "There is no key solvr.", "Did you mean solver?"),
-    (["fit", "a.fits", "solver=lmm"], "There is no solver called lmm.", "Did you mean lm?"),
-    (["fit", "a.fits", "solver=lm,adam"], "solver=lm,adam has several values.", "Add -m"),
-    (["fit", "-m", "a.fits", "solver=lm,adm"], "There is no solver called adm.", "Did you mean adam?"),
-    (["fit", "a.fits", "block=x"], "block=x is not a whole number.", "Give block a whole number"),
-    (["fit", "a.fits", "dtype=int8"], "dtype=int8 is not possible.", "Choose one of: float32, float64."),
-    (["fit", "a.fits", "pfs=star.fits"], "There is no key pfs.", "Did you mean psf?"),
-    (["fit", "a.fits", "--out=x"], "There is no option --out=x.", "Keys have no dashes: write out=x."),
-    (["simulate", "--pixel-scale"], "There is no option --pixel-scale.", "`autogal fit --help`"),
-    (["fit", "a.fits", "--zero-point=25"], "There is no option --zero-point=25.", "Did you mean zeropoint=25?"),
-    (["fit", "a.fits", "--nonsense"], "There is no option --nonsense.", "`autogal fit --help` lists the options."),
-    (["fit", "a.fits", "-q", "--verbose"], "--quiet and --verbose exclude each other.", "Give one of them."),
-    (["fit", "a.fits", "--multirn"], "There is no option --multirn.", "Did you mean --multirun?"),
-    (["fit", "a.fits", "--config-dir=none"], "Additional config directory", "Give --config-dir the folder"),
-    (["fit", "a.fits", "--config-name=other"], "There is no configuration other.", "Check --config-name"),
-])
+
+@pytest.mark.parametrize(
+    ("words", "what", "remedy"),
+    [
+        (["fitt"], "There is no verb fitt.", "Did you mean `autogal fit`?"),
+        (
+            ["cook"],
+            "There is no verb cook.",
+            "The verbs are: fit, simulate, train, evaluate. See `autogal --help`.",
+        ),
+        (
+            ["fit"],
+            "No cutouts were given.",
+            "Name them, as `autogal fit cutouts/*.fits`; `autogal fit --help` shows more.",
+        ),
+        (["fit", "solver=lm"], "No cutouts were given.", "Name them,"),
+        (["fit", "a.fits", "solvr=lm"], "There is no key solvr.", "Did you mean solver?"),
+        (["fit", "a.fits", "solver=lmm"], "There is no solver called lmm.", "Did you mean lm?"),
+        (["fit", "a.fits", "solver=lm,adam"], "solver=lm,adam has several values.", "Add -m"),
+        (["fit", "-m", "a.fits", "solver=lm,adm"], "There is no solver called adm.", "Did you mean adam?"),
+        (["fit", "a.fits", "block=x"], "block=x is not a whole number.", "Give block a whole number"),
+        (["fit", "a.fits", "dtype=int8"], "dtype=int8 is not possible.", "Choose one of: float32, float64."),
+        (["fit", "a.fits", "pfs=star.fits"], "There is no key pfs.", "Did you mean psf?"),
+        (["fit", "a.fits", "--out=x"], "There is no option --out=x.", "Keys have no dashes: write out=x."),
+        (["simulate", "--pixel-scale"], "There is no option --pixel-scale.", "`autogal fit --help`"),
+        (
+            ["fit", "a.fits", "--zero-point=25"],
+            "There is no option --zero-point=25.",
+            "Did you mean zeropoint=25?",
+        ),
+        (
+            ["fit", "a.fits", "--nonsense"],
+            "There is no option --nonsense.",
+            "`autogal fit --help` lists the options.",
+        ),
+        (
+            ["fit", "a.fits", "-q", "--verbose"],
+            "--quiet and --verbose exclude each other.",
+            "Give one of them.",
+        ),
+        (["fit", "a.fits", "--multirn"], "There is no option --multirn.", "Did you mean --multirun?"),
+        (
+            ["fit", "a.fits", "--config-dir=none"],
+            "Additional config directory",
+            "Give --config-dir the folder",
+        ),
+        (["fit", "a.fits", "--config-name=other"], "There is no configuration other.", "Check --config-name"),
+    ],
+)
 def test_errors_are_two_lines_and_exit_code_2(autogal_command, tmp_path, words, what, remedy):
     done = autogal_command(*words)
     assert done.returncode == 2
@@ -298,10 +388,15 @@ def test_help_lists_the_users_own_groups(autogal_command, tmp_path):
     assert "vst_atlas" in autogal_command("fit", "--help", "--config-dir", "mine").stdout
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["fit", "--help"], ["simulate", "--help"], ["evaluate", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["fit", "--help"], ["simulate", "--help"], ["evaluate", "--help"]]
+)
 def test_help_is_quick(words):
-    code = ("import sys; from autogal.cli import main; main(sys.argv[1:]); "
-            "print([name for name in ('torch', 'hydra', 'astropy', 'matplotlib') if name in sys.modules], file=sys.stderr)")
+    code = (
+        "import sys; from autogal.cli import main; main(sys.argv[1:]); "
+        "print([name for name in ('torch', 'hydra', 'astropy', 'matplotlib') if name in sys.modules], "
+        "file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]", "heavy libraries are imported for a page of text"
 
@@ -320,7 +415,9 @@ def test_a_fit_from_files_with_awkward_names(autogal_command, tmp_path, write_ga
     for k, name in enumerate(names):
         write_galaxy(tmp_path / name, tmp_path / "star (1).fits", mag=18.0 + 0.5 * k, seed=k)
     before = set(tmp_path.iterdir())
-    done = autogal_command("fit", *names, "psf=star (1).fits", "zeropoint=25", "pixel_scale=0.4", "out=results", "device=cpu")
+    done = autogal_command(
+        "fit", *names, "psf=star (1).fits", "zeropoint=25", "pixel_scale=0.4", "out=results", "device=cpu"
+    )
     assert done.returncode == 0, done.stderr
     table = Table.read(tmp_path / "results" / "catalogue.fits", hdu=1)
     assert [Path(str(path)).name for path in table["path"]] == names, "one row an input, in the order given"
@@ -334,9 +431,14 @@ def test_a_fit_from_files_with_awkward_names(autogal_command, tmp_path, write_ga
 
 def test_a_sweep_of_fits(autogal_command, tmp_path, write_galaxy):
     write_galaxy(tmp_path / "a.fits", tmp_path / "star.fits")
-    done = autogal_command("fit", "-m", "a.fits", "psf=star.fits", "solver=lm,adam", "out=sweep", "zeropoint=25", "device=cpu")
+    done = autogal_command(
+        "fit", "-m", "a.fits", "psf=star.fits", "solver=lm,adam", "out=sweep", "zeropoint=25", "device=cpu"
+    )
     assert done.returncode == 0, done.stderr
-    mags = [Table.read(tmp_path / "sweep" / name / "catalogue.fits", hdu=1)["mag"][0] for name in ("solver=lm", "solver=adam")]
+    mags = [
+        Table.read(tmp_path / "sweep" / name / "catalogue.fits", hdu=1)["mag"][0]
+        for name in ("solver=lm", "solver=adam")
+    ]
     assert abs(mags[0] - mags[1]) < 0.05
     assert {path.name for path in tmp_path.iterdir()} == {"a.fits", "star.fits", "sweep"}
 
@@ -363,12 +465,29 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, write_galaxy):
     write_galaxy(tmp_path / "a.fits", tmp_path / "star.fits")
     (tmp_path / "list.txt").write_text("a.fits\n" * 1000)
     # A shell that starts tests in the background makes them deaf to Ctrl-C; a user's is not.
-    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-            "from autogal.cli import main; sys.exit(main())")
-    words = ["fit", "@list.txt", "psf=star.fits", "zeropoint=25", "out=results", "device=cpu", "block=4", "objects.png=false",
-             "objects.fits=false"]
-    run = subprocess.Popen([sys.executable, "-c", code, *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                           stdin=subprocess.DEVNULL, text=True)
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from autogal.cli import main; sys.exit(main())"
+    )
+    words = [
+        "fit",
+        "@list.txt",
+        "psf=star.fits",
+        "zeropoint=25",
+        "out=results",
+        "device=cpu",
+        "block=4",
+        "objects.png=false",
+        "objects.fits=false",
+    ]
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
     catalogue = tmp_path / "results" / "catalogue.fits"
     try:
         waited = time.monotonic()
@@ -392,9 +511,16 @@ def test_the_version_wherever_it_is_asked_for(capsys, words):
     assert capsys.readouterr().out.startswith("autogal ")
 
 
-@pytest.mark.parametrize(("statuses", "strict", "code"), [
-    (["failed", "failed"], False, 0), (["converged", "skipped"], True, 1), (["converged", "not_converged"], True, 1),
-    (["failed"], True, 1), (["converged"], True, 0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("statuses", "strict", "code"),
+    [
+        (["failed", "failed"], False, 0),
+        (["converged", "skipped"], True, 1),
+        (["converged", "not_converged"], True, 1),
+        (["failed"], True, 1),
+        (["converged"], True, 0),
+    ],
+)
 @pytest.mark.parametrize("sweep", [False, True])
 def test_exit_codes(calls, monkeypatch, statuses, strict, code, sweep):
     done = types.SimpleNamespace(table={"status": statuses})
@@ -403,8 +529,15 @@ def test_exit_codes(calls, monkeypatch, statuses, strict, code, sweep):
     assert cli.main(["fit", "a.fits", f"strict={str(strict).lower()}", *words]) == code
 
 
-@pytest.mark.parametrize(("option", "out", "err"), [
-    ("--quiet", "", ""), ("-q", "", ""), (None, "a table\n", "warning: wrong\n"), ("-v", "a table\n", "info: so it is\nwarning: wrong\n")])
+@pytest.mark.parametrize(
+    ("option", "out", "err"),
+    [
+        ("--quiet", "", ""),
+        ("-q", "", ""),
+        (None, "a table\n", "warning: wrong\n"),
+        ("-v", "a table\n", "info: so it is\nwarning: wrong\n"),
+    ],
+)
 def test_how_much_is_said(calls, capsys, monkeypatch, option, out, err):
     logger = logging.getLogger("autogal")
     monkeypatch.setattr(logger, "handlers", [])
@@ -432,10 +565,19 @@ def test_quiet_does_not_hide_errors(calls, capsys, monkeypatch):
 
 
 def test_a_run_again_in_the_same_folder_and_on_an_ascii_terminal(autogal_command, tmp_path, write_galaxy):
-    """Nothing of the first run is lost or mixed with the second, a refused third touches neither, and signs that ASCII lacks end nothing."""
+    """Nothing of the first run is lost or mixed with the second, a refused third touches neither, and
+    signs that ASCII lacks end nothing."""
     for name in ("a", "b"):
         write_galaxy(tmp_path / f"{name}.fits", tmp_path / "star.fits")
-    words = ["psf=star.fits", "zeropoint=25", "pixel_scale=0.4", "device=cpu", "segment=sep", "initialise=moments", "out=run"]
+    words = [
+        "psf=star.fits",
+        "zeropoint=25",
+        "pixel_scale=0.4",
+        "device=cpu",
+        "segment=sep",
+        "initialise=moments",
+        "out=run",
+    ]
     ascii = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     first = autogal_command("fit", "a.fits", *words)
     second = autogal_command("fit", "b.fits", *words, **ascii)
@@ -443,7 +585,9 @@ def test_a_run_again_in_the_same_folder_and_on_an_ascii_terminal(autogal_command
     assert "+-" in second.stdout and second.stdout.isascii()
     assert {path.stem for path in (tmp_path / "run" / "objects").iterdir()} == {"b"}
     assert {path.stem for path in (tmp_path / "run" / "earlier_1" / "objects").iterdir()} == {"a"}
-    assert [str(one) for one in Table.read(tmp_path / "run" / "earlier_1" / "catalogue.fits", hdu=1)["id"]] == ["a"]
+    assert [
+        str(one) for one in Table.read(tmp_path / "run" / "earlier_1" / "catalogue.fits", hdu=1)["id"]
+    ] == ["a"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert autogal_command("fit", "b.fits", *words, "model.bounds={no: [1, 2]}").returncode == 2
     assert autogal_command("fit", "run", *words).returncode == 2

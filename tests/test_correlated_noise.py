@@ -41,12 +41,18 @@ def scenes():
 def fit(scenes, **settings):
     galaxies, images, sigma = scenes
     start = {name: [getattr(g, name) for g in galaxies] for name in PARAMETERS}
-    return autogal.fit(images, sigma=sigma, psf=PSF.star(25), zeropoint=ZEROPOINT, pixel_scale=1.0, start=start, **settings).table
+    return autogal.fit(
+        images, sigma=sigma, psf=PSF.star(25), zeropoint=ZEROPOINT, pixel_scale=1.0, start=start, **settings
+    ).table
 
 
 def inside(table, galaxies):
     """Share of truths within one error, of all parameters together."""
-    off = [np.abs(np.asarray(table[name]) - [getattr(g, name) for g in galaxies]) / np.asarray(table[f"{name}_err"]) for name in MEASURED]
+    off = [
+        np.abs(np.asarray(table[name]) - [getattr(g, name) for g in galaxies])
+        / np.asarray(table[f"{name}_err"])
+        for name in MEASURED
+    ]
     off = np.concatenate(off)
     return np.mean(off[np.isfinite(off)] < 1)
 
@@ -93,7 +99,9 @@ def test_blocks_of_the_bootstrap_agree_with_the_covariance(scenes):
     few = tuple(part[:24] for part in scenes)
     table = fit(few, uncertainty="both")
     for name in MEASURED:
-        assert np.nanmedian(np.asarray(table[f"{name}_err_boot"]) / np.asarray(table[f"{name}_err"])) == pytest.approx(1.0, abs=0.12), name
+        assert np.nanmedian(
+            np.asarray(table[f"{name}_err_boot"]) / np.asarray(table[f"{name}_err"])
+        ) == pytest.approx(1.0, abs=0.12), name
 
 
 def bound(galaxy):
@@ -102,9 +110,13 @@ def bound(galaxy):
     columns = [np.ones(SHAPE), -0.4 * np.log(10) * galaxy.flux * galaxy.light()]
     for name, width in step.items():
         value = getattr(galaxy, name)
-        columns.append(galaxy.flux * (galaxy.light(**{name: value + width}) - galaxy.light(**{name: value - width})) / (2 * width))
+        columns.append(
+            galaxy.flux
+            * (galaxy.light(**{name: value + width}) - galaxy.light(**{name: value - width}))
+            / (2 * width)
+        )
     rows = np.stack([column.ravel() for column in columns]) / galaxy.noise
-    along = [np.exp(-np.subtract.outer(np.arange(n), np.arange(n)) ** 2 / (4 * WIDTH**2)) for n in SHAPE]
+    along = [np.exp(-(np.subtract.outer(np.arange(n), np.arange(n)) ** 2) / (4 * WIDTH**2)) for n in SHAPE]
     inverse = [np.linalg.pinv(one, rcond=1e-3, hermitian=True) for one in along]
     whitened = np.stack([(inverse[0] @ row.reshape(SHAPE) @ inverse[1]).ravel() for row in rows])
     errors = np.sqrt(np.diag(np.linalg.inv(rows @ whitened.T)))
@@ -114,8 +126,15 @@ def bound(galaxy):
 def test_whitened_the_fit_reaches_the_bound_of_that_noise(scenes):
     galaxies = scenes[0]
     table = fit(scenes, noise={"whiten": True})
-    pulls = np.concatenate([[(table[name][i] - getattr(g, name)) / bound(g)[name] for name in MEASURED] for i, g in enumerate(galaxies)])
-    assert np.quantile(np.abs(pulls), 0.6827) < 1.08 + 0.1  # of 540 values, known to 4 %; and not all independent
+    pulls = np.concatenate(
+        [
+            [(table[name][i] - getattr(g, name)) / bound(g)[name] for name in MEASURED]
+            for i, g in enumerate(galaxies)
+        ]
+    )
+    assert (
+        np.quantile(np.abs(pulls), 0.6827) < 1.08 + 0.1
+    )  # of 540 values, known to 4 %; and not all independent
     assert 0.60 < inside(table, galaxies) < 0.76
     assert np.median(table["chi2_dof"]) == pytest.approx(1.0, abs=0.05)
 
@@ -130,8 +149,21 @@ def test_masked_pixels_bias_nothing(scenes):
     mask = np.zeros(SHAPE, bool)
     mask[:, 40:46] = mask[10:20, 10:30] = True
     start = {name: [getattr(g, name) for g in galaxies] for name in PARAMETERS}
-    table = autogal.fit(images, sigma=sigma, mask=[mask] * 40, psf=PSF.star(25), zeropoint=ZEROPOINT, pixel_scale=1.0, start=start,
-                        noise={"whiten": True}).table
-    off = np.array([[(table[name][i] - getattr(g, name)) / table[f"{name}_err"][i] for name in MEASURED] for i, g in enumerate(galaxies)])
+    table = autogal.fit(
+        images,
+        sigma=sigma,
+        mask=[mask] * 40,
+        psf=PSF.star(25),
+        zeropoint=ZEROPOINT,
+        pixel_scale=1.0,
+        start=start,
+        noise={"whiten": True},
+    ).table
+    off = np.array(
+        [
+            [(table[name][i] - getattr(g, name)) / table[f"{name}_err"][i] for name in MEASURED]
+            for i, g in enumerate(galaxies)
+        ]
+    )
     assert np.all(np.abs(np.nanmean(off, axis=0)) < 3.5 / np.sqrt(40))
     assert 0.55 < np.mean(np.abs(off[np.isfinite(off)]) < 1) < 0.80

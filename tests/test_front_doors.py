@@ -24,7 +24,7 @@ DOORS = {
     "autogal.Flag": "from autogal import AutogalError, Flag",
     "autogal.Catalogue": "from autogal import Catalogue",
     "autogal.results": "from autogal.results import Catalogue",
-    "autogal.read of a file": "import autogal; assert len(autogal.read({folder!r} + '/run/catalogue.fits')) == 2",
+    "autogal.read of a file": "import autogal; assert len(autogal.read({folder!r} + '/run/catalogue.fits')) == 2",  # noqa: E501
     "autogal.read of a run": "import autogal; assert len(autogal.read({folder!r} + '/run')) == 2",
     "ecsv": "import autogal; autogal.Catalogue.read({folder!r} + '/a.ecsv').write({folder!r} + '/b.ecsv')",
     "parquet": "import autogal; autogal.Catalogue.read({folder!r} + '/a.parquet')",
@@ -62,9 +62,12 @@ def test_files_are_written_with_the_standard_library_alone():
     assert loaded - before - set(sys.stdlib_module_names) == {"autogal"}
 
 
-@pytest.mark.parametrize("door", ["import autogal", "autogal --version", "autogal fit --help", "autogal.read of a run"])
+@pytest.mark.parametrize(
+    "door", ["import autogal", "autogal --version", "autogal fit --help", "autogal.read of a run"]
+)
 def test_a_quick_way_in_is_quick(door, folder):
-    """Within 2.5 times of what numpy and astropy's tables take to load, measured in turn, the best of three of each."""
+    """Within 2.5 times of what numpy and astropy's tables take to load, measured in turn, the best of
+    three of each."""
     program = DOORS[door].replace("{folder!r}", repr(folder))
     pairs = [(run(program)[1], run("import numpy, astropy.table")[1]) for _ in range(3)]
     assert min(mine for mine, _ in pairs) <= 2.5 * min(base for _, base in pairs)

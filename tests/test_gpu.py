@@ -1,4 +1,5 @@
-"""What runs on a GPU keeps to it, and gives the CPU's numbers: on a pretended one where there is none, so that every machine can tell."""
+"""What runs on a GPU keeps to it, and gives the CPU's numbers: on a pretended one where there is none, so
+that every machine can tell."""
 
 from __future__ import annotations
 
@@ -24,8 +25,14 @@ def galaxies() -> dict:
     found = simulate(2, SURVEY, seed=5, shape=(64, 64))
     start = found.truth["x", "y", "mag", "r_eff", "n", "q", "pa", "sky"].copy()
     start["r_eff"] *= 1.1
-    return {"images": np.stack([c.image for c in found.cutouts]), "sigma": np.stack([c.sigma for c in found.cutouts]),
-            "psf": [c.psf for c in found.cutouts], "zeropoint": found.cutouts[0].zeropoint, "pixel_scale": 0.396, "start": start}
+    return {
+        "images": np.stack([c.image for c in found.cutouts]),
+        "sigma": np.stack([c.sigma for c in found.cutouts]),
+        "psf": [c.psf for c in found.cutouts],
+        "zeropoint": found.cutouts[0].zeropoint,
+        "pixel_scale": 0.396,
+        "start": start,
+    }
 
 
 def a_gpu(monkeypatch):
@@ -52,16 +59,33 @@ def test_a_gpu_keeps_to_its_own(gpu):
     assert there.sum().item() == 5 and torch.arange(3, device=gpu)[there > 1.5].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"dtype": "float64"}, {"solver": "lbfgs"}, {"likelihood": "student_t"}, {"likelihood": "poisson"},
-    {"model": ["sersic", "bulge_disk"]}, {"model": "sersic_point"}, {"model.fixed.sky": "start"},
-    *({"uncertainty": "both", "uncertainty.kind": kind, "uncertainty.replicates": 3} for kind in ("pixel", "block", "parametric"))],
-    ids=lambda settings: " ".join(map(str, settings.values())) or "as usual")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"dtype": "float64"},
+        {"solver": "lbfgs"},
+        {"likelihood": "student_t"},
+        {"likelihood": "poisson"},
+        {"model": ["sersic", "bulge_disk"]},
+        {"model": "sersic_point"},
+        {"model.fixed.sky": "start"},
+        *(
+            {"uncertainty": "both", "uncertainty.kind": kind, "uncertainty.replicates": 3}
+            for kind in ("pixel", "block", "parametric")
+        ),
+    ],
+    ids=lambda settings: " ".join(map(str, settings.values())) or "as usual",
+)
 def test_fits_from_starting_values(galaxies, monkeypatch, settings):
     if settings.get("likelihood") == "poisson":  # counts are not negative
         start = galaxies["start"].copy()
         start["sky"] = 100.0
-        galaxies = galaxies | {"images": np.round(1000 * galaxies["images"] + 100).clip(0), "zeropoint": galaxies["zeropoint"] + 7.5, "start": start}
+        galaxies = galaxies | {
+            "images": np.round(1000 * galaxies["images"] + 100).clip(0),
+            "zeropoint": galaxies["zeropoint"] + 7.5,
+            "start": start,
+        }
     _compare(galaxies, monkeypatch, settings)
 
 

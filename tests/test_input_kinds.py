@@ -12,10 +12,20 @@ KINDS = [
     ("01-zero-borders/s0_p30", {}, {"r_eff": 7.06, "mag": 16.89}, {"r_eff": 0.65, "mag": 0.065}),
     ("01-zero-borders/s50_p10", {}, {"r_eff": 7.06, "mag": 16.89}, {"r_eff": 0.65, "mag": 0.065}),
     ("01-zero-borders/s50_p30", {}, {"r_eff": 7.06, "mag": 16.89}, {"r_eff": 0.65, "mag": 0.065}),
-    ("02-psf-scale/r12_n1.5_x4", {}, {"r_eff": 12.0, "q": 0.6, "n": 1.5}, {"r_eff": 0.9, "q": 0.04, "n": 0.15}),
+    (
+        "02-psf-scale/r12_n1.5_x4",
+        {},
+        {"r_eff": 12.0, "q": 0.6, "n": 1.5},
+        {"r_eff": 0.9, "q": 0.04, "n": 0.15},
+    ),
     ("03-magzpt-per-second/casu", {}, {"mag": 17.0}, {"mag": 0.05}),
     ("04-pixar/jwst_pixar", {}, {"mag": 17.0}, {"mag": 0.05}),
-    ("05-asinh-pixels/asinh", {"zeropoint": 32.5}, {"mag": 17.0, "r_eff": 8.0, "n": 2.0}, {"mag": 2e-3, "r_eff": 0.02, "n": 0.01}),
+    (
+        "05-asinh-pixels/asinh",
+        {"zeropoint": 32.5},
+        {"mag": 17.0, "r_eff": 8.0, "n": 2.0},
+        {"mag": 2e-3, "r_eff": 0.02, "n": 0.01},
+    ),
     ("13-sentinels/sentinel_border_-99", {}, {"n": 1.5}, {"n": 0.03}),
     ("13-sentinels/blank_float_header", {}, {"mag": 15.0, "n": 1.5}, {"mag": 0.01, "n": 0.03}),
     ("13-sentinels/border_-1e+30", {}, {"mag": 15.0, "n": 1.5}, {"mag": 0.01, "n": 0.03}),
@@ -36,7 +46,8 @@ def test_drawn_after_reports(shared_data, file, options, right, errors):
 
 
 def test_a_fine_psf_and_an_empty_corner_at_once(tmp_path, write_galaxy):
-    """A PSF of another sampling, no word of it but its scale, and a third of the image without exposure, in another unit."""
+    """A PSF of another sampling, no word of it but its scale, and a third of the image without exposure,
+    in another unit."""
     write_galaxy(tmp_path / "a.fits")
     y, x = np.mgrid[-45:46, -45:46] / 3.0  # three samples a pixel
     star = (1 + (x**2 + y**2) / 2.3**2) ** -3.0

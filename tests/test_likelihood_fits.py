@@ -1,4 +1,5 @@
-"""What likelihoods are for: few counts without bias, wild pixels without harm, and errors that are true of both."""
+"""What likelihoods are for: few counts without bias, wild pixels without harm, and errors that are true of
+both."""
 
 from __future__ import annotations
 
@@ -15,15 +16,29 @@ from autogal.results import Catalogue
 
 from .observations import PARAMETERS, PSF, ZEROPOINT, Galaxy, Observations, observe
 
-# 3000 counts on a sky of half a count a pixel, and a bright galaxy in heavy-tailed noise; 72 px: the fit begins on binned pixels
-FAINT = Galaxy(x=35.3, y=36.2, mag=ZEROPOINT - 2.5 * np.log10(3000), r_eff=4.0, n=1.5, q=0.6, pa=40, sky=0.5, noise=0.7, shape=(72, 72))
+# 3000 counts on a sky of half a count a pixel, and a bright galaxy in heavy-tailed noise; 72 px: the fit
+# begins on binned pixels
+FAINT = Galaxy(
+    x=35.3,
+    y=36.2,
+    mag=ZEROPOINT - 2.5 * np.log10(3000),
+    r_eff=4.0,
+    n=1.5,
+    q=0.6,
+    pa=40,
+    sky=0.5,
+    noise=0.7,
+    shape=(72, 72),
+)
 BRIGHT = Galaxy(x=35.3, y=36.2, mag=12.3, r_eff=4.0, n=1.5, q=0.6, pa=40, sky=5.0, noise=10.0, shape=(72, 72))
 
 
 def of_counts(galaxy: Galaxy, repeat: int, seed: int) -> Observations:
     """The same galaxy with Poisson's noise in place of the normal one."""
     observed, rng = observe([galaxy], repeat, seed), np.random.default_rng(seed)
-    observed.images = list(rng.poisson(galaxy.flux * galaxy.light() + galaxy.sky, (repeat, *galaxy.shape)).astype(np.float32))
+    observed.images = list(
+        rng.poisson(galaxy.flux * galaxy.light() + galaxy.sky, (repeat, *galaxy.shape)).astype(np.float32)
+    )
     return observed
 
 
@@ -31,7 +46,9 @@ def of_noise(galaxy: Galaxy, repeat: int, seed: int, draw) -> Observations:
     """The same galaxy with other noise: `draw` gives it in units of sigma."""
     observed, rng = observe([galaxy], repeat, seed), np.random.default_rng(seed)
     clean = galaxy.flux * galaxy.light() + galaxy.sky
-    observed.images = [(clean + galaxy.sigma() * draw(rng, galaxy.shape)).astype(np.float32) for _ in range(repeat)]
+    observed.images = [
+        (clean + galaxy.sigma() * draw(rng, galaxy.shape)).astype(np.float32) for _ in range(repeat)
+    ]
     return observed
 
 
@@ -52,7 +69,9 @@ def count(observed: Observations, **options):
 
 def deviations(catalogue, observed: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Fitted minus true values, and errors, [N, P] each."""
-    off = np.stack([np.asarray(catalogue.table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1)
+    off = np.stack(
+        [np.asarray(catalogue.table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1
+    )
     off[:, PARAMETERS.index("pa")] = (off[:, PARAMETERS.index("pa")] + 90) % 180 - 90
     return off, np.stack([np.asarray(catalogue.table[f"{name}_err"], float) for name in PARAMETERS], axis=-1)
 
@@ -82,7 +101,9 @@ def test_few_counts_without_bias(counts, counted):
     usual = fit(counts, sigma=[np.sqrt(np.maximum(image, 1)) for image in counts.images])
     lost, _ = deviations(usual, counts)
     mag, r_eff, sky = (PARAMETERS.index(name) for name in ("mag", "r_eff", "sky"))
-    assert lost[:, mag].mean() > 5 * errors[:, mag].mean() and lost[:, sky].mean() < -3 * errors[:, sky].mean()
+    assert (
+        lost[:, mag].mean() > 5 * errors[:, mag].mean() and lost[:, sky].mean() < -3 * errors[:, sky].mean()
+    )
     assert lost[:, r_eff].mean() < -3 * errors[:, r_eff].mean()
 
 
@@ -111,25 +132,33 @@ def test_the_statistic_is_that_of_cash(counts, counted):
 
 
 def test_no_sky_to_speak_of():
-    """Where hardly a pixel has a count, single ones are no sources, the fit is as good, and a deviance far below one a pixel is no surprise."""
+    """Where hardly a pixel has a count, single ones are no sources, the fit is as good, and a deviance far
+    below one a pixel is no surprise."""
     galaxy = replace(FAINT, sky=0.02)
     observed = of_counts(galaxy, 40, seed=62)
     catalogue = count(observed, start=None)
     off, errors = deviations(catalogue, observed)
     assert np.abs(off.mean(0) / errors.mean(0)).max() < 0.75 and np.mean(np.abs(off) < errors) > 0.6
     assert (catalogue.table["chi2_dof"] < 0.5).all()
-    assert not (np.asarray(catalogue.table["flags"]) & (Flag.POOR_FIT | Flag.BLENDED | Flag.SKY_FIXED | Flag.SIGMA_ESTIMATED)).any()
+    assert not (
+        np.asarray(catalogue.table["flags"])
+        & (Flag.POOR_FIT | Flag.BLENDED | Flag.SKY_FIXED | Flag.SIGMA_ESTIMATED)
+    ).any()
 
 
 def test_a_bright_source_does_not_raise_a_faint_sky():
-    galaxy = replace(FAINT, mag=ZEROPOINT - 2.5 * np.log10(1e5), x=31.4, y=32.2, r_eff=3.0, n=1.0, sky=0.01, shape=(64, 64))
+    galaxy = replace(
+        FAINT, mag=ZEROPOINT - 2.5 * np.log10(1e5), x=31.4, y=32.2, r_eff=3.0, n=1.0, sky=0.01, shape=(64, 64)
+    )
     observed = of_counts(galaxy, 60, seed=67)
     catalogue = count(observed)
     off, errors = deviations(catalogue, observed)
     pull = (off / errors)[:, PARAMETERS.index("sky")]
     print(f"sky: {pull.mean():+.2f} errors, {np.mean(np.abs(pull) < 1):.0%} within one")
     assert abs(pull.mean()) < 0.5 and np.mean(np.abs(pull) < 1) > 0.5
-    assert np.mean(catalogue.table["status"] == "converged") > 0.95 and np.mean(catalogue.table["n_iter"]) < 35
+    assert (
+        np.mean(catalogue.table["status"] == "converged") > 0.95 and np.mean(catalogue.table["n_iter"]) < 35
+    )
     other, _ = deviations(count(observed.rows(range(2)), solver="lbfgs"), observed.rows(range(2)))
     assert np.abs((other - off[:2]) / errors[:2]).max() < 0.3
 
@@ -232,15 +261,24 @@ def test_the_same_whatever_the_company(likelihood, counts, wild, monkeypatch):
 def test_a_bootstrap_of_counts(kind, counts):
     options = {"uncertainty": "both", "uncertainty.kind": kind, "uncertainty.replicates": 60}
     table = count(counts.rows(range(4)), **options).table
-    ratio = np.stack([np.asarray(table[f"{name}_err_boot"]) / np.asarray(table[f"{name}_err"]) for name in PARAMETERS])
-    assert np.median(ratio) == pytest.approx(1, abs=0.15) and 0.6 < ratio.min() and ratio.max() < 1.6
+    ratio = np.stack(
+        [np.asarray(table[f"{name}_err_boot"]) / np.asarray(table[f"{name}_err"]) for name in PARAMETERS]
+    )
+    assert np.median(ratio) == pytest.approx(1, abs=0.15) and ratio.min() > 0.6 and ratio.max() < 1.6
 
 
 @pytest.mark.parametrize("kind", ["pixel", "block", "parametric"])
 def test_a_bootstrap_in_heavy_tails(kind):
     observed = of_noise(BRIGHT, 3, 65, lambda rng, shape: rng.standard_t(4, shape))
-    table = fit(observed, likelihood="student_t", uncertainty="both", **{"uncertainty.kind": kind, "uncertainty.replicates": 50}).table
-    ratio = np.stack([np.asarray(table[f"{name}_err_boot"]) / np.asarray(table[f"{name}_err"]) for name in PARAMETERS])
+    table = fit(
+        observed,
+        likelihood="student_t",
+        uncertainty="both",
+        **{"uncertainty.kind": kind, "uncertainty.replicates": 50},
+    ).table
+    ratio = np.stack(
+        [np.asarray(table[f"{name}_err_boot"]) / np.asarray(table[f"{name}_err"]) for name in PARAMETERS]
+    )
     assert np.median(ratio) == pytest.approx(1, abs=0.15)
 
 
@@ -249,21 +287,43 @@ def test_the_choice_of_a_model_is_by_the_likelihood(counts):
     both = count(some, model=["sersic", "devaucouleurs"]).table
     each = {name: count(some, model=name).table for name in ("sersic", "devaucouleurs")}
     pixels, size = FAINT.shape[0] * FAINT.shape[1], {"sersic": 8, "devaucouleurs": 7}
-    bic = {name: each[name]["chi2_dof"] * (pixels - size[name]) + size[name] * np.log(pixels) for name in each}
+    bic = {
+        name: each[name]["chi2_dof"] * (pixels - size[name]) + size[name] * np.log(pixels) for name in each
+    }
     assert list(both["model"]) == ["sersic"] * 3
-    np.testing.assert_allclose(both["devaucouleurs_delta_bic"], bic["devaucouleurs"] - bic["sersic"], rtol=1e-3)
+    np.testing.assert_allclose(
+        both["devaucouleurs_delta_bic"], bic["devaucouleurs"] - bic["sersic"], rtol=1e-3
+    )
     assert (both["devaucouleurs_delta_bic"] > 20).all()
 
 
-TIED = {"components": {"bulge": {"profile": "devaucouleurs"}, "disk": {"profile": "exponential"}},
-        "shared": {"disk.x": "bulge.x", "disk.y": "bulge.y"}, "ties": {"disk.mag": "bulge.mag - 0.4"}}  # fmt: skip
+TIED = {
+    "components": {"bulge": {"profile": "devaucouleurs"}, "disk": {"profile": "exponential"}},
+    "shared": {"disk.x": "bulge.x", "disk.y": "bulge.y"},
+    "ties": {"disk.mag": "bulge.mag - 0.4"},
+}
 
 
 @pytest.mark.parametrize("model", ["bulge_disk", TIED], ids=["free", "tied"])
 @pytest.mark.parametrize("likelihood", ["poisson", "student_t"])
 def test_several_components(likelihood, model):
-    truth = {"bulge_x": [35.3], "bulge_y": [36.1], "bulge_mag": [13.2], "bulge_r_eff": [2.5], "bulge_q": [0.8], "bulge_pa": [20.0], "disk_x": [35.3], "disk_y": [36.1],
-             "disk_mag": [12.8], "disk_r_eff": [9.0], "disk_q": [0.5], "disk_pa": [30.0], "sky": [20.0], "mag": [0.0], "bt": [0.0]}
+    truth = {
+        "bulge_x": [35.3],
+        "bulge_y": [36.1],
+        "bulge_mag": [13.2],
+        "bulge_r_eff": [2.5],
+        "bulge_q": [0.8],
+        "bulge_pa": [20.0],
+        "disk_x": [35.3],
+        "disk_y": [36.1],
+        "disk_mag": [12.8],
+        "disk_r_eff": [9.0],
+        "disk_q": [0.5],
+        "disk_pa": [30.0],
+        "sky": [20.0],
+        "mag": [0.0],
+        "bt": [0.0],
+    }
     clean = autogal.render(truth, psf=PSF.star(25), shape=(80, 80), zeropoint=ZEROPOINT, model="bulge_disk")
     rng = np.random.default_rng(66)
     if likelihood == "poisson":
@@ -271,7 +331,9 @@ def test_several_components(likelihood, model):
     else:
         sigma = np.sqrt(clean)
         images = (clean + sigma * normal_with_wild_pixels(rng, clean.shape)).astype(np.float32)
-    table = autogal.fit(images, sigma=sigma, psf=PSF.star(25), zeropoint=ZEROPOINT, model=model, likelihood=likelihood).table
+    table = autogal.fit(
+        images, sigma=sigma, psf=PSF.star(25), zeropoint=ZEROPOINT, model=model, likelihood=likelihood
+    ).table
     assert table["status"][0] == "converged"
     for name in ("bulge_mag", "disk_mag", "disk_r_eff", "disk_q", "sky"):
         assert abs(table[name][0] - truth[name][0]) < 5 * table[f"{name}_err"][0], name
@@ -281,8 +343,17 @@ def test_on_the_command_line(counts, tmp_path, autogal_command):
     for i in range(2):
         fits.writeto(tmp_path / f"g{i}.fits", counts.images[i] - (0 if i == 0 else 5))
     fits.writeto(tmp_path / "psf.fits", counts.psf)
-    done = autogal_command("fit", str(tmp_path / "g0.fits"), str(tmp_path / "g1.fits"), f"psf={tmp_path / 'psf.fits'}", "likelihood=poisson",
-                           "zeropoint=25", f"out={tmp_path / 'run'}", "device=cpu", OMP_NUM_THREADS="1")
+    done = autogal_command(
+        "fit",
+        str(tmp_path / "g0.fits"),
+        str(tmp_path / "g1.fits"),
+        f"psf={tmp_path / 'psf.fits'}",
+        "likelihood=poisson",
+        "zeropoint=25",
+        f"out={tmp_path / 'run'}",
+        "device=cpu",
+        OMP_NUM_THREADS="1",
+    )
     assert done.returncode == 0, done.stderr
     table = Catalogue.read(tmp_path / "run" / "catalogue.fits").table
     assert list(table["status"]) == ["converged", "failed"] and "BAD_INPUT" in table["flag_names"][1]

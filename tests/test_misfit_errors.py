@@ -1,4 +1,5 @@
-"""Errors of what a model misses: nothing of note where it is true, more than the noise's where a bright galaxy has arms."""
+"""Errors of what a model misses: nothing of note where it is true, more than the noise's where a bright
+galaxy has arms."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ ENDS = ("fits", "ecsv", "parquet")
 
 
 def ratios(table, names=("x", "y", "mag", "r_eff", "n", "q")):
-    return np.stack([np.asarray(table[f"{name}_err_misfit"]) / np.asarray(table[f"{name}_err"]) for name in names])
+    return np.stack(
+        [np.asarray(table[f"{name}_err_misfit"]) / np.asarray(table[f"{name}_err"]) for name in names]
+    )
 
 
 def spiral(strength):
@@ -29,8 +32,16 @@ def spiral(strength):
 
 def fit(images, sigmas, starts, **settings):
     start = {name: [getattr(g, name) for g in starts] for name in PARAMETERS}
-    return autogal.fit(images, sigma=sigmas, psf=PSF.star(25), zeropoint=ZEROPOINT, pixel_scale=0.2, start=start,
-                       **{"uncertainty.misfit": True}, **settings)
+    return autogal.fit(
+        images,
+        sigma=sigmas,
+        psf=PSF.star(25),
+        zeropoint=ZEROPOINT,
+        pixel_scale=0.2,
+        start=start,
+        **{"uncertainty.misfit": True},
+        **settings,
+    )
 
 
 def test_a_model_that_is_true_misses_little():
@@ -51,14 +62,33 @@ def test_arms_of_a_bright_galaxy_move_it_by_more_than_noise(tmp_path):
     assert np.median(true) < 0.7 and np.median(armed) > 1 and np.median(armed) > 2 * np.median(true)
     # what follows from parameters has them too
     table = catalogue.table
-    np.testing.assert_allclose(table["r_eff_arcsec_err_misfit"], 0.2 * np.asarray(table["r_eff_err_misfit"]), rtol=1e-6)
-    np.testing.assert_allclose(table["flux_err_misfit"], np.asarray(table["flux"] * table["mag_err_misfit"]) * 0.4 * np.log(10), rtol=1e-6)
-    assert "added in quadrature" in table["mag_err_misfit"].description and table["mag_err_misfit"].unit == "mag"
+    np.testing.assert_allclose(
+        table["r_eff_arcsec_err_misfit"], 0.2 * np.asarray(table["r_eff_err_misfit"]), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        table["flux_err_misfit"],
+        np.asarray(table["flux"] * table["mag_err_misfit"]) * 0.4 * np.log(10),
+        rtol=1e-6,
+    )
+    assert (
+        "added in quadrature" in table["mag_err_misfit"].description and table["mag_err_misfit"].unit == "mag"
+    )
     for end in ENDS:
-        np.testing.assert_array_equal(autogal.read(catalogue.write(tmp_path / f"c.{end}")).table["mag_err_misfit"], table["mag_err_misfit"])
-    plain = autogal.fit(images[1:], sigma=sigmas[1:], psf=PSF.star(25), zeropoint=ZEROPOINT, pixel_scale=0.2,
-                        start={name: [getattr(ARMS, name)] for name in PARAMETERS}).table
-    assert plain["mag_err"][0] == pytest.approx(table["mag_err"][1], rel=1e-6)  # the noise's errors stay what they are
+        np.testing.assert_array_equal(
+            autogal.read(catalogue.write(tmp_path / f"c.{end}")).table["mag_err_misfit"],
+            table["mag_err_misfit"],
+        )
+    plain = autogal.fit(
+        images[1:],
+        sigma=sigmas[1:],
+        psf=PSF.star(25),
+        zeropoint=ZEROPOINT,
+        pixel_scale=0.2,
+        start={name: [getattr(ARMS, name)] for name in PARAMETERS},
+    ).table
+    assert plain["mag_err"][0] == pytest.approx(
+        table["mag_err"][1], rel=1e-6
+    )  # the noise's errors stay what they are
     assert "mag_err_misfit" not in plain.colnames
 
 

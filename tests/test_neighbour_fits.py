@@ -10,8 +10,8 @@ import autogal
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.run.job import run
 from autogal.results import Catalogue
+from autogal.run.job import run
 
 from .observations import PSF, ZEROPOINT
 
@@ -26,7 +26,9 @@ FAR = {"x": 66.0, "y": 6.0, "mag": 20.0, "r_eff": 1.5, "n": 1.0, "q": 0.8, "pa":
 
 
 def light(row, model="sersic"):
-    return autogal.render({name: [value] for name, value in row.items()}, model, STAR, shape=SHAPE, zeropoint=ZEROPOINT)[0]
+    return autogal.render(
+        {name: [value] for name, value in row.items()}, model, STAR, shape=SHAPE, zeropoint=ZEROPOINT
+    )[0]
 
 
 def scene(*sources, extra=None, seed=0):
@@ -34,16 +36,24 @@ def scene(*sources, extra=None, seed=0):
     clean = sum((light(row, "sersic" if "n" in row else "point_source") for row in sources), np.zeros(SHAPE))
     clean = clean + (0 if extra is None else extra)
     sigma = np.sqrt(NOISE**2 + np.maximum(clean, 0) / 10)
-    return (clean + sigma * np.random.default_rng(seed).normal(size=SHAPE)).astype(np.float32), sigma.astype(np.float32)
+    return (clean + sigma * np.random.default_rng(seed).normal(size=SHAPE)).astype(np.float32), sigma.astype(
+        np.float32
+    )
 
 
-SCENES = {"pair": scene(TARGET, CLOSE), "star": scene(TARGET, POINT, seed=1), "alone": scene(TARGET, FAR, seed=2),
-          "both": scene(TARGET, CLOSE, POINT, seed=3)}  # fmt: skip
+SCENES = {
+    "pair": scene(TARGET, CLOSE),
+    "star": scene(TARGET, POINT, seed=1),
+    "alone": scene(TARGET, FAR, seed=2),
+    "both": scene(TARGET, CLOSE, POINT, seed=3),
+}
 
 
 def fit(*names, **settings):
     images, sigmas = zip(*(SCENES[name] for name in names))
-    return autogal.fit(np.stack(images), sigma=np.stack(sigmas), psf=STAR, zeropoint=ZEROPOINT, ids=list(names), **settings)
+    return autogal.fit(
+        np.stack(images), sigma=np.stack(sigmas), psf=STAR, zeropoint=ZEROPOINT, ids=list(names), **settings
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +62,10 @@ def fits_of():
 
 
 def errors(catalogue, row, truth=TARGET):
-    return {name: (catalogue.table[name][row] - truth[name]) / catalogue.table[f"{name}_err"][row] for name in truth}
+    return {
+        name: (catalogue.table[name][row] - truth[name]) / catalogue.table[f"{name}_err"][row]
+        for name in truth
+    }
 
 
 @pytest.mark.parametrize("name", ["pair", "star", "both"])
@@ -67,21 +80,31 @@ def test_target_and_neighbours_are_recovered(fits_of, name):
         assert np.abs(one[:2] - [truth["x"], truth["y"]]).max() < 0.1 and abs(one[2] - truth["mag"]) < 0.1
         assert np.isnan(one[3:]).all() == (truth is POINT)
         if truth is not POINT:
-            np.testing.assert_allclose(one[3:6], [truth["r_eff"], truth["n"], truth["q"]], rtol=0.25)  # bright neighbours weigh less
+            np.testing.assert_allclose(
+                one[3:6], [truth["r_eff"], truth["n"], truth["q"]], rtol=0.25
+            )  # bright neighbours weigh less
 
 
 def test_what_masks_hide_is_measured_better(fits_of):
     masked, joint = (fits_of[how].table for how in ("mask", "auto"))
     assert (joint["r_eff_err"][0], joint["n_err"][0]) < (masked["r_eff_err"][0], masked["n_err"][0])
-    assert np.count_nonzero(fits_of["auto"].cutouts[0].mask) < np.count_nonzero(fits_of["mask"].cutouts[0].mask)
+    assert np.count_nonzero(fits_of["auto"].cutouts[0].mask) < np.count_nonzero(
+        fits_of["mask"].cutouts[0].mask
+    )
 
 
 def test_nothing_changes_where_no_neighbour_matters(fits_of):
     row = list(SCENES).index("alone")
     masked, joint = (fits_of[how] for how in ("mask", "auto"))
-    assert masked.table[row]["flags"] == joint.table[row]["flags"] and masked.table[row]["message"] == joint.table[row]["message"]
+    assert (
+        masked.table[row]["flags"] == joint.table[row]["flags"]
+        and masked.table[row]["message"] == joint.table[row]["message"]
+    )
     for name in NUMBERS:
-        assert masked.table[name][row] == joint.table[name][row] and masked.table[f"{name}_err"][row] == joint.table[f"{name}_err"][row]
+        assert (
+            masked.table[name][row] == joint.table[name][row]
+            and masked.table[f"{name}_err"][row] == joint.table[f"{name}_err"][row]
+        )
     assert np.isnan(joint.neighbours[row]).all()
 
 
@@ -112,10 +135,18 @@ def test_a_neighbour_that_is_no_galaxy_stays_masked():
     rows, columns = np.indices(SHAPE)
     square = np.where((np.abs(rows - 50) < 6) & (np.abs(columns - 50) < 6), 60.0, 0.0)
     image, sigma = scene(TARGET, extra=square, seed=4)
-    masked, joint = (autogal.fit([image], sigma=[sigma], psf=STAR, zeropoint=ZEROPOINT, segment="sep", neighbours=how)
-                     for how in ("mask", "fit"))  # fmt: skip
-    assert joint.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK and not masked.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK
-    assert "could not be fitted together with the target: the neighbours are not like" in joint.table["message"][0]
+    masked, joint = (
+        autogal.fit([image], sigma=[sigma], psf=STAR, zeropoint=ZEROPOINT, segment="sep", neighbours=how)
+        for how in ("mask", "fit")
+    )
+    assert (
+        joint.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK
+        and not masked.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK
+    )
+    assert (
+        "could not be fitted together with the target: the neighbours are not like"
+        in joint.table["message"][0]
+    )
     assert all(joint.table[name][0] == masked.table[name][0] for name in NUMBERS)
     assert np.isnan(joint.neighbours).all() and (joint.cutouts[0].mask == masked.cutouts[0].mask).all()
 
@@ -124,30 +155,52 @@ def test_one_that_is_no_galaxy_does_not_spoil_the_fit_with_the_others():
     rows, columns = np.indices(SHAPE)
     square = np.where((np.abs(rows - 18) < 6) & (np.abs(columns - 20) < 6), 60.0, 0.0)
     image, sigma = scene(TARGET, CLOSE, extra=square, seed=4)
-    catalogue = autogal.fit([image], sigma=[sigma], psf=STAR, zeropoint=ZEROPOINT, segment="sep", neighbours="fit")
-    assert "1 neighbour was fitted" in catalogue.table["message"][0] and "stayed masked" in catalogue.table["message"][0]
+    catalogue = autogal.fit(
+        [image], sigma=[sigma], psf=STAR, zeropoint=ZEROPOINT, segment="sep", neighbours="fit"
+    )
+    assert (
+        "1 neighbour was fitted" in catalogue.table["message"][0]
+        and "stayed masked" in catalogue.table["message"][0]
+    )
     assert not catalogue.table["flags"][0] & Flag.NEIGHBOUR_FALLBACK
-    assert abs(catalogue.neighbours[0, 0, 2] - CLOSE["mag"]) < 0.1 and np.isnan(catalogue.neighbours[0, 1:]).all()
-    assert catalogue.cutouts[0].mask[18, 20] and max(abs(error) for error in errors(catalogue, 0).values()) < 4
+    assert (
+        abs(catalogue.neighbours[0, 0, 2] - CLOSE["mag"]) < 0.1
+        and np.isnan(catalogue.neighbours[0, 1:]).all()
+    )
+    assert (
+        catalogue.cutouts[0].mask[18, 20] and max(abs(error) for error in errors(catalogue, 0).values()) < 4
+    )
 
 
 def test_several_models_are_fitted_to_the_same_pixels():
     catalogue = fit("pair", "alone", neighbours="auto", model=["sersic", "exponential"])
     assert np.isfinite(catalogue.neighbours[:, 0, 0]).tolist() == [True, False]
-    assert catalogue.table["model"][0] == "sersic" and max(
-        abs(catalogue.table[f"sersic_{name}"][0] - TARGET[name]) / catalogue.table[f"sersic_{name}_err"][0] for name in TARGET) < 3.5
+    assert (
+        catalogue.table["model"][0] == "sersic"
+        and max(
+            abs(catalogue.table[f"sersic_{name}"][0] - TARGET[name])
+            / catalogue.table[f"sersic_{name}_err"][0]
+            for name in TARGET
+        )
+        < 3.5
+    )
 
 
 @pytest.mark.parametrize("model", ["moffat", "exponential", "king", "point_source"])
 def test_targets_of_every_kind_have_neighbours(model):
     catalogue = fit("pair", "alone", neighbours="auto", model=model)
-    assert np.isfinite(catalogue.neighbours[:, 0, 0]).tolist() == [True, False] and (catalogue.table["status"] == "converged").all()
+    assert (
+        np.isfinite(catalogue.neighbours[:, 0, 0]).tolist() == [True, False]
+        and (catalogue.table["status"] == "converged").all()
+    )
 
 
 def test_bootstrap_and_covariance_agree():
     catalogue = fit("both", neighbours="auto", uncertainty="both", **{"uncertainty.replicates": 30})
     for name in ("x", "mag", "r_eff", "n", "q"):
-        assert catalogue.table[f"{name}_err_boot"][0] == pytest.approx(catalogue.table[f"{name}_err"][0], rel=0.6)
+        assert catalogue.table[f"{name}_err_boot"][0] == pytest.approx(
+            catalogue.table[f"{name}_err"][0], rel=0.6
+        )
 
 
 @pytest.mark.parametrize("ending", ["fits", "ecsv", "parquet"])
@@ -163,7 +216,13 @@ def test_a_run_writes_their_light(tmp_path):
             fits.writeto(tmp_path / f"{name}{'' if key == 'image' else '_sigma'}.fits", array)
         fits.writeto(tmp_path / f"{name}_psf.fits", STAR)
     paths = [str(tmp_path / f"{name}.fits") for name in ("pair", "alone")]
-    overrides = [f"out='{tmp_path}/run'", f"zeropoint={ZEROPOINT}", "neighbours=auto", "objects.png=false", "objects.fits=true"]
+    overrides = [
+        f"out='{tmp_path}/run'",
+        f"zeropoint={ZEROPOINT}",
+        "neighbours=auto",
+        "objects.png=false",
+        "objects.fits=true",
+    ]
     run(compose(overrides=overrides), paths)
     with fits.open(tmp_path / "run/objects/pair.fits") as hdus:
         assert hdus["NEIGHBOURS"].data.max() > 10 * NOISE
@@ -180,8 +239,21 @@ def test_a_wrong_word_is_refused():
 def large(core, halo, neighbour):
     """An image that is filled by the halo around a core, with a neighbour, and its noise."""
     inner = {"x": 59.3, "y": 60.2, "mag": core, "r_eff": 3.0, "n": 4.0, "q": 0.9, "pa": 40.0}
-    rows = [inner, inner | {"mag": halo, "r_eff": 25.0, "n": 0.5}, {"r_eff": 3.0, "n": 1.5, "q": 0.8, "pa": 110.0} | neighbour]
-    clean = sum(autogal.render({name: [value] for name, value in row.items()}, "sersic", STAR, shape=(120, 120), zeropoint=ZEROPOINT)[0] for row in rows)
+    rows = [
+        inner,
+        inner | {"mag": halo, "r_eff": 25.0, "n": 0.5},
+        {"r_eff": 3.0, "n": 1.5, "q": 0.8, "pa": 110.0} | neighbour,
+    ]
+    clean = sum(
+        autogal.render(
+            {name: [value] for name, value in row.items()},
+            "sersic",
+            STAR,
+            shape=(120, 120),
+            zeropoint=ZEROPOINT,
+        )[0]
+        for row in rows
+    )
     sigma = np.sqrt(NOISE**2 + clean / 10)
     return (clean + sigma * np.random.default_rng(1).normal(size=clean.shape))[None], sigma[None]
 
@@ -189,8 +261,15 @@ def large(core, halo, neighbour):
 @pytest.mark.parametrize(("core", "halo"), [(14.5, 12.5), (14.0, 13.0)])
 def test_a_sky_that_the_image_does_not_tell_is_no_better_known_beside_neighbours(core, halo):
     image, sigma = large(core, halo, {"x": 96.0, "y": 96.0, "mag": 18.0})
-    masked, joint = (autogal.fit(image, sigma=sigma, psf=STAR, zeropoint=ZEROPOINT, neighbours=how).table[0] for how in ("mask", "auto"))
-    assert "1 neighbour was fitted" in joint["message"] and joint["flags"] & Flag.SKY_FIXED and joint["flags"] & Flag.UNCONSTRAINED
+    masked, joint = (
+        autogal.fit(image, sigma=sigma, psf=STAR, zeropoint=ZEROPOINT, neighbours=how).table[0]
+        for how in ("mask", "auto")
+    )
+    assert (
+        "1 neighbour was fitted" in joint["message"]
+        and joint["flags"] & Flag.SKY_FIXED
+        and joint["flags"] & Flag.UNCONSTRAINED
+    )
     assert "errors hold the fit of a free sky too" in joint["message"]
     for name in ("mag", "r_eff", "n", "sky"):
         assert joint[f"{name}_err"] > 0.8 * masked[f"{name}_err"], name
@@ -205,7 +284,20 @@ def test_the_message_says_nothing_of_a_fit_that_was_given_up():
 
 def test_the_fit_beside_neighbours_alone_speaks_of_its_components():
     spread = {"x": 35.3, "y": 36.2, "mag": 15.5, "r_eff": 9.0, "n": 4.0, "q": 0.8, "pa": 40.0}
-    image, sigma = scene(spread, spread | {"mag": 16.0, "r_eff": 3.5, "n": 1.0}, CLOSE | {"x": 60.4, "y": 57.7})
-    table = autogal.fit(image[None], sigma=sigma[None], psf=STAR, zeropoint=ZEROPOINT, model=["sersic", "bulge_disk"], neighbours="fit").table[0]
+    image, sigma = scene(
+        spread, spread | {"mag": 16.0, "r_eff": 3.5, "n": 1.0}, CLOSE | {"x": 60.4, "y": 57.7}
+    )
+    table = autogal.fit(
+        image[None],
+        sigma=sigma[None],
+        psf=STAR,
+        zeropoint=ZEROPOINT,
+        model=["sersic", "bulge_disk"],
+        neighbours="fit",
+    ).table[0]
     assert table["flags"] & Flag.ROLES_SWAPPED and "1 neighbour was fitted" in table["message"]
-    assert table["message"].count("bulge_disk: The bulge ended larger") == table["message"].count("ended larger") == 1
+    assert (
+        table["message"].count("bulge_disk: The bulge ended larger")
+        == table["message"].count("ended larger")
+        == 1
+    )

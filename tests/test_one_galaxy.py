@@ -1,4 +1,5 @@
-"""One galaxy is one source, from raw stamp to catalogue: rings with nothing between, opaque lanes, bright ends."""
+"""One galaxy is one source, from raw stamp to catalogue: rings with nothing between, opaque lanes, bright
+ends."""
 
 from __future__ import annotations
 
@@ -23,7 +24,10 @@ PSF /= PSF.sum()
 def ellipse(x, y, q=1.0, pa=0.0):
     """Elliptical radius, and the distance across the major axis."""
     angle = np.radians(pa)
-    along, across = (Y - y) * np.cos(angle) - (X - x) * np.sin(angle), (X - x) * np.cos(angle) + (Y - y) * np.sin(angle)
+    along, across = (
+        (Y - y) * np.cos(angle) - (X - x) * np.sin(angle),
+        (X - x) * np.cos(angle) + (Y - y) * np.sin(angle),
+    )
     return np.hypot(along, across / q), across
 
 
@@ -44,12 +48,27 @@ def lane(width, q, at):
 def ends(share):
     r, _ = ellipse(48.9, 50.3, 0.2, 110)
     angle = np.radians(110)
-    both = [unit(np.exp(-0.5 * np.square(ellipse(48.9 - s * 13 * np.sin(angle), 50.3 + s * 13 * np.cos(angle))[0] / 2))) for s in (-1, 1)]
+    both = [
+        unit(
+            np.exp(
+                -0.5 * np.square(ellipse(48.9 - s * 13 * np.sin(angle), 50.3 + s * 13 * np.cos(angle))[0] / 2)
+            )
+        )
+        for s in (-1, 1)
+    ]
     return (1 - share) * unit(np.exp(-r / 7)) + share * sum(both) / 2
 
 
-KINDS = {"hoag": ring(16, 0.75, 0.95), "hoag, inclined": ring(20, 0.7, 0.6), "ring": ring(11, 0.5, 0.8), "lane": lane(3.5, 0.35, 0.0),
-         "lane off the middle": lane(3.0, 0.5, 1.5), "wide lane": lane(5.0, 0.45, 0.5), "bright ends": ends(0.5), "brighter ends": ends(0.7)}
+KINDS = {
+    "hoag": ring(16, 0.75, 0.95),
+    "hoag, inclined": ring(20, 0.7, 0.6),
+    "ring": ring(11, 0.5, 0.8),
+    "lane": lane(3.5, 0.35, 0.0),
+    "lane off the middle": lane(3.0, 0.5, 1.5),
+    "wide lane": lane(5.0, 0.45, 0.5),
+    "bright ends": ends(0.5),
+    "brighter ends": ends(0.7),
+}
 CASES = [(name, mag) for mag in (13.4, 14.6) for name in KINDS]
 
 
@@ -70,7 +89,10 @@ def stamps():
 
 
 def test_no_part_is_taken_for_another_source(stamps):
-    cutouts = [Cutout(name, image, sigma, np.zeros(image.shape, bool), PSF, zeropoint=ZEROPOINT) for (name, _), (image, sigma) in zip(CASES, stamps)]
+    cutouts = [
+        Cutout(name, image, sigma, np.zeros(image.shape, bool), PSF, zeropoint=ZEROPOINT)
+        for (name, _), (image, sigma) in zip(CASES, stamps)
+    ]
     found = segment_all(cutouts, compose().segment)
     assert {case: one.n_sources for case, one in zip(CASES, found, strict=True)} == dict.fromkeys(CASES, 1)
     for (_, mag), (image, _), one in zip(CASES, stamps, found, strict=True):
@@ -78,7 +100,12 @@ def test_no_part_is_taken_for_another_source(stamps):
 
 
 def test_no_light_is_lost_and_the_centre_is_the_galaxys_or_the_row_says_so(stamps):
-    table = autogal.fit(np.array([image for image, _ in stamps]), sigma=np.array([sigma for _, sigma in stamps]), psf=PSF, zeropoint=ZEROPOINT).table
+    table = autogal.fit(
+        np.array([image for image, _ in stamps]),
+        sigma=np.array([sigma for _, sigma in stamps]),
+        psf=PSF,
+        zeropoint=ZEROPOINT,
+    ).table
     for row, (name, mag) in zip(table, CASES, strict=True):
         x, y = middle(KINDS[name])
         whole = row["mag"] - mag < 0.15 and np.hypot(row["x"] - x, row["y"] - y) <= 1

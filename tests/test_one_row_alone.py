@@ -30,7 +30,17 @@ def good():
 
 
 def fit(good, **settings):
-    words = {"images": good.images, "sigma": good.sigmas, "psf": good.psf, "zeropoint": ZEROPOINT, "pixel_scale": 0.4} | QUICK | settings
+    words = (
+        {
+            "images": good.images,
+            "sigma": good.sigmas,
+            "psf": good.psf,
+            "zeropoint": ZEROPOINT,
+            "pixel_scale": 0.4,
+        }
+        | QUICK
+        | settings
+    )
     return autogal.fit(**words)
 
 
@@ -45,8 +55,23 @@ def assert_others_unmoved(table, clean, bad):
             assert abs(table[name][i] - clean[name][i]) < 1e-3 * clean[f"{name}_err"][i]
 
 
-@pytest.mark.parametrize("name, value", [("mag", -999.0), ("mag", 1e300), ("flux", 1e308), ("x", 1e300), ("x", -1e9), ("y", 1e5), ("r_eff", 1e300),
-                                         ("r_eff", 1e-300), ("pa", 1e308), ("sky", -1e38), ("n", 1e9), ("q", 1e-300)])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("mag", -999.0),
+        ("mag", 1e300),
+        ("flux", 1e308),
+        ("x", 1e300),
+        ("x", -1e9),
+        ("y", 1e5),
+        ("r_eff", 1e300),
+        ("r_eff", 1e-300),
+        ("pa", 1e308),
+        ("sky", -1e38),
+        ("n", 1e9),
+        ("q", 1e-300),
+    ],
+)
 def test_starting_values_that_no_galaxy_has(good, name, value):
     start = {key: column.copy() for key, column in good.start.items()}
     own = fit(good, start=start).table
@@ -60,7 +85,9 @@ def test_starting_values_that_no_galaxy_has(good, name, value):
 
 
 @pytest.mark.parametrize("stage", ["segment_all", "initialise_all", "fit_starts"])
-@pytest.mark.parametrize("failure", [IndexError("index 9 is out of bounds"), MemoryError(), OverflowError("too large")])
+@pytest.mark.parametrize(
+    "failure", [IndexError("index 9 is out of bounds"), MemoryError(), OverflowError("too large")]
+)
 def test_an_unforeseen_failure_of_any_stage(stage, failure, good, clean, monkeypatch, caplog):
     module = pipeline if stage == "fit_starts" else beginning
     work = getattr(module, stage)
@@ -74,7 +101,10 @@ def test_an_unforeseen_failure_of_any_stage(stage, failure, good, clean, monkeyp
     with caplog.at_level("INFO"):
         table = fit(good).table
     assert list(table["status"]) == ["converged", "converged", "failed", "converged"]
-    assert table["flags"][2] & Flag.BAD_INPUT and ("memory" if isinstance(failure, MemoryError) else type(failure).__name__) in table["message"][2]
+    assert (
+        table["flags"][2] & Flag.BAD_INPUT
+        and ("memory" if isinstance(failure, MemoryError) else type(failure).__name__) in table["message"][2]
+    )
     assert any(record.exc_info and record.exc_info[1] is failure for record in caplog.records)
     assert_others_unmoved(table, clean, 2)
     # what was tried before is not told twice
@@ -125,8 +155,13 @@ def test_a_gpu_too_small_for_a_network(part, most, good, monkeypatch):
     assert list(table["status"]) == list(usual["status"])
     assert max(made[0].seen) == 4 and (most == 0 or min(made[0].seen) <= most)
     for name in PARAMETERS:
-        assert np.abs(np.asarray(table[name] - usual[name])).max() < 1e-2 * np.asarray(usual[f"{name}_err"]).max()
-    assert all(("on the CPU: the GPU's memory was full" in message) == (most == 0) for message in table["message"])
+        assert (
+            np.abs(np.asarray(table[name] - usual[name])).max()
+            < 1e-2 * np.asarray(usual[f"{name}_err"]).max()
+        )
+    assert all(
+        ("on the CPU: the GPU's memory was full" in message) == (most == 0) for message in table["message"]
+    )
 
 
 @pytest.fixture
@@ -144,11 +179,16 @@ def run(folder, manifest, **settings):
         writer.writeheader()
         writer.writerows(manifest)
     words = {"out": f"'{folder}/out'", "zeropoint": ZEROPOINT, "pixel_scale": 0.4} | QUICK | settings
-    return pipeline.run(compose(overrides=[f"{key}={value}" for key, value in words.items()]), [str(folder / "m.csv")])
+    return pipeline.run(
+        compose(overrides=[f"{key}={value}" for key, value in words.items()]), [str(folder / "m.csv")]
+    )
 
 
 def rows(count):
-    return [{"id": f"g{i}", "image": f"g{i}.fits", "sigma": f"g{i}_sigma.fits", "psf": "star.fits"} for i in range(count)]
+    return [
+        {"id": f"g{i}", "image": f"g{i}.fits", "sigma": f"g{i}_sigma.fits", "psf": "star.fits"}
+        for i in range(count)
+    ]
 
 
 def test_ids_and_paths_of_any_characters(files):
@@ -157,11 +197,18 @@ def test_ids_and_paths_of_any_characters(files):
     manifest[3]["image"] = "g\x003.fits"
     text = "id,image,sigma,psf\n" + "\n".join(",".join(row.values()) for row in manifest)
     (files / "raw.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
-    words = [f"out='{files}/out'", f"zeropoint={ZEROPOINT}", *(f"{key}={value}" for key, value in QUICK.items())]
+    words = [
+        f"out='{files}/out'",
+        f"zeropoint={ZEROPOINT}",
+        *(f"{key}={value}" for key, value in QUICK.items()),
+    ]
     table = pipeline.run(compose(overrides=words), [str(files / "raw.csv")]).table
     assert list(table["status"]) == ["converged"] * 3 + ["failed"] and "No such file" in table["message"][3]
     assert all(text.isprintable() for name in ("id", "path", "message") for text in table[name])
-    assert len(list((files / "out" / "objects").glob("*.fits"))) == 3 and len(list((files / "out" / "objects").glob("*.png"))) == 3
+    assert (
+        len(list((files / "out" / "objects").glob("*.fits"))) == 3
+        and len(list((files / "out" / "objects").glob("*.png"))) == 3
+    )
     assert list(Table.read(files / "out" / "catalogue.fits", hdu=1)["id"]) == list(table["id"])
 
 
@@ -179,7 +226,10 @@ def test_a_disk_that_fills_while_an_objects_file_is_written(files, monkeypatch):
     monkeypatch.setattr(objects, "write_object_fits", full)
     table = run(files, rows(3), **{"objects.png": "false"}).table
     assert list(table["status"]) == ["converged"] * 3
-    assert "files in objects/ are missing" in table["message"][1] and "missing" not in table["message"][0] + table["message"][2]
+    assert (
+        "files in objects/ are missing" in table["message"][1]
+        and "missing" not in table["message"][0] + table["message"][2]
+    )
     assert sorted(path.name for path in (files / "out" / "objects").iterdir()) == ["g0.fits", "g2.fits"]
     assert "missing" in Table.read(files / "out" / "catalogue.fits", hdu=1)["message"][1]
 
@@ -207,4 +257,3 @@ def test_masks_of_neighbours_stay_in_their_boxes():
         assert (window.reach(label) == whole.reach(label)[part]).all()
         mask = window.reaches[label][1]
         assert mask.size <= 30 * 25 and (mask.base is None or mask.base.size <= 30 * 25)
-

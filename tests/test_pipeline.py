@@ -28,8 +28,18 @@ def good():
 
 
 def run(out, *paths, **settings):
-    overrides = [f"out='{out}'", "psf.path=null", "objects.png=false", "objects.fits=false", f"zeropoint={ZEROPOINT}", "pixel_scale=0.4"]
-    return pipeline.run(compose(overrides=overrides + [f"{key}={value}" for key, value in settings.items()]), [str(path) for path in paths])
+    overrides = [
+        f"out='{out}'",
+        "psf.path=null",
+        "objects.png=false",
+        "objects.fits=false",
+        f"zeropoint={ZEROPOINT}",
+        "pixel_scale=0.4",
+    ]
+    return pipeline.run(
+        compose(overrides=overrides + [f"{key}={value}" for key, value in settings.items()]),
+        [str(path) for path in paths],
+    )
 
 
 def write_manifest(path, rows):
@@ -45,7 +55,7 @@ def folder(tmp_path_factory, good):
     """Good and bad files, and a manifest of all; images 1 and 2 are written in unusual but sound ways."""
     folder = tmp_path_factory.mktemp("images")
     image, sigma = good.images[0], good.sigmas[0]
-    write = lambda name, data, **header: fits.writeto(folder / name, data, fits.Header(header))  # noqa: E731
+    write = lambda name, data, **header: fits.writeto(folder / name, data, fits.Header(header))
     write("psf.fits", good.psf)
     for i in range(3):
         write(f"good{i}.fits", good.images[i])
@@ -89,10 +99,18 @@ def folder(tmp_path_factory, good):
     bad("PSF with NaN", psf="hollow.fits")
     write("row.fits", image[:1])
     bad("one row", image="row.fits")
-    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(good.images[2], compression_type="GZIP_2", quantize_level=0)]).writeto(folder / "last.fits.fz")
+    fits.HDUList(
+        [fits.PrimaryHDU(), fits.CompImageHDU(good.images[2], compression_type="GZIP_2", quantize_level=0)]
+    ).writeto(folder / "last.fits.fz")
     rows.append({"id": "good 2", "image": "last.fits.fz", "sigma": "sigma2.fits", "psf": "psf.fits"})
     write_manifest(folder / "all.csv", rows)
-    write_manifest(folder / "good.csv", [{"id": f"good {i}", "image": f"good{i}.fits", "sigma": f"sigma{i}.fits", "psf": "psf.fits"} for i in range(3)])
+    write_manifest(
+        folder / "good.csv",
+        [
+            {"id": f"good {i}", "image": f"good{i}.fits", "sigma": f"sigma{i}.fits", "psf": "psf.fits"}
+            for i in range(3)
+        ],
+    )
     return folder
 
 
@@ -120,7 +138,9 @@ def test_bad_files_cost_no_good_one_its_result(folder, clean, tmp_path):
         if not row["id"].startswith("good"):
             assert row["status"] in ("failed", "skipped"), row["id"]
             assert np.isnan([row[name] for name in NUMBERS]).all(), row["id"]
-            assert row["flags"] & (Flag.BAD_INPUT | Flag.NO_TARGET | Flag.FEW_PIXELS) and row["message"], row["id"]
+            assert row["flags"] & (Flag.BAD_INPUT | Flag.NO_TARGET | Flag.FEW_PIXELS) and row["message"], row[
+                "id"
+            ]
     written = Table.read(tmp_path / "out" / "catalogue.fits", hdu=1)
     assert list(written["id"]) == list(table["id"])
     assert np.array_equal(np.asarray(written["mag"], float), np.asarray(table["mag"], float), equal_nan=True)
@@ -133,7 +153,14 @@ def test_blocks_change_no_number(folder, clean, tmp_path):
 
 
 def test_file_and_array_give_the_same_fit(good, clean):
-    table = autogal.fit(good.images, sigma=good.sigmas, psf=good.psf, ids=[f"good {i}" for i in range(3)], zeropoint=ZEROPOINT, pixel_scale=0.4).table
+    table = autogal.fit(
+        good.images,
+        sigma=good.sigmas,
+        psf=good.psf,
+        ids=[f"good {i}" for i in range(3)],
+        zeropoint=ZEROPOINT,
+        pixel_scale=0.4,
+    ).table
     assert_rows_equal(table, ["good 0", "good 1", "good 2"], clean.table)
 
 
@@ -143,7 +170,13 @@ def test_unusual_but_sound_files(kind, good, folder, clean, tmp_path):
     header = fits.Header()
     path = str(tmp_path / "image.fits")
     if kind == "extension":
-        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((4, 4)), name="OTHER"), fits.ImageHDU(image, name="SCI")]).writeto(path)
+        fits.HDUList(
+            [
+                fits.PrimaryHDU(),
+                fits.ImageHDU(np.zeros((4, 4)), name="OTHER"),
+                fits.ImageHDU(image, name="SCI"),
+            ]
+        ).writeto(path)
         path += "[SCI]"
     elif kind == "scaled":
         hdu = fits.PrimaryHDU(image)
@@ -160,12 +193,22 @@ def test_unusual_but_sound_files(kind, good, folder, clean, tmp_path):
 
 
 def test_the_same_id_twice_stays_two_rows(folder, tmp_path):
-    rows = [{"id": "a", "image": folder / f"good{i}.fits", "sigma": folder / f"sigma{i}.fits", "psf": folder / "psf.fits"} for i in (0, 1)]
+    rows = [
+        {
+            "id": "a",
+            "image": folder / f"good{i}.fits",
+            "sigma": folder / f"sigma{i}.fits",
+            "psf": folder / "psf.fits",
+        }
+        for i in (0, 1)
+    ]
     table = run(tmp_path / "out", write_manifest(tmp_path / "two.csv", rows)).table
     assert len(set(table["id"])) == 2 and abs(table["x"][0] - table["x"][1]) > 1e-3
 
 
-@pytest.mark.parametrize("settings", [{"device": "tpu"}, {"device": "cuda:77"}, {"solver.max_iterations": 0.5}])
+@pytest.mark.parametrize(
+    "settings", [{"device": "tpu"}, {"device": "cuda:77"}, {"solver.max_iterations": 0.5}]
+)
 def test_a_request_that_cannot_be_met_is_one_clear_error(settings, folder, tmp_path):
     with pytest.raises(AutogalError):
         run(tmp_path / "out", folder / "good.csv", **settings)
@@ -175,7 +218,10 @@ def test_a_request_that_cannot_be_met_is_one_clear_error(settings, folder, tmp_p
 def test_float64_gives_the_same_galaxies(folder, clean, tmp_path):
     table = run(tmp_path / "out", folder / "good.csv", dtype="float64").table
     for i in range(3):
-        assert all(abs(table[name][i] - clean.table[name][i]) < 0.02 * clean.table[f"{name}_err"][i] for name in PARAMETERS)
+        assert all(
+            abs(table[name][i] - clean.table[name][i]) < 0.02 * clean.table[f"{name}_err"][i]
+            for name in PARAMETERS
+        )
 
 
 def test_an_output_folder_that_cannot_be_is_found_before_any_work(folder, tmp_path, monkeypatch):
@@ -218,7 +264,14 @@ def test_ctrl_c_keeps_what_is_done(folder, clean, tmp_path, monkeypatch):
 
 
 def test_starting_values_of_a_manifest_skip_segmentation(good, folder, tmp_path, monkeypatch):
-    table = Table({"id": ["one"], "image": [str(folder / "good0.fits")], "sigma": [str(folder / "sigma0.fits")], "psf": [str(folder / "psf.fits")]})
+    table = Table(
+        {
+            "id": ["one"],
+            "image": [str(folder / "good0.fits")],
+            "sigma": [str(folder / "sigma0.fits")],
+            "psf": [str(folder / "psf.fits")],
+        }
+    )
     for name in PARAMETERS:
         table[name] = good.start[name][:1]
     table.write(tmp_path / "starts.ecsv")

@@ -1,4 +1,5 @@
-"""Are the errors true? Thousands of fits to independent simulations, against their truth and the Cramer-Rao bound."""
+"""Are the errors true? Thousands of fits to independent simulations, against their truth and the
+Cramer-Rao bound."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ REPEAT = 140
 
 @pytest.fixture(scope="module")
 def galaxies():
-    # small stamps, and some of the size at which the fit begins on binned pixels; nothing is cut off by their edges
+    # small stamps, and some of the size at which the fit begins on binned pixels; nothing is cut off by their
+    # edges
     return random_galaxies(18, seed=11) + random_galaxies(6, seed=12, shape=(72, 72), r_eff=(3.0, 6.0))
 
 
@@ -23,7 +25,9 @@ def fits(galaxies):
     """Deviations from the truth [N, P], their reported errors [N, P], their bounds [N, P], and the table."""
     observed = observe(galaxies, REPEAT, seed=13)
     table = autogal.fit(**observed.arguments()).table
-    deviations = np.stack([np.asarray(table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1)
+    deviations = np.stack(
+        [np.asarray(table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1
+    )
     angle = PARAMETERS.index("pa")
     deviations[:, angle] = (deviations[:, angle] + 90) % 180 - 90
     errors = np.stack([np.asarray(table[f"{name}_err"], float) for name in PARAMETERS], axis=-1)
@@ -78,10 +82,14 @@ def test_covariance_between_parameters(galaxies):
     # whitened by the reported covariance, deviations have no scatter left but 1, and no correlation
     observed = observe(galaxies[:4], 150, seed=14)
     catalogue = autogal.fit(**observed.arguments())
-    deviations = np.stack([np.asarray(catalogue.table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1)
+    deviations = np.stack(
+        [np.asarray(catalogue.table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1
+    )
     angle = PARAMETERS.index("pa")
     deviations[:, angle] = (deviations[:, angle] + 90) % 180 - 90
     assert catalogue.parameters == PARAMETERS
-    white = np.stack([np.linalg.solve(np.linalg.cholesky(c), d) for c, d in zip(catalogue.covariance, deviations)])
+    white = np.stack(
+        [np.linalg.solve(np.linalg.cholesky(c), d) for c, d in zip(catalogue.covariance, deviations)]
+    )
     scatter = white.T @ white / len(white)
     assert np.abs(scatter - np.eye(8)).max() < 0.25  # known to 0.06 on the diagonal, 0.04 off it

@@ -15,7 +15,15 @@ import autogal
 from autogal.images import moffat
 from autogal.results import Catalogue
 
-TRUTH = {"x": [23.4, 24.2], "y": [24.3, 23.1], "mag": [17.0, 17.5], "h": [4.0, 3.0], "c": [1.2, 0.9], "q": [0.5, 0.8], "pa": [20.0, 110.0]}
+TRUTH = {
+    "x": [23.4, 24.2],
+    "y": [24.3, 23.1],
+    "mag": [17.0, 17.5],
+    "h": [4.0, 3.0],
+    "c": [1.2, 0.9],
+    "q": [0.5, 0.8],
+    "pa": [20.0, 110.0],
+}
 
 
 def blocks_of(repository, title: str) -> dict[str, list[str]]:
@@ -45,7 +53,9 @@ def example(repository, tmp_path, monkeypatch) -> dict[str, str]:
 def observed(example, tmp_path):
     """Noisy images of the profile, and their PSF."""
     psf = moffat(2.5, 3.5, size=31)
-    clean = autogal.render(TRUTH, model={"profile": "my_profiles:SechSquared"}, psf=psf, shape=(48, 48), zeropoint=25.0)
+    clean = autogal.render(
+        TRUTH, model={"profile": "my_profiles:SechSquared"}, psf=psf, shape=(48, 48), zeropoint=25.0
+    )
     images = clean + np.random.default_rng(3).normal(0.0, 0.3, clean.shape).astype(np.float32)
     fits.writeto(tmp_path / "psf.fits", psf)
     for k, image in enumerate(images):
@@ -59,7 +69,9 @@ def assert_recovered(table, names=("mag", "h", "c", "q", "pa")):
         assert np.all(np.abs(table[name] - TRUTH[name]) < 4 * np.asarray(table[f"{name}_err"])), name
 
 
-def test_a_profile_of_your_own_on_the_command_line_and_in_other_processes(example, observed, autogal_command, tmp_path):
+def test_a_profile_of_your_own_on_the_command_line_and_in_other_processes(
+    example, observed, autogal_command, tmp_path
+):
     words = shlex.split(example["command"])
     assert words[0] == "autogal"
     facts = ["psf=psf.fits", "zeropoint=25", "pixel_scale=0.4", "device=cpu"]
@@ -69,10 +81,14 @@ def test_a_profile_of_your_own_on_the_command_line_and_in_other_processes(exampl
     assert_recovered(alone.table)
     cube = tmp_path / "run3" / "objects" / "g0.fits"
     assert np.isfinite(fits.getdata(cube)).all(), "the model image too"
-    shared = autogal_command(*words[1:-1], *facts, "out=shared", "block=1", "trainer.devices=2", OMP_NUM_THREADS="1")
+    shared = autogal_command(
+        *words[1:-1], *facts, "out=shared", "block=1", "trainer.devices=2", OMP_NUM_THREADS="1"
+    )
     assert shared.returncode == 0, shared.stderr
     # the networks round differently in batches of another size
-    np.testing.assert_allclose(Catalogue.read(tmp_path / "shared" / "catalogue.fits").table["h"], alone.table["h"], rtol=1e-5)
+    np.testing.assert_allclose(
+        Catalogue.read(tmp_path / "shared" / "catalogue.fits").table["h"], alone.table["h"], rtol=1e-5
+    )
 
 
 def test_a_profile_of_your_own_in_python(example, observed):
@@ -87,17 +103,30 @@ def test_a_profile_of_your_own_in_python(example, observed):
 
 
 def test_a_bad_profile_ends_the_run_before_it_begins(example, autogal_command, tmp_path):
-    (tmp_path / "my_profiles.py").write_text("import autogal\n\nclass SechSquared(autogal.Profile):\n"
-                                             "    def surface_brightness(self, r):\n        return r * float('nan')\n")
+    (tmp_path / "my_profiles.py").write_text(
+        "import autogal\n\nclass SechSquared(autogal.Profile):\n"
+        "    def surface_brightness(self, r):\n        return r * float('nan')\n"
+    )
     (tmp_path / "cutouts" / "g0.fits").write_bytes(b"")
     done = autogal_command(*shlex.split(example["command"])[1:])
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
-    assert first == "error: The profile SechSquared is NaN, infinite or negative at the radius 4.14e-08." and second.startswith("       ")
+    assert (
+        first == "error: The profile SechSquared is NaN, infinite or negative at the radius 4.14e-08."
+        and second.startswith("       ")
+    )
     assert not (tmp_path / "run3" / "catalogue.fits").exists()
 
 
-FLARED = {"x": [19.4], "y": [20.3], "mag": [16.0], "h": [4.0], "thickness": [0.2], "inclination": [75.0], "pa": [20.0]}
+FLARED = {
+    "x": [19.4],
+    "y": [20.3],
+    "mag": [16.0],
+    "h": [4.0],
+    "thickness": [0.2],
+    "inclination": [75.0],
+    "pa": [20.0],
+}
 
 
 def test_a_body_of_your_own(repository, tmp_path, monkeypatch):
@@ -107,8 +136,13 @@ def test_a_body_of_your_own(repository, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_bodies", raising=False)
     psf = moffat(2.5, 3.5, size=21)
-    clean = autogal.render(FLARED, model={"profile": "my_bodies:Flared"}, psf=psf, shape=(40, 40), zeropoint=25.0)
-    names = {"images": clean + np.random.default_rng(3).normal(0.0, 0.5, clean.shape).astype(np.float32), "psf": psf}
+    clean = autogal.render(
+        FLARED, model={"profile": "my_bodies:Flared"}, psf=psf, shape=(40, 40), zeropoint=25.0
+    )
+    names = {
+        "images": clean + np.random.default_rng(3).normal(0.0, 0.5, clean.shape).astype(np.float32),
+        "psf": psf,
+    }
     found = []
     for line in session.strip().splitlines():
         exec(line, names)
@@ -122,7 +156,14 @@ def test_a_body_of_your_own(repository, tmp_path, monkeypatch):
     assert found[1].table["inclination"][0] == pytest.approx(90.0, abs=0.1)
 
 
-DISK = {"x": [27.4, 28.2], "y": [28.3, 27.1], "mag": [14.0, 14.2], "h": [4.0, 3.5], "q": [0.36, 0.49], "pa": [20.0, 110.0]}
+DISK = {
+    "x": [27.4, 28.2],
+    "y": [28.3, 27.1],
+    "mag": [14.0, 14.2],
+    "h": [4.0, 3.5],
+    "q": [0.36, 0.49],
+    "pa": [20.0, 110.0],
+}
 
 
 @pytest.fixture
@@ -138,8 +179,17 @@ def tied(repository, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "my_ties", raising=False)
     psf = moffat(2.5, 3.5, size=31)
     disk = {name: np.array(v) for name, v in DISK.items()}
-    parts = [disk | {"n": np.ones(2), "r_eff": 1.678 * disk["h"]},
-             disk | {"n": np.full(2, 2.5), "r_eff": np.full(2, 2.0), "q": np.sqrt(disk["q"]), "pa": disk["pa"] + 10, "mag": disk["mag"] + 0.5}]
+    parts = [
+        disk | {"n": np.ones(2), "r_eff": 1.678 * disk["h"]},
+        disk
+        | {
+            "n": np.full(2, 2.5),
+            "r_eff": np.full(2, 2.0),
+            "q": np.sqrt(disk["q"]),
+            "pa": disk["pa"] + 10,
+            "mag": disk["mag"] + 0.5,
+        },
+    ]
     clean = sum(autogal.render(part, psf=psf, shape=(56, 56), zeropoint=25.0) for part in parts)
     images = clean + np.random.default_rng(3).normal(0.0, 1.0, clean.shape).astype(np.float32)
     fits.writeto(tmp_path / "psf.fits", psf)
@@ -150,7 +200,12 @@ def tied(repository, tmp_path, monkeypatch):
 
 def assert_spiral(table):
     assert list(table["status"]) == ["converged"] * 2
-    for name, truth in (("disk_h", DISK["h"]), ("disk_q", DISK["q"]), ("bulge_r_eff", [2.0, 2.0]), ("bulge_n", [2.5, 2.5])):
+    for name, truth in (
+        ("disk_h", DISK["h"]),
+        ("disk_q", DISK["q"]),
+        ("bulge_r_eff", [2.0, 2.0]),
+        ("bulge_n", [2.5, 2.5]),
+    ):
         assert np.all(np.abs(table[name] - truth) < 4 * np.asarray(table[f"{name}_err"])), name
     np.testing.assert_allclose(table["disk_r_eff"], 1.678 * table["disk_h"], rtol=1e-5)
     np.testing.assert_allclose(table["bulge_q"], np.sqrt(table["disk_q"]), rtol=1e-5)
@@ -170,7 +225,15 @@ def test_ties_on_the_command_line(tied, autogal_command, tmp_path):
 
 def test_ties_in_python(tied):
     blocks, images, psf = tied
-    single = {"x": [27.4, 28.2], "y": [28.3, 27.1], "mag": [13.5, 13.7], "r_eff": [5.0, 5.0], "n": [2.0, 2.0], "q": [0.5, 0.5], "pa": [20.0, 110.0]}
+    single = {
+        "x": [27.4, 28.2],
+        "y": [28.3, 27.1],
+        "mag": [13.5, 13.7],
+        "r_eff": [5.0, 5.0],
+        "n": [2.0, 2.0],
+        "q": [0.5, 0.5],
+        "pa": [20.0, 110.0],
+    }
     names = {"autogal": autogal, "images": images, "psf": psf, "table": Table(single | {"sky": [0.1, -0.2]})}
     found = []
     for line in blocks["python"][1].strip().splitlines():
@@ -187,8 +250,18 @@ def test_ties_in_python(tied):
 
 
 def test_a_tie_that_goes_nowhere_ends_the_run_before_it_begins(tied, autogal_command, tmp_path):
-    done = autogal_command("fit", "cutouts/", "--config-dir=my_conf", "model=spiral", "+model.ties={bulge.pa: disk.paa}", "out=none")
+    done = autogal_command(
+        "fit",
+        "cutouts/",
+        "--config-dir=my_conf",
+        "model=spiral",
+        "+model.ties={bulge.pa: disk.paa}",
+        "out=none",
+    )
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
-    assert first == "error: bulge_pa follows disk.paa, but there is no parameter disk_paa." and second.startswith("       There are bulge_x")
+    assert (
+        first == "error: bulge_pa follows disk.paa, but there is no parameter disk_paa."
+        and second.startswith("       There are bulge_x")
+    )
     assert not (tmp_path / "none" / "catalogue.fits").exists()

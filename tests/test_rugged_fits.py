@@ -28,17 +28,34 @@ def galaxy():
     """A galaxy with a strong bar, and its PSF."""
     psf = moffat(2.6, 3.5, size=31)
     centre = {"x": 27.6, "y": 28.3}
-    light = sum(autogal.render(Table([centre | part]), psf=psf, shape=(SIDE, SIDE), zeropoint=ZEROPOINT)[0] for part in TRUTH.values())
+    light = sum(
+        autogal.render(Table([centre | part]), psf=psf, shape=(SIDE, SIDE), zeropoint=ZEROPOINT)[0]
+        for part in TRUTH.values()
+    )
     return light + np.random.default_rng(5).normal(0, SIGMA, light.shape), psf
 
 
 def fitted(galaxy, begin, others=(), **settings):
     image, psf = galaxy
     shared = {"disk.x": "bulge.x", "disk.y": "bulge.y", "bar.x": "bulge.x", "bar.y": "bulge.y"}
-    components = {name: {"profile": "exponential" if name == "disk" else "sersic", "start": begin[name]} for name in ("bulge", "disk", "bar")}
-    single = Table([{"x": 27.6, "y": 28.3, "mag": 11.7, "r_eff": 7.0, "n": 1.2, "q": 0.6, "pa": 40.0, "sky": 0.0}] * (1 + len(others)))
-    return autogal.fit([image, *others], sigma=SIGMA, psf=psf, zeropoint=ZEROPOINT, start=single, restarts=0,
-                       model={"name": "three", "components": components, "shared": shared}, **settings)  # fmt: skip
+    components = {
+        name: {"profile": "exponential" if name == "disk" else "sersic", "start": begin[name]}
+        for name in ("bulge", "disk", "bar")
+    }
+    single = Table(
+        [{"x": 27.6, "y": 28.3, "mag": 11.7, "r_eff": 7.0, "n": 1.2, "q": 0.6, "pa": 40.0, "sky": 0.0}]
+        * (1 + len(others))
+    )
+    return autogal.fit(
+        [image, *others],
+        sigma=SIGMA,
+        psf=psf,
+        zeropoint=ZEROPOINT,
+        start=single,
+        restarts=0,
+        model={"name": "three", "components": components, "shared": shared},
+        **settings,
+    )
 
 
 @pytest.mark.parametrize("solver", ["de", "nelder_mead"])
@@ -60,4 +77,7 @@ def test_four_together_are_found_as_one_is(galaxy):
     alone = fitted((image, psf), START, solver="de").table[0]
     four = fitted((image, psf), START, solver="de", others=[image + extra for extra in noise]).table
     assert list(four["status"]) == ["converged"] * 4
-    assert abs(four["bar_pa"][0] - alone["bar_pa"]) < 1e-3 and np.abs(four["bar_pa"] - alone["bar_pa"]).max() < 3 * alone["bar_pa_err"]
+    assert (
+        abs(four["bar_pa"][0] - alone["bar_pa"]) < 1e-3
+        and np.abs(four["bar_pa"] - alone["bar_pa"]).max() < 3 * alone["bar_pa_err"]
+    )

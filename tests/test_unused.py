@@ -1,4 +1,5 @@
-"""Nothing in the package is there for its own sake: every function, class and method is used by some other part of it."""
+"""Nothing in the package is there for its own sake: every function, class and method is used by some other
+part of it."""
 
 from __future__ import annotations
 
@@ -16,10 +17,15 @@ PUBLIC = {"from_arrays"}
 
 
 def used(tree: ast.Module) -> Counter[str]:
-    """How often each name is used: read, looked up as an attribute, or held by a short string that is no docstring."""
+    """How often each name is used: read, looked up as an attribute, or held by a short string that is no
+    docstring."""
     found: Counter[str] = Counter()
-    silent = {id(part) for node in tree.body if isinstance(node, ast.Assign) and any(getattr(one, "id", "") == "__all__" for one in node.targets)
-              for part in ast.walk(node)}
+    silent = {
+        id(part)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(getattr(one, "id", "") == "__all__" for one in node.targets)
+        for part in ast.walk(node)
+    }
     silent |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
     for node in ast.walk(tree):
         match node:
@@ -52,6 +58,12 @@ def test_everything_is_used():
 
 
 def test_the_reader_sees_what_is_not_used():
-    code = {Path("a.py"): "__all__ = ['f', 'g', 'A']\ndef f(): pass\ndef g(): return f()\nclass A:\n    def m(self): pass\n    def n(self): self.m()\n",
-            Path("b.py"): "from a import A, g\nx = A()\nclass Foreign(Module):\n    def forward(self): pass\nhook = 'b:Foreign'\n"}
+    code = {
+        Path(
+            "a.py"
+        ): "__all__ = ['f', 'g', 'A']\ndef f(): pass\ndef g(): return f()\nclass A:\n    def m(self): pass\n    def n(self): self.m()\n",  # noqa: E501
+        Path(
+            "b.py"
+        ): "from a import A, g\nx = A()\nclass Foreign(Module):\n    def forward(self): pass\nhook = 'b:Foreign'\n",  # noqa: E501
+    }
     assert unused(code) == ["g", "n"]

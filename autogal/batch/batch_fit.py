@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from autogal.batch.bucket import Bucket
-from autogal.batch.sigma_points import inclination_sigma_points, sigma_points
 from autogal.batch.scores import pixel_chi2
+from autogal.batch.sigma_points import inclination_sigma_points, sigma_points
 from autogal.batch.stamps import Stamps
 from autogal.likelihood import Gaussian, Likelihood
 from autogal.model.fit_model import FitModel
@@ -31,17 +31,19 @@ class BucketFit(NamedTuple):
     Attributes
     ----------
     outcome : Outcome
-        One row a stamp; chi-square is that of the data alone, without the prior's part, and the Gauss-Newton matrix is
-        Fisher's. Fits that end at a bound or do not converge were started again from other Sersic indices, and the
-        lowest chi-square was kept. For a likelihood that is not Gaussian read deviance for chi-square.
+        One row a stamp; chi-square is that of the data alone, without the prior's part, and the Gauss-Newton
+        matrix is Fisher's. Fits that end at a bound or do not converge were started again from other Sersic
+        indices, and the lowest chi-square was kept. For a likelihood that is not Gaussian read deviance for
+        chi-square.
     runaway : Tensor, [N] bool
-        Galaxies whose size or index grew to its upper bound all the same: without sky of its own in the stamp, a
-        galaxy can grow without end as the fitted sky sinks.
+        Galaxies whose size or index grew to its upper bound all the same: without sky of its own in the
+        stamp, a galaxy can grow without end as the fitted sky sinks.
     mean, variance : Tensor, [N]
         Of chi-square where the model describes the data.
     sigma_points : list of (Tensor, Tensor), [N, P] and [N, P, P]
-        Points a standard deviation to either side of the best, along what is known least, and Fisher's matrices there; NaN
-        where there is none. None of models with one source of light, but of bodies that may be seen face-on the less and more tilted.
+        Points a standard deviation to either side of the best, along what is known least, and Fisher's
+        matrices there; NaN where there is none. None of models with one source of light, but of bodies that
+        may be seen face-on the less and more tilted.
     bucket : Bucket
         What drew the model: it can draw the best fits again.
     """
@@ -55,8 +57,14 @@ class BucketFit(NamedTuple):
 
 
 def fit_bucket(
-    model: FitModel, stamps: Stamps, starts: Sequence[Tensor], solver: Solver, threads: int = 1,
-    others: Callable[[Tensor], Tensor] | None = None, likelihood: Likelihood = Gaussian(), bounds: tuple[Tensor, Tensor] | None = None,
+    model: FitModel,
+    stamps: Stamps,
+    starts: Sequence[Tensor],
+    solver: Solver,
+    threads: int = 1,
+    others: Callable[[Tensor], Tensor] | None = None,
+    likelihood: Likelihood = Gaussian(),
+    bounds: tuple[Tensor, Tensor] | None = None,
 ) -> BucketFit:
     """Fit stamps from given free vectors.
 
@@ -65,21 +73,24 @@ def fit_bucket(
     model : FitModel
     stamps : Stamps
     starts : sequence of Tensor, [N, P] float64
-        Free vectors in the units of `stamps`. Of several, each galaxy takes the one of lowest chi-square; what is
-        fixed in the model is so where the first has it.
+        Free vectors in the units of `stamps`. Of several, each galaxy takes the one of lowest chi-square;
+        what is fixed in the model is so where the first has it.
     solver : Solver
     threads : int
         Chunks drawn at the same time, on a CPU.
     others : callable, optional
-        Gives more starts [K, M, P] of the galaxies at M places. They are tried where a fit has failed: it did not
-        converge, or its light is lost in the noise.
+        Gives more starts [K, M, P] of the galaxies at M places. They are tried where a fit has failed: it did
+        not converge, or its light is lost in the noise.
     likelihood : Likelihood
     bounds : (Tensor, Tensor), [N, P] each, optional
         Bounds of each galaxy's own, within those of the model.
     """
     bucket = Bucket(model, stamps, solver, threads, likelihood)
     if bounds is not None:
-        bucket.lower, bucket.upper = torch.maximum(bucket.lower, bounds[0]), torch.minimum(bucket.upper, bounds[1])
+        bucket.lower, bucket.upper = (
+            torch.maximum(bucket.lower, bounds[0]),
+            torch.minimum(bucket.upper, bounds[1]),
+        )
     starts = bucket.fix(starts)
     everything = torch.arange(len(stamps), device=stamps.data.device)
     ranked = bucket.rank(starts, everything)
@@ -98,7 +109,9 @@ def fit_bucket(
         best.chi2 = pixel_chi2(bucket, best.theta, everything)
     mean, variance = bucket.judge(best, everything)
     runaway = (best.at_bound & (best.theta >= bucket.upper))[:, list(model.size_like)].any(-1)
-    points = (sigma_points(bucket, best) if len(model.fluxes) > 1 else []) + inclination_sigma_points(bucket, best)
+    points = (sigma_points(bucket, best) if len(model.fluxes) > 1 else []) + inclination_sigma_points(
+        bucket, best
+    )
     return BucketFit(best, runaway, mean - len(model.fitted), variance, points, bucket)
 
 
@@ -106,16 +119,24 @@ def significance(model: FitModel, best: Outcome) -> Tensor:
     """Signal-to-noise ratio [N] of the light of all components together."""
     fluxes = list(model.fluxes)
     light = model.flux_direction(best.theta)
-    return torch.einsum("bi,bij,bj->b", light, best.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
+    return (
+        torch.einsum("bi,bij,bj->b", light, best.hessian[:, fluxes][:, :, fluxes], light).clamp(min=0).sqrt()
+    )
 
 
 def detection(model: FitModel, best: Outcome) -> Tensor:
-    """The root [N] of what the light of all components lowers chi-square by, the sky being free to take its place where it was fitted.
+    """The root [N] of what the light of all components lowers chi-square by, the sky being free to take its
+    place where it was fitted.
 
-    It is the `significance` less what the sky could take over, which is most of it where the light is as wide as the stamp.
+    It is the `significance` less what the sky could take over, which is most of it where the light is as wide
+    as the stamp.
     """
     fluxes, light = list(model.fluxes), model.flux_direction(best.theta)
     background = [place for place in model.linear if place not in fluxes]
     shared = best.hessian[:, background][:, :, fluxes] @ light[:, :, None]
     taken = torch.linalg.solve_ex(best.hessian[:, background][:, :, background], shared)[0]
-    return (significance(model, best).square() - (shared * taken).sum((1, 2)).nan_to_num(0.0)).clamp(min=0).sqrt()
+    return (
+        (significance(model, best).square() - (shared * taken).sum((1, 2)).nan_to_num(0.0))
+        .clamp(min=0)
+        .sqrt()
+    )

@@ -25,6 +25,7 @@ def max_batch_size(device: torch.device, share: float, size: float, numbers: int
         Numbers that the largest tensor has an item.
     """
     free, _ = torch.cuda.mem_get_info(device)
-    # what torch has set aside and does not use is free too: without it, every block would be cut finer than the one before
+    # what torch has set aside and does not use is free too: without it, every block would be cut finer than
+    # the one before
     free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return max(1, min(int(share * free / size), _COUNTABLE // numbers))

@@ -22,8 +22,8 @@ def best_move(a: Tensor, right: Tensor, now: Tensor, lit: Tensor) -> tuple[Tenso
     now : Tensor, [B, L]
         Fluxes and sky.
     lit : Tensor, [L] bool
-        Which are fluxes; those that would be negative are taken away, and the others solved for once more. Nothing moves where
-        chi-square would not be lower.
+        Which are fluxes; those that would be negative are taken away, and the others solved for once more.
+        Nothing moves where chi-square would not be lower.
     """
     dark = torch.zeros_like(now, dtype=torch.bool)
     move = torch.zeros_like(now)

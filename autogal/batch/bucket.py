@@ -1,4 +1,5 @@
-"""Equal stamps and the problems made of them: fits on coarse and full grids, and what is asked of those that were made."""
+"""Equal stamps and the problems made of them: fits on coarse and full grids, and what is asked of those
+that were made."""
 
 from __future__ import annotations
 
@@ -24,14 +25,16 @@ from autogal.solvers import Linearisation, Outcome, Solver, Status, without_sear
 
 __all__ = ["Bucket", "move_off_edge_on"]
 
-# A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps gain nothing
+# A quarter of the pixels finds the neighbourhood of the minimum at a quarter of the price; smaller stamps
+# gain nothing
 _COARSE_FROM = 64
 # A search gains on smaller ones, too
 _SEARCHED_COARSE_FROM = 32
 _COARSE_TOLERANCE = 3.0
 # Bytes of the spectra of one component of a chunk on a CPU: they should stay in its cache
 _CACHE = 4 << 20
-# By how much chi-square may be higher than the solver believes, which does not evaluate its last step, besides rounding
+# By how much chi-square may be higher than the solver believes, which does not evaluate its last step,
+# besides rounding
 _MISSED, _ROUNDING = 0.1, 1e-5
 
 
@@ -49,12 +52,21 @@ class Bucket:
     likelihood : Likelihood
     """
 
-    def __init__(self, model: FitModel, stamps: Stamps, solver: Solver, threads: int, likelihood: Likelihood = Gaussian()):
+    def __init__(
+        self,
+        model: FitModel,
+        stamps: Stamps,
+        solver: Solver,
+        threads: int,
+        likelihood: Likelihood = Gaussian(),
+    ):
         self.model, self.stamps, self.solver, self.threads = model, stamps, without_search(solver), threads
         #: Looks for the neighbourhood of the lowest minimum first, where the solver does
         self.search = None if self.solver is solver else solver
         self.likelihood = likelihood
-        self.lower, self.upper = model.bounds(stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device), stamps.units)
+        self.lower, self.upper = model.bounds(
+            stamps.shape, torch.zeros(1, dtype=torch.float64, device=stamps.data.device), stamps.units
+        )
         self.fwhm = torch.cat([psf_fwhm(stack, stamps.oversample) for stack in stamps.psfs])
         self.problems: dict[tuple[int, int], StampProblem] = {}
 
@@ -62,13 +74,33 @@ class Bucket:
         """The problem of one grid, with the PSFs of `items` ready."""
         stamps = self.stamps
         if (grid_level, binning) not in self.problems:
-            renderers = renderers_at(grid_level, self.model, stamps.shape, 1 if binning > 1 else stamps.oversample, binning,
-                                     stamps.data.device, stamps.data.dtype)
+            renderers = renderers_at(
+                grid_level,
+                self.model,
+                stamps.shape,
+                1 if binning > 1 else stamps.oversample,
+                binning,
+                stamps.data.device,
+                stamps.data.dtype,
+            )
             grid = renderers[0].grid
             none = torch.empty((0, len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
-            kind = StampProblem if self.likelihood.quadratic else partial(ReweightedProblem, likelihood=self.likelihood, times=stamps.times)
-            self.problems[grid_level, binning] = kind(self.model, renderers, *stamps.binned(binning), none, torch.full_like(stamps.psf_index, -1),
-                                                 _chunk(grid, self.model), self.threads, stamps.units, stamps.moved)
+            kind = (
+                StampProblem
+                if self.likelihood.quadratic
+                else partial(ReweightedProblem, likelihood=self.likelihood, times=stamps.times)
+            )
+            self.problems[grid_level, binning] = kind(
+                self.model,
+                renderers,
+                *stamps.binned(binning),
+                none,
+                torch.full_like(stamps.psf_index, -1),
+                _chunk(grid, self.model),
+                self.threads,
+                stamps.units,
+                stamps.moved,
+            )
             if stamps.whiten and binning == 1:  # the coarse stage finds the neighbourhood alone
                 self.problems[grid_level, binning].correlation = stamps.correlation
         problem = self.problems[grid_level, binning]
@@ -82,10 +114,13 @@ class Bucket:
         return problem
 
     def fix(self, starts: Sequence[Tensor]) -> list[Tensor]:
-        """Keep what is fixed in the model where the first of the starts [N, P] has it; gives all of them with that."""
+        """Keep what is fixed in the model where the first of the starts [N, P] has it; gives all of them
+        with that."""
         starts, places = list(starts), list(self.model.fixed)
         if places:
-            self.lower, self.upper = (bound.expand_as(starts[0]).clone() for bound in (self.lower, self.upper))
+            self.lower, self.upper = (
+                bound.expand_as(starts[0]).clone() for bound in (self.lower, self.upper)
+            )
             at = self._within(starts[0])
             self.lower[:, places] = self.upper[:, places] = at[:, places]
             starts = [self._within(start) for start in starts]
@@ -111,7 +146,9 @@ class Bucket:
             places = (grid_level == current).nonzero()[:, 0]
             if not len(places):
                 continue
-            part = self.solve(self.problem(current, 1, items[places]), theta[places], items[places], self.solver.tolerance)
+            part = self.solve(
+                self.problem(current, 1, items[places]), theta[places], items[places], self.solver.tolerance
+            )
             if out is None:
                 out = part.blank(len(items))
             _put(out, places, part, slice(None))
@@ -125,7 +162,8 @@ class Bucket:
         return out
 
     def refit(self, start: Tensor, grid_level: Tensor, tolerance: float) -> Outcome:
-        """Full resolution only, on the grid of `grid_level` [N]: for all stamps, from starts [N, P] that are nearly best."""
+        """Full resolution only, on the grid of `grid_level` [N]: for all stamps, from starts [N, P] that
+        are nearly best."""
         out, (start,) = None, self.fix([move_off_edge_on(self.model, start)])
         for current in grid_level.unique().tolist():
             items = (grid_level == current).nonzero()[:, 0]
@@ -136,7 +174,8 @@ class Bucket:
         return out
 
     def residuals(self, theta: Tensor, items: Tensor, grid_level: Tensor) -> Tensor:
-        """(data - model) / sigma, [M, H, W], 0 where a pixel is excluded, drawn on the grid of `grid_level` [M]."""
+        """(data - model) / sigma, [M, H, W], 0 where a pixel is excluded, drawn on the grid of
+        `grid_level` [M]."""
         out = torch.empty_like(self.stamps.data[items])
         for current in grid_level.unique().tolist():
             some = (grid_level == current).nonzero()[:, 0]
@@ -144,7 +183,8 @@ class Bucket:
         return out
 
     def light_and_model(self, theta: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """The target's light, and all that the model has, neighbours and sky too, of `items` [M] at `theta` [M, P], [M, H, W] each.
+        """The target's light, and all that the model has, neighbours and sky too, of `items` [M] at `theta`
+        [M, P], [M, H, W] each.
 
         In the units of the stamps, drawn on the grid that each galaxy needs.
         """
@@ -152,11 +192,14 @@ class Bucket:
         grid_level = self.grid_level(theta, items)
         for current in grid_level.unique().tolist():
             some = (grid_level == current).nonzero()[:, 0]
-            light[some], model[some] = self.problem(current, 1, items[some]).light_and_model(theta[some], items[some])
+            light[some], model[some] = self.problem(current, 1, items[some]).light_and_model(
+                theta[some], items[some]
+            )
         return light, model
 
     def gradient_and_hessian(self, theta: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """As a `Linearisation` has them, of `items` [M] at `theta` [M, P], priors too: [M, P] and [M, P, P]."""
+        """As a `Linearisation` has them, of `items` [M] at `theta` [M, P], priors too: [M, P] and [M, P,
+        P]."""
         gradient, hessian = torch.empty_like(theta), theta.new_empty(*theta.shape, theta.shape[1])
         grid_level = self.grid_level(theta, items)
         for current in grid_level.unique().tolist():
@@ -166,7 +209,8 @@ class Bucket:
         return gradient, hessian
 
     def judge(self, best: Outcome, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of chi-square where the model describes the data, [N]; Fisher's matrix goes into `best`."""
+        """Mean and variance of chi-square where the model describes the data, [N]; Fisher's matrix goes
+        into `best`."""
         mean = self.stamps.usable.double()
         variance = 2 * mean
         if self.likelihood.quadratic:  # the Gauss-Newton matrix is Fisher's
@@ -176,7 +220,9 @@ class Bucket:
         for current in range(LEVELS):
             some = (sound & (grid_level == current)).nonzero()[:, 0]
             if len(some):
-                best.hessian[some], mean[some], variance[some] = self.problem(current, 1, some).judge(best.theta[some], some)
+                best.hessian[some], mean[some], variance[some] = self.problem(current, 1, some).judge(
+                    best.theta[some], some
+                )
         return mean, variance
 
     def penalty(self, theta: Tensor, items: Tensor) -> Tensor:
@@ -194,7 +240,8 @@ class Bucket:
         return [theta[row, items] for row in order]
 
     def reevaluate(self, best: Outcome) -> None:
-        """Evaluate fits of bodies where they ended, or where the image still has a slope by their vectors if they went farther.
+        """Evaluate fits of bodies where they ended, or where the image still has a slope by their vectors if
+        they went farther.
 
         What is not as good as the solver believed has not converged.
         """
@@ -208,7 +255,9 @@ class Bucket:
         for current in grid_level.unique().tolist():
             some = (grid_level == current).nonzero()[:, 0]
             best.keep(items[some], self.problem(current, 1, items[some]).linearise(theta[some], items[some]))
-        best.status[items[best.chi2[items] > believed * (1 + _ROUNDING) + _MISSED]] = int(Status.NOT_CONVERGED)
+        best.status[items[best.chi2[items] > believed * (1 + _ROUNDING) + _MISSED]] = int(
+            Status.NOT_CONVERGED
+        )
 
     def improve(self, best: Outcome, start: Tensor, items: Tensor) -> None:
         """Fit `items` again from another start and keep what is better."""
@@ -223,14 +272,26 @@ class Bucket:
 
     def grid_level(self, theta: Tensor, items: Tensor) -> Tensor:
         """The level of grid that each of `items` [M] needs at `theta` [M, P], [M] int."""
-        return model_level(self.model, self.stamps.shape, self.model.native(theta), self.fwhm[self.stamps.psf_index[items]])
+        return model_level(
+            self.model, self.stamps.shape, self.model.native(theta), self.fwhm[self.stamps.psf_index[items]]
+        )
 
-    def solve(self, problem: StampProblem, theta: Tensor, items: Tensor, tolerance: float, search: Solver | None = None) -> Outcome:
-        """Minimise `problem` for the `items` [M] from `theta` [M, P], with `search` in the place of what goes downhill where it is given."""
+    def solve(
+        self,
+        problem: StampProblem,
+        theta: Tensor,
+        items: Tensor,
+        tolerance: float,
+        search: Solver | None = None,
+    ) -> Outcome:
+        """Minimise `problem` for the `items` [M] from `theta` [M, P], with `search` in the place of what
+        goes downhill where it is given."""
         noise = 1e-6 if self.stamps.data.dtype == torch.float32 else 1e-12
         lower, upper = (bound if bound.ndim == 1 else bound[items] for bound in (self.lower, self.upper))
         asked = _Asked(problem, items)
-        out = (search or self.solver)(asked, theta, lower, upper, self.model.step_limit(theta), tolerance, noise)
+        out = (search or self.solver)(
+            asked, theta, lower, upper, self.model.step_limit(theta), tolerance, noise
+        )
         out.at_bound[:, list(self.model.fixed)] = False  # it is where it is to be
         return out
 
@@ -261,7 +322,12 @@ def _chunk(grid: Grid, model: FitModel) -> int:
     sizes = [c.size for c in model.components]
     plane = len(grid.ky) * len(grid.kx) * (16 if grid.dtype == torch.float64 else 8)
     if grid.device.type == "cuda":
-        return max_batch_size(grid.device, 0.25, 3 * sum(sizes) * plane, (sum(sizes) + 2) * math.prod(grid.period) * grid.oversample**2)
+        return max_batch_size(
+            grid.device,
+            0.25,
+            3 * sum(sizes) * plane,
+            (sum(sizes) + 2) * math.prod(grid.period) * grid.oversample**2,
+        )
     return max(1, round(_CACHE / (max(sizes) * plane)))  # components are drawn one after the other
 
 

@@ -1,4 +1,5 @@
-"""Noise that is correlated from pixel to pixel: its power spectrum, and how it moves the parameters of a fit."""
+"""Noise that is correlated from pixel to pixel: its power spectrum, and how it moves the parameters of a
+fit."""
 
 from __future__ import annotations
 
@@ -8,18 +9,20 @@ from torch import Tensor
 
 __all__ = ["bartlett", "inverse_power", "padded_shape", "power_spectrum", "score_covariance", "weighted"]
 
-# Power below this part of that of independent pixels is not measured: it is the error of the correlation, or hides what a
-# model that is never exact misses
+# Power below this part of that of independent pixels is not measured: it is the error of the correlation, or
+# hides what a model that is never exact misses
 _LEAST = 0.05
 
 
 def padded_shape(shape: tuple[int, int], lags: int) -> tuple[int, int]:
-    """Rows and columns of a periodic grid on which a stamp does not meet itself within `lags` pixels; an even number of columns."""
+    """Rows and columns of a periodic grid on which a stamp does not meet itself within `lags` pixels; an
+    even number of columns."""
     return next_fast_len(shape[0] + lags), 2 * next_fast_len(-(-(shape[1] + lags) // 2))
 
 
 def power_spectrum(correlation: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Power of stationary noise by frequency (Wiener-Khinchin theorem), in units of that of independent pixels of unit variance.
+    """Power of stationary noise by frequency (Wiener-Khinchin theorem), in units of that of independent
+    pixels of unit variance.
 
     Parameters
     ----------
@@ -40,18 +43,22 @@ def power_spectrum(correlation: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def inverse_power(correlation: Tensor, shape: tuple[int, int]) -> Tensor:
-    """One over `power_spectrum`, where that is not so low that nothing is known of it: the weight of each frequency."""
+    """One over `power_spectrum`, where that is not so low that nothing is known of it: the weight of each
+    frequency."""
     return 1 / power_spectrum(correlation, shape).clamp(min=_LEAST)
 
 
 def weighted(rows: Tensor, power: Tensor) -> Tensor:
     """Images [B, R, H, W] with each frequency times `power` [B, H', W' // 2 + 1], on the pixels they had."""
     shape = power.shape[-2], 2 * (power.shape[-1] - 1)
-    return torch.fft.irfft2(torch.fft.rfft2(rows, shape) * power[:, None].to(rows.dtype), shape)[..., : rows.shape[-2], : rows.shape[-1]]
+    return torch.fft.irfft2(torch.fft.rfft2(rows, shape) * power[:, None].to(rows.dtype), shape)[
+        ..., : rows.shape[-2], : rows.shape[-1]
+    ]
 
 
 def bartlett(width: Tensor, reach: int) -> Tensor:
-    """Weights that fall linearly with the lag along each axis, [B, 2 reach + 1, 2 reach + 1]: their power is nowhere negative.
+    """Weights that fall linearly with the lag along each axis, [B, 2 reach + 1, 2 reach + 1]: their power is
+    nowhere negative.
 
     Parameters
     ----------
@@ -81,8 +88,9 @@ def score_covariance(rows: Tensor, power: Tensor) -> Tensor:
 
     Notes
     -----
-    The middle of the sandwich of White (1982, Econometrica 50, 1), for stationary noise: a sum over all frequencies of the
-    products of the transforms of two derivatives times the noise's power, by Parseval's theorem.
+    The middle of the sandwich of White (1982, Econometrica 50, 1), for stationary noise: a sum over all
+    frequencies of the products of the transforms of two derivatives times the noise's power, by Parseval's
+    theorem.
     """
     height, width = power.shape[-2], 2 * (power.shape[-1] - 1)
     spectra = torch.fft.rfft2(rows, (height, width))

@@ -33,8 +33,11 @@ def sigma_along(hessian: Tensor, frozen: Tensor, along: Tensor) -> Tensor:
 
 
 def _scaled(hessian: Tensor, frozen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues, eigenvectors and the scale [B, P] of matrices with a diagonal of ones; 0 of what is frozen or not known at all."""
+    """Eigenvalues, eigenvectors and the scale [B, P] of matrices with a diagonal of ones; 0 of what is
+    frozen or not known at all."""
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)
     scale = torch.where((diagonal > 0) & ~frozen, diagonal, torch.inf).rsqrt()
-    matrix = hessian * scale[:, :, None] * scale[:, None, :] + torch.diag_embed((scale == 0).to(hessian.dtype))
+    matrix = hessian * scale[:, :, None] * scale[:, None, :] + torch.diag_embed(
+        (scale == 0).to(hessian.dtype)
+    )
     return *torch.linalg.eigh(matrix), scale

@@ -39,7 +39,8 @@ def renderer_at(
 
 
 def renderers_at(grid_level: int, model: FitModel, *grid) -> tuple[Renderer, ...]:
-    """The renderers of a model's components on the grid of one level; `grid` as in `renderer_at`, from `shape` on."""
+    """The renderers of a model's components on the grid of one level; `grid` as in `renderer_at`, from
+    `shape` on."""
     return tuple(renderer_at(grid_level, component.profile, *grid) for component in model.components)
 
 
@@ -70,5 +71,8 @@ def level_needed(profile: Light, shape: tuple[int, int], native: Tensor, fwhm: T
 
 
 def model_level(model: FitModel, shape: tuple[int, int], native: Sequence[Tensor], fwhm: Tensor) -> Tensor:
-    """Level that a whole model needs, [B]: that of the component which needs the largest grid; `native` of each."""
-    return torch.stack([level_needed(c.profile, shape, drawn, fwhm) for c, drawn in zip(model.components, native)]).amax(0)
+    """Level that a whole model needs, [B]: that of the component which needs the largest grid; `native` of
+    each."""
+    return torch.stack(
+        [level_needed(c.profile, shape, drawn, fwhm) for c, drawn in zip(model.components, native)]
+    ).amax(0)

@@ -1,4 +1,5 @@
-"""Chi-square of a bucket of stamps and its normal equations: all that a least-squares solver asks of the images."""
+"""Chi-square of a bucket of stamps and its normal equations: all that a least-squares solver asks of the
+images."""
 
 from __future__ import annotations
 
@@ -11,11 +12,18 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from autogal.rendering.renderer import Drawing, Renderer
-from autogal.model.fit_model import FitModel
 from autogal.batch.best_move import best_move
-from autogal.batch.correlated import bartlett, inverse_power, padded_shape, power_spectrum, score_covariance, weighted
+from autogal.batch.correlated import (
+    bartlett,
+    inverse_power,
+    padded_shape,
+    power_spectrum,
+    score_covariance,
+    weighted,
+)
+from autogal.model.fit_model import FitModel
 from autogal.model.units import Units
+from autogal.rendering.renderer import Drawing, Renderer
 from autogal.solvers import Linearisation
 
 __all__ = ["StampProblem"]
@@ -26,7 +34,9 @@ _log = logging.getLogger(__name__)
 @lru_cache(maxsize=4)
 def _pool(threads: int) -> ThreadPoolExecutor:
     # small tensors gain nothing from threads inside an operation: one core a chunk
-    return ThreadPoolExecutor(threads, thread_name_prefix="autogal", initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(
+        threads, thread_name_prefix="autogal", initializer=torch.set_num_threads, initargs=(1,)
+    )
 
 
 @dataclass
@@ -55,8 +65,9 @@ class StampProblem:
     moved : Tensor, [N, R], optional
         How far the means of the model's priors are moved, in standard deviations.
     correlation : Tensor, [N, L, L], optional
-        Covariance of pixels by lag, where chi-square is that of correlated noise: its frequencies are weighed by the inverse of
-        their power. Excluded pixels are then zero, which costs a little of the gain beside them and biases nothing.
+        Covariance of pixels by lag, where chi-square is that of correlated noise: its frequencies are weighed
+        by the inverse of their power. Excluded pixels are then zero, which costs a little of the gain beside
+        them and biases nothing.
     """
 
     model: FitModel
@@ -72,7 +83,8 @@ class StampProblem:
     correlation: Tensor | None = None
 
     def linearise(self, free: Tensor, items: Tensor) -> Linearisation:
-        """Chi-square, gradient and Gauss-Newton matrix at `free`, all that it is linear in solved for exactly.
+        """Chi-square, gradient and Gauss-Newton matrix at `free`, all that it is linear in solved for
+        exactly.
 
         Parameters
         ----------
@@ -83,15 +95,17 @@ class StampProblem:
         Returns
         -------
         Linearisation
-            Its `theta` is `free` with the best values of the model's `linear` for the other parameters (variable projection,
-            Golub & Pereyra 1973), which the same sums give at no further cost.
+            Its `theta` is `free` with the best values of the model's `linear` for the other parameters
+            (variable projection, Golub & Pereyra 1973), which the same sums give at no further cost.
         """
         pieces = self._pieces_at(free, items)
         if self.threads > 1 and len(pieces) > 1:
             parts = list(_pool(self.threads).map(lambda piece: self._sums(*piece), pieces))
         else:
             parts = [self._sums_or_halves(*piece) for piece in pieces]
-        return self._with_prior(Linearisation(*self._project(free, *(torch.cat(p) for p in zip(*parts)))), items)
+        return self._with_prior(
+            Linearisation(*self._project(free, *(torch.cat(p) for p in zip(*parts)))), items
+        )
 
     def evaluate(self, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """As `linearise`, without derivatives: the images alone are drawn, at a part of the price.
@@ -105,9 +119,17 @@ class StampProblem:
         chi2 : Tensor, [B]
         """
         native, linear = self._native(free, items), self.model.multipliers(free)
-        pieces = list(zip(zip(*(drawn.split(self.chunk) for drawn in native)), linear.split(self.chunk), items.split(self.chunk)))
+        pieces = list(
+            zip(
+                zip(*(drawn.split(self.chunk) for drawn in native)),
+                linear.split(self.chunk),
+                items.split(self.chunk),
+            )
+        )
         several = self.threads > 1 and len(pieces) > 1
-        parts = (_pool(self.threads).map if several else map)(lambda piece: self._best_of_images(*piece), pieces)
+        parts = (_pool(self.threads).map if several else map)(
+            lambda piece: self._best_of_images(*piece), pieces
+        )
         move, chi2 = (torch.cat(part) for part in zip(*parts))
         free = free.clone()
         free[:, self.model.linear_places(free)] += move
@@ -124,8 +146,13 @@ class StampProblem:
         return out.mul_(self.weight[items])
 
     def light_and_model(self, free: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """The target's light alone, and the whole model with its sky, of the `items` [B] at `free` [B, P], [B, H, W] each."""
-        native, amplitudes, light = self._native(free, items), self.model.amplitudes(free), torch.zeros_like(self.data[items])
+        """The target's light alone, and the whole model with its sky, of the `items` [B] at `free` [B, P],
+        [B, H, W] each."""
+        native, amplitudes, light = (
+            self._native(free, items),
+            self.model.amplitudes(free),
+            torch.zeros_like(self.data[items]),
+        )
         other = free[:, -1, None, None].to(light.dtype).expand_as(light).clone()
         for some in self._some(len(items)):
             psf = self.psf[self.psf_index[items[some]]]
@@ -135,7 +162,8 @@ class StampProblem:
         return light, other.add_(light)
 
     def _some(self, number: int) -> list[slice]:
-        """Pieces of so many stamps to draw without derivatives: they take less memory, and each piece costs its Hankel transforms."""
+        """Pieces of so many stamps to draw without derivatives: they take less memory, and each piece
+        costs its Hankel transforms."""
         size = self.chunk * max(1, max(c.size for c in self.model.components) // 2)
         return [slice(first, first + size) for first in range(0, number, size)]
 
@@ -168,7 +196,9 @@ class StampProblem:
             first += len(rows)
         jacobian = self.model.image_jacobian(free)
         curvature = self.prior(free, items)[2]
-        return (jacobian[owner].mT @ slopes.double()[:, :, None])[..., 0], jacobian.mT @ torch.cat(grams) @ jacobian + curvature
+        return (jacobian[owner].mT @ slopes.double()[:, :, None])[..., 0], jacobian.mT @ torch.cat(
+            grams
+        ) @ jacobian + curvature
 
     def score_covariance(self, free: Tensor, items: Tensor, correlation: Tensor) -> Tensor:
         """Covariance of the gradient of chi-square under correlated noise, [B, P, P] float64.
@@ -185,8 +215,13 @@ class StampProblem:
             rows = self._rows(*piece)[:, :-1]
             if self.correlation is not None:
                 used = (self.weight[piece[-1]] > 0)[:, None]
-                rows = weighted(rows, inverse_power(self.correlation[piece[-1]], self._padded(self.correlation))) * used
-            out.append(score_covariance(rows, power_spectrum(correlation[first : first + len(rows)], shape)).double())
+                rows = (
+                    weighted(rows, inverse_power(self.correlation[piece[-1]], self._padded(self.correlation)))
+                    * used
+                )
+            out.append(
+                score_covariance(rows, power_spectrum(correlation[first : first + len(rows)], shape)).double()
+            )
             first += len(rows)
         jacobian = self.model.image_jacobian(free)
         return jacobian.mT @ torch.cat(out) @ jacobian + self.prior(free, items)[2]
@@ -204,8 +239,9 @@ class StampProblem:
 
         Notes
         -----
-        The products of gradients of pixels, weighed by a Bartlett window of their lag (Conley 1999, J. Econometrics 92, 1): what a
-        model that is not true scatters by, where what it misses is coherent over no more than the width.
+        The products of gradients of pixels, weighed by a Bartlett window of their lag (Conley 1999, J.
+        Econometrics 92, 1): what a model that is not true scatters by, where what it misses is coherent over
+        no more than the width.
         """
         reach = int(width.max().ceil())
         shape, out, first = padded_shape(self.data.shape[1:], reach), [], 0
@@ -221,7 +257,9 @@ class StampProblem:
         return padded_shape(self.data.shape[1:], correlation.shape[-1] // 2)
 
     def _pieces_at(self, free: Tensor, items: Tensor) -> list[tuple]:
-        outlines = [renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))]
+        outlines = [
+            renderer.outline(drawn) for renderer, drawn in zip(self.renderers, self._native(free, items))
+        ]
         return self._pieces(outlines, self.model.multipliers(free), items)
 
     def _native(self, free: Tensor, items: Tensor) -> list[Tensor]:
@@ -229,10 +267,18 @@ class StampProblem:
         native = self.model.native(free)
         if not self.model.states_level:
             return native
-        return [c.zero_at(drawn, self.units.to_centre[items]) for c, drawn in zip(self.model.components, native)]
+        return [
+            c.zero_at(drawn, self.units.to_centre[items]) for c, drawn in zip(self.model.components, native)
+        ]
 
     def _pieces(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> list[tuple]:
-        return list(zip(zip(*(o.split(self.chunk) for o in outlines)), linear.split(self.chunk), items.split(self.chunk)))
+        return list(
+            zip(
+                zip(*(o.split(self.chunk) for o in outlines)),
+                linear.split(self.chunk),
+                items.split(self.chunk),
+            )
+        )
 
     def penalty(self, free: Tensor, items: Tensor) -> Tensor:
         """What the prior adds to chi-square of the `items` [B] at `free` [B, P], [B]."""
@@ -244,9 +290,13 @@ class StampProblem:
 
     def _with_prior(self, state: Linearisation, items: Tensor) -> Linearisation:
         penalty, slope, curvature = self.prior(state.theta, items)
-        return Linearisation(state.theta, state.chi2 + penalty, state.gradient - slope, state.hessian + curvature)
+        return Linearisation(
+            state.theta, state.chi2 + penalty, state.gradient - slope, state.hessian + curvature
+        )
 
-    def _sums_or_halves(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def _sums_or_halves(
+        self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor
+    ) -> tuple[Tensor, Tensor]:
         try:
             return self._sums(outlines, linear, items)
         except torch.cuda.OutOfMemoryError:
@@ -263,17 +313,22 @@ class StampProblem:
         """Inner products over all pixels of `_rows`, [B, R + 1, R + 1], and chi-square."""
         rows = self._rows(outlines, linear, items)
         if self.correlation is not None:
-            gram = score_covariance(rows, inverse_power(self.correlation[items], self._padded(self.correlation))).double()
+            gram = score_covariance(
+                rows, inverse_power(self.correlation[items], self._padded(self.correlation))
+            ).double()
             return gram, gram[:, -1, -1]
         rows = rows.flatten(2)
         return torch.bmm(rows, rows.mT).double(), rows[:, -1].square().sum(-1, dtype=torch.float64)
 
     def _rows(self, outlines: Sequence[Drawing], linear: Tensor, items: Tensor) -> Tensor:
-        """Every component's unit-flux image and derivatives, the sky and the residual, all over sigma, [B, R + 1, H, W]."""
+        """Every component's unit-flux image and derivatives, the sky and the residual, all over sigma, [B,
+        R + 1, H, W]."""
         psf, weight = self.psf[self.psf_index[items]], self.weight[items]
         linear, linear_rows = linear.to(weight.dtype), self.model.linear_rows
         residual = (self.data[items] - linear[:, -1, None, None]).mul_(weight)
-        rows = weight.new_empty((len(items), sum(c.size for c in self.model.components) + 2, *weight.shape[1:]))
+        rows = weight.new_empty(
+            (len(items), sum(c.size for c in self.model.components) + 2, *weight.shape[1:])
+        )
         first = 0
         for renderer, outline in zip(self.renderers, outlines):
             images = renderer.fill(outline, psf)
@@ -291,16 +346,24 @@ class StampProblem:
         images = [renderer.linear_images(drawn, psf) for renderer, drawn in zip(self.renderers, native)]
         return torch.cat([*images, torch.ones_like(images[0][:, :1])], dim=1)
 
-    def _best_of_images(self, native: Sequence[Tensor], linear: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """How far what the model is linear in is to move to its optimum, [B, L], and chi-square there, [B]."""
+    def _best_of_images(
+        self, native: Sequence[Tensor], linear: Tensor, items: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """How far what the model is linear in is to move to its optimum, [B, L], and chi-square there,
+        [B]."""
         rows, weight = self._linear_images(native, items), self.weight[items]
         residual = self.data[items] - torch.einsum("blhw,bl->bhw", rows, linear.to(rows.dtype))
         rows = torch.cat([rows, residual[:, None]], dim=1).mul_(weight[:, None])
         if self.correlation is not None:
-            gram = score_covariance(rows, inverse_power(self.correlation[items], self._padded(self.correlation))).double()
+            gram = score_covariance(
+                rows, inverse_power(self.correlation[items], self._padded(self.correlation))
+            ).double()
             chi2 = gram[:, -1, -1]
         else:
-            gram, chi2 = torch.bmm(rows.flatten(2), rows.flatten(2).mT).double(), rows[:, -1].square().sum((1, 2), dtype=torch.float64)
+            gram, chi2 = (
+                torch.bmm(rows.flatten(2), rows.flatten(2).mT).double(),
+                rows[:, -1].square().sum((1, 2), dtype=torch.float64),
+            )
         places = self._which_drawn
         lit = torch.isin(self.model.linear_places(linear), self.model.flux_places(linear))
         move, gain = best_move(gram[:, places][:, :, places], gram[:, places, -1], linear[:, places], lit)
@@ -323,10 +386,19 @@ class StampProblem:
         # no negative light, and nothing solved where two cannot be told apart
         moved = free.clone()
         moved[:, linear] += move
-        good = (torch.linalg.det(scaled) > 1e-9) & (moved[:, model.flux_places(free)] > 0).all(-1) & torch.isfinite(move).all(-1)
+        good = (
+            (torch.linalg.det(scaled) > 1e-9)
+            & (moved[:, model.flux_places(free)] > 0).all(-1)
+            & torch.isfinite(move).all(-1)
+        )
         move = torch.where(good[:, None], move, 0.0)
         free = torch.where(good[:, None], moved, free)
         chi2 = chi2 - 2 * (move * right).sum(-1) + torch.einsum("bi,bij,bj->b", move, a, move)
         jacobian = model.image_jacobian(free)
         gradient = gram[:, :-1, -1] - (gram[:, :-1][:, :, places] @ move[:, :, None])[..., 0]
-        return free, chi2, (jacobian.mT @ gradient[:, :, None])[..., 0], jacobian.mT @ gram[:, :-1, :-1] @ jacobian
+        return (
+            free,
+            chi2,
+            (jacobian.mT @ gradient[:, :, None])[..., 0],
+            jacobian.mT @ gram[:, :-1, :-1] @ jacobian,
+        )

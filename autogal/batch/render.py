@@ -57,7 +57,11 @@ def render_images(
     Tensor, [N, H, W]
     """
     free = model.free(values, zeropoint)
-    amplitudes, sky, native = [a.to(dtype) for a in model.amplitudes(free)], free[:, -1].to(dtype), model.native(free)
+    amplitudes, sky, native = (
+        [a.to(dtype) for a in model.amplitudes(free)],
+        free[:, -1].to(dtype),
+        model.native(free),
+    )
     fwhm = psf_fwhm(psf, oversample).to(values.device).expand(len(values))
     grid_level = model_level(model, shape, native, fwhm)
     out = torch.empty((len(values), *shape), dtype=dtype, device=values.device)
@@ -69,7 +73,12 @@ def render_images(
         grid = renderers[0].grid
         common = grid.psf_transform(psf, optical) if len(psf) == 1 else None
         for some in places.split(chunk):
-            transfer = grid.psf_transform(psf[some], optical) if common is None else common.expand(len(some), -1, -1)
-            images = [r.image(n[some], transfer) * a[some, None, None] for r, n, a in zip(renderers, native, amplitudes)]
+            transfer = (
+                grid.psf_transform(psf[some], optical) if common is None else common.expand(len(some), -1, -1)
+            )
+            images = [
+                r.image(n[some], transfer) * a[some, None, None]
+                for r, n, a in zip(renderers, native, amplitudes)
+            ]
             out[some] = sum(images, start=sky[some, None, None])
     return out

@@ -1,4 +1,5 @@
-"""Points beside the best fits, at which curvature is looked at again: where chi-square is bent, that at its lowest point says too little."""
+"""Points beside the best fits, at which curvature is looked at again: where chi-square is bent, that at
+its lowest point says too little."""
 
 from __future__ import annotations
 
@@ -11,16 +12,17 @@ from autogal.solvers import Outcome
 
 __all__ = ["inclination_sigma_points", "sigma_points"]
 
-# Bodies may be face-on where the tilt is less than so many standard deviations. How many less and more are looked at, for what
-# is divided by a tilt is far from normal; and what is left of it at least
+# Bodies may be face-on where the tilt is less than so many standard deviations. How many less and more are
+# looked at, for what is divided by a tilt is far from normal; and what is left of it at least
 _CLEAR, _REACH, _LEFT = 6.0, 2.0, 0.1
 
 
 def sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor, Tensor]]:
-    """Points a standard deviation to either side of the best ones, along what is known least, and Fisher's matrices there.
+    """Points a standard deviation to either side of the best ones, along what is known least, and Fisher's
+    matrices there.
 
-    Where two components can trade light for size, chi-square has a bent valley, and the curvature at its lowest point,
-    which noise puts anywhere in it, tells too little of its width.
+    Where two components can trade light for size, chi-square has a bent valley, and the curvature at its
+    lowest point, which noise puts anywhere in it, tells too little of its width.
 
     Parameters
     ----------
@@ -46,10 +48,11 @@ def sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor, Tensor]]:
 
 
 def inclination_sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor, Tensor]]:
-    """Points and Fisher's matrices as `sigma_points` gives them, to either side in the tilt of each body that may be face-on.
+    """Points and Fisher's matrices as `sigma_points` gives them, to either side in the tilt of each body that
+    may be face-on.
 
-    What the image tells of a body's third dimension grows with its tilt: where that is not known well, the curvature at the
-    one that was found says too little of the error.
+    What the image tells of a body's third dimension grows with its tilt: where that is not known well, the
+    curvature at the one that was found says too little of the error.
     """
     if not bucket.model.bodies:
         return []
@@ -60,7 +63,9 @@ def inclination_sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor
         sin2, slope = body.by_sine(w)
         tilt, along = torch.zeros_like(theta), torch.zeros_like(theta)
         tilt[:, places] = w
-        along[:, places] = torch.linalg.solve_ex(slope, w / (w.norm(dim=-1) * sin2)[:, None])[0]  # of ln sin^2 i
+        along[:, places] = torch.linalg.solve_ex(slope, w / (w.norm(dim=-1) * sin2)[:, None])[
+            0
+        ]  # of ln sin^2 i
         relative = sigma_along(best.hessian[items], frozen, along)
         maybe = relative > 1 / _CLEAR
         for factor in ((1 - _REACH * relative).clamp(min=_LEFT), 1 + _REACH * relative):
@@ -71,14 +76,19 @@ def inclination_sigma_points(bucket: Bucket, best: Outcome) -> list[tuple[Tensor
 
 def _sound(bucket: Bucket, best: Outcome) -> tuple[Tensor, Tensor, Tensor]:
     """The stamps whose fits came to something, their free vectors, and what of those does not move."""
-    items = (torch.isfinite(best.theta).all(-1) & torch.isfinite(best.hessian).flatten(1).all(-1)).nonzero()[:, 0]
+    items = (torch.isfinite(best.theta).all(-1) & torch.isfinite(best.hessian).flatten(1).all(-1)).nonzero()[
+        :, 0
+    ]
     frozen = best.at_bound[items]
     frozen[:, list(bucket.model.fixed)] = True
     return items, best.theta[items], frozen
 
 
-def _fisher(bucket: Bucket, best: Outcome, theta: Tensor, items: Tensor, grid_level: Tensor) -> tuple[Tensor, Tensor]:
-    """Free vectors, the linear of them at their best, and Fisher's matrices at `theta` of `items`, drawn on the grids of `grid_level` [M].
+def _fisher(
+    bucket: Bucket, best: Outcome, theta: Tensor, items: Tensor, grid_level: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Free vectors, the linear of them at their best, and Fisher's matrices at `theta` of `items`, drawn on
+    the grids of `grid_level` [M].
 
     NaN in all other rows of those of `best`.
     """
@@ -89,5 +99,7 @@ def _fisher(bucket: Bucket, best: Outcome, theta: Tensor, items: Tensor, grid_le
         problem = bucket.problem(current, 1, places)
         state = problem.linearise(theta[some], places)
         point[places] = state.theta
-        matrix[places] = state.hessian if bucket.likelihood.quadratic else problem.judge(state.theta, places)[0]
+        matrix[places] = (
+            state.hessian if bucket.likelihood.quadratic else problem.judge(state.theta, places)[0]
+        )
     return point, matrix

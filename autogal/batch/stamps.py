@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from autogal.batch.batch_size import max_batch_size
-from autogal.rendering.grid import Grid
 from autogal.images.cutout import Cutout
 from autogal.model.units import Units
+from autogal.rendering.grid import Grid
 from autogal.runtime.prefetch import prefetch, prefetch_threads
 
 # Cutouts put into noise units together: few enough for a CPU's cache, enough to fill a GPU
@@ -26,8 +26,8 @@ _PSFS_AT_ONCE = 256
 # and those that one thread copies before it looks for other work
 _BY_ONE_THREAD = 64
 
-# Of a GPU's free memory, what stamps may take: the rest is for drawing; and how many planes of its size a stamp takes
-# with its weight, their binned copies, and the transfer functions of its PSF
+# Of a GPU's free memory, what stamps may take: the rest is for drawing; and how many planes of its size a
+# stamp takes with its weight, their binned copies, and the transfer functions of its PSF
 _SHARE, _COPIES = 0.3, 8
 
 __all__ = ["Stamps", "bucket_key", "buckets", "held_at_once", "in_counts", "usable_pixels"]
@@ -50,7 +50,8 @@ def buckets(cutouts: Sequence[Cutout]) -> dict[tuple, list[int]]:
 
 
 def held_at_once(key: tuple, device: torch.device, dtype: torch.dtype) -> int:
-    """Stamps of a bucket that the memory of a device holds next to what it takes to draw them; on a CPU, all there are."""
+    """Stamps of a bucket that the memory of a device holds next to what it takes to draw them; on a CPU,
+    all there are."""
     if device.type != "cuda":
         return sys.maxsize
     height, width, *_ = key
@@ -64,7 +65,8 @@ def usable_pixels(cutout: Cutout) -> np.ndarray:
 
 
 def in_counts(cutout: Cutout) -> Cutout:
-    """The same cutout with a noise map of one count everywhere: its stamp is in counts, and every pixel weighs the same.
+    """The same cutout with a noise map of one count everywhere: its stamp is in counts, and every pixel
+    weighs the same.
 
     Counts are image units times the gain, or image units where no gain is known.
     """
@@ -72,37 +74,55 @@ def in_counts(cutout: Cutout) -> Cutout:
     return replace(cutout, sigma=np.broadcast_to(unit, cutout.shape))
 
 
-def _gather(cutouts: Sequence[Cutout], height: int, width: int, pinned: bool) -> list[Callable[[], tuple[Tensor, Tensor, Tensor]]]:
-    """Tasks that put images, sigmas and masks side by side, each its part; what lies beyond a cutout's own edge is masked."""
+def _gather(
+    cutouts: Sequence[Cutout], height: int, width: int, pinned: bool
+) -> list[Callable[[], tuple[Tensor, Tensor, Tensor]]]:
+    """Tasks that put images, sigmas and masks side by side, each its part; what lies beyond a cutout's own
+    edge is masked."""
     numbers = np.result_type(np.float32, *{c.image.dtype for c in cutouts}, *{c.sigma.dtype for c in cutouts})
     size = len(cutouts), height, width
     types = (torch.from_numpy(np.empty(0, numbers)).dtype,) * 2 + (torch.bool,)
     planes = tuple(torch.empty(size, dtype=dtype, pin_memory=pinned) for dtype in types)
     if any(cutout.image.shape != (height, width) for cutout in cutouts):
         planes[2].fill_(True)
-    return [partial(_copy, cutouts[first : first + _BY_ONE_THREAD], first, planes) for first in range(0, len(cutouts), _BY_ONE_THREAD)]
+    return [
+        partial(_copy, cutouts[first : first + _BY_ONE_THREAD], first, planes)
+        for first in range(0, len(cutouts), _BY_ONE_THREAD)
+    ]
 
 
-def _copy(cutouts: Sequence[Cutout], first: int, planes: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _copy(
+    cutouts: Sequence[Cutout], first: int, planes: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
     image, sigma, mask = (plane.numpy() for plane in planes)
     for i, cutout in enumerate(cutouts, first):
         rows, columns = cutout.image.shape
-        image[i, :rows, :columns], sigma[i, :rows, :columns], mask[i, :rows, :columns] = cutout.image, cutout.sigma, cutout.mask
+        image[i, :rows, :columns], sigma[i, :rows, :columns], mask[i, :rows, :columns] = (
+            cutout.image,
+            cutout.sigma,
+            cutout.mask,
+        )
     return planes
 
 
-def _in_noise_units(image: Tensor, sigma: Tensor, mask: Tensor, pedestal: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _in_noise_units(
+    image: Tensor, sigma: Tensor, mask: Tensor, pedestal: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Data, weight, scale and number of usable pixels of `Stamps`."""
     good = torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0) & ~mask
-    known = lambda step: torch.where(good.flatten(1)[:, ::step], sigma.flatten(1)[:, ::step], torch.nan)  # noqa: E731
+    known = lambda step: torch.where(good.flatten(1)[:, ::step], sigma.flatten(1)[:, ::step], torch.nan)
     # a sample serves: the scale is only a unit
     scale = known(max(1, image[0].numel() // 1024)).nanmedian(-1).values
     if scale.isnan().any():
         scale = torch.where(scale.isnan(), known(1).nanmedian(-1).values, scale)
     scale = scale.nan_to_num(1.0).double()
     unit = scale[:, None, None]
-    return (torch.where(good, (image - pedestal[:, None, None]) / unit, 0.0), torch.where(good, unit / sigma, 0.0), scale,
-            good.flatten(1).sum(-1))
+    return (
+        torch.where(good, (image - pedestal[:, None, None]) / unit, 0.0),
+        torch.where(good, unit / sigma, 0.0),
+        scale,
+        good.flatten(1).sum(-1),
+    )
 
 
 def _different_psfs(cutouts: Sequence[Cutout]) -> tuple[list[np.ndarray], list[int]]:
@@ -173,11 +193,13 @@ class Stamps:
     to_centre : Tensor, [N, 2] float64
         From the centre of the stamp to that of the whole image, x and y, pixels.
     correlation : Tensor, [N, L, L], optional
-        Covariance of pixels by lag in y and x, in units of their variance in the noise map, where the noise of any is correlated.
+        Covariance of pixels by lag in y and x, in units of their variance in the noise map, where the noise
+        of any is correlated.
     whiten : bool
         Whether chi-square is that of correlated noise, each frequency weighed by the noise's power there.
     times : Tensor, [N, H, W], optional
-        How often each pixel counts, of resamples; once by default. Under a Gaussian likelihood the weight says that too.
+        How often each pixel counts, of resamples; once by default. Under a Gaussian likelihood the weight
+        says that too.
     moved : Tensor, [N, R] float64, optional
         How far the means of the model's priors are moved, of resamples, in standard deviations.
     """
@@ -226,10 +248,27 @@ class Stamps:
                 data[some], weight[some], scale[some], usable[some] = _in_noise_units(*planes, pedestal[some])
         stacks, index = _different_psfs(cutouts)
         psfs = [torch.from_numpy(stack).to(device) for stack in stacks]
-        zeropoint = torch.tensor([cutout.zeropoint for cutout in cutouts], dtype=torch.float64, device=device) - 2.5 * torch.log10(scale)
-        to_centre = [[far + (own - n) / 2 for far, own, n in zip(c.to_centre, c.shape[::-1], (width, height))] for c in cutouts]
-        return cls(data, weight, scale, pedestal, zeropoint, usable, psfs, torch.tensor(index, device=device), kind, oversample,
-                   torch.tensor(to_centre, dtype=torch.float64, device=device), _correlations(cutouts, device))
+        zeropoint = torch.tensor(
+            [cutout.zeropoint for cutout in cutouts], dtype=torch.float64, device=device
+        ) - 2.5 * torch.log10(scale)
+        to_centre = [
+            [far + (own - n) / 2 for far, own, n in zip(c.to_centre, c.shape[::-1], (width, height))]
+            for c in cutouts
+        ]
+        return cls(
+            data,
+            weight,
+            scale,
+            pedestal,
+            zeropoint,
+            usable,
+            psfs,
+            torch.tensor(index, device=device),
+            kind,
+            oversample,
+            torch.tensor(to_centre, dtype=torch.float64, device=device),
+            _correlations(cutouts, device),
+        )
 
     def __len__(self) -> int:
         return len(self.data)
@@ -246,29 +285,48 @@ class Stamps:
 
     def select(self, keep: Tensor) -> Stamps:
         """The stamps at the places `keep`, [M] int; PSFs are shared, not copied."""
-        return Stamps(self.data[keep], self.weight[keep], self.scale[keep], self.pedestal[keep], self.zeropoint[keep], self.usable[keep],
-                      self.psfs, self.psf_index[keep], self.kind, self.oversample, self.to_centre[keep],
-                      whiten=self.whiten, **{name: value[keep] for name in ("correlation", "times", "moved")
-                                             if (value := getattr(self, name)) is not None})
+        return Stamps(
+            self.data[keep],
+            self.weight[keep],
+            self.scale[keep],
+            self.pedestal[keep],
+            self.zeropoint[keep],
+            self.usable[keep],
+            self.psfs,
+            self.psf_index[keep],
+            self.kind,
+            self.oversample,
+            self.to_centre[keep],
+            whiten=self.whiten,
+            **{
+                name: value[keep]
+                for name in ("correlation", "times", "moved")
+                if (value := getattr(self, name)) is not None
+            },
+        )
 
     def binned(self, binning: int) -> tuple[Tensor, Tensor]:
         """Data and weight averaged over `binning` x `binning` pixels, noise-weighted."""
         if binning == 1:
             return self.data, self.weight
         rows, columns = (-n % binning for n in self.shape)
-        pad = lambda v: torch.nn.functional.pad(v, (0, columns, 0, rows))  # noqa: E731
-        pool = lambda v: torch.nn.functional.avg_pool2d(pad(v)[:, None], binning)[:, 0] * binning**2  # noqa: E731
+        pad = lambda v: torch.nn.functional.pad(v, (0, columns, 0, rows))
+        pool = lambda v: torch.nn.functional.avg_pool2d(pad(v)[:, None], binning)[:, 0] * binning**2
         squared = self.weight.square()
         total = pool(squared)
         return pool(squared * self.data) / total.clamp(min=1e-30), total.sqrt()
 
     def psf_transforms(self, grid: Grid, which: Tensor) -> Tensor:
         """Transfer functions of the PSFs at the places `which`, [M, Kx, Ky]."""
-        out = torch.empty((len(which), len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device)
+        out = torch.empty(
+            (len(which), len(grid.kx), len(grid.ky)), dtype=grid.complex_dtype, device=grid.device
+        )
         first = 0
         for stack in self.psfs:
             rows = ((which >= first) & (which < first + len(stack))).nonzero()[:, 0]
             for some in rows.split(_PSFS_AT_ONCE):
-                out[some] = grid.psf_transform(stack[which[some] - first], self.kind == "optical", self.oversample)
+                out[some] = grid.psf_transform(
+                    stack[which[some] - first], self.kind == "optical", self.oversample
+                )
             first += len(stack)
         return out

@@ -21,21 +21,47 @@ __all__ = ["CommandLine", "sort_words"]
 
 # Hydra's own options: its long name, and what follows it.
 _OPTIONS = {
-    "--multirun": "nothing", "--run": "nothing", "--resolve": "nothing", "--hydra-help": "nothing",
-    "--cfg": "value", "--package": "value", "--config-dir": "value", "--config-name": "value", "--config-path": "value",
+    "--multirun": "nothing",
+    "--run": "nothing",
+    "--resolve": "nothing",
+    "--hydra-help": "nothing",
+    "--cfg": "value",
+    "--package": "value",
+    "--config-dir": "value",
+    "--config-name": "value",
+    "--config-path": "value",
     "--info": "perhaps",
 }
-_SHORT = {"-m": "--multirun", "-r": "--run", "-c": "--cfg", "-p": "--package", "-i": "--info",
-          "-cd": "--config-dir", "-cn": "--config-name", "-cp": "--config-path"}
-_WORDS = {"--cfg": ("job", "hydra", "all"),
-          "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")}
+_SHORT = {
+    "-m": "--multirun",
+    "-r": "--run",
+    "-c": "--cfg",
+    "-p": "--package",
+    "-i": "--info",
+    "-cd": "--config-dir",
+    "-cn": "--config-name",
+    "-cp": "--config-path",
+}
+_WORDS = {
+    "--cfg": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
 _VOLUMES = {"--quiet": "quiet", "-q": "quiet", "--verbose": "verbose", "-v": "verbose"}
 _SHOWING = {"--cfg", "--info", "--hydra-help"}
 
 _OVERRIDE = re.compile(r"(?P<key>(?:\+\+|[+~])?[A-Za-z_][\w./:@-]*)=(?P<value>.*)", re.DOTALL)
 _REMOVAL = re.compile(r"~(?P<key>[A-Za-z_][\w./:@-]*)")
-_FILE_KEYS = {"psf": "psf.path", "psf.path": "psf.path", "sigma": "sigma", "mask": "mask", "out": "out",
-              "background": "background", "galaxies": "galaxies", "data": "data", "checkpoints": "checkpoints"}
+_FILE_KEYS = {
+    "psf": "psf.path",
+    "psf.path": "psf.path",
+    "sigma": "sigma",
+    "mask": "mask",
+    "out": "out",
+    "background": "background",
+    "galaxies": "galaxies",
+    "data": "data",
+    "checkpoints": "checkpoints",
+}
 _SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
 _EXTENSION = re.compile(r"(?P<path>.+)\[[^\[\]]*\]")
 
@@ -112,8 +138,12 @@ def sort_words(words: Sequence[str], keys: Collection[str]) -> CommandLine:
         raise AutogalError("--quiet and --verbose exclude each other.", "Give one of them.")
     if "--resolve" in asked and "--cfg" not in asked:
         raise AutogalError("--resolve goes with --cfg only.", "Write --cfg job --resolve.")
-    return CommandLine(tuple(paths), tuple(_quote_files(word, sweep) for word in overrides), tuple(options),
-                       volumes[0] if volumes else "usual")
+    return CommandLine(
+        tuple(paths),
+        tuple(_quote_files(word, sweep) for word in overrides),
+        tuple(options),
+        volumes[0] if volumes else "usual",
+    )
 
 
 def _instead(word: str, keys: Collection[str]) -> str:
@@ -124,8 +154,10 @@ def _instead(word: str, keys: Collection[str]) -> str:
         return f"Keys have no dashes: write {key}={value or 'VALUE'}."
     near = difflib.get_close_matches(name, [*_OPTIONS, *_VOLUMES, "--help", "--version"], n=1, cutoff=0.75)
     near_key = difflib.get_close_matches(key, keys, n=1, cutoff=0.75)
-    if near_key and equals or not near:
-        return f"Did you mean {near_key[0]}={value}?" if near_key else "`autogal fit --help` lists the options."
+    if (near_key and equals) or not near:
+        return (
+            f"Did you mean {near_key[0]}={value}?" if near_key else "`autogal fit --help` lists the options."
+        )
     return f"Did you mean {near[0]}?"
 
 
@@ -158,7 +190,9 @@ def _is_override(word: str, keys: Collection[str]) -> bool:
         return False
     if match := _OVERRIDE.fullmatch(word):
         known = _root(match["key"]) in keys
-        is_path = os.path.isdir(word) or "/" in match["key"] or (glob.has_magic(word) and any(glob.iglob(word)))
+        is_path = (
+            os.path.isdir(word) or "/" in match["key"] or (glob.has_magic(word) and any(glob.iglob(word)))
+        )
         return known or not is_path
     match = _REMOVAL.fullmatch(word)
     return match is not None and _root(match["key"]) in keys

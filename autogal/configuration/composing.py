@@ -44,8 +44,22 @@ _WORDS = {
     "objects.fits": (True, False, "auto"),
     "objects.png": (True, False, "auto"),
 }
-_POSITIVE = ("block", "threads", "psf.oversample", "pixel_scale", "gain", "limits.image", "solver.max_iterations",
-             "n", "size", "survey.pixel_scale", "survey.psf_fwhm", "survey.psf_beta", "survey.gain", "survey.sky_sigma")
+_POSITIVE = (
+    "block",
+    "threads",
+    "psf.oversample",
+    "pixel_scale",
+    "gain",
+    "limits.image",
+    "solver.max_iterations",
+    "n",
+    "size",
+    "survey.pixel_scale",
+    "survey.psf_fwhm",
+    "survey.psf_beta",
+    "survey.gain",
+    "survey.sky_sigma",
+)
 _CLOSED = ("segment", "initialise")  # of which nobody later refuses keys that are not known
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -82,17 +96,23 @@ def compose(config: str = "fit", overrides: Sequence[str] = ()) -> DictConfig:
 
 @lru_cache(maxsize=64)
 def composed(*overrides: str) -> DictConfig:
-    """The configuration of a fit, read-only; composing one takes longer than fitting a dozen galaxies, so the same is composed once."""
+    """The configuration of a fit, read-only; composing one takes longer than fitting a dozen galaxies, so
+    the same is composed once."""
     settings = compose(overrides=overrides)
     OmegaConf.set_readonly(settings, True)
     return settings
 
 
 def _numbers(settings: DictConfig) -> Iterator[tuple[str, bool | int | float]]:
-    """Key and default of every number and switch of the packaged choices: the groups have no schema to check them."""
+    """Key and default of every number and switch of the packaged choices: the groups have no schema to
+    check them."""
     for group in filter(settings.__contains__, METHODS):
         defaults = packaged(group, str(settings[group].name))
-        yield from ((f"{group}.{key}", value) for key, value in defaults.items() if isinstance(value, bool | int | float))
+        yield from (
+            (f"{group}.{key}", value)
+            for key, value in defaults.items()
+            if isinstance(value, bool | int | float)
+        )
 
 
 def known_keys(config: str = "fit") -> list[str]:
@@ -109,7 +129,7 @@ def check(settings: DictConfig) -> None:
         Naming the key, its value, and what it may be.
     """
     try:
-        mine = lambda keys: (key for key in keys if key.partition(".")[0] in settings)  # noqa: E731
+        mine = lambda keys: (key for key in keys if key.partition(".")[0] in settings)
         for key in mine(_WORDS):
             words = _WORDS[key]
             value = OmegaConf.select(settings, key)
@@ -118,24 +138,37 @@ def check(settings: DictConfig) -> None:
                 raise AutogalError(f"{key}={value} is not possible.", f"Choose one of: {listed}.")
         for group in mine(METHODS):
             if OmegaConf.select(settings, f"{group}.name") is None:
-                raise AutogalError(f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file.")
+                raise AutogalError(
+                    f"{group} has no name.", f"Choose one, as {group}=..., or write name: in your own file."
+                )
         for group in mine(_CLOSED):
             known = packaged(group, str(settings[group].name))
             if known and (unknown := [str(key) for key in settings[group] if key not in known]):
                 near = did_you_mean(unknown[0], known)
-                raise AutogalError(f"There is no key {group}.{unknown[0]}.",
-                                   f"Did you mean {group}.{near}?" if near else f"The keys of {group} are: {', '.join(known)}.")
+                raise AutogalError(
+                    f"There is no key {group}.{unknown[0]}.",
+                    f"Did you mean {group}.{near}?"
+                    if near
+                    else f"The keys of {group} are: {', '.join(known)}.",
+                )
         for key, default in _numbers(settings):
-            value = OmegaConf.select(settings, key, default=default)  # a model written out in full need not have all keys
+            value = OmegaConf.select(
+                settings, key, default=default
+            )  # a model written out in full need not have all keys
             kinds = (int, float) if isinstance(default, float) else (type(default),)
             if type(value) not in kinds:
-                raise AutogalError(f"{key}={value} is not possible.", f"Give {_KINDS[type(default)]}; the default is {default}.")
+                raise AutogalError(
+                    f"{key}={value} is not possible.",
+                    f"Give {_KINDS[type(default)]}; the default is {default}.",
+                )
         for key in mine(_POSITIVE):
             value = OmegaConf.select(settings, key)
             if value is not None and not value > 0:
                 raise AutogalError(f"{key}={value} is not possible.", "Give a number above zero.")
         if "device" in settings and not _DEVICE.fullmatch(settings.device):
-            raise AutogalError(f"device={settings.device} is not possible.", "Choose auto, cpu, cuda or cuda:1.")
+            raise AutogalError(
+                f"device={settings.device} is not possible.", "Choose auto, cpu, cuda or cuda:1."
+            )
         if not settings.out:
             raise AutogalError("out= is empty.", "Name the folder for the results, as out=run1.")
     except OmegaConfBaseException as error:

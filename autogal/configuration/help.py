@@ -234,8 +234,13 @@ def page(verb: str, config_dirs: Sequence[str] = ()) -> str:
     """
     lines = []
     for name, choices in groups(verb, config_dirs).items():
-        lines += textwrap.wrap(f"{name:<21}" + "  ".join(choices), width=100, initial_indent="  ",
-                               subsequent_indent=" " * 23, break_on_hyphens=False)
+        lines += textwrap.wrap(
+            f"{name:<21}" + "  ".join(choices),
+            width=100,
+            initial_indent="  ",
+            subsequent_indent=" " * 23,
+            break_on_hyphens=False,
+        )
     return _PAGES[verb].replace("{groups}", "\n".join(lines)).replace("{options}", _OPTIONS)
 
 
@@ -247,12 +252,15 @@ def groups(verb: str, config_dirs: Sequence[str] = ()) -> dict[str, list[str]]:
     for folder in [packaged, *(Path(given) for given in config_dirs)]:
         for name in found:
             found[name] |= _choices(folder.joinpath(name))
-    return {name: [choice + "*" * (choice == defaults[name]) for choice in sorted(choices)]
-            for name, choices in found.items()}
+    return {
+        name: [choice + "*" * (choice == defaults[name]) for choice in sorted(choices)]
+        for name, choices in found.items()
+    }
 
 
 def _defaults(text: str) -> dict[str, str]:
-    """Group and choice of every line ``- group: choice`` of a defaults list, without importing a YAML reader."""
+    """Group and choice of every line ``- group: choice`` of a defaults list, without importing a YAML
+    reader."""
     lines = text.partition("defaults:")[2].partition("\n\n")[0].splitlines()
     pairs = (line.partition("#")[0].strip().removeprefix("- ").split(": ") for line in lines)
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and not pair[0].startswith("override ")}

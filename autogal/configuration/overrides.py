@@ -1,4 +1,5 @@
-"""Overrides in Hydra's grammar: written from Python's values, and as Hydra must be told what a user means by them."""
+"""Overrides in Hydra's grammar: written from Python's values, and as Hydra must be told what a user means
+by them."""
 
 from __future__ import annotations
 
@@ -15,10 +16,17 @@ from hydra.errors import HydraException
 
 from autogal.configuration.packaged import packaged
 from autogal.errors import AutogalError
-from autogal.runtime.references import is_reference
-from autogal.runtime.references import load_reference
+from autogal.runtime.references import is_reference, load_reference
 
-__all__ = ["METHODS", "normalise_overrides", "override", "quoted", "reference_to", "several_models", "whether_segmented"]
+__all__ = [
+    "METHODS",
+    "normalise_overrides",
+    "override",
+    "quoted",
+    "reference_to",
+    "several_models",
+    "whether_segmented",
+]
 
 #: The groups whose choices are methods, each with keys of its own
 METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialise")
@@ -27,11 +35,16 @@ METHODS = ("model", "likelihood", "solver", "uncertainty", "segment", "initialis
 _OWN = ("likelihood", "solver")
 # The groups of which a method of the user's own, MODULE:FUNCTION, may be the name
 _OWN_METHODS = ("segment", "initialise")
-_SURVEY_FORM = "Write survey=MODULE:NAME, where NAME is a mapping with keys like those of conf/survey/sdss.yaml."
+_SURVEY_FORM = (
+    "Write survey=MODULE:NAME, where NAME is a mapping with keys like those of conf/survey/sdss.yaml."
+)
 
-# What can be said of a model, of any of its parameters and components, whether or not its file says so already
-_OPEN = re.compile(r"model(\.models\.[^.]+)?(\.components\.[^.]+)?"
-                   r"\.(start|bounds|fixed|priors|ties|limits|shared|sky|truncation|boxiness|fourier)(\..+)?")  # fmt: skip
+# What can be said of a model, of any of its parameters and components, whether or not its file says so
+# already
+_OPEN = re.compile(
+    r"model(\.models\.[^.]+)?(\.components\.[^.]+)?"
+    r"\.(start|bounds|fixed|priors|ties|limits|shared|sky|truncation|boxiness|fourier)(\..+)?"
+)
 
 
 def override(key: str, value: Any) -> str:
@@ -53,13 +66,16 @@ def reference_to(thing: Callable) -> str:
     """
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
     if getattr(sys.modules.get(module), name, None) is not thing:
-        raise AutogalError(f"{name or thing} cannot be found by its name.",
-                           "Define it on the first level of a module, not as a lambda or inside a function.")
+        raise AutogalError(
+            f"{name or thing} cannot be found by its name.",
+            "Define it on the first level of a module, not as a lambda or inside a function.",
+        )
     return f"{module}:{name}"
 
 
 def whether_segmented(keys: Iterable[str]) -> str:
-    """What ``given_starts=auto`` stands for where these keys are given: ``segment`` where one of them is about neighbours, else ``fit``."""
+    """What ``given_starts=auto`` stands for where these keys are given: ``segment`` where one of them is
+    about neighbours, else ``fit``."""
     roots = {re.split(r"[.@=]", key.lstrip("+~"), maxsplit=1)[0] for key in keys}
     return "segment" if roots & {"segment", "neighbours"} else "fit"
 
@@ -72,7 +88,10 @@ def quoted(text: str) -> str:
 def several_models(names: Sequence[str]) -> list[str]:
     """The overrides that have each galaxy fitted with each of several models, by their names."""
     if len(set(names)) < len(names) or len(names) < 2:
-        raise AutogalError(f"model=[{','.join(names)}] is not possible.", "Name two models or more, each once, as model=[sersic,bulge_disk].")
+        raise AutogalError(
+            f"model=[{','.join(names)}] is not possible.",
+            "Name two models or more, each once, as model=[sersic,bulge_disk].",
+        )
     each = [f"+model@model.models.{name}={name}" for name in names]
     return ["~model", *each, override("++model.name", "+".join(names)), "++model.choose=bic"]
 
@@ -80,10 +99,10 @@ def several_models(names: Sequence[str]) -> list[str]:
 def normalise_overrides(words: Iterable[str]) -> list[str]:
     """Overrides as Hydra must have them.
 
-    It takes no key that a file does not have: what is said of a model's parameters gets the ``++`` that adds it, and the
-    model's own check knows the names. It takes the name in ``solver={name: adam, max_iterations: 50}`` for a key of the choice
-    that there is, which has not the others: the choice is made first. And it looks for a file of a solver or a likelihood that is
-    the user's own.
+    It takes no key that a file does not have: what is said of a model's parameters gets the ``++`` that adds
+    it, and the model's own check knows the names. It takes the name in ``solver={name: adam, max_iterations:
+    50}`` for a key of the choice that there is, which has not the others: the choice is made first. And it
+    looks for a file of a solver or a likelihood that is the user's own.
 
     Parameters
     ----------
@@ -120,20 +139,28 @@ def _normalised(word: str) -> Iterator[str]:
     elif isinstance(read.value(), str | list):
         yield word
     else:
-        raise AutogalError(f"{word} is not possible.", f"Give a name: `autogal fit --help` lists those of {read.key_or_group}.")
+        raise AutogalError(
+            f"{word} is not possible.",
+            f"Give a name: `autogal fit --help` lists those of {read.key_or_group}.",
+        )
 
 
 def _with_own(group: str, words: list[str]) -> list[str]:
-    """The same with a method of the user's own, where the last word that chooses one of a group names MODULE:CLASS.
+    """The same with a method of the user's own, where the last word that chooses one of a group names
+    MODULE:CLASS.
 
     No file says what it has: the node is written anew, and what is said of it is added to it.
     """
     chosen, parser = None, OverridesParser.create()
-    if not any(":" in word and word.lstrip("+").startswith((f"{group}=", f"{group}.name=")) for word in words):
+    if not any(
+        ":" in word and word.lstrip("+").startswith((f"{group}=", f"{group}.name=")) for word in words
+    ):
         return words
     kept = []
     for word in words:
-        read = parser.parse_override(word) if word.lstrip("+").startswith((f"{group}=", f"{group}.")) else None
+        read = (
+            parser.parse_override(word) if word.lstrip("+").startswith((f"{group}=", f"{group}.")) else None
+        )
         if read is None or read.is_sweep_override():
             kept.append(word)
         elif read.key_or_group in (group, f"{group}.name"):
@@ -155,14 +182,21 @@ def _of_group(group: str, choice: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _own(group: str, reference: str, word: str) -> Iterator[str]:
-    """A method of the user's own is the name in a choice's file; a survey of the user's own, a mapping or a `Survey`, is written out."""
+    """A method of the user's own is the name in a choice's file; a survey of the user's own, a mapping or
+    a `Survey`, is written out."""
     if group in _OWN_METHODS:
         yield override(f"{group}.name", reference)
     elif group == "survey":
-        survey = load_reference(reference, "a survey", lambda thing: isinstance(thing, Mapping) or (is_dataclass(thing) and not isinstance(thing, type)),
-                                _SURVEY_FORM)
+        survey = load_reference(
+            reference,
+            "a survey",
+            lambda thing: isinstance(thing, Mapping) or (is_dataclass(thing) and not isinstance(thing, type)),
+            _SURVEY_FORM,
+        )
         facts = asdict(survey) if is_dataclass(survey) else dict(survey)
-        facts = {"name": reference.rpartition(":")[2]} | {key: value for key, value in facts.items() if value is not None}
+        facts = {"name": reference.rpartition(":")[2]} | {
+            key: value for key, value in facts.items() if value is not None
+        }
         yield from (override(f"survey.{key}", value) for key, value in facts.items())
     else:
         yield word

@@ -19,7 +19,9 @@ CONFIG_MODULE = "autogal.conf"
 def packaged(group: str, choice: str) -> Mapping[str, Any]:
     """What a file of the package says, as ``conf/solver/lm.yaml``; nothing where there is no such file."""
     file = resources.files(CONFIG_MODULE).joinpath(group, f"{choice}.yaml")
-    return OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return (
+        OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    )
 
 
 def read_yaml(file: Path) -> Any:
@@ -29,5 +31,8 @@ def read_yaml(file: Path) -> Any:
 
 def choices(group: str) -> list[str]:
     """The names of a group's choices that come with the package, in order: ``choices("survey")``."""
-    return sorted(file.name.removesuffix(".yaml") for file in resources.files(CONFIG_MODULE).joinpath(group).iterdir()
-                  if file.name.endswith(".yaml"))
+    return sorted(
+        file.name.removesuffix(".yaml")
+        for file in resources.files(CONFIG_MODULE).joinpath(group).iterdir()
+        if file.name.endswith(".yaml")
+    )

@@ -15,12 +15,14 @@ _NAMED = ("likelihood", "solver", "segment", "initialise", "network")  # groups 
 
 
 def resolve_references(settings: Mapping, folders: Sequence[Path]) -> None:
-    """Name the user's own profiles, functions and methods in a configuration, in place, so that every process finds them.
+    """Name the user's own profiles, functions and methods in a configuration, in place, so that every process
+    finds them.
 
     Parameters
     ----------
     settings : mapping
-        Any of the nodes ``model``, ``solver``, ``likelihood``, ``segment``, ``initialise``, ``network`` and ``catalogue``.
+        Any of the nodes ``model``, ``solver``, ``likelihood``, ``segment``, ``initialise``, ``network`` and
+        ``catalogue``.
     folders : sequence of Path
         Where their files may lie.
     """
@@ -34,7 +36,8 @@ def resolve_references(settings: Mapping, folders: Sequence[Path]) -> None:
 
 
 def resolve_model_references(model: Mapping, folders: Sequence[Path]) -> None:
-    """Name the user's own profiles and functions in a node ``model``, in place, so that every process finds them.
+    """Name the user's own profiles and functions in a node ``model``, in place, so that every process finds
+    them.
 
     Parameters
     ----------

@@ -1,12 +1,25 @@
-"""The types of the configuration's nodes: what each verb's YAML files may hold, apart from the open groups."""
+"""The types of the configuration's nodes: what each verb's YAML files may hold, apart from the open
+groups."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["CatalogueSettings", "EvaluateSettings", "FitSettings", "LimitSettings", "NoiseSettings", "ObjectSettings", "PopulationSettings", "PsfSettings", "SCHEMAS",
-           "SimulateSettings", "SurveyFacts", "TrainSettings"]
+__all__ = [
+    "SCHEMAS",
+    "CatalogueSettings",
+    "EvaluateSettings",
+    "FitSettings",
+    "LimitSettings",
+    "NoiseSettings",
+    "ObjectSettings",
+    "PopulationSettings",
+    "PsfSettings",
+    "SimulateSettings",
+    "SurveyFacts",
+    "TrainSettings",
+]
 
 
 @dataclass
@@ -109,7 +122,8 @@ class FitSettings:
 
 @dataclass
 class PopulationSettings:
-    """What `autogal simulate` draws from besides the survey; see `autogal.simulate.Population` and `Structure`."""
+    """What `autogal simulate` draws from besides the survey; see `autogal.simulate.Population` and
+    `Structure`."""
 
     neighbours: int = 6
     overlapping: float = 0.3
@@ -191,4 +205,9 @@ class EvaluateSettings:
 
 
 #: The types of each verb's configuration
-SCHEMAS = {"fit": FitSettings, "simulate": SimulateSettings, "train": TrainSettings, "evaluate": EvaluateSettings}
+SCHEMAS = {
+    "fit": FitSettings,
+    "simulate": SimulateSettings,
+    "train": TrainSettings,
+    "evaluate": EvaluateSettings,
+}

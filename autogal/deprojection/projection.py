@@ -39,7 +39,9 @@ class NodeGrid:
         """Number of nodes."""
         return len(self.radii) * len(self.heights)
 
-    def images(self, grid: Grid, transfer: Tensor, x: float, y: float, inclination: float, pa: float) -> Tensor:
+    def images(
+        self, grid: Grid, transfer: Tensor, x: float, y: float, inclination: float, pa: float
+    ) -> Tensor:
         """The image of each node with the emissivity 1 there and 0 at all others.
 
         Parameters
@@ -61,20 +63,25 @@ class NodeGrid:
         count = math.ceil(reach * _SAMPLES)
         offset = torch.arange(-count, count + 1, dtype=torch.float64) / _SAMPLES
         waves = [torch.exp(-1j * k[:, None] * offset) / _SAMPLES for k in (grid.kx, grid.ky)]
-        rows = torch.stack([waves[0] @ self._row(offset, dy, inclination, pa).to(waves[0].dtype) for dy in offset.tolist()])
+        rows = torch.stack(
+            [waves[0] @ self._row(offset, dy, inclination, pa).to(waves[0].dtype) for dy in offset.tolist()]
+        )
         spectra = torch.einsum("yr,rxn->nxy", waves[1], rows)
         px, py = (grid.phase(torch.tensor([at]), axis)[0] for at, axis in ((x, "x"), (y, "y")))
         factor = transfer * px[0][:, None] * py[0][None, :]
         return torch.cat([grid.to_images(some.to(factor.dtype) * factor) for some in spectra.split(64)])
 
     def _row(self, dx: Tensor, dy: float, inclination: float, pa: float) -> Tensor:
-        """Lengths of lines of sight, at offsets of one row of the image, that belong to each node, [P, M K]."""
+        """Lengths of lines of sight, at offsets of one row of the image, that belong to each node, [P, M
+        K]."""
         turn, tilt = math.radians(pa + 90), math.radians(inclination)
         cos, sin = max(math.cos(tilt), _FLAT), max(math.sin(tilt), _FLAT)
         along, across = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
         wide, high = torch.sqrt((self.radii[-1] ** 2 - along**2).clamp(min=0.0)), self.heights[-1]
         low = torch.maximum((across * cos - wide) / sin, (-high - across * sin) / cos)
-        length = (torch.minimum((across * cos + wide) / sin, (high - across * sin) / cos) - low).clamp(min=0.0)
+        length = (torch.minimum((across * cos + wide) / sin, (high - across * sin) / cos) - low).clamp(
+            min=0.0
+        )
         l = low[:, None] + length[:, None] * (torch.arange(_ALONG, dtype=torch.float64) + 0.5) / _ALONG
         i, left = _between(self.radii, torch.hypot(along[:, None], across[:, None] * cos - l * sin))
         j, below = _between(self.heights, (across[:, None] * sin + l * cos).abs())

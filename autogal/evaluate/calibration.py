@@ -16,16 +16,16 @@ from autogal.evaluate.evaluation import Evaluation
 from autogal.evaluate.figures import calibration_figure
 from autogal.evaluate.galaxies import galaxies, known_values
 from autogal.evaluate.methods import as_fit
-from autogal.report.facts import Grid, Report
-from autogal.evaluate.samples import prepare
 from autogal.evaluate.ranks import RANK_NOTES, rank_grid, with_ranks
+from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import SNR, Bins, median, scatter, share, share_interval
 from autogal.fitting.choices import build_bootstrap, build_likelihood, build_solver
-from autogal.model.spec import build_model
 from autogal.fitting.engine import fit_cutouts
-from autogal.parameters import START, angle_difference, split_name
 from autogal.model.fitted import Fitted
 from autogal.model.model import Model
+from autogal.model.spec import build_model
+from autogal.parameters import START, angle_difference, split_name
+from autogal.report.facts import Grid, Report
 from autogal.simulate import Simulation
 
 __all__ = ["CalibrationEvaluation", "coverage"]
@@ -39,14 +39,16 @@ _MEDIAN = np.sqrt(np.pi / 2)  # error of a median in units of that of a mean
 
 
 class CalibrationEvaluation(Evaluation):
-    """Fit lone galaxies, from their true parameters so that starting values play no part, and count the truths inside the errors.
+    """Fit lone galaxies, from their true parameters so that starting values play no part, and count the
+    truths inside the errors.
 
     Targets with neighbours, or of which not all is known, do not count.
 
     Raises
     ------
     AutogalError
-        For fits without errors, a truth that does not know the model's parameters, or where no galaxy is left.
+        For fits without errors, a truth that does not know the model's parameters, or where no galaxy is
+        left.
     """
 
     def __init__(self, settings: DictConfig, device: torch.device, folder: Path):
@@ -55,7 +57,10 @@ class CalibrationEvaluation(Evaluation):
         self.model = build_model(fit.model)
         build_likelihood(fit), build_solver(fit.solver), build_bootstrap(fit)
         if fit.uncertainty.name == "none":
-            raise AutogalError("uncertainty=none gives no errors that could be judged.", "Choose covariance, bootstrap, both or posterior.")
+            raise AutogalError(
+                "uncertainty=none gives no errors that could be judged.",
+                "Choose covariance, bootstrap, both or posterior.",
+            )
         self.kinds = ["covariance", "bootstrap"] if fit.uncertainty.name == "both" else [fit.uncertainty.name]
         self.judged = [name for name in self.model.parameters if name not in self.model.shared]
         self.why = ""
@@ -81,13 +86,17 @@ class CalibrationEvaluation(Evaluation):
         yield rows
 
     def nothing(self) -> AutogalError:
-        return AutogalError(f"None of the {self.total} targets is a {self.fit.model.name} without neighbours.",
-                            "Evaluate on more stamps (n=), or on others.")
+        return AutogalError(
+            f"None of the {self.total} targets is a {self.fit.model.name} without neighbours.",
+            "Evaluate on more stamps (n=), or on others.",
+        )
 
     def report(self, rows: Table) -> Report:
         if not np.any(rows["status"] == "converged"):
-            raise AutogalError(f"None of the {len(rows)} fits converged. {self.why}".rstrip(),
-                               "Choose another likelihood= or solver=, or other data.")
+            raise AutogalError(
+                f"None of the {len(rows)} fits converged. {self.why}".rstrip(),
+                "Choose another likelihood= or solver=, or other data.",
+            )
         return _report(rows, self.judged, self.kinds, self.fit, self.total)
 
 
@@ -102,8 +111,9 @@ def coverage(pulls: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        ``errors``: how many are finite. ``one`` and ``two``: shares inside 1 and 2 sigma, with ``one_error`` and ``two_error``,
-        half the 68 % interval of such a share (Wilson 1927). ``median`` with ``median_error``, and ``scatter``.
+        ``errors``: how many are finite. ``one`` and ``two``: shares inside 1 and 2 sigma, with ``one_error``
+        and ``two_error``, half the 68 % interval of such a share (Wilson 1927). ``median`` with
+        ``median_error``, and ``scatter``.
     """
     known = pulls[np.isfinite(pulls)]
     count = len(known)
@@ -125,15 +135,24 @@ def _as_fit(settings: DictConfig) -> DictConfig:
 
 
 def _start(model: Model, truth: np.ndarray) -> np.ndarray:
-    """Values [N, 8] of one Sersic profile with the sky of `truth`, for whoever needs more than the model's own."""
+    """Values [N, 8] of one Sersic profile with the sky of `truth`, for whoever needs more than the model's
+    own."""
     at = dict(zip(model.parameters, truth.T))
     outer = f"{model.components[-1].name}_" if model.components[-1].name else ""
     own = {name: at.get(name, at.get(outer + name)) for name in START}
     return np.stack([np.ones(len(truth)) if values is None else values for values in own.values()], 1)
 
 
-def _rows(known: Table, names: Sequence[str], places: Sequence[int], truth: np.ndarray, fitted: Fitted, kinds: Sequence[str]) -> Table:
-    """The truth with what was found, the errors and the pulls of every kind; fits that did not converge have none."""
+def _rows(
+    known: Table,
+    names: Sequence[str],
+    places: Sequence[int],
+    truth: np.ndarray,
+    fitted: Fitted,
+    kinds: Sequence[str],
+) -> Table:
+    """The truth with what was found, the errors and the pulls of every kind; fits that did not converge
+    have none."""
     rows = known.copy()
     rows["status"], rows["flags"] = np.array(fitted.status, dtype="U16"), fitted.flags
     converged = rows["status"] == "converged"
@@ -143,7 +162,11 @@ def _rows(known: Table, names: Sequence[str], places: Sequence[int], truth: np.n
             off = angle_difference(off)
         rows[f"true_{name}"], rows[f"found_{name}"] = truth[:, k], fitted.values[:, k]
         for kind in kinds:
-            matrix = fitted.bootstrap if kind == "bootstrap" and fitted.bootstrap is not None else fitted.covariance
+            matrix = (
+                fitted.bootstrap
+                if kind == "bootstrap" and fitted.bootstrap is not None
+                else fitted.covariance
+            )
             with np.errstate(invalid="ignore"):
                 error = np.sqrt(matrix[:, k, k])
                 usable = converged & (error > 0)
@@ -152,17 +175,33 @@ def _rows(known: Table, names: Sequence[str], places: Sequence[int], truth: np.n
     return rows
 
 
-def _grid(name: str, title: str, rows: Table, names: Sequence[str], kinds: Sequence[str], bins: Bins, required: bool = False) -> Grid:
+def _grid(
+    name: str,
+    title: str,
+    rows: Table,
+    names: Sequence[str],
+    kinds: Sequence[str],
+    bins: Bins,
+    required: bool = False,
+) -> Grid:
     found = []
     for group, members in bins.split(np.asarray(rows["snr"], float)):
         some = rows[members & (rows["status"] == "converged")]
         for parameter in names:
             row: dict[str, Any] = {"group": group, "parameter": parameter, "galaxies": len(some)}
             for kind in kinds:
-                row |= {f"{kind}_{key}": value for key, value in coverage(np.asarray(some[f"{kind}_pull_{parameter}"], float)).items()}
+                row |= {
+                    f"{kind}_{key}": value
+                    for key, value in coverage(np.asarray(some[f"{kind}_pull_{parameter}"], float)).items()
+                }
             row["without"] = share(len(some) - min(row[f"{kind}_errors"] for kind in kinds), len(some))
             found.append(row)
-    columns = {bins.title: "{group}", "": "{parameter}", "galaxies": "{galaxies}", "no error": "{without:.1%}"}
+    columns = {
+        bins.title: "{group}",
+        "": "{parameter}",
+        "galaxies": "{galaxies}",
+        "no error": "{without:.1%}",
+    }
     limits = {}
     for kind in kinds:
         suffix = f", {_SHORT[kind]}" if len(kinds) > 1 else ""
@@ -179,21 +218,33 @@ def _report(rows: Table, names: Sequence[str], kinds: Sequence[str], fit: DictCo
     good = rows[(rows["snr"] >= _GOOD.edges[0]) & (rows["status"] == "converged")]
     what = f"{len(rows)} fits of model={fit.model.name} to lone galaxies of {rows.meta.get('survey')}"
     report = Report(f"Errors by {' and '.join(kinds)} of {what}")
-    report.grids = [_grid("good", "S/N above 50", rows, names, kinds, _GOOD, True),
-                    _grid("snr", "By signal-to-noise ratio", rows, names, kinds, SNR)]
+    report.grids = [
+        _grid("good", "S/N above 50", rows, names, kinds, _GOOD, True),
+        _grid("snr", "By signal-to-noise ratio", rows, names, kinds, SNR),
+    ]
     lost = int(np.count_nonzero(rows["status"] != "converged"))
-    report.notes = ["Fits start at the true parameters. Pulls are (fit - truth) / error, their scatter 1.4826 MAD. "
-                    "No error: a parameter at a bound or without curvature.",
-                    f"{total - len(rows)} of {total} targets do not count: they have neighbours, or not all of their parameters are known.",
-                    f"{lost} of {len(rows)} fits did not converge and are left out."]
+    report.notes = [
+        "Fits start at the true parameters. Pulls are (fit - truth) / error, their scatter 1.4826 MAD. "
+        "No error: a parameter at a bound or without curvature.",
+        f"{total - len(rows)} of {total} targets do not count: they have neighbours, or not all of their "
+        f"parameters are known.",
+        f"{lost} of {len(rows)} fits did not converge and are left out.",
+    ]
     if len(good):
         chance = np.sqrt(_EXPECTED * (1 - _EXPECTED) / len(good))
-        report.notes.append(f"Of {len(good)} galaxies, the share inside 1 sigma scatters by {chance:.1%} however honest their errors are.")
+        report.notes.append(
+            f"Of {len(good)} galaxies, the share inside 1 sigma scatters by {chance:.1%} however honest "
+            f"their errors are."
+        )
     if "posterior" in kinds:
         report.grids.append(rank_grid(rows, names))
         report.notes += RANK_NOTES
     report.facts = {"not_converged": lost, "stamps": total}
     report.tables = {"evaluation": rows}
-    shown, title = (good, f"{len(good)} galaxies, S/N above {_GOOD.edges[0]}") if len(good) else (rows, f"{len(rows)} galaxies")
+    shown, title = (
+        (good, f"{len(good)} galaxies, S/N above {_GOOD.edges[0]}")
+        if len(good)
+        else (rows, f"{len(rows)} galaxies")
+    )
     report.figures = {"calibration": calibration_figure(shown, names, kinds, title)}
     return report

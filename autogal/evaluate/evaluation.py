@@ -12,11 +12,11 @@ import torch
 from astropy.table import Table, vstack
 from omegaconf import DictConfig
 
-from autogal.report.facts import Report
 from autogal.errors import AutogalError
 from autogal.evaluate.methods import methods
 from autogal.evaluate.samples import samples
 from autogal.evaluate.statistics import Bins
+from autogal.report.facts import Report
 from autogal.runtime.stopwatch import Stopwatch
 from autogal.simulate import Simulation
 
@@ -98,7 +98,8 @@ class Evaluation(ABC):
         return AutogalError("Nothing was measured.", "Evaluate on more stamps (n=), or on others.")
 
     def methods(self, group: str, block: Simulation) -> tuple[list[str], list[str]]:
-        """The methods of a group to evaluate, and notes, as `autogal.evaluate.methods.methods` has them for the first block.
+        """The methods of a group to evaluate, and notes, as `autogal.evaluate.methods.methods` has them for
+        the first block.
 
         Parameters
         ----------
@@ -116,7 +117,9 @@ class Evaluation(ABC):
             Where a network that was asked for has no checkpoint.
         """
         if group not in self._methods:
-            self._methods[group] = methods(self.settings, group, min(min(cutout.shape) for cutout in block.cutouts), self.device)
+            self._methods[group] = methods(
+                self.settings, group, min(min(cutout.shape) for cutout in block.cutouts), self.device
+            )
         return self._methods[group]
 
 
@@ -168,7 +171,9 @@ def rows_of(method: str, truth: Table) -> Table:
     return rows
 
 
-def by_bins(rows: Table, names: Iterable[str], bins: Bins, summarise: Callable[[Table], dict[str, Any]]) -> list[dict[str, Any]]:
+def by_bins(
+    rows: Table, names: Iterable[str], bins: Bins, summarise: Callable[[Table], dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Rows of a Grid: what `summarise` says of every method's rows in every bin.
 
     Parameters
@@ -188,5 +193,7 @@ def by_bins(rows: Table, names: Iterable[str], bins: Bins, summarise: Callable[[
     found = []
     for group, members in bins.split(np.asarray(rows[bins.column], float)):
         some = rows[members]
-        found += [{"group": group, "method": name, **summarise(some[some["method"] == name])} for name in names]
+        found += [
+            {"group": group, "method": name, **summarise(some[some["method"] == name])} for name in names
+        ]
     return found

@@ -18,11 +18,24 @@ from autogal.evaluate.statistics import share_interval
 __all__ = ["calibration_figure", "parameter_figure", "pipeline_figure", "segmenter_figure"]
 
 _WIDTH = 7.1  # inches, two columns of a journal
-_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#555555")  # told apart by the colour-blind too (Okabe & Ito 2008)
+_PALETTE = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#555555",
+)  # told apart by the colour-blind too (Okabe & Ito 2008)
 _MARKERS = "osD^v"
 _PULLS = np.linspace(-4, 4, 17)
 _LEAST = 5  # measurements in a bin that is drawn
-_LABELS = {"mag": "Δ mag", "r_eff": r"Δ$r_\mathrm{eff}$ / $r_\mathrm{eff}$", "n": "Δ log$_{10}$ n", "q": "Δ q", "pa": "Δ PA [deg]", "centre": "Δ x, Δ y [px]"}
+_LABELS = {
+    "mag": "Δ mag",
+    "r_eff": r"Δ$r_\mathrm{eff}$ / $r_\mathrm{eff}$",
+    "n": "Δ log$_{10}$ n",
+    "q": "Δ q",
+    "pa": "Δ PA [deg]",
+    "centre": "Δ x, Δ y [px]",
+}
 
 
 def _colours(names: Sequence[str]) -> dict[str, str]:
@@ -63,18 +76,39 @@ def segmenter_figure(rows: Table, neighbours: Table, names: Sequence[str]) -> Fi
         some = rows[rows["method"] == name]
         snr = np.asarray(some["snr"], float)
         _shares(found, snr, np.asarray(some["found"], float), np.ones(len(some)), edges, name, colour, marker)
-        _shares(false, snr, np.asarray(some["false"], float), np.asarray(some["sources"], float), edges, name, colour, marker)
+        _shares(
+            false,
+            snr,
+            np.asarray(some["false"], float),
+            np.asarray(some["sources"], float),
+            edges,
+            name,
+            colour,
+            marker,
+        )
         middle, low, centre, high = _quantiles(snr, np.asarray(some["iou"], float), edges)
         overlap.fill_between(middle, low, high, color=colour, alpha=0.15, linewidth=0)
         overlap.plot(middle, centre, color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=name)
         own = neighbours[neighbours["method"] == name]
-        _shares(near, np.asarray(own["difference"], float), np.asarray(own["found"], float), np.ones(len(own)), np.arange(-5, 6.5, 1.0), name,
-                colour, marker)
+        _shares(
+            near,
+            np.asarray(own["difference"], float),
+            np.asarray(own["found"], float),
+            np.ones(len(own)),
+            np.arange(-5, 6.5, 1.0),
+            name,
+            colour,
+            marker,
+        )
     found.axhline(0.995, color="0.4", linewidth=0.8, linestyle="--")
     overlap.axhline(0.85, color="0.4", linewidth=0.8, linestyle="--")
     false.axhline(0.03, color="0.4", linewidth=0.8, linestyle="--")
     near.plot([-5, 2], [0.95, 0.95], color="0.4", linewidth=0.8, linestyle="--")
-    for axis, label in ((found, "targets found (IoU > 0.5)"), (overlap, "IoU of the target's mask"), (false, "false sources")):
+    for axis, label in (
+        (found, "targets found (IoU > 0.5)"),
+        (overlap, "IoU of the target's mask"),
+        (false, "false sources"),
+    ):
         _logarithmic(axis, rows["snr"])
         axis.set_xlabel("S/N of the target", fontsize=9)
         axis.set_ylabel(label, fontsize=9)
@@ -109,7 +143,16 @@ def parameter_figure(rows: Table, names: Sequence[str], required: bool = True) -
             snr, off = snr[known], off[known]
             if not off.size:
                 continue
-            axis.plot(snr, off, ".", color=colour, markersize=1.5, alpha=max(0.08, min(0.5, 150 / off.size)), markeredgewidth=0, rasterized=True)
+            axis.plot(
+                snr,
+                off,
+                ".",
+                color=colour,
+                markersize=1.5,
+                alpha=max(0.08, min(0.5, 150 / off.size)),
+                markeredgewidth=0,
+                rasterized=True,
+            )
             middle, low, centre, high = _quantiles(snr, off, _running(snr))
             axis.fill_between(middle, low, high, color=colour, alpha=0.18, linewidth=0)
             axis.plot(middle, centre, color=colour, linewidth=1.4, label=name)
@@ -117,7 +160,13 @@ def parameter_figure(rows: Table, names: Sequence[str], required: bool = True) -
                 reach = max(reach, 1.3 * float(np.max(np.abs([low, high]))))
         axis.axhline(0, color="0.3", linewidth=0.6)
         if required:
-            axis.plot([50, rows["snr"].max()], [[measure.allowed, -measure.allowed]] * 2, color="0.4", linewidth=0.8, linestyle="--")
+            axis.plot(
+                [50, rows["snr"].max()],
+                [[measure.allowed, -measure.allowed]] * 2,
+                color="0.4",
+                linewidth=0.8,
+                linestyle="--",
+            )
         if reach:
             axis.set_ylim(-reach, reach)
         _logarithmic(axis, rows["snr"])
@@ -147,7 +196,9 @@ def pipeline_figure(rows: Table, names: Sequence[str], times: Mapping[str, Mappi
         some = rows[(rows["method"] == name) & np.isfinite(rows["chi2_from_truth"])]
         # a fit of another source is as far off as can be
         excess = np.where(some["lost"] | ~np.isfinite(some["excess"]), np.inf, some["excess"])
-        above.plot(limits, [np.mean(excess > limit) for limit in limits], color=colour, linewidth=1.3, label=name)
+        above.plot(
+            limits, [np.mean(excess > limit) for limit in limits], color=colour, linewidth=1.3, label=name
+        )
         for column, style in (("n_iter", "-"), ("n_iter_from_truth", ":")):
             part = [np.mean(np.asarray(some[column]) > step) for step in steps]
             iterations.step(steps, part, where="post", color=colour, linewidth=1.3, linestyle=style)
@@ -205,7 +256,9 @@ def calibration_figure(rows: Table, parameters: Sequence[str], kinds: Sequence[s
             if kind == kinds[0]:
                 for sigma in (1, 2):
                     half = sigma * np.sqrt(nominal * (1 - nominal) / pulls.size)
-                    coverage.fill_between(nominal, nominal - half, nominal + half, color="0.5", alpha=0.2, linewidth=0)
+                    coverage.fill_between(
+                        nominal, nominal - half, nominal + half, color="0.5", alpha=0.2, linewidth=0
+                    )
             # the interval that just reaches the truth
             levels = np.sort([math.erf(abs(pull) / math.sqrt(2)) for pull in pulls])
             inside = np.arange(levels.size + 2).clip(max=levels.size) / levels.size
@@ -231,12 +284,25 @@ def _logarithmic(axis: Axes, values: np.ndarray) -> None:
     low, high = max(float(np.min(values)), 1.0), float(np.max(values))
     axis.set_xscale("log")
     axis.set_xlim(0.85 * low, 1.15 * high)
-    ticks = [number for number in (1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000) if 0.85 * low <= number <= 1.15 * high]
+    ticks = [
+        number
+        for number in (1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000)
+        if 0.85 * low <= number <= 1.15 * high
+    ]
     axis.set_xticks(ticks, [str(number) for number in ticks])
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _shares(axis: Axes, x: np.ndarray, part: np.ndarray, total: np.ndarray, edges: np.ndarray, name: str, colour: str, marker: str) -> None:
+def _shares(
+    axis: Axes,
+    x: np.ndarray,
+    part: np.ndarray,
+    total: np.ndarray,
+    edges: np.ndarray,
+    name: str,
+    colour: str,
+    marker: str,
+) -> None:
     """Shares in bins, with their errors."""
     which = np.digitize(x, edges) - 1
     counts = [(k, part[which == k].sum(), total[which == k].sum()) for k in range(len(edges) - 1)]
@@ -247,10 +313,22 @@ def _shares(axis: Axes, x: np.ndarray, part: np.ndarray, total: np.ndarray, edge
     left, right = edges[k.astype(int)], edges[k.astype(int) + 1]
     middle = np.sqrt(left * right) if edges[0] > 0 else (left + right) / 2
     low, high = share_interval(some, of)
-    axis.errorbar(middle, some / of, [some / of - low, high - some / of], color=colour, marker=marker, markersize=3.5, linewidth=1.2, capsize=2, label=name)
+    axis.errorbar(
+        middle,
+        some / of,
+        [some / of - low, high - some / of],
+        color=colour,
+        marker=marker,
+        markersize=3.5,
+        linewidth=1.2,
+        capsize=2,
+        label=name,
+    )
 
 
-def _quantiles(x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _quantiles(
+    x: np.ndarray, y: np.ndarray, edges: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Median x, and the 16th, 50th and 84th percentile of y, in bins of x that hold enough."""
     which = np.clip(np.digitize(x, edges) - 1, 0, len(edges) - 2)
     some = [which == k for k in range(len(edges) - 1) if np.count_nonzero(which == k) >= _LEAST]

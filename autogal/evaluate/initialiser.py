@@ -15,15 +15,15 @@ from autogal.evaluate.evaluation import Evaluation, rows_of
 from autogal.evaluate.figures import parameter_figure
 from autogal.evaluate.methods import as_fit
 from autogal.evaluate.parameters import CATALOGUE, accuracy, calibration, differences
-from autogal.report.facts import Report
 from autogal.evaluate.statistics import SIZE, SNR, Bins, bins_of_magnitude
 from autogal.evaluate.truth import comparable, true_segmentations, undecidable_note
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.initialise import Start, initialise_all
+from autogal.parameters import MAG, magnitude_of, spin
+from autogal.report.facts import Report
 from autogal.segment import segment_all
 from autogal.simulate import Simulation
-from autogal.parameters import MAG, magnitude_of, spin
 
 __all__ = ["InitialiserEvaluation", "start_errors"]
 
@@ -33,8 +33,8 @@ _GOOD = Bins("snr", "S/N", (50, np.inf))
 class InitialiserEvaluation(Evaluation):
     """Estimate starting values as ``autogal fit`` does and compare with the truth.
 
-    Only targets that are one Sersic profile count, and of those the ones whose true footprint is not mostly outshone.
-    ``settings.true_masks`` says whether footprints are the true ones or those of ``segment``.
+    Only targets that are one Sersic profile count, and of those the ones whose true footprint is not mostly
+    outshone. ``settings.true_masks`` says whether footprints are the true ones or those of ``segment``.
     """
 
     def __init__(self, settings: DictConfig, device: torch.device, folder: Path):
@@ -50,24 +50,43 @@ class InitialiserEvaluation(Evaluation):
         cutouts, truth = [block.cutouts[i] for i in some], block.truth[some]
         nodes = {name: as_fit(self.settings, initialise=name) for name in self.names}
         segmentation = nodes[self.names[0]].segment
-        found = true_segmentations(cutouts, [block.instances[i] for i in some], segmentation) if self.settings.true_masks else \
-            segment_all(cutouts, segmentation, self.device)
+        found = (
+            true_segmentations(cutouts, [block.instances[i] for i in some], segmentation)
+            if self.settings.true_masks
+            else segment_all(cutouts, segmentation, self.device)
+        )
         there = [i for i, one in enumerate(found) if Flag.NO_TARGET not in one.flags]
         for name in self.names:
             with self.seconds.time(name):
-                starts = initialise_all([cutouts[i] for i in there], [found[i] for i in there], nodes[name].initialise, self.device)
+                starts = initialise_all(
+                    [cutouts[i] for i in there],
+                    [found[i] for i in there],
+                    nodes[name].initialise,
+                    self.device,
+                )
             yield _rows(name, cutouts, truth, dict(zip(there, starts)))
 
     def nothing(self) -> AutogalError:
-        return AutogalError("No target is one Sersic profile that can be seen: there is nothing to compare starting values with.",
-                            "Evaluate on more stamps (n=), or on others.")
+        return AutogalError(
+            "No target is one Sersic profile that can be seen: there is nothing to compare starting values "
+            "with.",
+            "Evaluate on more stamps (n=), or on others.",
+        )
 
     def report(self, rows: Table) -> Report:
-        return _report(rows, self.names, [*self.notes, undecidable_note(self.hidden, self.total)], self.settings, self.total, self.seconds)
+        return _report(
+            rows,
+            self.names,
+            [*self.notes, undecidable_note(self.hidden, self.total)],
+            self.settings,
+            self.total,
+            self.seconds,
+        )
 
 
 def start_errors(start: Start) -> dict[str, float]:
-    """1-sigma errors of x, y [px], mag, r_eff (relative), n [dex], q, pa [deg] from a start's covariance; NaN without one.
+    """1-sigma errors of x, y [px], mag, r_eff (relative), n [dex], q, pa [deg] from a start's covariance; NaN
+    without one.
 
     Parameters
     ----------
@@ -88,11 +107,18 @@ def start_errors(start: Start) -> dict[str, float]:
     across[5:] = -along[6], along[5]
     size = 0.5 * along
     size[3] += 1
-    sigma_along = lambda direction: float(np.sqrt(direction @ covariance @ direction))  # noqa: E731
+    sigma_along = lambda direction: float(np.sqrt(direction @ covariance @ direction))
     one = np.eye(7)
     turn = np.degrees(sigma_along(across)) / (2 * eta) if eta > 0 else np.inf
-    return {"x": sigma_along(one[0]), "y": sigma_along(one[1]), "mag": -MAG * sigma_along(one[2]), "r_eff": sigma_along(size),
-            "n": sigma_along(one[4]) / np.log(10), "q": start.values["q"] * sigma_along(along), "pa": min(turn, 180 / np.sqrt(12))}
+    return {
+        "x": sigma_along(one[0]),
+        "y": sigma_along(one[1]),
+        "mag": -MAG * sigma_along(one[2]),
+        "r_eff": sigma_along(size),
+        "n": sigma_along(one[4]) / np.log(10),
+        "q": start.values["q"] * sigma_along(along),
+        "pa": min(turn, 180 / np.sqrt(12)),
+    }
 
 
 def _rows(name: str, cutouts: Sequence[Cutout], truth: Table, starts: dict[int, Start]) -> Table:
@@ -109,20 +135,43 @@ def _rows(name: str, cutouts: Sequence[Cutout], truth: Table, starts: dict[int, 
     return rows
 
 
-def _report(rows: Table, names: list[str], notes: list[str], settings: DictConfig, total: int, seconds: dict[str, float]) -> Report:
+def _report(
+    rows: Table,
+    names: list[str],
+    notes: list[str],
+    settings: DictConfig,
+    total: int,
+    seconds: dict[str, float],
+) -> Report:
     count = len(rows) // len(names)
     masks = "the true masks" if settings.true_masks else f"the masks of segment={settings.segment.name}"
-    report = Report(f"Starting values of {count} galaxies on {total} stamps of {rows.meta.get('survey')}, with {masks}")
-    report.grids = [accuracy("good", "S/N above 50", rows, names, _GOOD, required=True),
-                    calibration("good_inside", rows, names, _GOOD, required=True),
-                    accuracy("snr", "By signal-to-noise ratio", rows, names, SNR), calibration("snr_inside", rows, names, SNR),
-                    accuracy("r_eff", "By size", rows, names, SIZE)]
+    report = Report(
+        f"Starting values of {count} galaxies on {total} stamps of {rows.meta.get('survey')}, with {masks}"
+    )
+    report.grids = [
+        accuracy("good", "S/N above 50", rows, names, _GOOD, required=True),
+        calibration("good_inside", rows, names, _GOOD, required=True),
+        accuracy("snr", "By signal-to-noise ratio", rows, names, SNR),
+        calibration("snr_inside", rows, names, SNR),
+        accuracy("r_eff", "By size", rows, names, SIZE),
+    ]
     if rows.meta.get("survey") != "general":
         report.grids.append(accuracy("mag", "By magnitude", rows, names, bins_of_magnitude(rows["mag"])))
     fallen = {name: int(np.count_nonzero(rows["fallback"][rows["method"] == name])) for name in names}
-    report.notes = ["Wrong: nothing estimated, or off by more than 0.5 mag, half of r_eff, or a factor 2 in n. Position angles: of galaxies with q < 0.7.",
-                    *(f"{name}: another way had to be taken (START_FALLBACK) for {number}." for name, number in fallen.items() if number), *notes]
-    report.facts = {"galaxies_per_second": {name: count / spent for name, spent in seconds.items()}, "fallbacks": fallen}
+    report.notes = [
+        "Wrong: nothing estimated, or off by more than 0.5 mag, half of r_eff, or a factor 2 in n. "
+        "Position angles: of galaxies with q < 0.7.",
+        *(
+            f"{name}: another way had to be taken (START_FALLBACK) for {number}."
+            for name, number in fallen.items()
+            if number
+        ),
+        *notes,
+    ]
+    report.facts = {
+        "galaxies_per_second": {name: count / spent for name, spent in seconds.items()},
+        "fallbacks": fallen,
+    }
     report.tables = {"evaluation": rows}
     report.figures = {"initialiser": parameter_figure(rows, names)}
     return report

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from autogal.configuration.overrides import override
 from autogal.configuration.composing import composed
+from autogal.configuration.overrides import override
 from autogal.networks import find
 
 __all__ = ["NETWORKS", "as_fit", "methods", "ready"]
@@ -49,7 +49,10 @@ def methods(settings: DictConfig, group: str, size: int, device: torch.device) -
     notes = []
     if network in names and network != chosen and _checkpoint(settings, task, size) is None:
         names.remove(network)
-        notes.append(f"{group}={network} is left out: there is no checkpoint of it (checkpoints=FOLDER names a folder with one).")
+        notes.append(
+            f"{group}={network} is left out: there is no checkpoint of it (checkpoints=FOLDER names a "
+            f"folder with one)."
+        )
     names += [chosen] if chosen not in names else []
     if network in names:
         ready(as_fit(settings, **{group: network})[group], group, size, device)
@@ -57,7 +60,8 @@ def methods(settings: DictConfig, group: str, size: int, device: torch.device) -
 
 
 def as_fit(settings: DictConfig, **chosen: str) -> DictConfig:
-    """The configuration of ``autogal fit`` with the settings of an evaluation, and with other methods where they are named.
+    """The configuration of ``autogal fit`` with the settings of an evaluation, and with other methods where
+    they are named.
 
     Parameters
     ----------
@@ -66,8 +70,11 @@ def as_fit(settings: DictConfig, **chosen: str) -> DictConfig:
         ``segment``, ``initialise``, ``neighbours``.
     """
     names = {group: chosen.get(group, settings[group].name) for group in NETWORKS}
-    own = [group for group, name in names.items() if settings[group].name == name]  # with all that was set in it
-    # the user's own files are not known to the packaged configuration; their nodes come with the settings, as they are
+    own = [
+        group for group, name in names.items() if settings[group].name == name
+    ]  # with all that was set in it
+    # the user's own files are not known to the packaged configuration; their nodes come with the settings, as
+    # they are
     base = composed(*(override(group, name) for group, name in names.items() if group not in own))
     out = OmegaConf.merge(base, OmegaConf.masked_copy(settings, list(_SHARED)))
     OmegaConf.set_readonly(out, False)

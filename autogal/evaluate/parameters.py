@@ -9,9 +9,9 @@ import numpy as np
 from astropy.table import Table
 
 from autogal.evaluate.evaluation import by_bins
-from autogal.report.facts import Grid
 from autogal.evaluate.statistics import Bins, median, scatter, share
 from autogal.parameters import SINGLE, angle_difference
+from autogal.report.facts import Grid
 
 __all__ = ["CATALOGUE", "MEASURES", "Measure", "accuracy", "calibration", "differences", "summarise"]
 
@@ -23,7 +23,8 @@ _WRONG = {"mag": 0.5, "r_eff": 0.5, "n": np.log10(2)}  # beyond it an estimate i
 
 
 class Measure(NamedTuple):
-    """One judged quantity: heading, columns of differences that it pools, format, and the scatter it must not exceed."""
+    """One judged quantity: heading, columns of differences that it pools, format, and the scatter it must
+    not exceed."""
 
     heading: str
     columns: tuple[str, ...]
@@ -42,7 +43,8 @@ MEASURES = {
 
 
 def differences(found: Mapping[str, np.ndarray], truth: Table) -> dict[str, np.ndarray]:
-    """Estimate less truth: x, y [px], mag, r_eff (relative), n [dex], q, pa [deg; NaN where the galaxy is rounder than 0.7].
+    """Estimate less truth: x, y [px], mag, r_eff (relative), n [dex], q, pa [deg; NaN where the galaxy is
+    rounder than 0.7].
 
     Parameters
     ----------
@@ -54,7 +56,8 @@ def differences(found: Mapping[str, np.ndarray], truth: Table) -> dict[str, np.n
     Returns
     -------
     dict of str to ndarray, [N]
-        ``d_x`` and so on; and ``wrong``: nothing estimated, or off by 0.5 mag, half of r_eff, or a factor 2 in n.
+        ``d_x`` and so on; and ``wrong``: nothing estimated, or off by 0.5 mag, half of r_eff, or a factor 2
+        in n.
     """
     value = {name: np.asarray(found[name], float) for name in CATALOGUE}
     true = {name: np.asarray(truth[name], float) for name in CATALOGUE}
@@ -82,13 +85,19 @@ def summarise(rows: Table) -> dict[str, Any]:
         error = np.concatenate([np.asarray(rows[f"e_{column}"], float) for column in measure.columns])
         known = np.isfinite(off) & np.isfinite(error)
         inside = np.abs(off[known]) < error[known]
-        found |= {f"{name}_scatter": scatter(off), f"{name}_bias": median(off), f"{name}_inside": share(inside.sum(), inside.size)}
+        found |= {
+            f"{name}_scatter": scatter(off),
+            f"{name}_bias": median(off),
+            f"{name}_inside": share(inside.sum(), inside.size),
+        }
         pooled.append(inside)
     together = np.concatenate(pooled)
     return {**found, "inside": share(together.sum(), together.size)}
 
 
-def accuracy(name: str, title: str, rows: Table, methods: Sequence[str], bins: Bins, required: bool = False) -> Grid:
+def accuracy(
+    name: str, title: str, rows: Table, methods: Sequence[str], bins: Bins, required: bool = False
+) -> Grid:
     """Scatter and bias by method in bins of a quantity.
 
     Parameters
@@ -106,9 +115,18 @@ def accuracy(name: str, title: str, rows: Table, methods: Sequence[str], bins: B
     Grid
     """
     columns = {bins.title: "{group}", "": "{method}", "galaxies": "{stamps}", "wrong": "{wrong:.1%}"}
-    columns |= {one.heading: f"{{{key}_scatter:{one.form}}} {{{key}_bias:+{one.form}}}" for key, one in MEASURES.items()}
+    columns |= {
+        one.heading: f"{{{key}_scatter:{one.form}}} {{{key}_bias:+{one.form}}}"
+        for key, one in MEASURES.items()
+    }
     limits = {one.heading: f"{one.allowed:g}" for one in MEASURES.values()} if required else {}
-    return Grid(name, f"{title}: scatter (1.4826 MAD) and median bias", columns, by_bins(rows, methods, bins, summarise), limits)
+    return Grid(
+        name,
+        f"{title}: scatter (1.4826 MAD) and median bias",
+        columns,
+        by_bins(rows, methods, bins, summarise),
+        limits,
+    )
 
 
 def calibration(name: str, rows: Table, methods: Sequence[str], bins: Bins, required: bool = False) -> Grid:
@@ -127,6 +145,8 @@ def calibration(name: str, rows: Table, methods: Sequence[str], bins: Bins, requ
     Grid
     """
     columns = {bins.title: "{group}", "": "{method}", "galaxies": "{stamps}", "all": "{inside:.0%}"}
-    columns |= {one.heading.partition(" ")[0].strip(","): f"{{{key}_inside:.0%}}" for key, one in MEASURES.items()}
+    columns |= {
+        one.heading.partition(" ")[0].strip(","): f"{{{key}_inside:.0%}}" for key, one in MEASURES.items()
+    }
     found = [row for row in by_bins(rows, methods, bins, summarise) if np.isfinite(row["inside"])]
     return Grid(name, "Truths within 1 sigma", columns, found, {"all": "64-72%"} if required else {})

@@ -1,4 +1,5 @@
-"""Whether posteriors are honest: how many truths lie inside their quantiles, and ranks of the truths among their samples."""
+"""Whether posteriors are honest: how many truths lie inside their quantiles, and ranks of the truths among
+their samples."""
 
 from __future__ import annotations
 
@@ -21,9 +22,13 @@ _BINS = 20
 _TURN = 180.0  # of a position angle, deg
 
 #: What the reader of ranks has to know
-RANK_NOTES = ["Ranks: the share of the posterior's samples below the truth, uniform where posteriors are right (Talts et al. 2018, arXiv:1804.06788); "
-              "p is that of chi-square of their histogram.",
-              "That holds for truths drawn from the prior. These are those of a population, so that ranks may lean where the image tells little."]
+RANK_NOTES = [
+    "Ranks: the share of the posterior's samples below the truth, uniform where posteriors are right (Talts "
+    "et al. 2018, arXiv:1804.06788); "
+    "p is that of chi-square of their histogram.",
+    "That holds for truths drawn from the prior. These are those of a population, so that ranks may lean "
+    "where the image tells little.",
+]
 
 
 def ranks(truth: np.ndarray, samples: np.ndarray, turn: float = 0.0) -> np.ndarray:
@@ -35,7 +40,8 @@ def ranks(truth: np.ndarray, samples: np.ndarray, turn: float = 0.0) -> np.ndarr
     samples : ndarray, [N, S]
         Equally weighted draws from the posterior.
     turn : float
-        After so much an angle is the same again; below it is then counted from 0, which no image chooses. 0: no angle.
+        After so much an angle is the same again; below it is then counted from 0, which no image chooses. 0:
+        no angle.
 
     Returns
     -------
@@ -69,8 +75,11 @@ def uniformity(found: np.ndarray) -> tuple[np.ndarray, float]:
     return counts, float(chisquare(counts).pvalue) if len(known) >= 2 * _PER_BIN else float("nan")
 
 
-def with_ranks(rows: Table, names: Sequence[str], places: Sequence[int], truth: np.ndarray, fitted: Fitted) -> Table:
-    """Rows with ranks and quantiles of the posteriors of parameters, by their places; fits that did not converge have none."""
+def with_ranks(
+    rows: Table, names: Sequence[str], places: Sequence[int], truth: np.ndarray, fitted: Fitted
+) -> Table:
+    """Rows with ranks and quantiles of the posteriors of parameters, by their places; fits that did not
+    converge have none."""
     converged = np.asarray(rows["status"] == "converged")
     for name, k in zip(names, places):
         turn = _TURN if split_name(name)[1] == "pa" else 0.0
@@ -96,10 +105,30 @@ def rank_grid(rows: Table, names: Sequence[str]) -> Grid:
             some = np.asarray(rows[f"rank_{name}"][members], float)
             counts, p = uniformity(some)
             mean = float(np.nanmean(some)) if count else np.nan
-            row: dict[str, Any] = {"group": group, "parameter": name, "galaxies": count, "between": share(inside, count),
-                                   "between_error": float(high - low) / 2 if count else np.nan, "mean": mean, "p": p,
-                                   "histogram": " ".join(map(str, counts))}
+            row: dict[str, Any] = {
+                "group": group,
+                "parameter": name,
+                "galaxies": count,
+                "between": share(inside, count),
+                "between_error": float(high - low) / 2 if count else np.nan,
+                "mean": mean,
+                "p": p,
+                "histogram": " ".join(map(str, counts)),
+            }
             found.append(row)
-    columns = {SNR.title: "{group}", "": "{parameter}", "galaxies": "{galaxies}", "p16 to p84": "{between:.1%} +-{between_error:.1%}",
-               "mean rank": "{mean:.2f}", "p": "{p:.2g}", "ranks": "{histogram}"}
-    return Grid("ranks", "Truths between the 16 % and the 84 % quantile (68.27 % expected), and ranks among the samples", columns, found, {})
+    columns = {
+        SNR.title: "{group}",
+        "": "{parameter}",
+        "galaxies": "{galaxies}",
+        "p16 to p84": "{between:.1%} +-{between_error:.1%}",
+        "mean rank": "{mean:.2f}",
+        "p": "{p:.2g}",
+        "ranks": "{histogram}",
+    }
+    return Grid(
+        "ranks",
+        "Truths between the 16 % and the 84 % quantile (68.27 % expected), and ranks among the samples",
+        columns,
+        found,
+        {},
+    )

@@ -27,12 +27,18 @@ __all__ = ["PARTS", "run"]
 _log = logging.getLogger(__name__)
 
 #: What can be evaluated
-PARTS: dict[str, type[Evaluation]] = {"segmenter": SegmenterEvaluation, "initialiser": InitialiserEvaluation, "pipeline": PipelineEvaluation,
-                                      "calibration": CalibrationEvaluation, "invariance": InvarianceEvaluation}
+PARTS: dict[str, type[Evaluation]] = {
+    "segmenter": SegmenterEvaluation,
+    "initialiser": InitialiserEvaluation,
+    "pipeline": PipelineEvaluation,
+    "calibration": CalibrationEvaluation,
+    "invariance": InvarianceEvaluation,
+}
 
 
 def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
-    """Evaluate what ``settings.part`` names, print the tables, and write numbers and figures to ``settings.out``.
+    """Evaluate what ``settings.part`` names, print the tables, and write numbers and figures to
+    ``settings.out``.
 
     Parameters
     ----------
@@ -56,7 +62,9 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> Report:
     begin = time.perf_counter()
     part = PARTS.get(settings.part)
     if part is None:
-        raise AutogalError(f"There is nothing called {settings.part!r} to evaluate.", f"Choose one of: {', '.join(PARTS)}.")
+        raise AutogalError(
+            f"There is nothing called {settings.part!r} to evaluate.", f"Choose one of: {', '.join(PARTS)}."
+        )
     blocks = part.blocks(settings)
     with run_log(settings) as folder:
         report = evaluate(part(settings, device, folder), blocks)

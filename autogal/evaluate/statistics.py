@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Bins", "SIZE", "SNR", "bins_of_magnitude", "median", "scatter", "share", "share_interval"]
+__all__ = ["SIZE", "SNR", "Bins", "bins_of_magnitude", "median", "scatter", "share", "share_interval"]
 
 _STEPS = (0.5, 1.0, 2.0, 4.0, 8.0)  # mag
 _MOST = 6
@@ -67,7 +67,8 @@ def bins_of_magnitude(magnitudes: Sequence[float]) -> Bins:
 
 
 def scatter(values: np.ndarray) -> float:
-    """1.4826 times the median absolute deviation from the median, of what is finite: the standard deviation of a Gaussian."""
+    """1.4826 times the median absolute deviation from the median, of what is finite: the standard
+    deviation of a Gaussian."""
     values = values[np.isfinite(values)]
     return float(1.4826 * np.median(np.abs(values - np.median(values)))) if values.size else float("nan")
 
@@ -84,7 +85,8 @@ def share(part: float, total: float) -> float:
 
 
 def share_interval(part: np.ndarray | float, total: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 68 % interval of a share (Wilson 1927): within 0 and 1, and of some width even for all or none.
+    """Ends of the 68 % interval of a share (Wilson 1927): within 0 and 1, and of some width even for all or
+    none.
 
     Parameters
     ----------
@@ -97,5 +99,8 @@ def share_interval(part: np.ndarray | float, total: np.ndarray | float) -> tuple
     """
     part, total = np.asarray(part, float), np.maximum(np.asarray(total, float), 1)
     p = part / total
-    middle, half = (p + 0.5 / total) / (1 + 1 / total), np.sqrt(p * (1 - p) / total + 0.25 / total**2) / (1 + 1 / total)
+    middle, half = (
+        (p + 0.5 / total) / (1 + 1 / total),
+        np.sqrt(p * (1 - p) / total + 0.25 / total**2) / (1 + 1 / total),
+    )
     return np.clip(middle - half, 0, p), np.clip(middle + half, p, 1)

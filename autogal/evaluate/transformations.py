@@ -19,7 +19,10 @@ CROPS = (0.6, 0.7, 0.8, 0.9)
 
 _FACTORS = (1e-6, 1e6)
 _PEDESTAL = 1e4  # of the noise of a pixel
-_FRAME = (23, 11), (5, 37)  # rows before and behind, columns before and behind, that the larger frame has more
+_FRAME = (
+    (23, 11),
+    (5, 37),
+)  # rows before and behind, columns before and behind, that the larger frame has more
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Transformation:
     apply : callable
         Gives another cutout; None where it makes no sense of this one.
     back : callable
-        From the values by name that were found then, and the cutout as it was, to what must have been found before.
+        From the values by name that were found then, and the cutout as it was, to what must have been found
+        before.
     tolerance : float
         Difference that is allowed, in standard errors.
     is_placed : bool
@@ -68,25 +72,39 @@ def chosen(names: Sequence[str]) -> list[Transformation]:
     """
     unknown = [name for name in names if name not in GROUPS]
     if unknown or not names:
-        raise AutogalError(f"There are no transformations called {unknown[0]!r}." if unknown else "No transformations are chosen.",
-                           f"Choose some of: {', '.join(GROUPS)}.")
+        raise AutogalError(
+            f"There are no transformations called {unknown[0]!r}."
+            if unknown
+            else "No transformations are chosen.",
+            f"Choose some of: {', '.join(GROUPS)}.",
+        )
     return [one for name in dict.fromkeys(names) for one in GROUPS[name]]
 
 
 def _orient(name: str, how: Orientation) -> Transformation:
-    return Transformation(name, lambda cutout: again(cutout, **_lying(cutout, how)),
-                          lambda values, cutout: how.inverse.values(values, cutout.shape[:: -1 if how.transposed else 1]))
+    return Transformation(
+        name,
+        lambda cutout: again(cutout, **_lying(cutout, how)),
+        lambda values, cutout: how.inverse.values(values, cutout.shape[:: -1 if how.transposed else 1]),
+    )
 
 
 def _lying(cutout: Cutout, how: Orientation) -> dict:
     turned = cutout.turned(how)
-    return {name: getattr(turned, name) for name in ("image", "sigma", "mask", "psf", "start", "to_centre", "wcs")}
+    return {
+        name: getattr(turned, name) for name in ("image", "sigma", "mask", "psf", "start", "to_centre", "wcs")
+    }
 
 
 def _scale(factor: float) -> Transformation:
     def apply(cutout: Cutout) -> Cutout:
-        return again(cutout, image=cutout.image * factor, sigma=cutout.sigma * factor,
-                      gain=cutout.gain and cutout.gain / factor, saturation=cutout.saturation and cutout.saturation * factor)
+        return again(
+            cutout,
+            image=cutout.image * factor,
+            sigma=cutout.sigma * factor,
+            gain=cutout.gain and cutout.gain / factor,
+            saturation=cutout.saturation and cutout.saturation * factor,
+        )
 
     def back(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
         return values | {"mag": values["mag"] + 2.5 * np.log10(factor), "sky": values["sky"] / factor}
@@ -100,10 +118,15 @@ def _height(cutout: Cutout) -> float:
 
 def _lift() -> Transformation:
     def apply(cutout: Cutout) -> Cutout:  # float64, as a file of large numbers is read
-        return again(cutout, image=np.asarray(cutout.image, np.float64) + _height(cutout),
-                      saturation=cutout.saturation and cutout.saturation + _height(cutout))
+        return again(
+            cutout,
+            image=np.asarray(cutout.image, np.float64) + _height(cutout),
+            saturation=cutout.saturation and cutout.saturation + _height(cutout),
+        )
 
-    return Transformation("on a pedestal", apply, lambda values, cutout: values | {"sky": values["sky"] - _height(cutout)})
+    return Transformation(
+        "on a pedestal", apply, lambda values, cutout: values | {"sky": values["sky"] - _height(cutout)}
+    )
 
 
 def _frame() -> Transformation:
@@ -115,11 +138,21 @@ def _frame() -> Transformation:
     def apply(cutout: Cutout) -> Cutout:
         # where the target should be is said: the middle of the frame is another place
         x, y = _place(cutout)
-        return again(cutout, image=grown(cutout.image, np.nan), sigma=grown(cutout.sigma, np.nan), mask=grown(cutout.mask, True),
-                      start=(cutout.start or {}) | {"x": x + left, "y": y + above}, wcs=None)
+        return again(
+            cutout,
+            image=grown(cutout.image, np.nan),
+            sigma=grown(cutout.sigma, np.nan),
+            mask=grown(cutout.mask, True),
+            start=(cutout.start or {}) | {"x": x + left, "y": y + above},
+            wcs=None,
+        )
 
-    return Transformation("in a larger frame", apply, lambda values, cutout: values | {"x": values["x"] - left, "y": values["y"] - above},
-                          is_placed=True)
+    return Transformation(
+        "in a larger frame",
+        apply,
+        lambda values, cutout: values | {"x": values["x"] - left, "y": values["y"] - above},
+        is_placed=True,
+    )
 
 
 def _crop(part: float) -> Transformation:
@@ -137,8 +170,14 @@ def _crop(part: float) -> Transformation:
         crop = cutout.window(rows, columns)
         if min(crop.shape) < 32 or crop.mask.all():
             return None
-        return again(cutout, image=crop.image, sigma=crop.sigma, mask=crop.mask,
-                      start=(cutout.start or {}) | {"x": x - columns.start, "y": y - rows.start}, wcs=None)
+        return again(
+            cutout,
+            image=crop.image,
+            sigma=crop.sigma,
+            mask=crop.mask,
+            start=(cutout.start or {}) | {"x": x - columns.start, "y": y - rows.start},
+            wcs=None,
+        )
 
     def back(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
         rows, columns = box(cutout)
@@ -183,9 +222,15 @@ def _own(value):
     return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
 
 
-_PLAIN = {"mirrored left to right": (True, False, False), "mirrored up to down": (False, True, False), "turned by 180": (True, True, False),
-          "transposed": (False, False, True), "turned by 90": (True, False, True), "turned by 270": (False, True, True),
-          "transposed the other way": (True, True, True)}  # fmt: skip
+_PLAIN = {
+    "mirrored left to right": (True, False, False),
+    "mirrored up to down": (False, True, False),
+    "turned by 180": (True, True, False),
+    "transposed": (False, False, True),
+    "turned by 90": (True, False, True),
+    "turned by 270": (False, True, True),
+    "transposed the other way": (True, True, True),
+}
 _LYING = [_orient(name, Orientation(*how)) for name, how in _PLAIN.items()]
 assert {Orientation(*how) for how in _PLAIN.values()} == {one for one in ORIENTATIONS if one.changes}
 

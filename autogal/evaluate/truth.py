@@ -10,13 +10,14 @@ from astropy.table import Table
 
 from autogal.images import Cutout
 from autogal.segment import Segmentation
-from autogal.segment.sources import Sources
 from autogal.segment.footprints import segment_footprints
+from autogal.segment.sources import Sources
 
 __all__ = ["DECIDABLE", "comparable", "true_segmentations", "undecidable_note"]
 
-#: Part of the target's own pixels, those above 1 sigma, that it must outshine all other sources in. Where it does in
-#: fewer, most of what is seen at its place is another source, and no image says which of them was meant.
+#: Part of the target's own pixels, those above 1 sigma, that it must outshine all other sources in. Where it
+#: does in fewer, most of what is seen at its place is another source, and no image says which of them was
+#: meant.
 DECIDABLE = 0.5
 
 
@@ -39,8 +40,11 @@ def comparable(truth: Table) -> tuple[np.ndarray, int]:
     return np.flatnonzero(analytic & seen), int(np.count_nonzero(analytic & ~seen))
 
 
-def true_segmentations(cutouts: Sequence[Cutout], instances: Sequence[np.ndarray], settings) -> list[Segmentation]:
-    """Segmentations from the true footprints, the neighbours' grown over their wings as those of any method are.
+def true_segmentations(
+    cutouts: Sequence[Cutout], instances: Sequence[np.ndarray], settings
+) -> list[Segmentation]:
+    """Segmentations from the true footprints, the neighbours' grown over their wings as those of any method
+    are.
 
     Parameters
     ----------
@@ -52,7 +56,9 @@ def true_segmentations(cutouts: Sequence[Cutout], instances: Sequence[np.ndarray
     """
     found = []
     for cutout, masks in zip(cutouts, instances, strict=True):
-        sources = Sources(torch.from_numpy(masks[0]), torch.from_numpy(masks[1:]), 1.0, torch.ones(len(masks) - 1))
+        sources = Sources(
+            torch.from_numpy(masks[0]), torch.from_numpy(masks[1:]), 1.0, torch.ones(len(masks) - 1)
+        )
         labels = sources.labels().numpy()
         if not (labels == 1).any():  # smaller sources lie on all of it
             labels[masks[0]] = 1
@@ -62,5 +68,8 @@ def true_segmentations(cutouts: Sequence[Cutout], instances: Sequence[np.ndarray
 
 def undecidable_note(count: int, total: int) -> str:
     """How many targets do not count, and what that means."""
-    return (f"Undecidable: {count} of {total} targets do not count, because other sources outshine them in more than "
-            f"{1 - DECIDABLE:.0%} of the pixels where they are above 1 sigma.")
+    return (
+        f"Undecidable: {count} of {total} targets do not count, because other sources outshine them in more "
+        f"than "
+        f"{1 - DECIDABLE:.0%} of the pixels where they are above 1 sigma."
+    )

@@ -1,4 +1,5 @@
-"""Whether galaxies that are mostly structure are measured as one: their total light, their centre, and what is said where not."""
+"""Whether galaxies that are mostly structure are measured as one: their total light, their centre, and
+what is said where not."""
 
 from __future__ import annotations
 
@@ -10,17 +11,17 @@ from omegaconf import DictConfig
 
 from autogal.evaluate.evaluation import rows_of
 from autogal.evaluate.methods import as_fit
-from autogal.report.facts import Grid
 from autogal.evaluate.samples import prepare
 from autogal.evaluate.statistics import share
 from autogal.evaluate.truth import DECIDABLE, true_segmentations
 from autogal.flags import Flag
 from autogal.images import Cutout
 from autogal.initialise import initialise_all
+from autogal.parameters import magnitude_of
 from autogal.pipeline import fit_cutouts
+from autogal.report.facts import Grid
 from autogal.simulate import Simulation
 from autogal.simulate.shapes import KINDS
-from autogal.parameters import magnitude_of
 
 __all__ = ["LIGHT", "measure_whole", "whole_grid"]
 
@@ -29,8 +30,15 @@ LIGHT = 0.1
 _CENTRE = 1.0  # px
 _SNR = 50.0  # where noise alone hardly takes a tenth of the light away
 _TRUE = "true masks"
-_COLUMNS = {"": "{method}", "galaxies": "{galaxies}", "light within 0.1 mag": "{light:.1%}", "centre within 1 px": "{centre:.1%}",
-            "both": "{both:.1%}", "the rest is POOR_FIT": "{said:.1%}", "whole or said": "{honest:.1%}"}
+_COLUMNS = {
+    "": "{method}",
+    "galaxies": "{galaxies}",
+    "light within 0.1 mag": "{light:.1%}",
+    "centre within 1 px": "{centre:.1%}",
+    "both": "{both:.1%}",
+    "the rest is POOR_FIT": "{said:.1%}",
+    "whole or said": "{honest:.1%}",
+}
 _REQUIRED = {"both": ">= 95.0%", "the rest is POOR_FIT": "100.0%"}
 
 
@@ -47,12 +55,14 @@ def measure_whole(block: Simulation, settings: DictConfig, device) -> Table:
     Returns
     -------
     Table
-        The truth of those of S/N above 50 that are not mostly outshone, twice: with ``method``, ``d_mag`` (fit less truth; NaN
-        where nothing was measured), ``away`` (px), ``flags`` and ``status``.
+        The truth of those of S/N above 50 that are not mostly outshone, twice: with ``method``, ``d_mag``
+        (fit less truth; NaN where nothing was measured), ``away`` (px), ``flags`` and ``status``.
     """
     if "structure" not in block.truth.colnames:
         return Table()
-    some = np.flatnonzero((block.truth["structure"] != "") & (block.truth["snr"] > _SNR) & (block.truth["visible"] >= DECIDABLE))
+    some = np.flatnonzero(
+        (block.truth["structure"] != "") & (block.truth["snr"] > _SNR) & (block.truth["visible"] >= DECIDABLE)
+    )
     if not some.size:
         return Table()
     truth, chosen = block.truth[some], as_fit(settings)
@@ -69,7 +79,11 @@ def measure_whole(block: Simulation, settings: DictConfig, device) -> Table:
 
 
 def _complete(values: dict[str, float], cutout: Cutout) -> dict[str, float]:
-    return values if "mag" in values else {**values, "mag": magnitude_of(max(values["flux"], 1e-30), cutout.zeropoint)}
+    return (
+        values
+        if "mag" in values
+        else {**values, "mag": magnitude_of(max(values["flux"], 1e-30), cutout.zeropoint)}
+    )
 
 
 def _rows(name: str, truth: Table, fitted) -> Table:
@@ -99,8 +113,13 @@ def whole_grid(rows: Table) -> Grid:
             some = rows[(rows["method"] == method) & ((rows["structure"] == kind) | (kind == "all"))]
             if len(some):
                 found.append({"kind": kind, "method": method, **_summarise(some)})
-    return Grid("whole", f"One galaxy, one fit: targets of S/N above {_SNR:g} that are mostly structure", {"structure": "{kind}", **_COLUMNS},
-                found, _REQUIRED)
+    return Grid(
+        "whole",
+        f"One galaxy, one fit: targets of S/N above {_SNR:g} that are mostly structure",
+        {"structure": "{kind}", **_COLUMNS},
+        found,
+        _REQUIRED,
+    )
 
 
 def _summarise(rows: Table) -> dict[str, Any]:
@@ -109,6 +128,11 @@ def _summarise(rows: Table) -> dict[str, Any]:
     both = np.asarray(light & centre)
     poor = (np.asarray(rows["flags"]) & int(Flag.POOR_FIT)) > 0
     rest, count = np.count_nonzero(~both), len(rows)
-    return {"galaxies": count, "light": share(np.count_nonzero(light), count), "centre": share(np.count_nonzero(centre), count),
-            "both": share(np.count_nonzero(both), count), "said": share(np.count_nonzero(poor & ~both), rest),
-            "honest": share(np.count_nonzero(poor | both), count)}
+    return {
+        "galaxies": count,
+        "light": share(np.count_nonzero(light), count),
+        "centre": share(np.count_nonzero(centre), count),
+        "both": share(np.count_nonzero(both), count),
+        "said": share(np.count_nonzero(poor & ~both), rest),
+        "honest": share(np.count_nonzero(poor | both), count),
+    }

@@ -21,8 +21,14 @@ _MATTERS = 0.1  # of an error: a choice that moves nothing by more is none
 _NAMED = 3  # parameters, those that move farthest
 
 
-def weigh_choices(cutouts: Sequence[Cutout], otherwise: Mapping[int, np.ndarray], start: np.ndarray, settings: DictConfig, fitted: Fitted,
-                  watch: Stopwatch | None = None) -> np.ndarray:
+def weigh_choices(
+    cutouts: Sequence[Cutout],
+    otherwise: Mapping[int, np.ndarray],
+    start: np.ndarray,
+    settings: DictConfig,
+    fitted: Fitted,
+    watch: Stopwatch | None = None,
+) -> np.ndarray:
     """Fit galaxies again inside the masks of the other choice, and note what that changes.
 
     Parameters
@@ -61,7 +67,10 @@ def weigh_choices(cutouts: Sequence[Cutout], otherwise: Mapping[int, np.ndarray]
 
 def _note(fitted: Fitted, row: int, values: np.ndarray) -> str | None:
     """What to say of the values that one galaxy has the other way; None where there is nothing to say."""
-    begin = "Whether all of its light is its own is not clear: two looks at the image disagree. Masked the other way, "
+    begin = (
+        "Whether all of its light is its own is not clear: two looks at the image disagree. Masked the "
+        "other way, "
+    )
     if not np.isfinite(values).all():
         return begin + "it could not be fitted."
     difference = values - fitted.values[row]
@@ -74,5 +83,7 @@ def _note(fitted: Fitted, row: int, values: np.ndarray) -> str | None:
     farthest = [k for k in np.argsort(-moved, kind="stable")[:_NAMED] if moved[k] > _MATTERS]
     if not farthest:
         return None
-    said = [f"{fitted.parameters[k]} by {difference[k]:+.3g} ({moved[k]:.1f} of its errors)" for k in farthest]
+    said = [
+        f"{fitted.parameters[k]} by {difference[k]:+.3g} ({moved[k]:.1f} of its errors)" for k in farthest
+    ]
     return f"{begin}these would change: {', '.join(said)}."

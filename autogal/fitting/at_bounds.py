@@ -1,4 +1,5 @@
-"""What a bound drags along: values whose errors say nothing, because a parameter that is held at its bound would move them."""
+"""What a bound drags along: values whose errors say nothing, because a parameter that is held at its bound
+would move them."""
 
 from __future__ import annotations
 
@@ -16,10 +17,12 @@ _BACK = 0.985  # of the bound of -ln q: as near as the direction outward still h
 
 
 def moved_by_bounds(model: Model, fit: BucketFit, jacobian: Tensor) -> Tensor:
-    """How far the catalogue's values would go if sizes and indices that ended at their bounds were let go, [N, V]; 0 where none did.
+    """How far the catalogue's values would go if sizes and indices that ended at their bounds were let go,
+    [N, V]; 0 where none did.
 
-    A Newton step of all fitted parameters, from where the bound holds them: Fisher's matrix and the slope of chi-square know
-    how hard the data push, and what follows. What is said of a sky, a centre or a magnitude is knowledge, and is not let go.
+    A Newton step of all fitted parameters, from where the bound holds them: Fisher's matrix and the slope of
+    chi-square know how hard the data push, and what follows. What is said of a sky, a centre or a magnitude
+    is knowledge, and is not let go.
 
     Parameters
     ----------
@@ -41,8 +44,11 @@ def moved_by_bounds(model: Model, fit: BucketFit, jacobian: Tensor) -> Tensor:
     return out
 
 
-def moved_by_thinness(model: Model, fit: BucketFit, component: EllipticalComponent, places: tuple[int, int], rows: Tensor) -> Tensor:
-    """The same for the axis ratio of one component, on the way from its bound to 0, of the stamps at `rows` [M], [M, V].
+def moved_by_thinness(
+    model: Model, fit: BucketFit, component: EllipticalComponent, places: tuple[int, int], rows: Tensor
+) -> Tensor:
+    """The same for the axis ratio of one component, on the way from its bound to 0, of the stamps at `rows`
+    [M], [M, V].
 
     Parameters
     ----------
@@ -60,12 +66,16 @@ def moved_by_thinness(model: Model, fit: BucketFit, component: EllipticalCompone
     frame[:, first : last + 1, first : last + 1] = turned
     free = list(model.fitted)
     jacobian = (model.values_jacobian(theta) @ frame)[..., free]
-    gradient, hessian = (frame.mT @ gradient[..., None])[:, free, 0], (frame.mT @ hessian @ frame)[:, free][:, :, free]
+    gradient, hessian = (
+        (frame.mT @ gradient[..., None])[:, free, 0],
+        (frame.mT @ hessian @ frame)[:, free][:, :, free],
+    )
     return (jacobian @ _step(hessian, gradient, free.index(first))[..., None])[..., 0]
 
 
 def _step(hessian: Tensor, gradient: Tensor, only: int | None = None) -> Tensor:
-    """The Newton step [B, P]; with `only`, what the others do while that parameter moves, by at most 1 and outwards alone."""
+    """The Newton step [B, P]; with `only`, what the others do while that parameter moves, by at most 1 and
+    outwards alone."""
     scale = hessian.diagonal(dim1=-2, dim2=-1).clamp(min=1e-300).rsqrt()
     values, vectors = torch.linalg.eigh(torch.nan_to_num(hessian * scale[:, :, None] * scale[:, None, :]))
     turned = torch.where(values > _SINGULAR, 1 / values, 0.0)

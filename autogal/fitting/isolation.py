@@ -15,13 +15,14 @@ _log = logging.getLogger(__name__)
 
 
 def isolated(work: Callable[[Sequence[Cutout]], Fitted], cutouts: Sequence[Cutout]) -> Fitted:
-    """What `work` makes of cutouts together; where that fails, of its halves, down to the one for which it does.
+    """What `work` makes of cutouts together; where that fails, of its halves, down to the one for which it
+    does.
 
     Parameters
     ----------
     work : callable
-        Gives one row a cutout. It may replace what a cutout refers to (mask, start) and add to its notes, which is undone
-        before another try; it must not write into the arrays themselves.
+        Gives one row a cutout. It may replace what a cutout refers to (mask, start) and add to its notes,
+        which is undone before another try; it must not write into the arrays themselves.
     cutouts : sequence of Cutout
         One for which `work` fails gets an ``error`` and is given to it again: it must make a row of such.
 
@@ -35,7 +36,10 @@ def isolated(work: Callable[[Sequence[Cutout]], Fitted], cutouts: Sequence[Cutou
     AutogalError
         What `work` raises of a request that makes no sense.
     """
-    before = [(cutout.mask, cutout.start, cutout.flags, cutout.error, list(cutout.notes), list(cutout.warnings)) for cutout in cutouts]
+    before = [
+        (cutout.mask, cutout.start, cutout.flags, cutout.error, list(cutout.notes), list(cutout.warnings))
+        for cutout in cutouts
+    ]
     failure = None
     try:
         return work(cutouts)

@@ -8,8 +8,8 @@ from autogal.parameters import START_STEP, axis_ratio_and_angle, ellipticity
 
 __all__ = ["other_starts"]
 
-# Standard deviations where the method of the start knows none: of the centre in radii R = r_eff sqrt(q), of ln R and ln n,
-# and of each ellipticity
+# Standard deviations where the method of the start knows none: of the centre in radii R = r_eff sqrt(q), of
+# ln R and ln n, and of each ellipticity
 _CENTRE, _LN_R, _LN_N, _SHAPE = 0.3, 0.5, 0.6, 0.4
 _SMALLEST = 0.5  # px; a centre is never known worse than that of a galaxy of this size
 _FARTHEST = 3.0  # radii, and in every logarithm: from farther away a fit finds another source, or nothing
@@ -18,15 +18,16 @@ _WITHOUT_FLUX = [0, 1, 3, 4, 5, 6]  # rows of the covariance: the fit solves for
 
 
 def other_starts(start: np.ndarray, covariance: np.ndarray, count: int) -> np.ndarray:
-    """Starting values around given ones, always the same for the same galaxy, whatever it is fitted together with.
+    """Starting values around given ones, always the same for the same galaxy, whatever it is fitted together
+    with.
 
     Parameters
     ----------
     start : ndarray, [N, 8]
         x, y, mag, r_eff, n, q, pa, sky.
     covariance : ndarray, [N, 7, 7]
-        Of x, y, ln flux, ln R, ln n, e1, e2, as `autogal.initialise.Start` has it. Where it holds NaN a typical spread of
-        moments is taken.
+        Of x, y, ln flux, ln R, ln n, e1, e2, as `autogal.initialise.Start` has it. Where it holds NaN a
+        typical spread of moments is taken.
     count : int
 
     Returns
@@ -57,7 +58,14 @@ def _directions(count: int) -> np.ndarray:
 
 def _root(covariance: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """A matrix [N, 6, 6] whose product with its own transpose is the covariance without the flux."""
-    typical = np.stack([_CENTRE * radius, _CENTRE * radius, *(np.full_like(radius, value) for value in (_LN_R, _LN_N, _SHAPE, _SHAPE))], 1)
+    typical = np.stack(
+        [
+            _CENTRE * radius,
+            _CENTRE * radius,
+            *(np.full_like(radius, value) for value in (_LN_R, _LN_N, _SHAPE, _SHAPE)),
+        ],
+        1,
+    )
     matrix = covariance[:, _WITHOUT_FLUX][:, :, _WITHOUT_FLUX]
     known = np.isfinite(matrix).all((1, 2))
     values, vectors = np.linalg.eigh(np.where(known[:, None, None], matrix, np.eye(6)))

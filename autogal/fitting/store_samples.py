@@ -25,18 +25,31 @@ __all__ = ["store_bootstrap", "store_posterior"]
 _FEW_FAILED = 0.1  # of the replicates of a bootstrap
 
 
-def store_bootstrap(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
+def store_bootstrap(
+    rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: Tensor, fitted: Fitted
+) -> None:
     """Fit resamples of the galaxies of one bucket, and write the scatter of their parameters."""
     reaches = np.array([cutouts[i].noise.reach * how.likelihood.quadratic for i in rows], int)
     for reach in np.unique(reaches):
         some = np.flatnonzero(reaches == reach)
         places = torch.from_numpy(some).to(how.device)
-        _resample(rows[some], cutouts, replace(how, bootstrap=how.bootstrap.for_noise(int(reach))), stamps.select(places), best[places], fitted)
+        _resample(
+            rows[some],
+            cutouts,
+            replace(how, bootstrap=how.bootstrap.for_noise(int(reach))),
+            stamps.select(places),
+            best[places],
+            fitted,
+        )
 
 
-def _resample(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: Tensor, fitted: Fitted) -> None:
+def _resample(
+    rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: Tensor, fitted: Fitted
+) -> None:
     model, count = how.model, how.bootstrap.replicates
-    theta = how.bootstrap.fits(model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, how.likelihood)
+    theta = how.bootstrap.fits(
+        model, stamps, best, [cutouts[i].id for i in rows], how.solver, how.threads, how.likelihood
+    )
     each = torch.arange(len(rows), device=how.device).repeat_interleave(count)
     values = model.values(theta.flatten(0, 1), stamps.zeropoint[each])
     to_image_units(model, values, stamps.scale[each], stamps.pedestal[each])
@@ -49,9 +62,14 @@ def _resample(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: 
         own, others = (plane_of(component).vector(v[..., places].flatten(0, -2)) for v in (found, drawn))
         return replicate_covariance(own, others.reshape(*drawn.shape[:2], 2), (), (0, 1))
 
-    matrix = with_shapes(model, found, replicate_covariance(found, drawn, _angles(model), _lengths(model)), plane).numpy()
+    matrix = with_shapes(
+        model, found, replicate_covariance(found, drawn, _angles(model), _lengths(model)), plane
+    ).numpy()
     # the scatter of what is held at a bound says nothing of its error, as little as the curvature does
-    held = np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2)) & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
+    held = (
+        np.isnan(np.diagonal(fitted.covariance[rows], axis1=1, axis2=2))
+        & ~(fitted.flags[rows] & Flag.SINGULAR_COVARIANCE > 0)[:, None]
+    )
     matrix[held[:, :, None] | held[:, None, :]] = np.nan
     (fitted.covariance if fitted.bootstrap is None else fitted.bootstrap)[rows] = matrix
     if fitted.replicates is not None:
@@ -60,11 +78,18 @@ def _resample(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: 
     for i, lost in zip(rows.tolist(), failed.tolist()):
         if lost > _FEW_FAILED * count:
             fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
-            cutouts[i].notes.append(f"{lost} of {count} fits of the bootstrap failed and were left out." if lost < count else
-                                    "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks.")
+            cutouts[i].notes.append(
+                f"{lost} of {count} fits of the bootstrap failed and were left out."
+                if lost < count
+                else (
+                    "The bootstrap gave no errors: no fit converged, or the image has no room for its blocks."
+                )
+            )
 
 
-def store_posterior(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: Tensor, hessian: Tensor, fitted: Fitted) -> None:
+def store_posterior(
+    rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, best: Tensor, hessian: Tensor, fitted: Fitted
+) -> None:
     """Sample the posteriors of the galaxies of one bucket, and write their quantiles and covariances.
 
     Parameters
@@ -87,7 +112,10 @@ def store_posterior(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, 
     model, wanted = how.model, how.posterior
     bucket = Bucket(model, stamps, how.solver, how.threads, how.likelihood)
     everything = torch.arange(len(rows), device=best.device)
-    level, lower, upper = bucket.grid_level(best, everything), *(bound.expand_as(best) for bound in (bucket.lower, bucket.upper))
+    level, lower, upper = (
+        bucket.grid_level(best, everything),
+        *(bound.expand_as(best) for bound in (bucket.lower, bucket.upper)),
+    )
     held = torch.zeros_like(best, dtype=torch.bool)
     held[:, list(model.fixed)] = True
     eye = torch.eye(best.shape[1], dtype=best.dtype, device=best.device).expand_as(hessian)
@@ -112,15 +140,24 @@ def store_posterior(rows: np.ndarray, cutouts, how: FitContext, stamps: Stamps, 
     off -= off.mean(1, keepdims=True)
     effective = drawn.effective.cpu().numpy()
     sound = wanted.enough(effective)
-    fitted.covariance[rows] = np.where(sound[:, None, None], np.einsum("nsi,nsj->nij", off, off) / (count - 1), np.nan)
-    fitted.quantiles[rows] = np.where(sound[:, None, None], np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1), np.nan)
+    fitted.covariance[rows] = np.where(
+        sound[:, None, None], np.einsum("nsi,nsj->nij", off, off) / (count - 1), np.nan
+    )
+    fitted.quantiles[rows] = np.where(
+        sound[:, None, None], np.moveaxis(np.quantile(values, QUANTILES, axis=1), 0, 1), np.nan
+    )
     fitted.replicates[rows] = values
     for i, number, cut in zip(rows.tolist(), effective.tolist(), drawn.cut.cpu().numpy()):
         if reached := [name for name, is_cut in zip(_free_names(model, best[0]), cut) if is_cut]:
-            cutouts[i].notes.append(f"The posterior of {', '.join(dict.fromkeys(reached))} runs into its bound, and without it may have no end: "
-                                    "a prior (model.priors) would decide.")
+            cutouts[i].notes.append(
+                f"The posterior of {', '.join(dict.fromkeys(reached))} runs into its bound, and without it "
+                f"may have no end: "
+                "a prior (model.priors) would decide."
+            )
         if number < count:
-            cutouts[i].notes.append(f"The posterior's samples are worth {number:.0f} independent ones, of {count} asked for.")
+            cutouts[i].notes.append(
+                f"The posterior's samples are worth {number:.0f} independent ones, of {count} asked for."
+            )
         if not wanted.enough(number):
             fitted.flags[i] |= Flag.BOOTSTRAP_FAILED
 
@@ -132,10 +169,14 @@ def _free_names(model: Model, theta: Tensor) -> list[str]:
 
 
 def _angles(model: Model) -> list[tuple[int, float, list[int]]]:
-    """The columns of angles as `replicate_covariance` takes them: every position angle, then the phases that are counted from it."""
+    """The columns of angles as `replicate_covariance` takes them: every position angle, then the phases
+    that are counted from it."""
     out = []
     for component in filter(lambda c: c.has_ellipse, model.measured):
-        pa, *phases = ((model.parameters.index(component.parameters[place]), turn) for place, turn in component.turns.items())
+        pa, *phases = (
+            (model.parameters.index(component.parameters[place]), turn)
+            for place, turn in component.turns.items()
+        )
         out += [(*pa, [column for column, _ in phases]), *((*phase, []) for phase in phases)]
     return out
 

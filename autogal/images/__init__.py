@@ -5,17 +5,17 @@ written in its ``error`` and never reaches another.
 """
 
 from autogal.images.arrays import ArrayCutouts, from_arrays
-from autogal.images.noise.counts import sky_of
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
 from autogal.images.load import load, load_unreported, report, unexpected
-from autogal.images.psf.moffat import moffat
+from autogal.images.noise.counts import sky_of
+from autogal.images.noise.sigma import as_seen
 from autogal.images.noise.sky import estimate_sigma, sky_statistics
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
 from autogal.images.psf.checks import fwhm, prepare_psf
 from autogal.images.psf.model import mend_psf
-from autogal.images.noise.sigma import as_seen
+from autogal.images.psf.moffat import moffat
 from autogal.images.survey import Survey
 
 __all__ = [

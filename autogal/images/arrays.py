@@ -12,12 +12,12 @@ from astropy.io import fits
 from astropy.table import Table
 
 from autogal.errors import AutogalError
+from autogal.images.column_names import SKY, START
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry, unique_ids
 from autogal.images.fits import read
 from autogal.images.load import attach, load_entry, read_psf, report, unexpected
 from autogal.images.manifest import start_columns, start_values
-from autogal.images.column_names import SKY, START
 from autogal.images.options import Options
 from autogal.images.paths import find_entries
 from autogal.images.position import aim
@@ -57,8 +57,8 @@ def from_arrays(
     psf : ndarray of shape (K, L) or (N, K, L), file name, or list, optional
         One for all or one each.
     start : astropy.table.Table, mapping of columns, or list of mappings, optional
-        Starting values, one row each: any of x, y, mag, flux, r_eff, n, q, pa, sky; ra and dec in place of x and y, where the
-        images are files with a WCS.
+        Starting values, one row each: any of x, y, mag, flux, r_eff, n, q, pa, sky; ra and dec in place of x
+        and y, where the images are files with a WCS.
     ids : sequence of str, optional
         ``"0"``, ``"1"``, ... by default; for files, their names.
     zeropoint, pixel_scale, gain, saturation : float or sequence of float, optional
@@ -76,17 +76,30 @@ def from_arrays(
     AutogalError
         Where numbers of items do not match, or what is shared by all cannot be used.
     """
-    cutouts = ArrayCutouts(images, sigma, psf, mask, start=start, ids=ids, zeropoint=zeropoint, pixel_scale=pixel_scale, gain=gain,
-                           saturation=saturation, settings=settings)[:]
+    cutouts = ArrayCutouts(
+        images,
+        sigma,
+        psf,
+        mask,
+        start=start,
+        ids=ids,
+        zeropoint=zeropoint,
+        pixel_scale=pixel_scale,
+        gain=gain,
+        saturation=saturation,
+        settings=settings,
+    )[:]
     for cutout in cutouts:
         report(cutout)
     return cutouts
 
 
 class ArrayCutouts(Sequence):
-    """What :func:`from_arrays` makes, of any part of the images and when it is asked for; nothing is written in the log.
+    """What :func:`from_arrays` makes, of any part of the images and when it is asked for; nothing is written
+    in the log.
 
-    Numbers of items are looked at once, here; pixels and PSFs with their part. Parts may be asked for in several threads.
+    Numbers of items are looked at once, here; pixels and PSFs with their part. Parts may be asked for in
+    several threads.
 
     Parameters
     ----------
@@ -96,29 +109,55 @@ class ArrayCutouts(Sequence):
     Raises
     ------
     AutogalError
-        Where numbers of items do not match, or a PSF model fails on small images. Where what is shared by all cannot be used, the
-        first part raises it.
+        Where numbers of items do not match, or a PSF model fails on small images. Where what is shared by all
+        cannot be used, the first part raises it.
     """
 
-    def __init__(self, images, sigma=None, psf=None, mask=None, *, start=None, ids: Sequence[str] | None = None, zeropoint=None,
-                 pixel_scale=None, gain=None, saturation=None, settings=None):
+    def __init__(
+        self,
+        images,
+        sigma=None,
+        psf=None,
+        mask=None,
+        *,
+        start=None,
+        ids: Sequence[str] | None = None,
+        zeropoint=None,
+        pixel_scale=None,
+        gain=None,
+        saturation=None,
+        settings=None,
+    ):
         self._options = options = Options.from_settings(settings)
         self._items, self._given_ids = _items(images, ids)
         self._ids, number = unique_ids(self._given_ids), len(self._items)
-        planes = {kind: getattr(options, kind) if value is None else value for kind, value in (("sigma", sigma), ("mask", mask), ("psf", psf))}
+        planes = {
+            kind: getattr(options, kind) if value is None else value
+            for kind, value in (("sigma", sigma), ("mask", mask), ("psf", psf))
+        }
         what = {"sigma": "sigma maps", "mask": "masks", "psf": "PSFs"}
         self._companions = {kind: _each(planes[kind], number, what[kind]) for kind in what}
         for model in {id(one): one for one in self._companions["psf"] if is_psf_model(one)}.values():
-            validate_psf_model(model, options.psf_oversample or 1)  # now: one that is faulty would fail every row
+            validate_psf_model(
+                model, options.psf_oversample or 1
+            )  # now: one that is faulty would fail every row
         self._facts = {
             name: _each(value, number, f"values of {name}")
-            for name, value in (("zeropoint", zeropoint), ("pixel_scale", pixel_scale), ("gain", gain), ("saturation", saturation))
+            for name, value in (
+                ("zeropoint", zeropoint),
+                ("pixel_scale", pixel_scale),
+                ("gain", gain),
+                ("saturation", saturation),
+            )
         }
         self._starts = _starts(start, number)
         self._stacks = {kind: uniform(planes[kind], values) for kind, values in self._companions.items()}
         self._stacks["image"] = uniform(images, self._items)
-        self._together = self._stacks["image"] is not None and self._stacks["sigma"] is not None and (
-            planes["mask"] is None or self._stacks["mask"] is not None)
+        self._together = (
+            self._stacks["image"] is not None
+            and self._stacks["sigma"] is not None
+            and (planes["mask"] is None or self._stacks["mask"] is not None)
+        )
         self._alike = all(_all_same(values) for values in (*self._companions.values(), *self._facts.values()))
         self._known: dict[tuple, object] = {}  # what several objects share is read and prepared once
         self._chosen: dict[tuple, Options] = {}
@@ -140,15 +179,23 @@ class ArrayCutouts(Sequence):
         if isinstance(start, AutogalError):
             return Cutout.failed(id, start.what)
         try:
-            own = tuple((name, float(values[i])) for name, values in self._facts.items() if values[i] is not None)
-            given = {kind: self._companion(kind, values[i], sound) for kind, values in self._companions.items()}
+            own = tuple(
+                (name, float(values[i])) for name, values in self._facts.items() if values[i] is not None
+            )
+            given = {
+                kind: self._companion(kind, values[i], sound) for kind, values in self._companions.items()
+            }
         except (AutogalError, TypeError, ValueError) as error:
-            cutout = Cutout.failed(id, error.what if isinstance(error, AutogalError) else f"{error}.", start=start)
+            cutout = Cutout.failed(
+                id, error.what if isinstance(error, AutogalError) else f"{error}.", start=start
+            )
             if len(self) > 1 and self._alike:
                 raise  # every object would fail for the same reason
         else:
             if own not in self._chosen:
-                self._chosen[own] = dataclasses.replace(self._options, sigma=None, mask=None, psf=None, **dict(own))
+                self._chosen[own] = dataclasses.replace(
+                    self._options, sigma=None, mask=None, psf=None, **dict(own)
+                )
             try:
                 cutout = _cutout(id, self._items[i], given, start, self._chosen[own], pixels)
             except Exception as error:  # whatever an image holds is the trouble of its own row
@@ -179,7 +226,9 @@ class ArrayCutouts(Sequence):
         return self._known[key]
 
 
-def _cutout(id: str, item, given: dict, start: dict | None, options: Options, pixels: Pixels | None) -> Cutout:
+def _cutout(
+    id: str, item, given: dict, start: dict | None, options: Options, pixels: Pixels | None
+) -> Cutout:
     if isinstance(item, Entry):
         return load_entry(dataclasses.replace(item, id=id, start=start or item.start), options, given)
     cutout = prepare(id, item, given["sigma"], given["mask"], options=options, start=start, pixels=pixels)
@@ -193,13 +242,18 @@ def _items(images, ids: Sequence[str] | None) -> tuple[list, list[str]]:
     if isinstance(images, (str, os.PathLike)):
         images = [images]
     if isinstance(images, fits.HDUList) or hasattr(images, "header"):
-        raise AutogalError("images is an HDU of a FITS file, or several of them.", "Give the file's name, as file.fits[SCI], or the array in .data.")
+        raise AutogalError(
+            "images is an HDU of a FITS file, or several of them.",
+            "Give the file's name, as file.fits[SCI], or the array in .data.",
+        )
     if isinstance(images, (list, tuple)):
         items = list(images)
     else:
         array = np.asanyarray(images)
         if array.ndim not in (2, 3) and array.dtype != object:
-            raise AutogalError(f"images has the shape {array.shape}.", "Give an array [N, H, W], or a list of arrays.")
+            raise AutogalError(
+                f"images has the shape {array.shape}.", "Give an array [N, H, W], or a list of arrays."
+            )
         items = [array] if array.ndim == 2 else list(array)
     if not items:
         raise AutogalError("No images were given.", "Give at least one.")
@@ -229,7 +283,9 @@ def _each(value, number: int, what: str) -> list:
     if len(values) == 1:
         return values * number
     if len(values) != number:
-        raise AutogalError(f"There are {number} images, but {len(values)} {what}.", "Give one for all, or one each.")
+        raise AutogalError(
+            f"There are {number} images, but {len(values)} {what}.", "Give one for all, or one each."
+        )
     return values
 
 
@@ -253,19 +309,30 @@ def _starts(start, number: int) -> list[dict[str, float] | AutogalError | None]:
         rows = [{name: row[some[at]] for name, at in used[some].items()} for row, some in zip(start, names)]
     else:  # a table, or a mapping of columns
         names = start.colnames if isinstance(start, Table) else list(start)
-        columns = {name: np.ma.atleast_1d(start[names[at]]) for name, at in start_columns([str(name) for name in names]).items()}
-        columns = {name: column for name, column in columns.items() if name not in SKY or not _is_empty(column)}
+        columns = {
+            name: np.ma.atleast_1d(start[names[at]])
+            for name, at in start_columns([str(name) for name in names]).items()
+        }
+        columns = {
+            name: column for name, column in columns.items() if name not in SKY or not _is_empty(column)
+        }
         lengths = {len(column) for column in columns.values()}
         if len(lengths) != 1:
             reason = "columns of different lengths" if lengths else f"none of the columns {', '.join(START)}"
             raise AutogalError(f"The start table has {reason}.", "Give one row per image.")
         whole = all(map(_whole, columns.values()))
-        cells = [np.asarray(column.data, float).tolist() for column in columns.values()] if whole else columns.values()
+        cells = (
+            [np.asarray(column.data, float).tolist() for column in columns.values()]
+            if whole
+            else columns.values()
+        )
         rows = [dict(zip(columns, row)) for row in zip(*cells)]
         if whole and len(rows) == number and not columns.keys() & set(SKY):
             return rows
     if len(rows) != number:
-        raise AutogalError(f"There are {number} images, but {len(rows)} rows of starting values.", "Give one row each.")
+        raise AutogalError(
+            f"There are {number} images, but {len(rows)} rows of starting values.", "Give one row each."
+        )
     return [_start_of(row) for row in rows]
 
 

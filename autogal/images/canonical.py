@@ -1,7 +1,8 @@
 """How an image lies, by its own light: which of its eight orientations is the one to measure it in.
 
-What scans an image row by row, or takes every so many-th pixel for a sample, does not quite see the same in an image and in its mirror
-image. It does in the orientation that the light itself chooses. Nothing here hangs on the order of a sum: it is made of whole numbers.
+What scans an image row by row, or takes every so many-th pixel for a sample, does not quite see the same in
+an image and in its mirror image. It does in the orientation that the light itself chooses. Nothing here hangs
+on the order of a sum: it is made of whole numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from autogal.images.orientation import Orientation
 
 __all__ = ["around", "brightest", "lie", "usable_box"]
 
-_NEAR = 8.25  # px; no farther from where a source should be is it looked for: never a tie of pixels to either side
+# px; no farther from where a source should be is it looked for: never a tie of pixels to either side
+_NEAR = 8.25
 _SMOOTHED = 5  # px, the side of the square that is bright together
 _AROUND = 16  # px on each side, whose light says how the image lies
 _DIGITS = 30  # bits
@@ -51,7 +53,9 @@ def brightest(image: np.ndarray, good: np.ndarray, x: float, y: float) -> tuple[
     near = around(x, y, _NEAR + half, image.shape)
     light = _whole(image[near], good[near])
     window = np.ones(_SMOOTHED, np.int64)
-    bright = ndimage.correlate1d(ndimage.correlate1d(light, window, axis=0, mode="constant"), window, axis=1, mode="constant")
+    bright = ndimage.correlate1d(
+        ndimage.correlate1d(light, window, axis=0, mode="constant"), window, axis=1, mode="constant"
+    )
     rows, columns = np.ogrid[near]
     allowed = (np.abs(rows - y) <= _NEAR) & (np.abs(columns - x) <= _NEAR)
     if not allowed.any():  # a place beyond the edge
@@ -62,7 +66,8 @@ def brightest(image: np.ndarray, good: np.ndarray, x: float, y: float) -> tuple[
 
 
 def lie(image: np.ndarray, good: np.ndarray, anchor: tuple[int, int]) -> Orientation:
-    """How to look at an image so that the light around `anchor`, column and row, is heavier to the right than below, and below than above.
+    """How to look at an image so that the light around `anchor`, column and row, is heavier to the right than
+    below, and below than above.
 
     Parameters
     ----------
@@ -73,7 +78,9 @@ def lie(image: np.ndarray, good: np.ndarray, anchor: tuple[int, int]) -> Orienta
     """
     near = around(*anchor, _AROUND, image.shape)
     light = _whole(image[near], good[near])
-    rows, columns = (np.arange(side.start, side.stop) - centre for side, centre in zip(near, reversed(anchor)))
+    rows, columns = (
+        np.arange(side.start, side.stop) - centre for side, centre in zip(near, reversed(anchor))
+    )
     right, below = int(light.sum(0) @ columns), int(light.sum(1) @ rows)
     return Orientation(right < 0, below < 0, abs(below) > abs(right))
 
@@ -85,4 +92,8 @@ def _whole(image: np.ndarray, good: np.ndarray) -> np.ndarray:
     values = np.asarray(image, np.float64)
     values = np.where(good, values - np.median(values[good]), 0.0)
     largest = np.abs(values).max()
-    return np.rint(values * (2.0**_DIGITS / largest)).astype(np.int64) if largest > 0 else np.zeros(image.shape, np.int64)
+    return (
+        np.rint(values * (2.0**_DIGITS / largest)).astype(np.int64)
+        if largest > 0
+        else np.zeros(image.shape, np.int64)
+    )

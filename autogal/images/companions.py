@@ -1,4 +1,5 @@
-"""Files beside an image that go with it, by their names, and files that are no images because `autogal fit` wrote them."""
+"""Files beside an image that go with it, by their names, and files that are no images because
+`autogal fit` wrote them."""
 
 from __future__ import annotations
 
@@ -14,10 +15,29 @@ __all__ = ["COMPANIONS", "UNUSED", "WORDS", "map_kind", "own_product", "roots"]
 
 #: Words that end the names of files that are taken with an image, by what they are taken for
 COMPANIONS = {"psf": ("psf",), "sigma": tuple(NOISE), "mask": ("mask",)}
-#: Words that say too little of what is in the file: exposure times or inverse variances, bits whose meaning each survey has its own
-UNUSED = ("wht", "weight", "exp", "expmap", "dq", "flag", "flags", "bpm", "badpix", "noise", "seg", "segm", "segmap", "bkg", "background")
+#: Words that say too little of what is in the file: exposure times or inverse variances, bits whose meaning
+#: each survey has its own
+UNUSED = (
+    "wht",
+    "weight",
+    "exp",
+    "expmap",
+    "dq",
+    "flag",
+    "flags",
+    "bpm",
+    "badpix",
+    "noise",
+    "seg",
+    "segm",
+    "segmap",
+    "bkg",
+    "background",
+)
 #: Words that, as a part of a file's name, say that it goes with an image
-WORDS = frozenset([*(word for words in COMPANIONS.values() for word in words), *UNUSED, "model", "residual", "instances"])
+WORDS = frozenset(
+    [*(word for words in COMPANIONS.values() for word in words), *UNUSED, "model", "residual", "instances"]
+)
 # What stands for `_image` in the names that pipelines give to images
 _IMAGE_WORDS = re.compile(rf"({IMAGE_SUFFIX}|_sci|_drz|_drc|_img)$", re.IGNORECASE)
 _FITS_BLOCK = 2880

@@ -136,11 +136,21 @@ class Cutout:
         for name, side in (("x", columns), ("y", rows)):
             if start.get(name) is not None:
                 start[name] -= side.start
-        to_centre = tuple(far + (length - side.start - side.stop) / 2
-                          for far, length, side in zip(self.to_centre, self.shape[::-1], (columns, rows), strict=True))
+        to_centre = tuple(
+            far + (length - side.start - side.stop) / 2
+            for far, length, side in zip(self.to_centre, self.shape[::-1], (columns, rows), strict=True)
+        )
         sigma, bad, wcs = (None if one is None else one[part] for one in (self.sigma, self.bad, self.wcs))
-        return replace(self, image=self.image[part], sigma=sigma, mask=self.mask[part], bad=bad, wcs=wcs, start=start or None,
-                       to_centre=to_centre)
+        return replace(
+            self,
+            image=self.image[part],
+            sigma=sigma,
+            mask=self.mask[part],
+            bad=bad,
+            wcs=wcs,
+            start=start or None,
+            to_centre=to_centre,
+        )
 
     def turned(self, how: Orientation) -> Cutout:
         """This cutout as it lies in another orientation; it shares pixels and notes with the first.
@@ -156,7 +166,10 @@ class Cutout:
         """
         if not how.changes:
             return self
-        planes = {name: None if (plane := getattr(self, name)) is None else how.array(plane) for name in ("image", "sigma", "mask", "psf")}
+        planes = {
+            name: None if (plane := getattr(self, name)) is None else how.array(plane)
+            for name in ("image", "sigma", "mask", "psf")
+        }
         start = None if self.start is None else how.values(self.start, self.shape)
         return replace(self, **planes, start=start, to_centre=how.vector(*self.to_centre), wcs=None)
 

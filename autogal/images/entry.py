@@ -32,7 +32,8 @@ class Entry:
     zeropoint, pixel_scale, gain : float or None
         AB magnitude of one image unit, arcsec per pixel, electrons per image unit.
     start : dict or None
-        Starting values, any of x, y, mag, flux, r_eff, n, q, pa, sky; ra and dec [deg, ICRS] in place of x and y.
+        Starting values, any of x, y, mag, flux, r_eff, n, q, pa, sky; ra and dec [deg, ICRS] in place of x
+        and y.
     note : str or None
         What the user should know about this entry.
     error : str or None
@@ -54,7 +55,8 @@ class Entry:
 
 
 def printable(text: str) -> str:
-    """Text that every terminal, log and table takes: control characters, and bytes that are no character, become U+FFFD."""
+    """Text that every terminal, log and table takes: control characters, and bytes that are no character,
+    become U+FFFD."""
     if text.isprintable():
         return text
     return "".join("\ufffd" if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)

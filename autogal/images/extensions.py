@@ -1,4 +1,5 @@
-"""What lies beside an image in the other extensions of its file: noise maps that are used, others that are named."""
+"""What lies beside an image in the other extensions of its file: noise maps that are used, others that are
+named."""
 
 from __future__ import annotations
 
@@ -14,8 +15,16 @@ from autogal.images.limits import largest_image, list_images
 __all__ = ["NOISE", "extensions_beside", "to_sigma"]
 
 #: What such a map holds, by the name of its extension or the last word of its file's; the earlier wins
-NOISE = {"sigma": "sigma", "rms": "sigma", "err": "sigma", "error": "sigma", "ivar": "inverse variance", "invvar": "inverse variance",
-         "var": "variance", "variance": "variance"}  # fmt: skip
+NOISE = {
+    "sigma": "sigma",
+    "rms": "sigma",
+    "err": "sigma",
+    "error": "sigma",
+    "ivar": "inverse variance",
+    "invvar": "inverse variance",
+    "var": "variance",
+    "variance": "variance",
+}
 _WEIGHTS, _BITS = ("WHT", "WEIGHT"), ("DQ", "MASK", "FLAGS", "BPM")
 _ENOUGH = 0.5  # of the pixels of an image must have noise in an extension that nobody asked for
 
@@ -35,7 +44,9 @@ def to_sigma(values: np.ndarray, kind: str) -> np.ndarray:
         return np.where((values > 0) & np.isfinite(variance), np.sqrt(variance), np.nan)
 
 
-def extensions_beside(path: str, image: FitsImage, wanted: Collection[str], most: float | None = None) -> tuple[FitsImage | None, list[str], list[str]]:
+def extensions_beside(
+    path: str, image: FitsImage, wanted: Collection[str], most: float | None = None
+) -> tuple[FitsImage | None, list[str], list[str]]:
     """The noise map among the other extensions of an image's file.
 
     Parameters
@@ -59,7 +70,11 @@ def extensions_beside(path: str, image: FitsImage, wanted: Collection[str], most
     file = split_selection(path)[0]
     there = list_images(file, largest_image() if most is None else most)
     chosen = next(((version, shape) for number, _, version, shape in there if number == image.number), None)
-    own = {name: number for number, name, version, shape in there if name and number != image.number and (version, shape) == chosen}
+    own = {
+        name: number
+        for number, name, version, shape in there
+        if name and number != image.number and (version, shape) == chosen
+    }
     sigma, notes, unused = None, [], []
     if "sigma" in wanted and (name := next((word.upper() for word in NOISE if word.upper() in own), None)):
         kind = NOISE[name.lower()]
@@ -70,13 +85,23 @@ def extensions_beside(path: str, image: FitsImage, wanted: Collection[str], most
             found = None
         if found is not None and np.mean(np.isfinite(found.data) & (found.data > 0)) >= _ENOUGH:
             sigma = found
-            notes.append(f"Sigma from the extension {name} beside the image" + (f" ({kind})." if kind != "sigma" else "."))
+            notes.append(
+                f"Sigma from the extension {name} beside the image"
+                + (f" ({kind})." if kind != "sigma" else ".")
+            )
         else:
             unused.append(f"{name} ({'damaged' if found is None else 'most of it holds no noise'})")
     if "sigma" in wanted and sigma is None:
         unused += [name for name in own if name in _WEIGHTS]
     if "mask" in wanted:
         unused += [name for name in own if name in _BITS]
-    said = [f"Extensions beside the image that are not used: {', '.join(unused)}; sigma and mask of a manifest may name them, "
-            f"as file.fits[{unused[0].partition(' ')[0]}]."] if unused else []  # fmt: skip
+    said = (
+        [
+            f"Extensions beside the image that are not used: {', '.join(unused)}; sigma and mask of a "
+            f"manifest may name them, "
+            f"as file.fits[{unused[0].partition(' ')[0]}]."
+        ]
+        if unused
+        else []
+    )
     return sigma, notes, said

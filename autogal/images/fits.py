@@ -101,17 +101,32 @@ def read(path: str, hdu: str | int | None = None, most: float | None = None) -> 
         behind = check_file(file, hdu, most)
         # astropy warns of what raises a moment later, and of header style, which is not ours to judge.
         with silenced(AstropyWarning), fits.open(_up_to(file, behind), memmap=False) as hdus:
-            if hdu is None and "NREPLIC" in hdus[0].header and str(hdus[0].header.get("CREATOR")).startswith("autogal"):
-                raise AutogalError(f"{file} is a catalogue of autogal, not an image.", "Give the images that its column path names.")
+            if (
+                hdu is None
+                and "NREPLIC" in hdus[0].header
+                and str(hdus[0].header.get("CREATOR")).startswith("autogal")
+            ):
+                raise AutogalError(
+                    f"{file} is a catalogue of autogal, not an image.",
+                    "Give the images that its column path names.",
+                )
             chosen = _first(hdus, file) if hdu is None else _select(hdus, hdu, file)
             number = next(i for i, one in enumerate(hdus) if one is chosen)
-            return FitsImage(_plane(chosen, file, most), chosen.header.copy(), hdus[0].header.copy(), _called(number, chosen), number)
+            return FitsImage(
+                _plane(chosen, file, most),
+                chosen.header.copy(),
+                hdus[0].header.copy(),
+                _called(number, chosen),
+                number,
+            )
     except AutogalError:
         raise
     except PermissionError:
         raise AutogalError(f"{file} may not be read.", "Check its permissions.") from None
     except MemoryError as error:
-        raise AutogalError(f"{file} does not fit into the memory there is.", "Cut out what is to be fitted.") from error
+        raise AutogalError(
+            f"{file} does not fit into the memory there is.", "Cut out what is to be fitted."
+        ) from error
     except Exception as error:  # astropy raises nearly anything on a broken file
         raise _unreadable(file, error) from error
 
@@ -184,7 +199,8 @@ def _first(hdus, file: str):
             cube = cube or shape
     if cube:
         raise AutogalError(
-            f"{file} holds a cube of {' x '.join(map(str, cube))}, not an image.", "Cut out the plane to be fitted."
+            f"{file} holds a cube of {' x '.join(map(str, cube))}, not an image.",
+            "Cut out the plane to be fitted.",
         )
     raise AutogalError(f"{file} holds no 2-D image in any extension.", "Give a file with an image.")
 

@@ -26,11 +26,18 @@ _LONGEST = 4000 * _BLOCK  # bytes of a header: 144,000 cards
 _NUMBER = re.compile(rb"= *([+-]?\d{1,18}) *(/|$)")
 _PER_PIXEL = 200.0  # bytes that reading, segmenting and fitting take a pixel of one large image
 _WIDEST = 8  # bytes of a pixel in a file
-_KINDS = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+_KINDS = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
 
 
 def largest_image() -> float:
-    """Pixels of the largest image that is read where ``limits.image`` says nothing: what half of the memory can hold."""
+    """Pixels of the largest image that is read where ``limits.image`` says nothing: what half of the
+    memory can hold."""
     return 0.5 * memory() / _PER_PIXEL
 
 
@@ -61,8 +68,11 @@ def check_pixels(shape: tuple[int, ...], where: str, most: float) -> None:
     for side in shape:
         pixels *= side
     if pixels > most:
-        raise AutogalError(f"{where} is an image of {' x '.join(map(str, shape))} pixels; at most {most / 1e6:.4g} million are read.",
-                           "Cut out what is to be fitted, or raise limits.image if the memory allows.")
+        raise AutogalError(
+            f"{where} is an image of {' x '.join(map(str, shape))} pixels; at most {most / 1e6:.4g} "
+            f"million are read.",
+            "Cut out what is to be fitted, or raise limits.image if the memory allows.",
+        )
 
 
 def check_file(file: str, hdu: str | int | None, most: float) -> int | None:
@@ -75,13 +85,14 @@ def check_file(file: str, hdu: str | int | None, most: float) -> int | None:
     hdu : str, int or None
         The extension that will be read; None: the first with an image.
     most : float
-        Pixels of the largest image that may be read. A packed file may unpack to no more than eight bytes for each up to the end of that image.
+        Pixels of the largest image that may be read. A packed file may unpack to no more than eight bytes for
+        each up to the end of that image.
 
     Returns
     -------
     int or None
-        Bytes from the beginning of the file, unpacked, behind which there is nothing to be read; None where that is not
-        known, or more than `most` allows.
+        Bytes from the beginning of the file, unpacked, behind which there is nothing to be read; None where
+        that is not known, or more than `most` allows.
 
     Raises
     ------
@@ -95,20 +106,39 @@ def check_file(file: str, hdu: str | int | None, most: float) -> int | None:
     try:
         with unpacked(file) as (stream, is_packed):
             for number, (header, end, size) in enumerate(_headers(stream, file)):
-                wanted = _is_image(header) if hdu is None else number == int(name) if name.isdigit() else _is_named(header, name)
+                wanted = (
+                    _is_image(header)
+                    if hdu is None
+                    else number == int(name)
+                    if name.isdigit()
+                    else _is_named(header, name)
+                )
                 behind = end + size if end + size <= most else None
                 if is_packed and behind is None:
-                    raise AutogalError(f"{file} unpacks to more than {most / 1e6:.4g} MB.", "Unpack it, and cut out what is to be fitted.")
+                    raise AutogalError(
+                        f"{file} unpacks to more than {most / 1e6:.4g} MB.",
+                        "Unpack it, and cut out what is to be fitted.",
+                    )
                 if wanted and not version:
                     return behind
                 stream.seek(end + size)
-    except (OSError, EOFError, ValueError, OverflowError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+    ):
         return None  # whoever reads it says what is wrong
     return behind
 
 
 def list_images(file: str, most: float) -> list[tuple[int, str, int, tuple[int, ...]]]:
-    """The images in a FITS file, as far as its headers can be followed: number, EXTNAME, EXTVER and shape of each.
+    """The images in a FITS file, as far as its headers can be followed: number, EXTNAME, EXTVER and shape of
+    each.
 
     Parameters
     ----------
@@ -125,17 +155,30 @@ def list_images(file: str, most: float) -> list[tuple[int, str, int, tuple[int, 
                     break
                 if _is_image(header):
                     axes = b"ZNAXIS" if b"ZIMAGE" in header else b"NAXIS"
-                    sides = tuple(_whole(header, axes + b"%d" % k) for k in range(min(_whole(header, axes), 999), 0, -1))
+                    sides = tuple(
+                        _whole(header, axes + b"%d" % k) for k in range(min(_whole(header, axes), 999), 0, -1)
+                    )
                     found.append((number, _name(header), _whole(header, b"EXTVER", 1), sides))
                 stream.seek(end + size)
-    except (AutogalError, OSError, EOFError, ValueError, OverflowError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except (
+        AutogalError,
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+    ):
         pass  # what lies before is there
     return found
 
 
 @contextmanager
 def unpacked(file: str) -> Iterator[tuple[BinaryIO, bool]]:
-    """The content of a file that may be packed as a whole, to be read from its beginning, and whether it is packed."""
+    """The content of a file that may be packed as a whole, to be read from its beginning, and whether it
+    is packed."""
     with open(file, "rb") as raw:
         magic = raw.read(6)
     if magic.startswith(_ZIPPED):
@@ -148,7 +191,8 @@ def unpacked(file: str) -> Iterator[tuple[BinaryIO, bool]]:
 
 
 def _headers(stream: BinaryIO, file: str) -> Iterator[tuple[dict[bytes, bytes], int, int]]:
-    """The cards of each header by keyword, where it ends and how many bytes of data follow; the caller moves on behind them."""
+    """The cards of each header by keyword, where it ends and how many bytes of data follow; the caller
+    moves on behind them."""
     end = 0
     while True:
         header, start = {}, stream.tell()
@@ -181,7 +225,14 @@ def _is_named(header: dict[bytes, bytes], name: str) -> bool:
 
 
 def _name(header: dict[bytes, bytes]) -> str:
-    return header.get(b"EXTNAME", b"").decode("ascii", "replace").partition("'")[2].partition("'")[0].strip().upper()
+    return (
+        header.get(b"EXTNAME", b"")
+        .decode("ascii", "replace")
+        .partition("'")[2]
+        .partition("'")[0]
+        .strip()
+        .upper()
+    )
 
 
 def _is_image(header: dict[bytes, bytes]) -> bool:

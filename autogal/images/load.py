@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images.header.asinh import asinh_scale, linear, linear_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.entry import Entry
-from autogal.images.header.facts import header_facts
-from autogal.images.header.keywords import Look
 from autogal.images.extensions import extensions_beside, to_sigma
 from autogal.images.fits import FitsImage, read, split_selection
+from autogal.images.header.asinh import asinh_scale, linear, linear_sigma
+from autogal.images.header.facts import header_facts
+from autogal.images.header.keywords import Look
 from autogal.images.limits import check_regular
 from autogal.images.options import Options
 from autogal.images.position import aim
@@ -61,7 +62,8 @@ def load(entry: Entry, settings=None) -> Cutout:
 
 
 def load_unreported(entry: Entry, options: Options) -> Cutout:
-    """What `load` returns, with nothing written in the log: for those who read ahead, and :func:`report` in order."""
+    """What `load` returns, with nothing written in the log: for those who read ahead, and :func:`report`
+    in order."""
     shared = {
         "sigma": None if options.sigma is None else read(options.sigma, most=options.largest).data,
         "mask": None if options.mask is None else read(options.mask, most=options.largest).data,
@@ -124,13 +126,21 @@ def _load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
         beside = [kind for kind in ("sigma", "mask") if given[kind] is None and not getattr(entry, kind)]
         image = read(entry.image, options.hdu, options.largest)
         facts = header_facts(image.header, image.primary, image.hdu)
-        facts.given(**{name: getattr(entry, name) for name in ("zeropoint", "pixel_scale", "gain") if getattr(entry, name) is not None})
+        facts.given(
+            **{
+                name: getattr(entry, name)
+                for name in ("zeropoint", "pixel_scale", "gain")
+                if getattr(entry, name) is not None
+            }
+        )
         sigma, mask, psf = (given[kind] for kind in ("sigma", "mask", "psf"))
         own = read(entry.sigma, most=options.largest) if sigma is None and entry.sigma else None
         if own is not None:
             sigma = to_sigma(own.data, entry.sigma_holds)
             if entry.sigma_holds != "sigma":
-                notes.append(f"Sigma from {os.path.basename(entry.sigma)}, an image's {entry.sigma_holds} by its name.")
+                notes.append(
+                    f"Sigma from {os.path.basename(entry.sigma)}, an image's {entry.sigma_holds} by its name."
+                )
         if beside:
             noise, said, warnings = extensions_beside(entry.image, image, beside, options.largest)
             own, sigma = (own, sigma) if noise is None else (noise, noise.data)
@@ -143,21 +153,32 @@ def _load_entry(entry: Entry, options: Options, given: dict) -> Cutout:
     except AutogalError as error:
         return Cutout.failed(entry.id, error.what, entry.image, start=entry.start, notes=notes)
     cutout = prepare(
-        entry.id, pixels, sigma, mask, facts=facts, options=options, start=entry.start, path=entry.image, notes=notes
+        entry.id,
+        pixels,
+        sigma,
+        mask,
+        facts=facts,
+        options=options,
+        start=entry.start,
+        path=entry.image,
+        notes=notes,
     )
     attach(cutout, psf, options)
     aim(cutout)
     return cutout
 
 
-def attach(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | str | PsfModel | None, options: Options) -> None:
+def attach(
+    cutout: Cutout, psf: tuple[np.ndarray, list[str]] | str | PsfModel | None, options: Options
+) -> None:
     """Give a cutout its PSF; one that cannot be used makes it a failed one.
 
     Parameters
     ----------
     cutout : Cutout
     psf : tuple, str, callable or None
-        As :func:`autogal.images.prepare_psf` returns it; the path of a file, whose header says how it is sampled; or a PSF model.
+        As :func:`autogal.images.prepare_psf` returns it; the path of a file, whose header says how it is
+        sampled; or a PSF model.
     options : Options
     """
     if cutout.error is not None:
@@ -179,12 +200,16 @@ def attach(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | str | PsfModel | 
     attach_psf(cutout, psf, options.survey, sampling)
 
 
-def _linear(image: FitsImage, sigma, own: FitsImage | None, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+def _linear(
+    image: FitsImage, sigma, own: FitsImage | None, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Image and sigma map in linear units."""
     scale = asinh_scale(image.header)
     if scale is None:
         return image.data, sigma
-    notes.append(f"Pixels are asinh-scaled (BSOFTEN = {scale[0]:g}, BOFFSET = {scale[1]:g} of {image.hdu}): undone.")
+    notes.append(
+        f"Pixels are asinh-scaled (BSOFTEN = {scale[0]:g}, BOFFSET = {scale[1]:g} of {image.hdu}): undone."
+    )
     pixels = linear(image.data, scale)
     of_sigma = None if own is None else asinh_scale(own.header)
     if of_sigma is not None:
@@ -230,14 +255,18 @@ def read_psf(path: str, oversample: int | None = None, pixel_scale: float | None
     sampling = psf_sampling(image.header, image.primary, image.hdu, pixel_scale, oversample)
     add_pixel = effective and sampling.optical and sampling.oversample > 1
     zoom = round(sampling.zoom, 3)
-    return *_prepared(path, oversample is None, *changed, sampling.oversample, zoom, add_pixel), _told(sampling, image, add_pixel)
+    return *_prepared(path, oversample is None, *changed, sampling.oversample, zoom, add_pixel), _told(
+        sampling, image, add_pixel
+    )
 
 
 def _told(sampling: Sampling, image: FitsImage, with_pixel: bool) -> Sampling:
     """The sampling, with a note of what else was made of a PSF that its program computed."""
     if not with_pixel:
         return sampling
-    note = f"The PSF ({image.hdu}) is a diffraction image: averaged over the pixel, as psf.kind=effective wants."
+    note = (
+        f"The PSF ({image.hdu}) is a diffraction image: averaged over the pixel, as psf.kind=effective wants."
+    )
     return replace(sampling, notes=(*sampling.notes, note))
 
 
@@ -245,15 +274,15 @@ def _told(sampling: Sampling, image: FitsImage, with_pixel: bool) -> Sampling:
 def _read_psf(path: str, choose: bool, changed: int, size: int) -> FitsImage:
     image = read(path)
     if choose and Look(image.header, None).text("EXTNAME") == "OVERSAMP" and split_selection(path)[1] is None:
-        try:
+        with suppress(AutogalError):  # else computed without the distortion of the detector
             image = read(path, "OVERDIST")
-        except AutogalError:  # computed without the distortion of the detector
-            pass
     return image
 
 
 @functools.lru_cache(maxsize=64)
-def _prepared(path: str, choose: bool, changed: int, size: int, oversample: int, zoom: float, pixel: bool) -> tuple[np.ndarray, list[str]]:
+def _prepared(
+    path: str, choose: bool, changed: int, size: int, oversample: int, zoom: float, pixel: bool
+) -> tuple[np.ndarray, list[str]]:
     try:
         psf = _read_psf(path, choose, changed, size).data
         if zoom != 1 or pixel:

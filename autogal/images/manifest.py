@@ -1,11 +1,11 @@
 """Manifests: tables with one row an object.
 
-Columns: ``image``; optionally ``id``, ``psf``, ``sigma``, ``mask``, ``zeropoint``, ``pixel_scale``, ``gain`` and the
-starting values ``x``, ``y``, ``mag``, ``flux``, ``r_eff``, ``n``, ``q``, ``pa``, ``sky``. ``x`` and ``y`` alone (also
-``x_target``, ``y_target``), or ``ra`` and ``dec`` (degrees, or sexagesimal; also as catalogues name them, ``ALPHA_J2000``
-and ``DELTA_J2000`` among others) say which source of the image is meant. Paths are relative to the manifest or absolute.
-Empty, masked and NaN cells are not given. Other columns are named once, as a warning; a name that is all but a known one is
-an error.
+Columns: ``image``; optionally ``id``, ``psf``, ``sigma``, ``mask``, ``zeropoint``, ``pixel_scale``, ``gain``
+and the starting values ``x``, ``y``, ``mag``, ``flux``, ``r_eff``, ``n``, ``q``, ``pa``, ``sky``. ``x`` and
+``y`` alone (also ``x_target``, ``y_target``), or ``ra`` and ``dec`` (degrees, or sexagesimal; also as
+catalogues name them, ``ALPHA_J2000`` and ``DELTA_J2000`` among others) say which source of the image is
+meant. Paths are relative to the manifest or absolute. Empty, masked and NaN cells are not given. Other
+columns are named once, as a warning; a name that is all but a known one is an error.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ import pyarrow.parquet
 from astropy.table import Table
 
 from autogal.errors import AutogalError
+from autogal.images.column_names import FACTS, FILES, SKY, START, counted_from_one, known_columns, listed
 from autogal.images.entry import Entry, printable, stem
 from autogal.images.limits import check_regular
-from autogal.images.column_names import FACTS, FILES, SKY, START, known_columns, listed
-from autogal.images.column_names import counted_from_one
 from autogal.images.position import sky_angle
 
 __all__ = ["is_manifest", "read_manifest", "start_columns", "start_values"]
@@ -41,7 +40,8 @@ _OF_A_RUN = {"path", "status", "flag_names"}  # columns of every catalogue
 
 
 def is_manifest(path: str) -> bool:
-    """Whether a file is a FITS table with a column ``image`` and holds no image itself, or the catalogue of a run, which is told by its name."""
+    """Whether a file is a FITS table with a column ``image`` and holds no image itself, or the catalogue
+    of a run, which is told by its name."""
     try:
         check_regular(path)
         with open(path, "rb") as file:
@@ -77,24 +77,33 @@ def read_manifest(path: str) -> list[Entry]:
     Raises
     ------
     AutogalError
-        Where the table cannot be read, has no rows or no column ``image``, or one whose name is all but a known one.
+        Where the table cannot be read, has no rows or no column ``image``, or one whose name is all but a
+        known one.
     """
     names, rows = _table(path)
     names = [_text(name) or "" for name in names]
     if "image" not in names and _OF_A_RUN.issubset(names):
-        raise AutogalError(f"{path} is the catalogue of a run, not a list of images.",
-                           "Give the images that its column path names; in Python, start= takes it for starting values.")
-    columns, left = known_columns(names, ("id", "image", *FILES, *FACTS, *START, *SKY), f"The manifest {path}")
+        raise AutogalError(
+            f"{path} is the catalogue of a run, not a list of images.",
+            "Give the images that its column path names; in Python, start= takes it for starting values.",
+        )
+    columns, left = known_columns(
+        names, ("id", "image", *FILES, *FACTS, *START, *SKY), f"The manifest {path}"
+    )
     if "image" not in columns:
         raise AutogalError(
             f"The manifest {path} has no column `image`, only {', '.join(names) or 'an empty header'}.",
             "Name the column with the image files `image`.",
         )
     if left:
-        log.warning("Columns of %s that are not used: %s.%s", path, listed(left), counted_from_one(left, columns))
+        log.warning(
+            "Columns of %s that are not used: %s.%s", path, listed(left), counted_from_one(left, columns)
+        )
     folder = os.path.dirname(os.path.abspath(path))
     entries = [
-        _entry({key: row[index] if index < len(row) else None for key, index in columns.items()}, folder, number)
+        _entry(
+            {key: row[index] if index < len(row) else None for key, index in columns.items()}, folder, number
+        )
         for number, row in enumerate(rows, 1)
     ]
     if not entries:
@@ -111,12 +120,20 @@ def _tell_the_same(entries: Sequence[Entry], path: str) -> None:
     if several:
         image, number = next(iter(several.items()))
         more = f", and so with {len(several) - 1} other images" if len(several) > 1 else ""
-        log.warning("%d rows of %s name %s without saying which source they mean%s: all are the one in its middle. x and y (from 0), or ra "
-                    "and dec, say it.", number, path, image, more)
+        log.warning(
+            "%d rows of %s name %s without saying which source they mean%s: all are the one in its middle. "
+            "x and y (from 0), or ra "
+            "and dec, say it.",
+            number,
+            path,
+            image,
+            more,
+        )
 
 
 def start_columns(names: Sequence[str]) -> dict[str, int]:
-    """Which columns of a table hold starting values; what else there is, is named in the log unless it is a catalogue of autogal.
+    """Which columns of a table hold starting values; what else there is, is named in the log unless it is a
+    catalogue of autogal.
 
     Raises
     ------
@@ -125,12 +142,17 @@ def start_columns(names: Sequence[str]) -> dict[str, int]:
     """
     columns, left = known_columns(names, (*START, *SKY), "The start table")
     if left and not {"status", "flag_names"}.issubset(names):
-        log.warning("Columns of the start table that are not used: %s.%s", listed(left), counted_from_one(left, columns))
+        log.warning(
+            "Columns of the start table that are not used: %s.%s",
+            listed(left),
+            counted_from_one(left, columns),
+        )
     return columns
 
 
 def start_values(row: dict) -> dict[str, float]:
-    """The starting values in a row; empty, masked and NaN ones are not given. Whether a galaxy can have them is not asked.
+    """The starting values in a row; empty, masked and NaN ones are not given. Whether a galaxy can have them
+    is not asked.
 
     Parameters
     ----------
@@ -157,7 +179,8 @@ def _table(path: str) -> tuple[list[str], list]:
     try:
         if path.lower().endswith(".csv"):
             # As text: a table reader would take the id 0012 for the number 12.
-            # Bytes that are not UTF-8 are those of a file's name, or of a cell that is told of by its own row.
+            # Bytes that are not UTF-8 are those of a file's name, or of a cell that is told of by its own
+            # row.
             with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 lines = (line for line in file if line.strip() and not line.startswith("#"))
                 rows = list(csv.reader(lines, skipinitialspace=True))
@@ -173,7 +196,9 @@ def _table(path: str) -> tuple[list[str], list]:
         raise AutogalError(f"No such manifest: {path}.", "Check the path.") from None
     except Exception as error:  # each format's reader raises its own
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-        raise AutogalError(f"The manifest {path} cannot be read: {reason}.", "Give a CSV, ECSV, FITS or Parquet table.") from error
+        raise AutogalError(
+            f"The manifest {path} cannot be read: {reason}.", "Give a CSV, ECSV, FITS or Parquet table."
+        ) from error
 
 
 def _cells(column: pyarrow.ChunkedArray) -> list:
@@ -190,7 +215,9 @@ def _cells(column: pyarrow.ChunkedArray) -> list:
 def _entry(row: dict, folder: str, number: int) -> Entry:
     image = _file(row.get("image"))
     if image is None:
-        return Entry(_text(row.get("id")) or f"row_{number}", "", error=f"Row {number} of the manifest names no image.")
+        return Entry(
+            _text(row.get("id")) or f"row_{number}", "", error=f"Row {number} of the manifest names no image."
+        )
     image = _path(image, folder)
     entry = Entry(_text(row.get("id")) or printable(stem(image)), image)
     for name in FILES:
@@ -251,7 +278,9 @@ def _number(cell, name: str, finite: bool = True) -> float | None:
     try:
         value = float(cell.value if hasattr(cell, "unit") else cell)
     except (TypeError, ValueError):
-        raise AutogalError(f"{name} = {str(cell)!r} in the manifest is not a number.", "Correct the cell.") from None
+        raise AutogalError(
+            f"{name} = {str(cell)!r} in the manifest is not a number.", "Correct the cell."
+        ) from None
     if finite and math.isinf(value):
         raise AutogalError(f"{name} in the manifest is infinite.", "Correct the cell.")
     return None if math.isnan(value) else value

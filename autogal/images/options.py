@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autogal.errors import AutogalError
-from autogal.images.psf.own import is_psf_model, validate_psf_model
 from autogal.images.noise.given import read_correlation
+from autogal.images.psf.own import is_psf_model, validate_psf_model
 from autogal.images.survey import Survey
 
 __all__ = ["Options"]
@@ -63,7 +63,9 @@ class Options:
         if self.psf_kind not in ("effective", "optical"):
             raise AutogalError(f"psf.kind = {self.psf_kind} is not known.", "Choose effective or optical.")
         if self.psf_oversample is not None and self.psf_oversample < 1:
-            raise AutogalError(f"psf.oversample = {self.psf_oversample} is not positive.", "Give 1, 2, 3, ...")
+            raise AutogalError(
+                f"psf.oversample = {self.psf_oversample} is not positive.", "Give 1, 2, 3, ..."
+            )
 
     @classmethod
     def from_settings(cls, settings=None) -> Options:
@@ -102,7 +104,11 @@ class Options:
             if psf.get("oversample") is not None:
                 given["psf_oversample"] = int(psf.get("oversample"))
             path = psf.get("path")
-            given["psf"] = validate_psf_model(path, given.get("psf_oversample", 1)) if is_psf_model(path) else _file(path)
+            given["psf"] = (
+                validate_psf_model(path, given.get("psf_oversample", 1))
+                if is_psf_model(path)
+                else _file(path)
+            )
         given["counts"] = _are_counts(settings.get("likelihood") or {})
         if settings.get("noise") is not None:
             given["correlation"] = _correlation(settings["noise"].get("correlation"))

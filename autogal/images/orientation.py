@@ -40,14 +40,17 @@ class Orientation:
         return Orientation(self.up_down, self.left_right, True) if self.transposed else self
 
     def array(self, array: np.ndarray) -> np.ndarray:
-        """An image [..., H, W] as it lies then: a view of the same memory, [..., W, H] where it is transposed."""
+        """An image [..., H, W] as it lies then: a view of the same memory, [..., W, H] where it is
+        transposed."""
         array = array[..., :: -1 if self.up_down else 1, :: -1 if self.left_right else 1]
         return np.swapaxes(array, -1, -2) if self.transposed else array
 
     def box(self, box: tuple[slice, slice], shape: tuple[int, int]) -> tuple[slice, slice]:
         """Rows and columns, of an image of `shape`, as they lie then."""
-        turned = tuple(slice(length - side.stop, length - side.start) if mirrored else side
-                       for side, length, mirrored in zip(box, shape, (self.up_down, self.left_right)))
+        turned = tuple(
+            slice(length - side.stop, length - side.start) if mirrored else side
+            for side, length, mirrored in zip(box, shape, (self.up_down, self.left_right))
+        )
         return turned[::-1] if self.transposed else turned
 
     def point(self, x: float, y: float, shape: tuple[int, int]) -> tuple[float, float]:
@@ -67,7 +70,8 @@ class Orientation:
         return (90.0 - pa if self.transposed else pa) % 180.0
 
     def values(self, values: Mapping[str, float], shape: tuple[int, int]) -> dict[str, float]:
-        """Values by name of one source in an image of `shape`, any of them missing or NaN, as they are then."""
+        """Values by name of one source in an image of `shape`, any of them missing or NaN, as they are
+        then."""
         out = {name: value for name, value in values.items() if name not in ("x", "y")}
         given = (math.nan if values.get(name) is None else values[name] for name in ("x", "y"))
         out |= {name: value for name, value in zip("xy", self.point(*given, shape)) if not math.isnan(value)}
@@ -76,7 +80,8 @@ class Orientation:
         return out
 
     def covariance(self, matrix: np.ndarray) -> np.ndarray:
-        """The covariance [7, 7] of a start (see `autogal.initialise.Start`: x, y, ln flux, ln R, ln n, e1, e2), as it is then."""
+        """The covariance [7, 7] of a start (see `autogal.initialise.Start`: x, y, ln flux, ln R, ln n, e1,
+        e2), as it is then."""
         turns = -1.0 if self.left_right != self.up_down else 1.0
         sign = np.array([-1.0 if self.left_right else 1.0, -1.0 if self.up_down else 1.0, 1, 1, 1, 1, turns])
         matrix = matrix * sign[:, None] * sign
@@ -88,5 +93,9 @@ class Orientation:
 
 
 #: All of them, the one that changes nothing first
-ORIENTATIONS = tuple(Orientation(left_right, up_down, transposed) for transposed in (False, True) for up_down in (False, True)
-                     for left_right in (False, True))
+ORIENTATIONS = tuple(
+    Orientation(left_right, up_down, transposed)
+    for transposed in (False, True)
+    for up_down in (False, True)
+    for left_right in (False, True)
+)

@@ -75,7 +75,9 @@ def find_entries(paths: Iterable[str | os.PathLike]) -> list[Entry]:
     if not any(os.path.exists(split_selection(entry.image)[0]) for entry in entries):
         first = split_selection(entries[0].image)[0]
         count = "The image" if len(entries) == 1 else f"None of the {len(entries)} images"
-        raise AutogalError(f"{count} {'does not exist' if len(entries) == 1 else 'exists'}: {first}.", "Check the path.")
+        raise AutogalError(
+            f"{count} {'does not exist' if len(entries) == 1 else 'exists'}: {first}.", "Check the path."
+        )
     return entries
 
 
@@ -111,7 +113,9 @@ def _expand_lists(paths: Iterable[str]) -> Iterable[str]:
                 lines = [line.strip() for line in file]
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
-            raise AutogalError(f"The list {name} cannot be read: {reason}.", "Give a text file, one path a line.") from error
+            raise AutogalError(
+                f"The list {name} cannot be read: {reason}.", "Give a text file, one path a line."
+            ) from error
         lines = [line for line in lines if line and not line.startswith("#")]
         if not lines:
             raise AutogalError(f"The list {name} holds no paths.", "Write one path a line.")
@@ -132,7 +136,11 @@ def _expand(path: str) -> list[str]:
         files = _fits_files(path)
         if not files and not any(FITS_NAME.search(name) for name in os.listdir(path)):
             deeper = any(entry.is_dir() for entry in os.scandir(path))
-            log.warning("No FITS files in the folder %s%s.", path, f"; name its folders to search them, as {path}/*" if deeper else "")
+            log.warning(
+                "No FITS files in the folder %s%s.",
+                path,
+                f"; name its folders to search them, as {path}/*" if deeper else "",
+            )
         return files
     file, hdu = split_selection(path)
     if os.path.exists(file) or not _GLOB.search(path):
@@ -157,9 +165,15 @@ def _not_ours(files: list[str]) -> list[str]:
     ours = {file: what for file in files if (what := own_product(file))}
     for what, number in Counter(ours.values()).items():
         first = next(file for file in ours if ours[file] == what)
-        log.warning("Not taken for %s: %s%s, which `autogal fit` wrote as %s.", "an image" if number == 1 else "images", first,
-                    f" and {number - 1} more" if number > 1 else "",
-                    "a catalogue; its column path names the images" if what == "catalogue" else "images and models of objects")
+        log.warning(
+            "Not taken for %s: %s%s, which `autogal fit` wrote as %s.",
+            "an image" if number == 1 else "images",
+            first,
+            f" and {number - 1} more" if number > 1 else "",
+            "a catalogue; its column path names the images"
+            if what == "catalogue"
+            else "images and models of objects",
+        )
     return [file for file in files if file not in ours]
 
 
@@ -237,5 +251,9 @@ class _Listing:
         """Say once what goes with the images by its name, and is not used."""
         if self.unused:
             named = ", ".join(f"_{word} ({number})" for word, number in self.unused.items())
-            log.warning("Files beside the images that are not used: %s. sigma and mask of a manifest may name them; what is named _rms, _err, "
-                        "_ivar or _var is taken for noise by itself.", named)
+            log.warning(
+                "Files beside the images that are not used: %s. sigma and mask of a manifest may name them; "
+                "what is named _rms, _err, "
+                "_ivar or _var is taken for noise by itself.",
+                named,
+            )

@@ -22,7 +22,8 @@ _HIGHEST = {"ra": 360.0, "dec": 90.0}
 
 
 def sky_angle(text: str, name: str) -> float:
-    """Degrees from what a table says: a number, or ``12:34:56.7``, ``12h34m56.7s``, ``-1d02m03s``, where a right ascension is in hours.
+    """Degrees from what a table says: a number, or ``12:34:56.7``, ``12h34m56.7s``, ``-1d02m03s``, where a
+    right ascension is in hours.
 
     Parameters
     ----------
@@ -42,7 +43,9 @@ def sky_angle(text: str, name: str) -> float:
             with silenced():
                 angle = float(Angle(text, unit=u.hourangle if name == "ra" else u.deg).deg)
     except Exception:  # the parser of angles raises several kinds
-        raise AutogalError(f"{name} = {text[:40]!r} is not an angle.", "Give degrees, or sexagesimal numbers as 12:34:56.7.") from None
+        raise AutogalError(
+            f"{name} = {text[:40]!r} is not an angle.", "Give degrees, or sexagesimal numbers as 12:34:56.7."
+        ) from None
     if not math.isnan(angle) and not abs(angle) <= _HIGHEST[name]:
         raise AutogalError(f"{name} = {angle:g} is not possible.", "Give degrees.")
     return angle
@@ -68,7 +71,13 @@ def aim(cutout: Cutout) -> None:
     placed = bool(np.isfinite(own).all())
     if cutout.error is not None:
         return
-    lacking = "one of the two is missing" if ra is None or dec is None else "the image has no WCS" if cutout.wcs is None else ""
+    lacking = (
+        "one of the two is missing"
+        if ra is None or dec is None
+        else "the image has no WCS"
+        if cutout.wcs is None
+        else ""
+    )
     if lacking and placed:
         cutout.notes.append(f"ra and dec were not used, because {lacking}; x and y were.")
         return
@@ -85,7 +94,10 @@ def aim(cutout: Cutout) -> None:
     if placed and apart <= _APART:
         return
     if placed:
-        cutout.warn(f"ra, dec and x, y are {apart:.1f} pixels apart: x = {x:.2f}, y = {y:.2f} of the sky position was taken.")
+        cutout.warn(
+            f"ra, dec and x, y are {apart:.1f} pixels apart: x = {x:.2f}, y = {y:.2f} of the sky position "
+            f"was taken."
+        )
     cutout.start = {**start, "x": x, "y": y}
 
 
@@ -108,12 +120,15 @@ def pixel_of(wcs: WCS, ra: float, dec: float) -> tuple[float, float]:
             wcs.wcs.set()
             lon, lat = ra, dec
             if not is_icrs(wcs):
-                there = SkyCoord(ra * u.deg, dec * u.deg, frame="icrs").transform_to(wcs_to_celestial_frame(wcs))
+                there = SkyCoord(ra * u.deg, dec * u.deg, frame="icrs").transform_to(
+                    wcs_to_celestial_frame(wcs)
+                )
                 lon, lat = there.spherical.lon.deg, there.spherical.lat.deg
             world = np.empty((1, 2))
             world[0, wcs.wcs.lng], world[0, wcs.wcs.lat] = lon, lat
             pixel = wcs.all_world2pix(world, 0)
-            # some projections put the other side of the sky on the same pixels; so does a distortion far outside
+            # some projections put the other side of the sky on the same pixels; so does a distortion far
+            # outside
             back = wcs.wcs_world2pix(wcs.all_pix2world(pixel, 0), 0) - wcs.wcs_world2pix(world, 0)
             again = wcs.all_pix2world(pixel, 0)
     except Exception:  # wcslib raises a family of its own
@@ -126,6 +141,11 @@ def pixel_of(wcs: WCS, ra: float, dec: float) -> tuple[float, float]:
 
 
 def is_icrs(wcs: WCS) -> bool:
-    """Whether the coordinates of a WCS are ICRS; FK5 at equinox 2000 is taken as ICRS (they agree to some 20 mas)."""
+    """Whether the coordinates of a WCS are ICRS; FK5 at equinox 2000 is taken as ICRS (they agree to some
+    20 mas)."""
     header = wcs.wcs
-    return header.lngtyp == "RA" and header.radesys in ("", "ICRS", "FK5") and (np.isnan(header.equinox) or header.equinox == 2000)
+    return (
+        header.lngtyp == "RA"
+        and header.radesys in ("", "ICRS", "FK5")
+        and (np.isnan(header.equinox) or header.equinox == 2000)
+    )

@@ -9,19 +9,19 @@ import numpy as np
 
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images.noise.counts import check_counts, count_sigma
 from autogal.images.cutout import Cutout
 from autogal.images.header.keywords import Facts
-from autogal.images.psf.moffat import moffat
-from autogal.images.options import Options
-from autogal.images.psf.model import mend_psf
-from autogal.images.psf.sampling import Sampling
+from autogal.images.header.zeropoint import ZEROPOINT_RANGE
+from autogal.images.noise.counts import check_counts, count_sigma
 from autogal.images.noise.given import apply_correlation
 from autogal.images.noise.sigma import settle_noise
+from autogal.images.options import Options
+from autogal.images.psf.model import mend_psf
+from autogal.images.psf.moffat import moffat
+from autogal.images.psf.sampling import Sampling
 from autogal.images.stack import Pixels
 from autogal.images.survey import Survey
 from autogal.images.unmeasured import suspect, unmeasured
-from autogal.images.header.zeropoint import ZEROPOINT_RANGE
 
 __all__ = ["attach_psf", "prepare"]
 
@@ -75,7 +75,8 @@ def prepare(
     path : str, optional
     notes : list of str, optional
     pixels : Pixels, optional
-        `image`, `sigma` and `mask` put together by :func:`autogal.images.stack.check_pixels`, which saves time.
+        `image`, `sigma` and `mask` put together by :func:`autogal.images.stack.check_pixels`, which saves
+        time.
 
     Returns
     -------
@@ -112,7 +113,9 @@ def prepare(
     return cutout
 
 
-def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey: Survey, sampling: Sampling | None = None) -> None:
+def attach_psf(
+    cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey: Survey, sampling: Sampling | None = None
+) -> None:
     """Give a cutout its PSF, or the survey's Moffat where it has none.
 
     Parameters
@@ -154,7 +157,8 @@ def attach_psf(cutout: Cutout, psf: tuple[np.ndarray, list[str]] | None, survey:
 
 @functools.lru_cache(maxsize=64)
 def _default_psf(width: float, beta: float) -> np.ndarray:
-    # A survey's FWHM is that of stars in its images, the pixel included: take the pixel off before it is put on.
+    # A survey's FWHM is that of stars in its images, the pixel included: take the pixel off before it is put
+    # on.
     return moffat(math.sqrt(max(width**2 - _PIXEL_FWHM2, 0.25)), beta)
 
 
@@ -171,7 +175,8 @@ def _calibrate(cutout: Cutout, facts: Facts, options: Options) -> None:
         if facts.counts:
             certain = False
             cutout.notes.append(
-                f"Zero point {zeropoint:g} of survey {survey.name} holds for its calibrated images; these pixels are counts."
+                f"Zero point {zeropoint:g} of survey {survey.name} holds for its calibrated images; these "
+                f"pixels are counts."
             )
     elif zeropoint is None:
         zeropoint, certain = _DEFAULT_ZEROPOINT, False
@@ -200,11 +205,23 @@ def _calibrate(cutout: Cutout, facts: Facts, options: Options) -> None:
         value = getattr(cutout, name)
         if value is not None and not low < value < high:
             kind = "finite" if name == "zeropoint" else "positive"
-            why = f"is not {kind}" if not (math.isfinite(value) and (value > 0 or name == "zeropoint")) else "is none that an image can have"
+            why = (
+                f"is not {kind}"
+                if not (math.isfinite(value) and (value > 0 or name == "zeropoint"))
+                else "is none that an image can have"
+            )
             raise AutogalError(f"{name} = {value:g} {why}.")
     says = {name: getattr(cutout, name) for name in facts.sources if getattr(options, name) is None}
-    words = {"zeropoint": "zero point {:.6g}", "pixel_scale": "pixel scale {:.5g} arcsec", "gain": "gain {:.5g}"}
-    parts = [f"{words[name].format(value)} from {facts.sources[name]}" for name, value in says.items() if value is not None]
+    words = {
+        "zeropoint": "zero point {:.6g}",
+        "pixel_scale": "pixel scale {:.5g} arcsec",
+        "gain": "gain {:.5g}",
+    }
+    parts = [
+        f"{words[name].format(value)} from {facts.sources[name]}"
+        for name, value in says.items()
+        if value is not None
+    ]
     if parts:
         cutout.notes.append(f"Header: {', '.join(parts)}.")
 
@@ -225,12 +242,17 @@ def _plane(array, what: str) -> np.ndarray:
 def _sound(pixels: Pixels, saturation: float | None, image: np.ndarray) -> bool:
     """Whether the checks of single objects would leave them as they are."""
     clear = pixels.repeats < _PLATEAU if saturation is None else pixels.top < saturation
-    return (clear and min(pixels.image.shape) >= _SMALLEST and not suspect(pixels.image)
-            and (pixels.image.dtype == np.float64 or not _needs_double(image)))
+    return (
+        clear
+        and min(pixels.image.shape) >= _SMALLEST
+        and not suspect(pixels.image)
+        and (pixels.image.dtype == np.float64 or not _needs_double(image))
+    )
 
 
 def _needs_double(plane: np.ndarray) -> bool:
-    """Whether single precision would round an image by as much as matters to its noise: a small one, on a large pedestal."""
+    """Whether single precision would round an image by as much as matters to its noise: a small one, on a
+    large pedestal."""
     if plane.dtype.itemsize <= (4 if plane.dtype.kind == "f" else 2) or min(plane.shape) < 3:
         return False
     some = plane[:: max(1, len(plane) // _ROWS)].astype(np.float64)
@@ -273,15 +295,23 @@ def _pixels(cutout: Cutout, image, mask, options: Options, facts: Facts) -> None
 def _inverted(bad: np.ndarray, cutout: Cutout) -> None:
     """Say of a mask that hides most of the image, its middle too, what it looks like."""
     share, (rows, columns) = bad.mean(), bad.shape
-    middle = bad[rows // 2 - rows // 20 : rows // 2 + rows // 20 + 1, columns // 2 - columns // 20 : columns // 2 + columns // 20 + 1]
+    middle = bad[
+        rows // 2 - rows // 20 : rows // 2 + rows // 20 + 1,
+        columns // 2 - columns // 20 : columns // 2 + columns // 20 + 1,
+    ]
     if share > _MASKED and middle.all():
-        cutout.notes.append(f"The mask excludes {share:.0%} of the pixels, the middle of the image too: it may be inverted. Non-zero is bad.")
+        cutout.notes.append(
+            f"The mask excludes {share:.0%} of the pixels, the middle of the image too: it may be inverted. "
+            f"Non-zero is bad."
+        )
 
 
 def _same_shape(array: np.ndarray, cutout: Cutout, what: str) -> None:
     if array.shape != cutout.image.shape:
-        raise AutogalError(f"The {what} is {array.shape[0]} x {array.shape[1]}, the image {cutout.image.shape[0]} x "
-                           f"{cutout.image.shape[1]}.")  # fmt: skip
+        raise AutogalError(
+            f"The {what} is {array.shape[0]} x {array.shape[1]}, the image {cutout.image.shape[0]} x "
+            f"{cutout.image.shape[1]}."
+        )
 
 
 def _sigma(sigma, cutout: Cutout) -> np.ndarray:

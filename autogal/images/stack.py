@@ -49,12 +49,15 @@ def uniform(given, values: Sequence) -> np.ndarray | Sequence[np.ndarray] | None
     Returns
     -------
     ndarray [N, ...] or sequence of N ndarrays or None
-        `given` where it is one array with a plane an object, else `values`; None where they are anything else.
+        `given` where it is one array with a plane an object, else `values`; None where they are anything
+        else.
     """
     if _plain(given, 3) and len(given) == len(values):
         return given
     first = values[0]
-    alike = _plain(first, 2) and all(value is first or (_plain(value, 2) and value.shape == first.shape) for value in values)
+    alike = _plain(first, 2) and all(
+        value is first or (_plain(value, 2) and value.shape == first.shape) for value in values
+    )
     return values if alike else None
 
 

@@ -56,7 +56,8 @@ class Survey:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise AutogalError(
-                    f"survey.{name} = {value} is not a positive number.", "Correct the survey's configuration."
+                    f"survey.{name} = {value} is not a positive number.",
+                    "Correct the survey's configuration.",
                 )
 
     @classmethod

@@ -1,8 +1,8 @@
 """Pixels that hold no measurement: what no exposure covers, chip gaps, sentinels such as -99 or 1e30.
 
-Such pixels repeat one value exactly. What tells them from a sky that happens to be constant (a noise-free simulation),
-from counts of which most are zero, and from clipped cores is their surroundings: they end at once, in noise that does
-not hold their value, and without light that rises towards them.
+Such pixels repeat one value exactly. What tells them from a sky that happens to be constant (a noise-free
+simulation), from counts of which most are zero, and from clipped cores is their surroundings: they end at
+once, in noise that does not hold their value, and without light that rises towards them.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ _FEW = 3
 _COMMON = 0.25  # a value that so many pixels around have is one of their noise, or counts of few photons
 _CLOSE = 0.5  # sigma
 _STEP = 0.7
-# Of an image; where less than the first is measured, or than the second and all of it on one side of the rest, that is a
-# source without a sky, as simulations draw
+# Of an image; where less than the first is measured, or than the second and all of it on one side of the
+# rest, that is a source without a sky, as simulations draw
 _SHARE, _SMALL_SHARE = 0.01, 0.05
-# A value that so many times more pixels have than the commonest of the others is none of theirs, where these differ as much
+# A value that so many times more pixels have than the commonest of the others is none of theirs, where these
+# differ as much
 _OFTEN, _DIFFERENT, _MAJORITY = 5.0, 0.25, 0.3
 _OUTSIDE, _BELOW = 5.0, 0.005  # sigma; part of the pixels
 _RARE = 0.02  # as many pixels outside, in units of those in areas: noise that hardly ever has the value
 _CHANCE = 1e-3
 _LARGE = 64  # pixels of one piece, where noise has it
 _MAD = 1.4826
-# Correlation of next-door second differences: -2/3 for white noise, below 0.7 for drizzled, 0.9 and more for a smooth model
+# Correlation of next-door second differences: -2/3 for white noise, below 0.7 for drizzled, 0.9 and more for
+# a smooth model
 _SMOOTH = 0.8
 # Scatter below this part of an image's values is their rounding to single precision
 _ROUNDING = 4e-6
@@ -52,9 +54,13 @@ def suspect(image: np.ndarray) -> bool:
     Returns
     -------
     bool
-        True where more pixels equal their neighbour than in noise, or the lowest or highest value or zero repeats.
+        True where more pixels equal their neighbour than in noise, or the lowest or highest value or zero
+        repeats.
     """
-    if np.count_nonzero(image[:, 1:] == image[:, :-1]) + np.count_nonzero(image[1:] == image[:-1]) >= _RUN - 1:
+    if (
+        np.count_nonzero(image[:, 1:] == image[:, :-1]) + np.count_nonzero(image[1:] == image[:-1])
+        >= _RUN - 1
+    ):
         return True
     return any(np.count_nonzero(image == end) >= _FEW for end in (image.min(), image.max(), 0))
 
@@ -81,7 +87,10 @@ def unmeasured(image: np.ndarray, blank: float | None = None) -> tuple[np.ndarra
         marked = image == np.asarray(blank).astype(image.dtype if image.dtype.kind == "f" else float)
         if marked.any():
             found |= marked
-            notes.append(f"{marked.sum()} pixels of the value that BLANK names, {blank:g}, hold no measurement: excluded.")
+            notes.append(
+                f"{marked.sum()} pixels of the value that BLANK names, {blank:g}, hold no measurement: "
+                f"excluded."
+            )
     if not suspect(image):
         return found, notes
     finite = np.isfinite(image) & ~found
@@ -94,14 +103,19 @@ def unmeasured(image: np.ndarray, blank: float | None = None) -> tuple[np.ndarra
         return found, notes
     values, numbers = np.unique(image[solid], return_counts=True)
     candidates = list(values[np.argsort(-numbers, kind="stable")][:_MOST_VALUES])
-    candidates += [other for other in (*often, image[finite].min(), image[finite].max()) if other not in candidates]
+    candidates += [
+        other for other in (*often, image[finite].min(), image[finite].max()) if other not in candidates
+    ]
     for value in candidates:
         same = (image == value) & finite
         rest = finite & ~same
         measured = np.count_nonzero(rest)
         if np.count_nonzero(same) < _FEW or measured < _FRAGMENT:
             continue
-        if sky.is_small and (measured > _SMALL_SHARE * image.size or not 0.02 < np.count_nonzero(image[rest] < value) / measured < 0.98):
+        if sky.is_small and (
+            measured > _SMALL_SHARE * image.size
+            or not 0.02 < np.count_nonzero(image[rest] < value) / measured < 0.98
+        ):
             continue
         area = _no_measurement(image, rest, same, solid & same, sky)
         if area is None and value in often and _is_strange(image, rest, same, sky):
@@ -109,7 +123,9 @@ def unmeasured(image: np.ndarray, blank: float | None = None) -> tuple[np.ndarra
         if area is not None and area.any():
             found |= area
             finite &= ~area
-            notes.append(f"{np.count_nonzero(area)} pixels of exactly {value:g} hold no measurement: excluded.")
+            notes.append(
+                f"{np.count_nonzero(area)} pixels of exactly {value:g} hold no measurement: excluded."
+            )
     return found, notes
 
 
@@ -124,7 +140,9 @@ class _Sky:
         self.level = float(np.median(values))
         self.scatter, smooth = _noise(image, use)
         below = values[values < self.level]
-        self.depth = _MAD * (self.level - float(np.median(below))) if below.size else 0.0  # correlated noise bends less than it scatters
+        self.depth = (
+            _MAD * (self.level - float(np.median(below))) if below.size else 0.0
+        )  # correlated noise bends less than it scatters
         height = float(np.quantile(np.abs(values - self.level), 0.999))
         # Without noise, what is constant is what was computed: a model, or its sky.
         self.noisy = self.scatter > _ROUNDING * max(abs(self.level), height) and smooth < _SMOOTH
@@ -142,12 +160,15 @@ def _often(image: np.ndarray, finite: np.ndarray) -> np.ndarray:
 
 
 def _is_strange(image: np.ndarray, rest: np.ndarray, same: np.ndarray, sky: _Sky) -> bool:
-    """Whether a frequent value lies outside of the noise, or amid it; one at its lower end is clipped noise, or counts of none."""
+    """Whether a frequent value lies outside of the noise, or amid it; one at its lower end is clipped
+    noise, or counts of none."""
     value = float(image[same][0])
     if value > sky.level + _BRIGHT * sky.scatter:
         window = _around(same)
         return not _core(image[window], rest[window], same[window], value, sky.level)
-    return value < sky.level - _OUTSIDE * max(sky.scatter, sky.depth) or np.count_nonzero(image[rest] < value) > _BELOW * np.count_nonzero(rest)
+    return value < sky.level - _OUTSIDE * max(sky.scatter, sky.depth) or np.count_nonzero(
+        image[rest] < value
+    ) > _BELOW * np.count_nonzero(rest)
 
 
 def _solid(image: np.ndarray, finite: np.ndarray) -> np.ndarray:
@@ -169,13 +190,19 @@ def _solid(image: np.ndarray, finite: np.ndarray) -> np.ndarray:
     return solid & finite
 
 
-def _no_measurement(image: np.ndarray, rest: np.ndarray, same: np.ndarray, area: np.ndarray, sky: _Sky) -> np.ndarray | None:
+def _no_measurement(
+    image: np.ndarray, rest: np.ndarray, same: np.ndarray, area: np.ndarray, sky: _Sky
+) -> np.ndarray | None:
     """Which of the pixels of one value hold no measurement; None where the value may be one."""
     value = float(image[same][0])
     window = _around(same)
-    if value > sky.level + _BRIGHT * sky.scatter and _core(image[window], rest[window], same[window], value, sky.level):
+    if value > sky.level + _BRIGHT * sky.scatter and _core(
+        image[window], rest[window], same[window], value, sky.level
+    ):
         return None
-    if abs(value - sky.level) > _FAR * sky.scatter and _apart(image[window], rest[window], same[window], value, sky):
+    if abs(value - sky.level) > _FAR * sky.scatter and _apart(
+        image[window], rest[window], same[window], value, sky
+    ):
         return same
     outside = np.count_nonzero(same) - np.count_nonzero(area)
     few = outside <= _RARE * np.count_nonzero(area)
@@ -186,16 +213,21 @@ def _no_measurement(image: np.ndarray, rest: np.ndarray, same: np.ndarray, area:
     ring = _surroundings((rest | (same & ~area))[window], area[window])
     if ring is None:
         return None
-    chance = max(np.count_nonzero(ring & same[window]) / np.count_nonzero(ring), outside / np.count_nonzero(rest))
+    chance = max(
+        np.count_nonzero(ring & same[window]) / np.count_nonzero(ring), outside / np.count_nonzero(rest)
+    )
     if chance > _COMMON or np.count_nonzero(area) <= _BEYOND_CHANCE * 9 * image.size * chance**_RUN:
         return None
     if _continued(image[window], rest[window], area[window], value):
         return None
-    return same if few and chance < _CHANCE else area  # what repeats the value outside is none either, where the noise never has it
+    return (
+        same if few and chance < _CHANCE else area
+    )  # what repeats the value outside is none either, where the noise never has it
 
 
 def _continued(image: np.ndarray, rest: np.ndarray, area: np.ndarray, value: float) -> bool:
-    """Whether what lies next to an area comes up to its value, as where noise, counts or a model are cut off there."""
+    """Whether what lies next to an area comes up to its value, as where noise, counts or a model are cut
+    off there."""
     square = np.ones((3, 3))
     touching = ndimage.binary_dilation(area, square) & rest
     near = image[touching].astype(np.float64) - value
@@ -210,7 +242,11 @@ def _continued(image: np.ndarray, rest: np.ndarray, area: np.ndarray, value: flo
     middle = float(np.median(near))
     if float(np.quantile(np.abs(near), 0.1)) < _CLOSE * _MAD * float(np.median(np.abs(near - middle))):
         return True
-    inner = ndimage.binary_dilation(area, square, iterations=_RING) & ~ndimage.binary_dilation(area, square, iterations=_RING - 1) & rest
+    inner = (
+        ndimage.binary_dilation(area, square, iterations=_RING)
+        & ~ndimage.binary_dilation(area, square, iterations=_RING - 1)
+        & rest
+    )
     return bool(inner.any()) and abs(float(np.median(image[inner])) - value) > 1.5 * abs(middle)
 
 
@@ -245,7 +281,8 @@ def _apart(image: np.ndarray, rest: np.ndarray, same: np.ndarray, value: float, 
 
 
 def _noise(image: np.ndarray, use: np.ndarray) -> tuple[float, float]:
-    """Scatter of a pixel by second differences, and how far next-door ones are alike: what is smooth has no noise."""
+    """Scatter of a pixel by second differences, and how far next-door ones are alike: what is smooth has
+    no noise."""
     bent, pairs = [], []
     for values, used in ((image, use), (image.T, use.T)):
         if values.shape[0] < 4:
@@ -263,7 +300,9 @@ def _noise(image: np.ndarray, use: np.ndarray) -> tuple[float, float]:
     if not width > 0:
         width = float(np.std(bent))  # counts of few values
     first, second = (np.concatenate(side) for side in zip(*pairs))
-    faint = (np.abs(first) < 4 * width) & (np.abs(second) < 4 * width)  # cores of sources say nothing of the noise
+    faint = (np.abs(first) < 4 * width) & (
+        np.abs(second) < 4 * width
+    )  # cores of sources say nothing of the noise
     first, second = first[faint], second[faint]
     total = float(np.sqrt(np.sum(first**2) * np.sum(second**2)))
     return float(width / np.sqrt(6.0)), float(np.sum(first * second) / total) if total > 0 else 1.0
@@ -275,4 +314,7 @@ def _core(image: np.ndarray, rest: np.ndarray, same: np.ndarray, value: float, l
     if not ring.any():
         return False
     near = image[ring].astype(np.float64)
-    return float(np.median(near)) > level + _CORE * (value - level) and np.count_nonzero(near > value) < 0.1 * near.size
+    return (
+        float(np.median(near)) > level + _CORE * (value - level)
+        and np.count_nonzero(near > value) < 0.1 * near.size
+    )

@@ -14,7 +14,9 @@ from autogal.segment.segmentation import Segmentation
 __all__ = ["INITIALISERS", "Start", "initialise", "initialise_all", "validate_initialiser"]
 
 
-def initialise(cutout: Cutout, segmentation: Segmentation, settings, device: torch.device | str = "cpu") -> Start:
+def initialise(
+    cutout: Cutout, segmentation: Segmentation, settings, device: torch.device | str = "cpu"
+) -> Start:
     """Starting values of one cutout's target; see :func:`initialise_all`.
 
     Parameters
@@ -31,8 +33,12 @@ def initialise(cutout: Cutout, segmentation: Segmentation, settings, device: tor
     return initialise_all([cutout], [segmentation], settings, device)[0]
 
 
-def initialise_all(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings,
-                   device: torch.device | str = "cpu") -> list[Start]:
+def initialise_all(
+    cutouts: Sequence[Cutout],
+    segmentations: Sequence[Segmentation],
+    settings,
+    device: torch.device | str = "cpu",
+) -> list[Start]:
     """Starting values of the targets of cutouts.
 
     Parameters
@@ -42,16 +48,16 @@ def initialise_all(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentati
     segmentations : sequence of Segmentation
         One a cutout.
     settings
-        Configuration node ``initialise`` with ``name`` (resnet50, moments, catalogue, or MODULE:FUNCTION of one's own); for resnet50
-        also ``checkpoints``, ``survey`` and ``band``.
+        Configuration node ``initialise`` with ``name`` (resnet50, moments, catalogue, or MODULE:FUNCTION of
+        one's own); for resnet50 also ``checkpoints``, ``survey`` and ``band``.
     device : torch.device or str
         Where a network runs.
 
     Returns
     -------
     list of Start
-        One a cutout, in order, whatever the others are. Always usable; carries START_FALLBACK where it holds a guess
-        or another method had to be taken.
+        One a cutout, in order, whatever the others are. Always usable; carries START_FALLBACK where it holds
+        a guess or another method had to be taken.
 
     Raises
     ------

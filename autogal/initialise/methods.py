@@ -1,4 +1,5 @@
-"""The methods that give starting values, by the names they have in a configuration, and those of the user's own."""
+"""The methods that give starting values, by the names they have in a configuration, and those of the
+user's own."""
 
 from __future__ import annotations
 
@@ -23,20 +24,30 @@ from autogal.segment.segmentation import Segmentation
 
 __all__ = ["INITIALISERS", "Initialiser", "build_initialiser", "validate_initialiser"]
 
-#: Takes cutouts, their segmentations, the configuration node ``initialise`` and a device; gives one Start a cutout, in order
+#: Takes cutouts, their segmentations, the configuration node ``initialise`` and a device; gives one Start a
+#: cutout, in order
 Initialiser = Callable[[Sequence[Cutout], Sequence[Segmentation], Any, torch.device], Sequence[Start]]
 
-_FORM = ("Write initialise.name=MODULE:FUNCTION; FUNCTION(cutouts, segmentations, settings, device) gives for each cutout a Start, or a mapping "
-         f"with any of {', '.join(NAMES)}: what it leaves out is measured.")
+_FORM = (
+    "Write initialise.name=MODULE:FUNCTION; FUNCTION(cutouts, segmentations, settings, device) gives for "
+    "each cutout a Start, or a mapping "
+    f"with any of {', '.join(NAMES)}: what it leaves out is measured."
+)
 _tried: set[tuple[Callable, str]] = set()
 
 
 def _one_by_one(method: Callable[[Cutout, Segmentation, Any], Start]) -> Initialiser:
-    return lambda cutouts, segmentations, settings, device: [method(*pair, settings) for pair in zip(cutouts, segmentations, strict=True)]
+    return lambda cutouts, segmentations, settings, device: [
+        method(*pair, settings) for pair in zip(cutouts, segmentations, strict=True)
+    ]
 
 
-def _resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings, device: torch.device) -> list[Start]:
-    from autogal.initialise.network.resnet50 import start_from_resnet50  # torchvision takes a second to import
+def _resnet50(
+    cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings, device: torch.device
+) -> list[Start]:
+    from autogal.initialise.network.resnet50 import (
+        start_from_resnet50,  # torchvision takes a second to import
+    )
 
     return start_from_resnet50(cutouts, segmentations, settings, device)
 
@@ -70,8 +81,10 @@ def build_initialiser(settings) -> Initialiser:
     if is_reference(name):
         return _completing(load_reference(name, "an initialiser", callable, _FORM))
     if name not in INITIALISERS:
-        raise AutogalError(f"There is no initialisation called {name!r}.",
-                           f"Choose one of: {', '.join(INITIALISERS)}; or your own, as initialise.name=MODULE:FUNCTION.")
+        raise AutogalError(
+            f"There is no initialisation called {name!r}.",
+            f"Choose one of: {', '.join(INITIALISERS)}; or your own, as initialise.name=MODULE:FUNCTION.",
+        )
     return INITIALISERS[name]
 
 
@@ -98,7 +111,9 @@ def validate_initialiser(settings, device: torch.device | str = "cpu") -> None:
     sep = OmegaConf.create(dict(packaged("segment", "sep")))
 
     def work(cutouts: list[Cutout]) -> None:
-        initialiser(cutouts, [segment_with_sep(cutout, sep) for cutout in cutouts], settings, torch.device(device))
+        initialiser(
+            cutouts, [segment_with_sep(cutout, sep) for cutout in cutouts], settings, torch.device(device)
+        )
 
     try_method("initialiser", settings.name, work, _FORM)
     _tried.add(key)
@@ -107,7 +122,9 @@ def validate_initialiser(settings, device: torch.device | str = "cpu") -> None:
 def _completing(function: Callable) -> Initialiser:
     """A user's function as an initialiser: what it leaves out is measured."""
 
-    def initialiser(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings, device: torch.device) -> list[Start]:
+    def initialiser(
+        cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings, device: torch.device
+    ) -> list[Start]:
         found = list(function(cutouts, segmentations, settings, device))
         if len(found) != len(cutouts):
             raise ValueError(f"of {len(cutouts)} cutouts it gives {len(found)} starts")
@@ -116,10 +133,14 @@ def _completing(function: Callable) -> Initialiser:
     return initialiser
 
 
-def _completed(found: Start | Mapping[str, float] | None, cutout: Cutout, segmentation: Segmentation) -> Start:
+def _completed(
+    found: Start | Mapping[str, float] | None, cutout: Cutout, segmentation: Segmentation
+) -> Start:
     values = found.values if isinstance(found, Start) else found or {}
     if not isinstance(values, Mapping):
-        raise ValueError(f"for a cutout it gives a {type(found).__name__}, neither a Start nor a mapping of values")
+        raise ValueError(
+            f"for a cutout it gives a {type(found).__name__}, neither a Start nor a mapping of values"
+        )
     if unknown := [name for name in values if name not in (*NAMES, "mag")]:
         raise ValueError(f"there is no starting value {unknown[0]}")
     covariance = found.covariance if isinstance(found, Start) else None
@@ -127,5 +148,9 @@ def _completed(found: Start | Mapping[str, float] | None, cutout: Cutout, segmen
         raise ValueError(f"its covariance has the shape {np.shape(covariance)}, not (7, 7)")
     start = start_from_catalogue(replace(cutout, start=dict(values), notes=[]), segmentation)
     if isinstance(found, Start):
-        start.flags, start.notes, start.covariance = start.flags | found.flags, [*found.notes, *start.notes], covariance
+        start.flags, start.notes, start.covariance = (
+            start.flags | found.flags,
+            [*found.notes, *start.notes],
+            covariance,
+        )
     return start

@@ -18,7 +18,10 @@ NAMES = FLUX_START
 STEP = START_STEP
 _TURN = 2.0**-3  # deg
 _LOGARITHMIC = ("flux", "r_eff", "n")
-_LIMITS = {"n": (0.3, 8.0), "q": (0.06, 1.0)}  # of what is predicted: the network was shown no other, nor can a fit begin with all
+_LIMITS = {
+    "n": (0.3, 8.0),
+    "q": (0.06, 1.0),
+}  # of what is predicted: the network was shown no other, nor can a fit begin with all
 _SIZES = 0.1, 0.7  # of r_eff: px, and longer sides of the image
 
 
@@ -37,9 +40,9 @@ class Start:
     notes : list of str
         One sentence for each guess.
     covariance : ndarray, shape (7, 7), optional
-        How uncertain the values are, where the method knows: of x, y [px], ln flux, ln R (circularised, R = r_eff
-        sqrt(q)), ln n, e1 and e2 (-ln q at twice the angle of the major axis from +x). From it a fit that failed can
-        draw other starting values.
+        How uncertain the values are, where the method knows: of x, y [px], ln flux, ln R (circularised, R =
+        r_eff sqrt(q)), ln n, e1 and e2 (-ln q at twice the angle of the major axis from +x). From it a fit
+        that failed can draw other starting values.
     """
 
     values: dict[str, float]
@@ -51,8 +54,8 @@ class Start:
 def rounded(values: Mapping[str, float]) -> dict[str, float]:
     """Starting values without what the order of sums left in their last digits.
 
-    A network's numbers hang, in their seventh digit, on what is computed together with them. Where a fit has a valley to choose from,
-    that digit can decide on which side it ends.
+    A network's numbers hang, in their seventh digit, on what is computed together with them. Where a fit has
+    a valley to choose from, that digit can decide on which side it ends.
 
     Parameters
     ----------
@@ -71,7 +74,9 @@ def rounded(values: Mapping[str, float]) -> dict[str, float]:
     return out
 
 
-def predicted_start(values: Mapping[str, float], shape: tuple[int, int], covariance: np.ndarray | None = None) -> Start | None:
+def predicted_start(
+    values: Mapping[str, float], shape: tuple[int, int], covariance: np.ndarray | None = None
+) -> Start | None:
     """A start within what makes sense; None for one that makes none.
 
     Parameters
@@ -89,5 +94,8 @@ def predicted_start(values: Mapping[str, float], shape: tuple[int, int], covaria
     if not (-0.5 <= values["x"] <= width - 0.5 and -0.5 <= values["y"] <= height - 0.5):
         return None
     limits = _LIMITS | {"r_eff": (_SIZES[0], _SIZES[1] * max(shape))}
-    bounded = {name: float(np.clip(value, *limits[name])) if name in limits else value for name, value in values.items()}
+    bounded = {
+        name: float(np.clip(value, *limits[name])) if name in limits else value
+        for name, value in values.items()
+    }
     return Start(rounded(bounded), covariance=covariance)

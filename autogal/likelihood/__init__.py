@@ -7,4 +7,13 @@ from autogal.likelihood.registry import LIKELIHOODS, likelihood_class
 from autogal.likelihood.student_t import StudentT
 from autogal.likelihood.validation import validate_likelihood
 
-__all__ = ["LIKELIHOODS", "Gaussian", "Likelihood", "Poisson", "StudentT", "Terms", "likelihood_class", "validate_likelihood"]
+__all__ = [
+    "LIKELIHOODS",
+    "Gaussian",
+    "Likelihood",
+    "Poisson",
+    "StudentT",
+    "Terms",
+    "likelihood_class",
+    "validate_likelihood",
+]

@@ -32,11 +32,12 @@ class Terms(NamedTuple):
 class Likelihood(ABC):
     """A distribution of data around a model.
 
-    Data and model are in a stamp's units, the sky included. `weight` squared is how much a pixel counts: 1 / sigma, or,
-    where the noise is that of counts, the square root of how many pixels were averaged; 0 where a pixel is excluded.
+    Data and model are in a stamp's units, the sky included. `weight` squared is how much a pixel counts: 1 /
+    sigma, or, where the noise is that of counts, the square root of how many pixels were averaged; 0 where a
+    pixel is excluded.
 
-    A user's own is a subclass, named in the configuration as ``likelihood=MODULE:CLASS``; its settings are the arguments of
-    its class. It is tried out before the run.
+    A user's own is a subclass, named in the configuration as ``likelihood=MODULE:CLASS``; its settings are
+    the arguments of its class. It is tried out before the run.
 
     Attributes
     ----------
@@ -45,7 +46,8 @@ class Likelihood(ABC):
     counts : bool
         Whether the data are counts, whose noise no sigma map must describe.
     quadratic : bool
-        Whether the deviance is a sum of squares: then `autogal.batch.least_squares.StampProblem` is all it takes.
+        Whether the deviance is a sum of squares: then `autogal.batch.least_squares.StampProblem` is all it
+        takes.
     """
 
     name: ClassVar[str]

@@ -14,11 +14,13 @@ from autogal.likelihood.likelihood import Likelihood, Terms
 
 __all__ = ["Poisson"]
 
-# Below this share of a pixel's counts, or in an empty one of the share of pixels that have any, the deviance goes on as a
-# parabola: a model may ring below zero, or a sky try to be negative, and must be brought back. No source is so bright that
-# this lies above the sky; what changes in an empty pixel is less than this share of a count.
+# Below this share of a pixel's counts, or in an empty one of the share of pixels that have any, the deviance
+# goes on as a parabola: a model may ring below zero, or a sky try to be negative, and must be brought back.
+# No source is so bright that this lies above the sky; what changes in an empty pixel is less than this share
+# of a count.
 _FLOOR = 1e-3
-# ln of the counts between which moments of the deviance are tabulated; above, they are those of chi-square but for 1 / 6 counts
+# ln of the counts between which moments of the deviance are tabulated; above, they are those of chi-square
+# but for 1 / 6 counts
 _LOWEST, _HIGHEST, _POINTS = math.log(1e-6), math.log(1e3), 512
 
 
@@ -28,9 +30,9 @@ class Poisson(Likelihood):
 
     Notes
     -----
-    Cash (1979, ApJ 228, 939), with the constant of the perfect model: Poisson's deviance. Unlike chi-square with sigma
-    from the data it is unbiased however few the counts. Where it is small its mean is not one a pixel: that, and its
-    variance, are summed over the distribution (as Kaastra 2017, A&A 605, A51, has them).
+    Cash (1979, ApJ 228, 939), with the constant of the perfect model: Poisson's deviance. Unlike chi-square
+    with sigma from the data it is unbiased however few the counts. Where it is small its mean is not one a
+    pixel: that, and its variance, are summed over the distribution (as Kaastra 2017, A&A 605, A51, has them).
     """
 
     name = "poisson"
@@ -71,10 +73,13 @@ class Poisson(Likelihood):
 
 def _floor(counts: Tensor, exposure: Tensor) -> Tensor:
     """The model below which the deviance goes on as a parabola, [B, H, W]."""
-    total = lambda plane: plane.sum((-2, -1), keepdim=True)  # noqa: E731
-    # binned pixels only tell where to begin, and what is drawn on them rings by more than a faint sky: there it is of the mean
+    total = lambda plane: plane.sum((-2, -1), keepdim=True)
+    # binned pixels only tell where to begin, and what is drawn on them rings by more than a faint sky: there
+    # it is of the mean
     binned = exposure.amax((-2, -1), keepdim=True) > 1
-    mean = total(exposure * torch.where(binned, counts, counts.clamp(max=1))) / total(exposure).clamp(min=1e-30)
+    mean = total(exposure * torch.where(binned, counts, counts.clamp(max=1))) / total(exposure).clamp(
+        min=1e-30
+    )
     return (_FLOOR * torch.maximum(counts, mean)).clamp(min=1e-12)
 
 

@@ -35,10 +35,22 @@ def likelihood_class(name: str) -> type[Likelihood]:
     if name in LIKELIHOODS:
         return LIKELIHOODS[name]
     if not is_reference(name):
-        raise AutogalError(f"There is no likelihood called {name!r}.", f"Choose one of: {', '.join(LIKELIHOODS)}; your own is MODULE:CLASS.")
-    kind = load_reference(name, "a likelihood", _is_likelihood, _FORM, "Make it a class derived from autogal.likelihood.Likelihood.")
+        raise AutogalError(
+            f"There is no likelihood called {name!r}.",
+            f"Choose one of: {', '.join(LIKELIHOODS)}; your own is MODULE:CLASS.",
+        )
+    kind = load_reference(
+        name,
+        "a likelihood",
+        _is_likelihood,
+        _FORM,
+        "Make it a class derived from autogal.likelihood.Likelihood.",
+    )
     if inspect.isabstract(kind):
-        raise AutogalError(f"The likelihood {kind.__name__} has no {', '.join(sorted(kind.__abstractmethods__))}.", "Write that method.")
+        raise AutogalError(
+            f"The likelihood {kind.__name__} has no {', '.join(sorted(kind.__abstractmethods__))}.",
+            "Write that method.",
+        )
     return kind
 
 

@@ -22,14 +22,16 @@ class StudentT(Likelihood):
     Attributes
     ----------
     dof : float
-        Degrees of freedom: the fewer, the heavier the tails; 1 is Cauchy's distribution, infinitely many the normal one.
+        Degrees of freedom: the fewer, the heavier the tails; 1 is Cauchy's distribution, infinitely many the
+        normal one.
     scale : float
         Width of the core in units of sigma.
 
     Notes
     -----
-    The weights are those of iterative reweighting (Lange, Little & Taylor 1989, JASA 84, 881), with which no step
-    overshoots however far the data are; the information is theirs too, (dof + 1) / (dof + 3) of the normal one.
+    The weights are those of iterative reweighting (Lange, Little & Taylor 1989, JASA 84, 881), with which no
+    step overshoots however far the data are; the information is theirs too, (dof + 1) / (dof + 3) of the
+    normal one.
     """
 
     dof: float = 4.0
@@ -41,10 +43,15 @@ class StudentT(Likelihood):
 
     def __post_init__(self):
         if not (self.dof > 0 and math.isfinite(self.dof)):
-            raise AutogalError(f"likelihood.dof={self.dof} is not possible.",
-                               "Give degrees of freedom above zero, as 4; for infinitely many take likelihood=gaussian.")
+            raise AutogalError(
+                f"likelihood.dof={self.dof} is not possible.",
+                "Give degrees of freedom above zero, as 4; for infinitely many take likelihood=gaussian.",
+            )
         if not (self.scale > 0 and math.isfinite(self.scale)):
-            raise AutogalError(f"likelihood.scale={self.scale} is not possible.", "Give the width in units of sigma, above zero.")
+            raise AutogalError(
+                f"likelihood.scale={self.scale} is not possible.",
+                "Give the width in units of sigma, above zero.",
+            )
 
     def terms(self, data: Tensor, model: Tensor, weight: Tensor) -> Terms:
         off, squared = data - model, (weight / self.scale).square()
@@ -59,7 +66,9 @@ class StudentT(Likelihood):
         half = torch.tensor([(self.dof + 1) / 2, self.dof / 2], dtype=torch.float64)
         digamma, trigamma = torch.digamma(half), torch.polygamma(1, half)
         used = (weight > 0).to(weight.dtype)
-        return used * float((self.dof + 1) * (digamma[0] - digamma[1])), used * float((self.dof + 1) ** 2 * (trigamma[1] - trigamma[0]))
+        return used * float((self.dof + 1) * (digamma[0] - digamma[1])), used * float(
+            (self.dof + 1) ** 2 * (trigamma[1] - trigamma[0])
+        )
 
     def draw(self, model: np.ndarray, usable: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return (self.scale * rng.standard_t(self.dof, usable.shape)).astype(np.float32)

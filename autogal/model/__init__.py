@@ -1,4 +1,5 @@
-"""Components and their parameters, as astronomers write them and as the solver moves them: bounds, ties, priors."""
+"""Components and their parameters, as astronomers write them and as the solver moves them: bounds, ties,
+priors."""
 
 from autogal.model.model import Model
 

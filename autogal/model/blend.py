@@ -1,4 +1,5 @@
-"""A target and its neighbours, drawn and fitted together; the catalogue's parameters are the target's alone."""
+"""A target and its neighbours, drawn and fitted together; the catalogue's parameters are the target's
+alone."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ __all__ = ["Blend"]
 class Blend(FitModel):
     """A model with neighbours beside it, on one sky.
 
-    Its free vector is the target's without the sky, the neighbours', and the sky. Values and their derivatives are the
-    target's: a covariance made with them is marginalised over the neighbours.
+    Its free vector is the target's without the sky, the neighbours', and the sky. Values and their
+    derivatives are the target's: a covariance made with them is marginalised over the neighbours.
 
     Attributes
     ----------
@@ -85,7 +86,9 @@ class Blend(FitModel):
     @cached_property
     def places(self) -> tuple[int, ...]:
         """First place of each neighbour in the free vector."""
-        return tuple(self._own + sum(c.size for c in self.neighbours[:k]) for k in range(len(self.neighbours)))
+        return tuple(
+            self._own + sum(c.size for c in self.neighbours[:k]) for k in range(len(self.neighbours))
+        )
 
     @property
     def _own(self) -> int:
@@ -170,13 +173,17 @@ class Blend(FitModel):
         return self.target.native(target) + self.beside.native(beside)
 
     def image_jacobian(self, free: Tensor) -> Tensor:
-        parts = [model.image_jacobian(part) for model, part in zip((self.target, self.beside), self.split(free))]
+        parts = [
+            model.image_jacobian(part) for model, part in zip((self.target, self.beside), self.split(free))
+        ]
         out = free.new_zeros(len(free), self._drawn_rows + parts[1].shape[1], self.size)
         out[:, : self._drawn_rows, : self._own] = parts[0][:, :-1, :-1]
         out[:, self._drawn_rows :, self._own :] = parts[1]
         return out
 
-    def bounds(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
+    def bounds(
+        self, shape: tuple[int, int], like: Tensor, units: Units | None = None
+    ) -> tuple[Tensor, Tensor]:
         own, other = self.target.bounds(shape, like, units), self.beside.bounds(shape, like)
         return tuple(self._with_neighbours(*pair) for pair in zip(own, other))
 
@@ -184,10 +191,18 @@ class Blend(FitModel):
     def prior_terms(self) -> list[PriorTerm]:
         return self.target.prior_terms + self.beside.prior_terms
 
-    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None,
-              moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def prior(
+        self,
+        free: Tensor,
+        units: Units | None = None,
+        items: Tensor | None = None,
+        moved: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         shares = (None, None) if moved is None else moved.tensor_split([len(self.target.prior_terms)], 1)
-        priors = [model.prior(part, units, items, share) for model, part, share in zip((self.target, self.beside), self.split(free), shares)]
+        priors = [
+            model.prior(part, units, items, share)
+            for model, part, share in zip((self.target, self.beside), self.split(free), shares)
+        ]
         (penalty, slope, own), (more, steeper, other) = priors
         curvature = free.new_zeros(len(free), self.size, self.size)
         curvature[:, self._own :, self._own :] = other
@@ -201,7 +216,8 @@ class Blend(FitModel):
 
     @staticmethod
     def _with_neighbours(target: Tensor, beside: Tensor) -> Tensor:
-        """Numbers [..., P] of the target with those [P] of the neighbours before the sky, which is the target's."""
+        """Numbers [..., P] of the target with those [P] of the neighbours before the sky, which is the
+        target's."""
         return torch.cat([target[..., :-1], beside[:-1].expand(*target.shape[:-1], -1), target[..., -1:]], -1)
 
     def restarts(self, start: Tensor) -> list[Tensor]:

@@ -1,4 +1,5 @@
-"""What every component of a model owes: its parameters as the catalogue has them, as the solver moves them, and as they are drawn."""
+"""What every component of a model owes: its parameters as the catalogue has them, as the solver moves
+them, and as they are drawn."""
 
 from __future__ import annotations
 
@@ -29,9 +30,10 @@ _FORM = "Write component = MODULE:CLASS, or the class itself, in the class of th
 class Component(ABC):
     """One kind of light in a model, or the slopes of the sky, under a name.
 
-    Three forms of its parameters: the catalogue's *values*, the *block* of numbers that the solver moves, as many, and what a
-    renderer draws from, `native`. Where nothing else is said, the first three values are x, y and a magnitude, the block has
-    the flux in the place of that, and nothing is known of axes, sizes and shapes.
+    Three forms of its parameters: the catalogue's *values*, the *block* of numbers that the solver moves, as
+    many, and what a renderer draws from, `native`. Where nothing else is said, the first three values are x,
+    y and a magnitude, the block has the flux in the place of that, and nothing is known of axes, sizes and
+    shapes.
 
     Attributes
     ----------
@@ -47,7 +49,8 @@ class Component(ABC):
     limits : mapping of str to (float, float)
         The widest bounds that there can be, of all that it can bound by itself.
     turns : mapping of int to float
-        Places of its angles, and the degrees after which each is the same; the others are counted from the first.
+        Places of its angles, and the degrees after which each is the same; the others are counted from the
+        first.
     modes : mapping of int to int
         The first place of each Fourier mode of its isophotes, and which it is.
     contour : sequence of int
@@ -63,7 +66,8 @@ class Component(ABC):
     start_kinds : int
         How many kinds of galaxies `start` knows.
     has_ellipse, has_circles : bool
-        Whether it has an axis ratio, or inclination, and an angle; and whether nothing depends on that angle where the ratio is 1.
+        Whether it has an axis ratio, or inclination, and an angle; and whether nothing depends on that angle
+        where the ratio is 1.
     is_body : bool
         Whether it is a body seen at an inclination.
     like_sersic : bool
@@ -90,7 +94,7 @@ class Component(ABC):
     start_kinds: int = 1
     has_ellipse = has_circles = is_body = like_sersic = False
 
-    # -- what it has -----------------------------------------------------------------------------------------------
+    # -- what it has -----------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -126,11 +130,12 @@ class Component(ABC):
         """The same with bounds, fixed values and priors of its own, as far as it can keep to any."""
         return self
 
-    # -- between values, block and what is drawn -------------------------------------------------------------------
+    # -- between values, block and what is drawn -------------------------------------------------------------
 
     @abstractmethod
     def block(self, values: Tensor, zeropoint: Tensor) -> Tensor:
-        """Free parameters of catalogue values, both [B, size] float64; `zeropoint` [B] is the magnitude of unit flux."""
+        """Free parameters of catalogue values, both [B, size] float64; `zeropoint` [B] is the magnitude of
+        unit flux."""
 
     @abstractmethod
     def values(self, block: Tensor, zeropoint: Tensor) -> Tensor:
@@ -145,25 +150,33 @@ class Component(ABC):
         """What its renderer draws from, [B, D]; in general `size` - 1 columns, x and y first."""
 
     def zero_at(self, native: Tensor, place: Tensor) -> Tensor:
-        """The same [B, D] of a sky whose slopes are zero at another place than the centre of the stamp, [B, 2]; of light as it is."""
+        """The same [B, D] of a sky whose slopes are zero at another place than the centre of the stamp,
+        [B, 2]; of light as it is."""
         return native
 
     @abstractmethod
     def image_jacobian(self, block: Tensor) -> Tensor:
         """How its light follows its block, [B, size, size].
 
-        Row i, column j: the share of drawn image i (unit flux, then its derivatives by `native`) in the derivative of
-        the light by free parameter j.
+        Row i, column j: the share of drawn image i (unit flux, then its derivatives by `native`) in the
+        derivative of the light by free parameter j.
         """
 
-    def elements(self, values: Sequence[Tensor], flux: Tensor | None, vector: Sequence[Tensor] | None,
-                 modes: Mapping[int, Sequence[Tensor]]) -> list[Tensor]:
-        """The block of values, one [B] each, of which some may be coordinates of the solver already, and are taken as they are.
+    def elements(
+        self,
+        values: Sequence[Tensor],
+        flux: Tensor | None,
+        vector: Sequence[Tensor] | None,
+        modes: Mapping[int, Sequence[Tensor]],
+    ) -> list[Tensor]:
+        """The block of values, one [B] each, of which some may be coordinates of the solver already, and are
+        taken as they are.
 
         Parameters
         ----------
         values : sequence of Tensor
-            Catalogue values, magnitudes for unit flux of magnitude 0. Of Fourier modes in `modes` they are not asked for.
+            Catalogue values, magnitudes for unit flux of magnitude 0. Of Fourier modes in `modes` they are
+            not asked for.
         flux : Tensor, optional
             Its flux, in place of that of the magnitude.
         vector : sequence of Tensor, optional
@@ -175,14 +188,15 @@ class Component(ABC):
         out[self.flux] = flux_of(values[self.flux]) if flux is None else flux
         return out
 
-    # -- what the solver is told -----------------------------------------------------------------------------------
+    # -- what the solver is told -----------------------------------------------------------------------------
 
     @abstractmethod
     def block_bounds(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
         """Lower and upper bound of each place in its block, for stamps of `shape`."""
 
     def block_priors(self) -> list[tuple[float, float]]:
-        """Mean and inverse variance of the Gaussian prior on each place in its block; (0, 0) where there is none."""
+        """Mean and inverse variance of the Gaussian prior on each place in its block; (0, 0) where there
+        is none."""
         return [(0.0, 0.0)] * self.size
 
     @abstractmethod
@@ -193,8 +207,11 @@ class Component(ABC):
         """Bounds of the value at a place whatever the image, in catalogue units."""
         return -math.inf, math.inf
 
-    def coordinate_kinds(self, constraints: Constraints, tied: Set[str], followed: Set[str]) -> dict[int, Kind]:
-        """In what the solver moves each value of a constrained model that is neither tied nor limited, by place.
+    def coordinate_kinds(
+        self, constraints: Constraints, tied: Set[str], followed: Set[str]
+    ) -> dict[int, Kind]:
+        """In what the solver moves each value of a constrained model that is neither tied nor limited, by
+        place.
 
         Parameters
         ----------
@@ -212,11 +229,13 @@ class Component(ABC):
         return self.block_bounds(shape)[place]
 
     @staticmethod
-    def _is_untouched(names: Sequence[str], constraints: Constraints, tied: Set[str], followed: Set[str]) -> bool:
+    def _is_untouched(
+        names: Sequence[str], constraints: Constraints, tied: Set[str], followed: Set[str]
+    ) -> bool:
         """Whether nothing but its own profile is said of any of these parameters."""
         return (constraints.touched(tied) | followed | set(constraints.priors)).isdisjoint(names)
 
-    # -- where it starts -------------------------------------------------------------------------------------------
+    # -- where it starts -------------------------------------------------------------------------------------
 
     @abstractmethod
     def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
@@ -241,7 +260,8 @@ class Component(ABC):
         """
 
     def like_single(self, single: Tensor) -> Tensor:
-        """Values [B, size] of the whole of one Sersic profile [B, 8], those themselves where they are its own."""
+        """Values [B, size] of the whole of one Sersic profile [B, 8], those themselves where they are its
+        own."""
         return self.start(single, 1.0, 1.0, 0)
 
     def restarts(self, block: Tensor) -> list[dict[int, Tensor]]:

@@ -1,4 +1,5 @@
-"""What a user says of a model's parameters: ties, limits, bounds, priors and starts, by their catalogue names."""
+"""What a user says of a model's parameters: ties, limits, bounds, priors and starts, by their catalogue
+names."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _STEP = 1e-6
 
 @dataclass(frozen=True)
 class Prior:
-    """A Gaussian prior of mean and standard deviation in the parameter's unit, or a log-normal one of median and width in dex."""
+    """A Gaussian prior of mean and standard deviation in the parameter's unit, or a log-normal one of
+    median and width in dex."""
 
     mean: float
     width: float
@@ -42,14 +44,16 @@ class Constraints:
     limits : tuple of Limit
         What others keep from growing or from shrinking.
     bounds : dict of str to (float, float)
-        Beyond those that components keep to by themselves; also of auxiliary parameters, which no profile has.
+        Beyond those that components keep to by themselves; also of auxiliary parameters, which no profile
+        has.
     priors : dict of str to Prior
         Beyond those of the components.
     starts : dict of str to tuple of Expression
-        Starting values, from numbers and those of a single Sersic fit (`autogal.parameters.SINGLE`); of several, the best is taken.
+        Starting values, from numbers and those of a single Sersic fit (`autogal.parameters.SINGLE`); of
+        several, the best is taken.
     fixed : dict of str to float or None
-        Magnitudes that are not fitted, and their values, which ties cannot give them: they depend on the zero point. And all
-        that keeps the value that each galaxy starts at, with None.
+        Magnitudes that are not fitted, and their values, which ties cannot give them: they depend on the zero
+        point. And all that keeps the value that each galaxy starts at, with None.
     """
 
     ties: dict[str, Expression] = field(default_factory=dict)
@@ -80,7 +84,9 @@ class Constraints:
 def bare(name: str, components: Iterable[str]) -> str:
     """A parameter's name without its component's: ``r_eff`` of ``disk_r_eff``."""
     own = [f"{c}_" for c in components if c and name.startswith(f"{c}_")]
-    return name.removeprefix(max(own, key=len, default=""))  # disk_out_mag is disk_out's, though there is a disk
+    return name.removeprefix(
+        max(own, key=len, default="")
+    )  # disk_out_mag is disk_out's, though there is a disk
 
 
 def constant(name: str, ties: Mapping[str, Expression]) -> float | None:
@@ -113,7 +119,10 @@ def in_order(followed: Mapping[str, Iterable[str]]) -> list[str]:
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
             circle = " -> ".join([*path[path.index(name) :], name])
-            raise AutogalError(f"The ties and limits of the model go in a circle: {circle}.", "Leave one of these parameters free.")
+            raise AutogalError(
+                f"The ties and limits of the model go in a circle: {circle}.",
+                "Leave one of these parameters free.",
+            )
         if name in followed and name not in order:
             for other in followed[name]:
                 visit(other, (*path, name))
@@ -124,7 +133,9 @@ def in_order(followed: Mapping[str, Iterable[str]]) -> list[str]:
     return order
 
 
-def validate_relation(name: str, relation: Expression, bare_names: Mapping[str, str], is_start: bool = False) -> None:
+def validate_relation(
+    name: str, relation: Expression, bare_names: Mapping[str, str], is_start: bool = False
+) -> None:
     """Evaluate a tie, a limit or a start, and its derivatives, before a run relies on it.
 
     Parameters
@@ -140,7 +151,8 @@ def validate_relation(name: str, relation: Expression, bare_names: Mapping[str, 
     Raises
     ------
     AutogalError
-        Where it fails, is never finite, has the wrong shape, cannot be differentiated, or depends on the zero point.
+        Where it fails, is never finite, has the wrong shape, cannot be differentiated, or depends on the zero
+        point.
     """
     draw = torch.Generator().manual_seed(5)
     values = {}
@@ -151,19 +163,27 @@ def validate_relation(name: str, relation: Expression, bare_names: Mapping[str, 
         value = relation(values)
     except Exception as error:
         problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise AutogalError(f"{relation.text}, which {name} follows, cannot be evaluated: {problem}.",
-                           "It takes tensors [B], and must give one in torch.") from error
+        raise AutogalError(
+            f"{relation.text}, which {name} follows, cannot be evaluated: {problem}.",
+            "It takes tensors [B], and must give one in torch.",
+        ) from error
     if not torch.isfinite(value).any():
-        raise AutogalError(f"{relation.text}, which {name} follows, is never finite.", "Check it for usual values of the parameters.")
+        raise AutogalError(
+            f"{relation.text}, which {name} follows, is never finite.",
+            "Check it for usual values of the parameters.",
+        )
     _validate_slopes(name, relation, values, value)
     if is_start and not relation.names:
         return
     moved = {one: v + 1.0 if is_magnitude(bare_names[one]) else v for one, v in values.items()}
     expected = value + 1.0 if is_magnitude(bare_names[name]) else value
     if not torch.allclose(relation(moved), expected, rtol=1e-9, atol=1e-9, equal_nan=True):
-        raise AutogalError(f"{name} cannot follow {relation.text}: that would hang on the zero point of the image.",
-                           "Magnitudes follow magnitudes, as bulge.mag: disk.mag + 1, and others follow differences of them; "
-                           "numbers stand in fixed, bounds and priors.")
+        raise AutogalError(
+            f"{name} cannot follow {relation.text}: that would hang on the zero point of the image.",
+            "Magnitudes follow magnitudes, as bulge.mag: disk.mag + 1, and others follow differences of "
+            "them; "
+            "numbers stand in fixed, bounds and priors.",
+        )
 
 
 def _validate_slopes(name: str, relation: Expression, values: dict[str, Tensor], value: Tensor) -> None:
@@ -171,12 +191,19 @@ def _validate_slopes(name: str, relation: Expression, values: dict[str, Tensor],
         try:
             slope = value_and_slope(lambda v: relation({**values, one: v}), values[one])[1]
         except Exception as error:
-            raise AutogalError(f"{relation.text}, which {name} follows, cannot be differentiated by {one}: {type(error).__name__}.",
-                               "Write it in torch alone: no numpy, float() or detach().") from error
+            raise AutogalError(
+                f"{relation.text}, which {name} follows, cannot be differentiated by {one}: "
+                f"{type(error).__name__}.",
+                "Write it in torch alone: no numpy, float() or detach().",
+            ) from error
         step = _STEP * values[one].abs()
-        by_steps = (relation({**values, one: values[one] + step}) - relation({**values, one: values[one] - step})) / (2 * step)
+        by_steps = (
+            relation({**values, one: values[one] + step}) - relation({**values, one: values[one] - step})
+        ) / (2 * step)
         good = torch.isfinite(by_steps) & torch.isfinite(value)
         off = (slope - by_steps).abs() > 1e-4 * (by_steps.abs() + (value / values[one]).abs()) + 1e-6
         if (off & good).double().mean() > 0.2:  # a corner here and there does no harm
-            raise AutogalError(f"{relation.text}, which {name} follows, has other derivatives by {one} than its values.",
-                               "Write it in torch alone: no numpy, float() or detach().")
+            raise AutogalError(
+                f"{relation.text}, which {name} follows, has other derivatives by {one} than its values.",
+                "Write it in torch alone: no numpy, float() or detach().",
+            )

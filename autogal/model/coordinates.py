@@ -17,9 +17,19 @@ from autogal.model.ellipse_vector import unsquashed
 from autogal.model.units import Units
 from autogal.parameters import MAG, flux_of, magnitude_of
 
-__all__ = ["Coordinate", "bounded", "coordinates_of", "from_value", "reach", "span", "to_value", "turn_precisions"]
+__all__ = [
+    "Coordinate",
+    "bounded",
+    "coordinates_of",
+    "from_value",
+    "reach",
+    "span",
+    "to_value",
+    "turn_precisions",
+]
 
-# Where a start may be between two limits, and how far from a single one: not on the limit, from where it might not leave
+# Where a start may be between two limits, and how far from a single one: not on the limit, from where it
+# might not leave
 _INSIDE, _OFF = (0.05, 0.95), 0.05
 _FAINTEST = 0.01  # amplitude of a mode from which its phase can start
 _NARROWEST = 1e-6  # between limits, relative
@@ -56,8 +66,11 @@ class Coordinate(NamedTuple):
         return STEPS[self.kind]
 
 
-def coordinates_of(number: int, component: Component, tied: Set[str], constraints: Constraints, followed: Set[str]) -> list[Coordinate]:
-    """The coordinates of one component's parameters that follow no other; `followed` are those that others follow."""
+def coordinates_of(
+    number: int, component: Component, tied: Set[str], constraints: Constraints, followed: Set[str]
+) -> list[Coordinate]:
+    """The coordinates of one component's parameters that follow no other; `followed` are those that others
+    follow."""
     limits = {limit.name: set() for limit in constraints.limits}
     for limit in constraints.limits:
         limits[limit.name].add(limit.is_upper)
@@ -67,7 +80,10 @@ def coordinates_of(number: int, component: Component, tied: Set[str], constraint
             continue
         if name in limits:
             least, most = _own_bounds(component, place, constraints)
-            above, below = True in limits[name] or math.isfinite(most), False in limits[name] or math.isfinite(least)
+            above, below = (
+                True in limits[name] or math.isfinite(most),
+                False in limits[name] or math.isfinite(least),
+            )
             kind = Kind.SHARE if above and below else Kind.UNDER if above else Kind.OVER
             is_positive = place > 2 and place not in component.signed_places
             out.append(Coordinate(name, kind, number, place, least, most, is_positive))
@@ -89,8 +105,11 @@ def _own_bounds(component: Component, place: int, constraints: Constraints) -> t
     return component.value_bounds(place)
 
 
-def reach(c: Coordinate, component: Component | None, shape: tuple[int, int], constraints: Constraints) -> tuple[float, float]:
-    """Bounds of a coordinate for stamps of `shape`; without those of the user for a magnitude and the sky, which depend on the image."""
+def reach(
+    c: Coordinate, component: Component | None, shape: tuple[int, int], constraints: Constraints
+) -> tuple[float, float]:
+    """Bounds of a coordinate for stamps of `shape`; without those of the user for a magnitude and the sky,
+    which depend on the image."""
     low, high = constraints.bounds.get(c.name, (-math.inf, math.inf))
     match c.kind:
         case Kind.SHARE:
@@ -108,13 +127,25 @@ def reach(c: Coordinate, component: Component | None, shape: tuple[int, int], co
         case Kind.LINEAR if component is None:
             return low, high
     least, most = component.coordinate_bounds(c.kind, c.place, shape)
-    return max(least, low) if c.kind is Kind.LINEAR else least, min(most, high) if c.kind is Kind.LINEAR else most
+    return max(least, low) if c.kind is Kind.LINEAR else least, min(
+        most, high
+    ) if c.kind is Kind.LINEAR else most
 
 
-def bounded(coordinates: Sequence[Coordinate], lower: Tensor, upper: Tensor, constraints: Constraints,
-            units: Units | None) -> tuple[Tensor, Tensor]:
-    """Bounds [P] with those of the user for magnitudes and the sky; where there are any, [N, P], for they depend on the image."""
-    places = [i for i, c in enumerate(coordinates) if c.kind in (Kind.LN_FLUX, Kind.LEVEL, Kind.SLOPE) and c.name in constraints.bounds]
+def bounded(
+    coordinates: Sequence[Coordinate],
+    lower: Tensor,
+    upper: Tensor,
+    constraints: Constraints,
+    units: Units | None,
+) -> tuple[Tensor, Tensor]:
+    """Bounds [P] with those of the user for magnitudes and the sky; where there are any, [N, P], for they
+    depend on the image."""
+    places = [
+        i
+        for i, c in enumerate(coordinates)
+        if c.kind in (Kind.LN_FLUX, Kind.LEVEL, Kind.SLOPE) and c.name in constraints.bounds
+    ]
     if places:
         lower, upper = (bound.repeat(len(units.scale), 1) for bound in (lower, upper))
     for i in places:
@@ -126,7 +157,9 @@ def bounded(coordinates: Sequence[Coordinate], lower: Tensor, upper: Tensor, con
     return lower, upper
 
 
-def span(c: Coordinate, at: Mapping[str, Tensor], constraints: Constraints) -> tuple[Tensor | float, Tensor | float]:
+def span(
+    c: Coordinate, at: Mapping[str, Tensor], constraints: Constraints
+) -> tuple[Tensor | float, Tensor | float]:
     """What a limited parameter lies between just now, in its logarithm where it is positive."""
     low, high = c.least, c.most
     for limit in constraints.limits:
@@ -136,14 +169,24 @@ def span(c: Coordinate, at: Mapping[str, Tensor], constraints: Constraints) -> t
             low = limit.by(at).clamp(min=low)
     if not c.is_positive:
         return low, high
-    logs = [torch.log(v.clamp(min=_TINY)) if isinstance(v, Tensor) else math.log(v) if v > 0 else -math.inf for v in (low, high)]
+    logs = [
+        torch.log(v.clamp(min=_TINY)) if isinstance(v, Tensor) else math.log(v) if v > 0 else -math.inf
+        for v in (low, high)
+    ]
     return tuple(logs)
 
 
-def to_value(c: Coordinate, z: Tensor, at: Mapping[str, Tensor] | None, between=None, components: Sequence[Component] = ()) -> Tensor:
+def to_value(
+    c: Coordinate,
+    z: Tensor,
+    at: Mapping[str, Tensor] | None,
+    between=None,
+    components: Sequence[Component] = (),
+) -> Tensor:
     """The value of a parameter, magnitudes for unit flux of magnitude 0, from its coordinate [B].
 
-    Of a limited one `between` is what `span` gives; of a `Kind.ROUND` one the component's axis ratio is in `at`.
+    Of a limited one `between` is what `span` gives; of a `Kind.ROUND` one the component's axis ratio is in
+    `at`.
     """
     match c.kind:
         case Kind.LOG:
@@ -166,7 +209,9 @@ def to_value(c: Coordinate, z: Tensor, at: Mapping[str, Tensor] | None, between=
     return z
 
 
-def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence[Component], between=None) -> Tensor:
+def from_value(
+    c: Coordinate, at: Mapping[str, Tensor], components: Sequence[Component], between=None
+) -> Tensor:
     """The coordinate [B] of a parameter's value: the inverse of `to_value`, kept inside what limits it."""
     v = at[c.name]
     match c.kind:
@@ -190,7 +235,12 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence[Com
             return mode_coefficients(component.modes[place], amplitude, phase, pa)[c.place - place]
         case Kind.VECTOR:
             component = components[c.component]
-            pair = unsquashed(_axis_ratio(c, at, components), at[component.parameters[-1]], component.roundness[0], component.closest)
+            pair = unsquashed(
+                _axis_ratio(c, at, components),
+                at[component.parameters[-1]],
+                component.roundness[0],
+                component.closest,
+            )
             return pair[c.place - component.size + 2]
         case Kind.SHARE | Kind.OVER | Kind.UNDER:
             low, high = between
@@ -202,14 +252,19 @@ def from_value(c: Coordinate, at: Mapping[str, Tensor], components: Sequence[Com
 
 
 def _width(low, high) -> Tensor | float:
-    return (high - low).clamp(min=_NARROWEST) if isinstance(high, Tensor) or isinstance(low, Tensor) else high - low
+    return (
+        (high - low).clamp(min=_NARROWEST)
+        if isinstance(high, Tensor) or isinstance(low, Tensor)
+        else high - low
+    )
 
 
 def turn_precisions(components: Sequence[Component], coordinates: Sequence[Coordinate]) -> list[list[float]]:
-    """What is known of angles before: that each is somewhere in its turn, with the inverse variance of that, on the diagonal.
+    """What is known of angles before: that each is somewhere in its turn, with the inverse variance of that,
+    on the diagonal.
 
-    It has no slope, being as likely everywhere. Near round, where the image tells nothing of an angle, the solver would
-    turn it without end.
+    It has no slope, being as likely everywhere. Near round, where the image tells nothing of an angle, the
+    solver would turn it without end.
 
     Parameters
     ----------
@@ -221,5 +276,7 @@ def turn_precisions(components: Sequence[Component], coordinates: Sequence[Coord
     list of list of float, [P, P]
         0 for all that are no angles.
     """
-    turns = (components[c.component].turns[c.place] if c.kind is Kind.ANGLE else math.inf for c in coordinates)
+    turns = (
+        components[c.component].turns[c.place] if c.kind is Kind.ANGLE else math.inf for c in coordinates
+    )
     return torch.tensor([3 / math.radians(turn) ** 2 for turn in turns], dtype=torch.float64).diag().tolist()

@@ -35,7 +35,8 @@ def squashed(w1: Tensor, w2: Tensor, least: float) -> tuple[Tensor, Tensor]:
     Returns
     -------
     eta, pa : Tensor
-        The vector's angle is 2 (pa + 90 deg), and eta = eta_max tanh(length / eta_max), which never passes eta_max = -ln(least).
+        The vector's angle is 2 (pa + 90 deg), and eta = eta_max tanh(length / eta_max), which never passes
+        eta_max = -ln(least).
     """
     most = -math.log(least)
     length = torch.sqrt(w1 * w1 + w2 * w2 + _TINY**2)

@@ -1,4 +1,5 @@
-"""A component whose isophotes are ellipses, or follow them: between catalogue values, free parameters and what the renderer draws."""
+"""A component whose isophotes are ellipses, or follow them: between catalogue values, free parameters and
+what the renderer draws."""
 
 from __future__ import annotations
 
@@ -25,17 +26,20 @@ __all__ = ["EllipticalComponent"]
 _FARTHEST = 2.0
 _NEAR_BOUND = 1.5  # times the bound of q, beyond which an axis ratio is badly known, but not for the bound
 _ROUNDER = 0.5  # an inner component's ln q, in units of the single profile's
-_NO_HALF_LIGHT = math.log(3.0)  # where the profile has no half-light radius, its size is a third of the Sersic profile's
+_NO_HALF_LIGHT = math.log(
+    3.0
+)  # where the profile has no half-light radius, its size is a third of the Sersic profile's
 
 
 @dataclass(frozen=True)
 class EllipticalComponent(Component):
     """A radial profile with a centre, a flux, a size, an axis ratio and an angle.
 
-    Its block of free parameters is (x, y, flux, ln R, ln shape..., w1, w2): R is the circularised size, of an ellipse
-    of the same area, lengths among the shape are circularised too, and (w1, w2) a vector of angle 2 (pa + 90 deg) whose
-    length grows with -ln q and never lets q pass its bound.
-    Every direction is smooth, also through q = 1, where the position angle has no value, and across pa = 0 = 180 deg.
+    Its block of free parameters is (x, y, flux, ln R, ln shape..., w1, w2): R is the circularised size, of an
+    ellipse of the same area, lengths among the shape are circularised too, and (w1, w2) a vector of angle 2
+    (pa + 90 deg) whose length grows with -ln q and never lets q pass its bound.
+    Every direction is smooth, also through q = 1, where the position angle has no value, and across pa = 0 =
+    180 deg.
 
     Attributes
     ----------
@@ -46,8 +50,8 @@ class EllipticalComponent(Component):
     bounds : dict of str to (float, float)
         By catalogue name, in catalogue units; at least ``q``. The profile's own hold where there are none.
     priors : dict of str to (float, float)
-        Log-normal priors on own parameters of the profile: median, and standard deviation in dex. That of ``q`` must
-        have the median 1 and is a Gaussian of that width in both components of ln q.
+        Log-normal priors on own parameters of the profile: median, and standard deviation in dex. That of
+        ``q`` must have the median 1 and is a Gaussian of that width in both components of ln q.
     fixed : dict of str to float
         Own parameters of the profile that are not fitted, and their values; not its lengths.
     """
@@ -57,7 +61,8 @@ class EllipticalComponent(Component):
     bounds: dict = field(default_factory=lambda: {"q": (0.01, 1.0)})
     priors: dict = field(default_factory=dict)
     fixed: dict = field(default_factory=dict)
-    #: Largest -ln q of a start, over that of its bound: on the bound itself the direction outward has no slope left
+    #: Largest -ln q of a start, over that of its bound: on the bound itself the direction outward has no
+    #: slope left
     closest: ClassVar[float] = 0.995
     has_ellipse: ClassVar[bool] = True
     _ratio_kind: ClassVar[Kind] = Kind.LOG
@@ -68,24 +73,44 @@ class EllipticalComponent(Component):
         limits = self.limits
         for name, (low, high) in self.bounds.items():
             if name not in limits:
-                raise AutogalError(f"There are bounds on {name!r}, which the profile {profile.name} does not have.", f"It has {', '.join(limits)}.")
+                raise AutogalError(
+                    f"There are bounds on {name!r}, which the profile {profile.name} does not have.",
+                    f"It has {', '.join(limits)}.",
+                )
             least, most = limits[name]
-            if not low < high or (math.isfinite(low) and low < least) or (math.isfinite(high) and high > most):
-                raise AutogalError(f"The bounds of {name} are [{low}, {high}].", f"Give a lower and an upper one, within {least} to {most}.")
+            if (
+                not low < high
+                or (math.isfinite(low) and low < least)
+                or (math.isfinite(high) and high > most)
+            ):
+                raise AutogalError(
+                    f"The bounds of {name} are [{low}, {high}].",
+                    f"Give a lower and an upper one, within {least} to {most}.",
+                )
         for name, (median, dex) in self.priors.items():
             if name not in own | {"q"}:
-                raise AutogalError(f"There is a prior on {name!r}, which the model does not have or cannot take.",
-                                   f"Priors are possible on {', '.join(sorted(own | {'q'}))}.")
+                raise AutogalError(
+                    f"There is a prior on {name!r}, which the model does not have or cannot take.",
+                    f"Priors are possible on {', '.join(sorted(own | {'q'}))}.",
+                )
             if not (median > 0 and dex > 0) or (name == "q" and median != 1):
-                raise AutogalError(f"The prior on {name} is [{median}, {dex}].", "Give a positive median (1 for q) and a positive width in dex.")
+                raise AutogalError(
+                    f"The prior on {name} is [{median}, {dex}].",
+                    "Give a positive median (1 for q) and a positive width in dex.",
+                )
         for name, value in self.fixed.items():
             if name not in own or not value > 0:
-                raise AutogalError(f"{name} cannot be fixed at {value}.", f"Positive values of {', '.join(sorted(own)) or 'nothing'} can be fixed.")
+                raise AutogalError(
+                    f"{name} cannot be fixed at {value}.",
+                    f"Positive values of {', '.join(sorted(own)) or 'nothing'} can be fixed.",
+                )
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
         profile = self.profile
-        return {"q": (0.0, 1.0), profile.size.name: (0.0, math.inf)} | {s.name: (s.lower, s.upper) for s in profile.shape}
+        return {"q": (0.0, 1.0), profile.size.name: (0.0, math.inf)} | {
+            s.name: (s.lower, s.upper) for s in profile.shape
+        }
 
     @property
     def bare_parameters(self) -> tuple[str, ...]:
@@ -106,7 +131,11 @@ class EllipticalComponent(Component):
 
     @property
     def constants(self) -> dict[int, float]:
-        return {4 + i: math.log(self.fixed[s.name]) for i, s in enumerate(self.profile.shape) if s.name in self.fixed}
+        return {
+            4 + i: math.log(self.fixed[s.name])
+            for i, s in enumerate(self.profile.shape)
+            if s.name in self.fixed
+        }
 
     @property
     def turns(self) -> dict[int, float]:
@@ -152,7 +181,17 @@ class EllipticalComponent(Component):
         x, y, mag, size, *shape, q, pa = values.unbind(-1)
         eta = -torch.log(q.clamp(max=1.0))
         length = self._eta_max * torch.atanh((eta / self._eta_max).clamp(max=self.closest))
-        out = torch.stack([x, y, flux_of(mag, zeropoint), torch.log(size) - eta / 2, *(s.log() for s in shape), *spin(length, pa)], dim=-1)
+        out = torch.stack(
+            [
+                x,
+                y,
+                flux_of(mag, zeropoint),
+                torch.log(size) - eta / 2,
+                *(s.log() for s in shape),
+                *spin(length, pa),
+            ],
+            dim=-1,
+        )
         for place in self._lengths:
             out[:, place] -= eta / 2
         return out
@@ -161,8 +200,18 @@ class EllipticalComponent(Component):
         x, y, flux, log_r, *shape, w1, w2 = block.unbind(-1)
         length = torch.hypot(w1, w2)
         eta = length * squash(length / self._eta_max)
-        out = torch.stack([x, y, magnitude_of(flux, zeropoint), torch.exp(log_r + eta / 2), *(s.exp() for s in shape),
-                           torch.exp(-eta), position_angle(w1, w2)], dim=-1)
+        out = torch.stack(
+            [
+                x,
+                y,
+                magnitude_of(flux, zeropoint),
+                torch.exp(log_r + eta / 2),
+                *(s.exp() for s in shape),
+                torch.exp(-eta),
+                position_angle(w1, w2),
+            ],
+            dim=-1,
+        )
         for place in self._lengths:
             out[:, place] *= torch.exp(eta / 2)
         return out
@@ -208,7 +257,9 @@ class EllipticalComponent(Component):
         for row in self._lengths:  # at fixed length, a larger size is a smaller ratio
             out[:, row, 3] = -flux
         eye = torch.eye(2, dtype=block.dtype, device=block.device)
-        turn = ratio[:, None, None] * eye + (slope - ratio)[:, None, None] * unit[:, :, None] * unit[:, None, :]
+        turn = (
+            ratio[:, None, None] * eye + (slope - ratio)[:, None, None] * unit[:, :, None] * unit[:, None, :]
+        )
         out[:, -2:, -2:] = flux[:, None, None] * turn
         return out
 
@@ -218,6 +269,7 @@ class EllipticalComponent(Component):
         The centre may leave the stamp by a quarter of its size: a galaxy cut by the edge is still a galaxy.
         """
         height, width = shape
+
         def logs(parameter: ShapeParameter, largest: float) -> tuple[float, float]:
             low, high = self.bounds.get(parameter.name, (-math.inf, math.inf))
             low, high = low if low > 0 else parameter.lower, high if high < math.inf else parameter.upper
@@ -225,8 +277,15 @@ class EllipticalComponent(Component):
 
         own = [logs(s, _FARTHEST * max(shape) if s.length else math.inf) for s in self.profile.shape]
         free = (-math.inf, math.inf)
-        return [(-0.25 * width, 1.25 * width), (-0.25 * height, 1.25 * height), (FAINTEST, math.inf),
-                logs(self.profile.size, self.profile.largest * max(shape)), *own, free, free]
+        return [
+            (-0.25 * width, 1.25 * width),
+            (-0.25 * height, 1.25 * height),
+            (FAINTEST, math.inf),
+            logs(self.profile.size, self.profile.largest * max(shape)),
+            *own,
+            free,
+            free,
+        ]
 
     def block_priors(self) -> list[tuple[float, float]]:
         out = [(0.0, 0.0)] * self.size
@@ -251,13 +310,29 @@ class EllipticalComponent(Component):
         x, y, mag, r_eff, _, q, pa, _ = single.unbind(-1)
         profile = self.profile
         own = dict(zip((s.name for s in profile.shape), profile.typical[kind])) if profile.typical else {}
-        log_own = torch.tensor([[math.log(v) for v in own.values()]], dtype=single.dtype, device=single.device)
+        log_own = torch.tensor(
+            [[math.log(v) for v in own.values()]], dtype=single.dtype, device=single.device
+        )
         half = self._in_sizes(log_own)
         low, high = self.bounds.get(profile.size.name, (-math.inf, math.inf))
         low = max(2 * low, 2 * profile.size.lower, 0.3)
         size = (r_eff * scale / half).clamp(low, max(low, high / 2))
-        shape = [torch.full_like(x, self.fixed.get(s.name, own[s.name])) * (size if s.length else 1.0) for s in profile.shape]
-        return torch.stack([x, y, mag + magnitude_of(share), size, *shape, (q**_ROUNDER if rounder else q).clamp(0.1, 0.95), pa], dim=-1)
+        shape = [
+            torch.full_like(x, self.fixed.get(s.name, own[s.name])) * (size if s.length else 1.0)
+            for s in profile.shape
+        ]
+        return torch.stack(
+            [
+                x,
+                y,
+                mag + magnitude_of(share),
+                size,
+                *shape,
+                (q**_ROUNDER if rounder else q).clamp(0.1, 0.95),
+                pa,
+            ],
+            dim=-1,
+        )
 
     def like_single(self, single: Tensor) -> Tensor:
         index = [4] if self.profile.shape else []
@@ -271,22 +346,33 @@ class EllipticalComponent(Component):
         return size * self._in_sizes(shape)
 
     def _in_sizes(self, log_own: Tensor) -> Tensor:
-        """The half-light radius in units of the size, or about as much where there is none, of ln of the own parameters, [B, S]."""
+        """The half-light radius in units of the size, or about as much where there is none, of ln of the
+        own parameters, [B, S]."""
         return self.profile.half_light(log_own).nan_to_num(_NO_HALF_LIGHT).exp()
 
     def _typical(self, log_size: Tensor, kind: tuple[float, ...]) -> list[Tensor]:
         """ln of a typical galaxy's own parameters, [B] each, of ln size [B]."""
-        return [math.log(v) + (log_size if s.length else torch.zeros_like(log_size)) for s, v in zip(self.profile.shape, kind)]
+        return [
+            math.log(v) + (log_size if s.length else torch.zeros_like(log_size))
+            for s, v in zip(self.profile.shape, kind)
+        ]
 
-    # -- as coordinates of a constrained model ---------------------------------------------------------------------
+    # -- as coordinates of a constrained model ---------------------------------------------------------------
 
-    def coordinate_kinds(self, constraints: Constraints, tied: Set[str], followed: Set[str]) -> dict[int, Kind]:
+    def coordinate_kinds(
+        self, constraints: Constraints, tied: Set[str], followed: Set[str]
+    ) -> dict[int, Kind]:
         names, touched = self.parameters, constraints.touched(tied)
         polar = not touched.isdisjoint(names[-2:])
         is_open = polar or not touched.isdisjoint(names[place] for place in self.lengths)
-        own = {place: Kind.LOG if is_open or place not in self.lengths else Kind.ROUND for place in range(3, self.size - 2)}
+        own = {
+            place: Kind.LOG if is_open or place not in self.lengths else Kind.ROUND
+            for place in range(3, self.size - 2)
+        }
         last = (self._ratio_kind, Kind.ANGLE) if polar else (Kind.VECTOR, Kind.VECTOR)
-        return super().coordinate_kinds(constraints, tied, followed) | own | dict(zip(self.vector_places, last))
+        return (
+            super().coordinate_kinds(constraints, tied, followed) | own | dict(zip(self.vector_places, last))
+        )
 
     def coordinate_bounds(self, kind: Kind, place: int, shape: tuple[int, int]) -> tuple[float, float]:
         if kind is Kind.LOG and place == self.size - 2:
@@ -302,17 +388,24 @@ class EllipticalComponent(Component):
         low, high = self.bounds.get(own.name, (own.lower, own.upper))
         return max(low, own.lower), min(high, own.upper)
 
-    def elements(self, values: Sequence[Tensor], flux: Tensor | None, vector: Sequence[Tensor] | None,
-                 modes: Mapping[int, Sequence[Tensor]]) -> list[Tensor]:
+    def elements(
+        self,
+        values: Sequence[Tensor],
+        flux: Tensor | None,
+        vector: Sequence[Tensor] | None,
+        modes: Mapping[int, Sequence[Tensor]],
+    ) -> list[Tensor]:
         out = super().elements(values, flux, vector, modes)
         q = self.axis_ratio(values[-2])
         eta = -torch.log(q)
         for place in range(3, 4 + len(self.profile.shape)):
-            out[place] = torch.log(values[place]) - eta / 2 if place in self.lengths else torch.log(values[place])
+            out[place] = (
+                torch.log(values[place]) - eta / 2 if place in self.lengths else torch.log(values[place])
+            )
         out[-2:] = vector or unsquashed(q, values[-1], self.roundness[0])
         return out
 
-    # -- axis ratio and angle --------------------------------------------------------------------------------------
+    # -- axis ratio and angle --------------------------------------------------------------------------------
 
     @property
     def roundness(self) -> tuple[float, float]:
@@ -328,12 +421,14 @@ class EllipticalComponent(Component):
         return q
 
     def at_thinnest(self, values: Tensor, error: Tensor) -> Tensor:
-        """Where the axis ratio has run into its bound, or is within its `error` [B] of it, [B] bool, of catalogue values [B, size]."""
+        """Where the axis ratio has run into its bound, or is within its `error` [B] of it, [B] bool, of
+        catalogue values [B, size]."""
         q, bound = values[:, -2], self.roundness[0]
         return (q < 1.01 * bound) | ((q - error < bound) & (q < _NEAR_BOUND * bound))
 
     def drawn_back(self, w: Tensor, closest: float) -> tuple[Tensor, Tensor]:
-        """Vectors (w1, w2) [B, 2] with -ln q at `closest` of its bound, and their derivatives by -ln q and across, [B, 2, 2]."""
+        """Vectors (w1, w2) [B, 2] with -ln q at `closest` of its bound, and their derivatives by -ln q and
+        across, [B, 2, 2]."""
         w = w * (self._eta_max * math.atanh(closest) / w.norm(dim=-1, keepdim=True).clamp(min=1e-18))
         _, unit, slope = self._squash_slope(w)
         return w, torch.stack([unit / slope[:, None], torch.stack([-unit[:, 1], unit[:, 0]], -1)], -1)

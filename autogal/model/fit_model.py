@@ -19,8 +19,8 @@ __all__ = ["FitModel"]
 class FitModel(ABC):
     """Components on one sky, as a batch of stamps is fitted with them.
 
-    A galaxy's *values* are the catalogue's, in the order of `parameters`. Its *free vector* is what the solver moves; the sky is
-    its last element. B galaxies have values [B, V] and free vectors [B, P], float64.
+    A galaxy's *values* are the catalogue's, in the order of `parameters`. Its *free vector* is what the
+    solver moves; the sky is its last element. B galaxies have values [B, V] and free vectors [B, P], float64.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class FitModel(ABC):
 
     components: tuple[Component, ...]
 
-    # -- what there is ---------------------------------------------------------------------------------------------
+    # -- what there is ---------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -45,7 +45,8 @@ class FitModel(ABC):
     @property
     @abstractmethod
     def bodies(self) -> tuple[tuple[Component, tuple[int, int]], ...]:
-        """The components of which inclination and angle move together, and where in the free vector their (w1, w2) are."""
+        """The components of which inclination and angle move together, and where in the free vector their
+        (w1, w2) are."""
 
     @property
     @abstractmethod
@@ -62,7 +63,7 @@ class FitModel(ABC):
         """Whether some of the components are of other galaxies."""
         return False
 
-    # -- places in the free vector ---------------------------------------------------------------------------------
+    # -- places in the free vector ---------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -106,7 +107,8 @@ class FitModel(ABC):
     @property
     @abstractmethod
     def linear(self) -> tuple[int, ...]:
-        """Of what the image is linear in, and nothing keeps from its optimum: of the components, in their order, and of the sky."""
+        """Of what the image is linear in, and nothing keeps from its optimum: of the components, in their
+        order, and of the sky."""
 
     @property
     @abstractmethod
@@ -116,7 +118,8 @@ class FitModel(ABC):
     @property
     @abstractmethod
     def linear_rows(self) -> tuple[int, ...]:
-        """The drawn images (rows of `image_jacobian`) that add up to the model: of the components, in their order, and of the sky."""
+        """The drawn images (rows of `image_jacobian`) that add up to the model: of the components, in
+        their order, and of the sky."""
 
     @property
     @abstractmethod
@@ -135,7 +138,7 @@ class FitModel(ABC):
         """`solved_fluxes` as an index of tensors on the device of `like`."""
         return self._tensor("fluxes", like, lambda: self.solved_fluxes, torch.long)
 
-    # -- the sky ---------------------------------------------------------------------------------------------------
+    # -- the sky ---------------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -145,12 +148,13 @@ class FitModel(ABC):
     @property
     @abstractmethod
     def states_level(self) -> bool:
-        """Whether the level of its tilted sky is that at the centre of the whole image, where what the user says of it holds.
+        """Whether the level of its tilted sky is that at the centre of the whole image, where what the user
+        says of it holds.
 
         Any other is that at the centre of the stamp, where it depends on the slopes least.
         """
 
-    # -- between free vectors, values and images -------------------------------------------------------------------
+    # -- between free vectors, values and images -------------------------------------------------------------
 
     @abstractmethod
     def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
@@ -180,15 +184,18 @@ class FitModel(ABC):
     def image_jacobian(self, free: Tensor) -> Tensor:
         """How the model image follows the free vector, [B, R, P].
 
-        Its rows stand for the drawn images: of every component the unit-flux image and its derivatives by what the
-        renderer draws from; last the sky's, which is 1 everywhere.
+        Its rows stand for the drawn images: of every component the unit-flux image and its derivatives by
+        what the renderer draws from; last the sky's, which is 1 everywhere.
         """
 
-    # -- what the solver is told -----------------------------------------------------------------------------------
+    # -- what the solver is told -----------------------------------------------------------------------------
 
     @abstractmethod
-    def bounds(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
-        """Bounds of the free vector for stamps of `shape`, two [P] tensors, or [N, P] where they depend on the stamps' `units`."""
+    def bounds(
+        self, shape: tuple[int, int], like: Tensor, units: Units | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Bounds of the free vector for stamps of `shape`, two [P] tensors, or [N, P] where they depend on
+        the stamps' `units`."""
 
     @abstractmethod
     def step_limit(self, like: Tensor) -> Tensor:
@@ -200,26 +207,37 @@ class FitModel(ABC):
         """The priors; a component's own on what is fixed or shared are none."""
 
     @abstractmethod
-    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None,
-              moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """What the Gaussian priors add to chi-square, [B], half its slope, [B, P], and half its curvature, [P, P] or [B, P, P].
+    def prior(
+        self,
+        free: Tensor,
+        units: Units | None = None,
+        items: Tensor | None = None,
+        moved: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the Gaussian priors add to chi-square, [B], half its slope, [B, P], and half its curvature,
+        [P, P] or [B, P, P].
 
-        `units` are those of all stamps, and `items` [B] the stamps of `free`, where magnitudes or the sky have priors.
-        `moved` [B, R] is how far the means of `prior_terms` lie from where they are written, in standard deviations.
+        `units` are those of all stamps, and `items` [B] the stamps of `free`, where magnitudes or the sky
+        have priors. `moved` [B, R] is how far the means of `prior_terms` lie from where they are written, in
+        standard deviations.
         """
 
     @abstractmethod
     def restarts(self, start: Tensor) -> list[Tensor]:
-        """Free vectors from which to try again, each like `start`, [B, P], with own parameters typical of other galaxies."""
+        """Free vectors from which to try again, each like `start`, [B, P], with own parameters typical of
+        other galaxies."""
 
-    # -- numbers where they are used -------------------------------------------------------------------------------
+    # -- numbers where they are used -------------------------------------------------------------------------
 
     @cached_property
     def _tensors(self) -> dict[tuple, Tensor]:
         return {}
 
-    def _tensor(self, name: str, like: Tensor, numbers: Callable[[], Sequence], dtype: torch.dtype | None = None) -> Tensor:
-        """Numbers of the model where `like` is. They are taken there once: for every transfer a GPU is waited for."""
+    def _tensor(
+        self, name: str, like: Tensor, numbers: Callable[[], Sequence], dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Numbers of the model where `like` is. They are taken there once: for every transfer a GPU is
+        waited for."""
         key = name, like.device, dtype or like.dtype
         if key not in self._tensors:
             self._tensors[key] = torch.tensor(numbers(), dtype=key[-1], device=like.device)

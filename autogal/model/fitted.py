@@ -16,7 +16,8 @@ __all__ = ["NEIGHBOUR", "QUANTILES", "Fitted"]
 #: Of the posterior, where one is asked for: those of one standard deviation of a normal one, and the median
 QUANTILES = (0.158655, 0.5, 0.841345)
 
-#: What is told of a neighbour that was fitted together with the target; of a point source only the first three
+#: What is told of a neighbour that was fitted together with the target; of a point source only the first
+#: three
 NEIGHBOUR = SINGLE
 
 _NOTHING = 25.0  # magnitudes below the total, fainter than can be measured
@@ -54,23 +55,26 @@ class Fitted:
     bootstrap : ndarray, [N, P, P], or None
         Covariance of the bootstrap's replicates, where `covariance` is of another kind.
     misfit : ndarray, [N, P, P], or None
-        What the model's own failure adds to `covariance`, where it was asked for; not positive where residuals scatter less than noise does.
+        What the model's own failure adds to `covariance`, where it was asked for; not positive where
+        residuals scatter less than noise does.
     quantiles : ndarray, [N, 3, P], or None
         `QUANTILES` of the posterior of each value, where it was sampled.
     replicates : ndarray, [N, R, P], or None
-        Values of the bootstrap's replicates, where they are to be kept, or the samples of the posterior; NaN in those that failed.
+        Values of the bootstrap's replicates, where they are to be kept, or the samples of the posterior; NaN
+        in those that failed.
     keeps : bool
         Whether the replicates are for the catalogue too, and not only for what follows from them.
     selection : dict of str to ndarray, [N] each
         Where several models were fitted, further columns: the chosen one, and how each of them fared.
     neighbours : ndarray, [N, K, 7], or None
-        `NEIGHBOUR` of the neighbours that were fitted together with each target, NaN where there is none; None where
-        none were to be fitted.
+        `NEIGHBOUR` of the neighbours that were fitted together with each target, NaN where there is none;
+        None where none were to be fitted.
     hanging : ndarray, [N, P], or None
-        By how much the values differ from those with a free sky, where the image does not tell which are right, else 0: `covariance`
-        holds their squares. None where there is no such row.
+        By how much the values differ from those with a free sky, where the image does not tell which are
+        right, else 0: `covariance` holds their squares. None where there is no such row.
     remarks : list of list of str
-        The numbers behind the flags, for the catalogue's message: they go with a fit where another takes its place.
+        The numbers behind the flags, for the catalogue's message: they go with a fit where another takes its
+        place.
     columns : dict of str to ndarray, [N] each
         Further numbers of each fit, by the names of their columns in the catalogue; see `put`.
     """
@@ -91,7 +95,9 @@ class Fitted:
     replicates: np.ndarray | None = _rows(default=None)
     keeps: bool = True
     selection: dict[str, np.ndarray] = field(default_factory=dict)
-    neighbours: np.ndarray | None = _rows(default=None, replaced=False)  # it is the whole fit's, and set at its end
+    neighbours: np.ndarray | None = _rows(
+        default=None, replaced=False
+    )  # it is the whole fit's, and set at its end
     hanging: np.ndarray | None = None
     remarks: list[list[str]] = _rows(default_factory=list)
     columns: dict[str, np.ndarray] = field(default_factory=dict)
@@ -100,8 +106,18 @@ class Fitted:
     def empty(cls, n: int, parameters: tuple[str, ...]) -> Fitted:
         """`n` rows in which nothing has been measured yet, status ``skipped``."""
         p = len(parameters)
-        return cls(tuple(parameters), np.full((n, p), np.nan), np.full((n, p, p), np.nan), np.full(n, np.nan), np.zeros(n, int),
-                   np.zeros(n, int), np.full(n, np.nan), ["skipped"] * n, np.zeros(n, int), remarks=[[] for _ in range(n)])
+        return cls(
+            tuple(parameters),
+            np.full((n, p), np.nan),
+            np.full((n, p, p), np.nan),
+            np.full(n, np.nan),
+            np.zeros(n, int),
+            np.zeros(n, int),
+            np.full(n, np.nan),
+            ["skipped"] * n,
+            np.zeros(n, int),
+            remarks=[[] for _ in range(n)],
+        )
 
     @classmethod
     def join(cls, parts: Sequence[Fitted]) -> Fitted:
@@ -125,12 +141,25 @@ class Fitted:
         seconds: Counter[str] = Counter()
         for part in parts:
             seconds.update(part.seconds)
-        columns = {name: np.concatenate([part.column(name) for part in parts]) for part in parts for name in part.columns}
-        return cls(first.parameters, **rows, keeps=first.keeps, seconds=dict(seconds), columns=columns,
-                   selection={name: np.concatenate([part.selection[name] for part in parts]) for name in first.selection})
+        columns = {
+            name: np.concatenate([part.column(name) for part in parts])
+            for part in parts
+            for name in part.columns
+        }
+        return cls(
+            first.parameters,
+            **rows,
+            keeps=first.keeps,
+            seconds=dict(seconds),
+            columns=columns,
+            selection={
+                name: np.concatenate([part.selection[name] for part in parts]) for name in first.selection
+            },
+        )
 
     def put(self, name: str, rows: Sequence[int] | np.ndarray, values: np.ndarray | Sequence[float]) -> None:
-        """Put down a number of some rows for the catalogue: it is a column where `autogal.results.columns` declares one of this name.
+        """Put down a number of some rows for the catalogue: it is a column where `autogal.results.columns`
+        declares one of this name.
 
         Parameters
         ----------
@@ -172,16 +201,22 @@ class Fitted:
                 several += origin[:, None]
 
     def unlit_to_inf(self) -> None:
-        """Give the components that ended without light the magnitude of that, which is infinite, in place of the solver's floor."""
+        """Give the components that ended without light the magnitude of that, which is infinite, in place
+        of the solver's floor."""
         if "mag" in self.parameters:
             components = [i for i, name in enumerate(self.parameters) if name.endswith("_mag")]
             total = self.parameters.index("mag")
-            for values in (some for some in (self.values, self.replicates, self.quantiles) if some is not None):
+            for values in (
+                some for some in (self.values, self.replicates, self.quantiles) if some is not None
+            ):
                 magnitudes = values[..., components]
-                values[..., components] = np.where(magnitudes > values[..., total, None] + _NOTHING, np.inf, magnitudes)
+                values[..., components] = np.where(
+                    magnitudes > values[..., total, None] + _NOTHING, np.inf, magnitudes
+                )
 
     def without_errors(self, rows: Sequence[bool]) -> None:
-        """Take from rows what follows from their noise where none is known: errors, signal-to-noise ratio and chi-square.
+        """Take from rows what follows from their noise where none is known: errors, signal-to-noise ratio and
+        chi-square.
 
         Parameters
         ----------
@@ -194,7 +229,16 @@ class Fitted:
 
     def centre(self, row: int) -> np.ndarray:
         """x and y of one row: of several components, the first one's."""
-        return np.array([next(self.values[row, i] for i, name in enumerate(self.parameters) if split_name(name)[1] == axis) for axis in "xy"])
+        return np.array(
+            [
+                next(
+                    self.values[row, i]
+                    for i, name in enumerate(self.parameters)
+                    if split_name(name)[1] == axis
+                )
+                for axis in "xy"
+            ]
+        )
 
     def replace_row(self, row: int, other: Fitted) -> None:
         """Put another fit of the same galaxy in place of this one; the evaluations of both count."""

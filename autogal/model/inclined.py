@@ -20,7 +20,9 @@ __all__ = ["InclinedComponent"]
 _STARTS = (0.12, 0.95)  # axis ratios where the inclination may start
 _LIMITS = PARAMETERS["inclination"].low, PARAMETERS["inclination"].high
 _NEARLY = 1e-6  # cosine at 90 deg, and sine at 0, in derivatives
-_ROUNDEST = 1 - 1e-9  # face-on, where the vector must still know the position angle of a body that is not round
+_ROUNDEST = (
+    1 - 1e-9
+)  # face-on, where the vector must still know the position angle of a body that is not round
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,16 @@ class InclinedComponent(EllipticalComponent):
     r"""An `EllipticalComponent` of a `Body`, with ``inclination`` [deg] in the place of ``q``.
 
     Inside, the inclination i is an axis ratio q, as that of a thin spheroid (Hubble 1926, ApJ 64, 321):
-    :math:`\cos^2 i = (q^2 - q_0^2) / (1 - q_0^2)`, :math:`q_0 = 0.05`. With the position angle it makes the same vector as any
-    axis ratio, in which the image is smooth where the body is seen face-on and its position angle has no value.
+    :math:`\cos^2 i = (q^2 - q_0^2) / (1 - q_0^2)`, :math:`q_0 = 0.05`. With the position angle it makes the
+    same vector as any axis ratio, in which the image is smooth where the body is seen face-on and its
+    position angle has no value.
     """
 
     profile: Body = field(default_factory=ThickDisk)
     bounds: dict = field(default_factory=dict)
-    closest: ClassVar[float] = 1 - 1e-6  # nearer to edge-on than any image tells; starts from a Sersic fit keep away by themselves
+    closest: ClassVar[float] = (
+        1 - 1e-6
+    )  # nearer to edge-on than any image tells; starts from a Sersic fit keep away by themselves
 
     is_body: ClassVar[bool] = True
     _ratio_kind: ClassVar[Kind] = Kind.LINEAR
@@ -57,7 +62,9 @@ class InclinedComponent(EllipticalComponent):
         return EDGE_ON, 1.0
 
     def axis_ratio(self, value: Tensor) -> Tensor:
-        return torch.sqrt(EDGE_ON**2 + (1 - EDGE_ON**2) * torch.cos(torch.deg2rad(value)) ** 2).clamp(max=_ROUNDEST)
+        return torch.sqrt(EDGE_ON**2 + (1 - EDGE_ON**2) * torch.cos(torch.deg2rad(value)) ** 2).clamp(
+            max=_ROUNDEST
+        )
 
     def of_axis_ratio(self, q: Tensor) -> Tensor:
         cos2 = cos2_of_log_ratio(-torch.log(q))[0].clamp(_NEARLY**2, 1 - _NEARLY**2)
@@ -83,7 +90,9 @@ class InclinedComponent(EllipticalComponent):
         return out
 
     def value_bounds(self, place: int) -> tuple[float, float]:
-        return self.bounds.get("inclination", _LIMITS) if place == self.size - 2 else super().value_bounds(place)
+        return (
+            self.bounds.get("inclination", _LIMITS) if place == self.size - 2 else super().value_bounds(place)
+        )
 
     def coordinate_bounds(self, kind: Kind, place: int, shape: tuple[int, int]) -> tuple[float, float]:
         is_angle = kind is Kind.LINEAR and place == self.size - 2
@@ -99,12 +108,14 @@ class InclinedComponent(EllipticalComponent):
         return torch.zeros_like(values[:, 0], dtype=torch.bool)
 
     def inside(self, w: Tensor, closest: float = closest) -> Tensor:
-        """Vectors [B, 2] brought back to where -ln q is at most `closest` of its bound, and the image still has a slope by them."""
+        """Vectors [B, 2] brought back to where -ln q is at most `closest` of its bound, and the image
+        still has a slope by them."""
         longest = self._eta_max * math.atanh(closest)
         return w * (longest / w.norm(dim=-1, keepdim=True).clamp(min=longest))
 
     def by_sine(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Of (w1, w2) [B, 2], :math:`\sin^2 i` [B], and the derivatives by the vector of that length and the same angle, [B, 2, 2]."""
+        r"""Of (w1, w2) [B, 2], :math:`\sin^2 i` [B], and the derivatives by the vector of that length and
+        the same angle, [B, 2, 2]."""
         length, unit, slope = self._squash_slope(w)
         cos2, by_eta = cos2_of_log_ratio(self._eta_max * torch.tanh(length / self._eta_max))
         along = -1 / (by_eta * slope)

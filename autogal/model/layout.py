@@ -16,7 +16,8 @@ __all__ = ["Layout"]
 
 @dataclass(frozen=True)
 class Layout(FitModel):
-    """The blocks, every component's free parameters one after the other and the sky, and what of them the solver moves.
+    """The blocks, every component's free parameters one after the other and the sky, and what of them the
+    solver moves.
 
     Attributes
     ----------
@@ -54,17 +55,25 @@ class Layout(FitModel):
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        """Places in the blocks of all that can be shared: what is the same there and in the catalogue, or its logarithm."""
-        return {c.parameters[i]: start + i for start, c in zip(self._starts, self.components) for i in c.plain}
+        """Places in the blocks of all that can be shared: what is the same there and in the catalogue, or
+        its logarithm."""
+        return {
+            c.parameters[i]: start + i for start, c in zip(self._starts, self.components) for i in c.plain
+        }
 
     @cached_property
     def _fixed_values(self) -> dict[int, float]:
         """Places in the blocks of what is fixed, and the values there."""
-        return {start + place: value for start, c in zip(self._starts, self.components) for place, value in c.constants.items()}
+        return {
+            start + place: value
+            for start, c in zip(self._starts, self.components)
+            for place, value in c.constants.items()
+        }
 
     @cached_property
     def _source(self) -> tuple[int, ...]:
-        """For every place in the blocks, the place that it takes its value from: itself unless it is shared."""
+        """For every place in the blocks, the place that it takes its value from: itself unless it is
+        shared."""
         out = list(range(self._starts[-1] + self.components[-1].size + 1))
         for one, other in self.shared.items():
             out[self._places[one]] = self._places[other]
@@ -73,7 +82,9 @@ class Layout(FitModel):
     @cached_property
     def _free_places(self) -> tuple[int, ...]:
         """Places in the blocks that the solver moves."""
-        return tuple(i for i, source in enumerate(self._source) if source == i and i not in self._fixed_values)
+        return tuple(
+            i for i, source in enumerate(self._source) if source == i and i not in self._fixed_values
+        )
 
     @cached_property
     def _constant(self) -> list[float]:
@@ -81,7 +92,11 @@ class Layout(FitModel):
 
     def _selection(self, like: Tensor) -> Tensor:
         """Blocks by free vector, [F, P], zeros and ones."""
-        return self._tensor("selection", like, lambda: [[float(source == place) for place in self._free_places] for source in self._source])
+        return self._tensor(
+            "selection",
+            like,
+            lambda: [[float(source == place) for place in self._free_places] for source in self._source],
+        )
 
     def _split(self, vector: Tensor) -> list[Tensor]:
         return [vector[:, start : start + c.size] for start, c in zip(self._starts, self.components)]

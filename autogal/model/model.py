@@ -1,4 +1,5 @@
-"""What is fitted: the components of a galaxy on a flat sky, as astronomers write them and as the solver moves them."""
+"""What is fitted: the components of a galaxy on a flat sky, as astronomers write them and as the solver
+moves them."""
 
 from __future__ import annotations
 
@@ -27,20 +28,21 @@ class Model(Layout):
     """Components that may share parameters, and a flat sky.
 
     Three vectors describe a galaxy. Its *values* are the catalogue's. Its *blocks* are every component's free
-    parameters one after the other, and the sky. The *free* vector is what the solver moves: the blocks less what is
-    fixed or shared.
+    parameters one after the other, and the sky. The *free* vector is what the solver moves: the blocks less
+    what is fixed or shared.
 
     Attributes
     ----------
     components : tuple of Component
         With different names; the name is empty where there is one.
     shared : dict of str to str
-        Parameters that take another's value, by catalogue name: ``{"disk_x": "bulge_x"}``. Coordinates of centres, and
-        own parameters of profiles.
+        Parameters that take another's value, by catalogue name: ``{"disk_x": "bulge_x"}``. Coordinates of
+        centres, and own parameters of profiles.
     holds_sky : bool
         Whether the sky keeps the value that it starts at instead of being fitted.
     sky : dict of str to float
-        Where it starts, and the slopes of a tilted one, image units; by default where it is measured, and flat.
+        Where it starts, and the slopes of a tilted one, image units; by default where it is measured, and
+        flat.
     size_ratio : Prior, optional
         Log-normal, on the first component's circularised half-light radius over the second's.
     """
@@ -51,9 +53,14 @@ class Model(Layout):
     def __post_init__(self):
         names = [c.name for c in self.components]
         if len(set(names)) < len(names) or (len(self._lit) > 1 and "" in names):
-            raise AutogalError(f"The components are called {names}.", "Give every component a name of its own.")
+            raise AutogalError(
+                f"The components are called {names}.", "Give every component a name of its own."
+            )
         if not self._lit:
-            raise AutogalError("No component of the model is a source of light.", "Add one with a profile, as sersic or point_source.")
+            raise AutogalError(
+                "No component of the model is a source of light.",
+                "Add one with a profile, as sersic or point_source.",
+            )
         for one, other in self.shared.items():
             for name in (one, other):
                 if name not in self._places:
@@ -62,7 +69,10 @@ class Model(Layout):
                         remedy = f"Write it in ties, as ties: {{{one}: {other}}}. {remedy}"
                     raise AutogalError(f"{name!r} cannot be shared.", remedy)
             if other in self.shared:
-                raise AutogalError(f"{one} takes {other}, which takes {self.shared[other]}.", "Let both take the same parameter.")
+                raise AutogalError(
+                    f"{one} takes {other}, which takes {self.shared[other]}.",
+                    "Let both take the same parameter.",
+                )
         if self.size_ratio is not None:
             size_term(self.components, self._starts, self.size_ratio)
 
@@ -73,7 +83,8 @@ class Model(Layout):
 
     @property
     def _sums(self) -> tuple[str, ...]:
-        """What the catalogue says of several components together: total magnitude, and the bulge's share of the light."""
+        """What the catalogue says of several components together: total magnitude, and the bulge's share
+        of the light."""
         lit = self._lit
         if len(lit) == 1 or any(c.bare_parameters[c.flux] != "mag" for c in lit):
             return ()
@@ -86,7 +97,8 @@ class Model(Layout):
 
     @property
     def is_anchored(self) -> bool:
-        """Whether it speaks of certain pixels of the image, so that positions cannot be counted from another one."""
+        """Whether it speaks of certain pixels of the image, so that positions cannot be counted from
+        another one."""
         return False
 
     @property
@@ -115,7 +127,9 @@ class Model(Layout):
 
     @cached_property
     def bodies(self) -> tuple[tuple[Component, tuple[int, int]], ...]:
-        return tuple((c, self._vector(i)) for i, c in enumerate(self.components) if c.is_body and self._vector(i))
+        return tuple(
+            (c, self._vector(i)) for i, c in enumerate(self.components) if c.is_body and self._vector(i)
+        )
 
     def _vector(self, number: int) -> tuple[int, ...]:
         """Places in the free vector of the (w1, w2) of a component; none where it has none."""
@@ -131,8 +145,12 @@ class Model(Layout):
 
     @cached_property
     def slopes(self) -> tuple[int, ...]:
-        return tuple(self._free_places.index(start + i) for start, c in zip(self._starts, self.components) if c.parameters == SLOPES
-                     for i in range(c.size))
+        return tuple(
+            self._free_places.index(start + i)
+            for start, c in zip(self._starts, self.components)
+            if c.parameters == SLOPES
+            for i in range(c.size)
+        )
 
     @property
     def states_level(self) -> bool:
@@ -140,16 +158,26 @@ class Model(Layout):
 
     @cached_property
     def linear(self) -> tuple[int, ...]:
-        places = tuple(self._free_places.index(start + place) for start, c in zip(self._starts, self.components) for place in c.linear)
+        places = tuple(
+            self._free_places.index(start + place)
+            for start, c in zip(self._starts, self.components)
+            for place in c.linear
+        )
         return (*places, self.size - 1) if self.solves_sky else places
 
     @cached_property
     def linear_rows(self) -> tuple[int, ...]:
-        return tuple(start + row for start, c in zip(self._starts, self.components) for row in c.linear.values()) + (len(self._source) - 1,)
+        return tuple(
+            start + row for start, c in zip(self._starts, self.components) for row in c.linear.values()
+        ) + (len(self._source) - 1,)
 
     @cached_property
     def fluxes(self) -> tuple[int, ...]:
-        return tuple(self._free_places.index(start + c.flux) for start, c in zip(self._starts, self.components) if c.flux is not None)
+        return tuple(
+            self._free_places.index(start + c.flux)
+            for start, c in zip(self._starts, self.components)
+            if c.flux is not None
+        )
 
     @property
     def solved_fluxes(self) -> tuple[int, ...]:
@@ -172,10 +200,14 @@ class Model(Layout):
         return free[:, list(self.fluxes)]
 
     def amplitudes(self, free: Tensor) -> list[Tensor]:
-        return [block[:, c.flux] if c.flux is not None else torch.ones_like(block[:, 0]) for c, block in zip(self.components, self.blocks(free))]
+        return [
+            block[:, c.flux] if c.flux is not None else torch.ones_like(block[:, 0])
+            for c, block in zip(self.components, self.blocks(free))
+        ]
 
     def begin(self, values: Tensor, single: Tensor) -> list[Tensor]:
-        """Starting values that the components chose, [B, V], with those of the user, of which there may be several.
+        """Starting values that the components chose, [B, V], with those of the user, of which there may be
+        several.
 
         `single` is a Sersic fit, [B, 8].
         """
@@ -187,7 +219,8 @@ class Model(Layout):
         Parameters
         ----------
         values : Tensor, [B, V] float64
-            In the order of `parameters`; what is fixed or shared takes its value from the model, not from here.
+            In the order of `parameters`; what is fixed or shared takes its value from the model, not from
+            here.
         zeropoint : Tensor, [B]
             Magnitude of unit flux.
 
@@ -197,12 +230,16 @@ class Model(Layout):
         """
         parts = [c.block(part, zeropoint) for c, part in zip(self.components, self._split(values))]
         sky = len(self._source) - 1
-        return torch.cat([*parts, values[:, sky : sky + 1]], dim=1)[:, self._tensor("free", values, lambda: self._free_places, torch.long)]
+        return torch.cat([*parts, values[:, sky : sky + 1]], dim=1)[
+            :, self._tensor("free", values, lambda: self._free_places, torch.long)
+        ]
 
     def values(self, free: Tensor, zeropoint: Tensor) -> Tensor:
         blocks = self.blocks(free)
         parts = [c.values(block, zeropoint) for c, block in zip(self.components, blocks)]
-        flux = torch.stack([block[:, c.flux] for c, block in zip(self.components, blocks) if c.flux is not None], -1)
+        flux = torch.stack(
+            [block[:, c.flux] for c, block in zip(self.components, blocks) if c.flux is not None], -1
+        )
         total = flux.sum(-1)
         sums = {"mag": lambda: magnitude_of(total, zeropoint), "bt": lambda: flux[:, self._bulge] / total}
         return torch.cat([*parts, free[:, -1:], *(sums[name]()[:, None] for name in self._sums)], dim=1)
@@ -230,21 +267,34 @@ class Model(Layout):
 
     def blocks(self, free: Tensor) -> list[Tensor]:
         """Every component's free parameters, [B, size] each."""
-        return self._split(free @ self._selection(free).mT + self._tensor("constant", free, lambda: self._constant))
+        return self._split(
+            free @ self._selection(free).mT + self._tensor("constant", free, lambda: self._constant)
+        )
 
     def native(self, free: Tensor) -> list[Tensor]:
         return [c.native(block) for c, block in zip(self.components, self.blocks(free))]
 
     def image_jacobian(self, free: Tensor) -> Tensor:
-        return self._assemble([c.image_jacobian(b) for c, b in zip(self.components, self.blocks(free))]) @ self._selection(free)
+        return self._assemble(
+            [c.image_jacobian(b) for c, b in zip(self.components, self.blocks(free))]
+        ) @ self._selection(free)
 
-    def bounds(self, shape: tuple[int, int], like: Tensor, units: Units | None = None) -> tuple[Tensor, Tensor]:
+    def bounds(
+        self, shape: tuple[int, int], like: Tensor, units: Units | None = None
+    ) -> tuple[Tensor, Tensor]:
         pairs = [pair for c in self.components for pair in c.block_bounds(shape)] + [(-math.inf, math.inf)]
         return like.new_tensor([pairs[i] for i in self._free_places]).unbind(1)
 
-    def prior(self, free: Tensor, units: Units | None = None, items: Tensor | None = None,
-              moved: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        rows = self._tensor("prior", free, lambda: block_rows(self.prior_terms, len(self._source))).reshape(-1, len(self._source) + 2)
+    def prior(
+        self,
+        free: Tensor,
+        units: Units | None = None,
+        items: Tensor | None = None,
+        moved: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows = self._tensor("prior", free, lambda: block_rows(self.prior_terms, len(self._source))).reshape(
+            -1, len(self._source) + 2
+        )
         by_blocks, mean, precision = rows[:, :-2], rows[:, -2], rows[:, -1:]
         slope = by_blocks @ self._selection(free)
         off = free @ slope.mT + by_blocks @ self._tensor("constant", free, lambda: self._constant) - mean
@@ -253,7 +303,11 @@ class Model(Layout):
         square, share = fading(self.prior_terms, off)
         if share is None:
             return (square @ precision)[:, 0], off @ (slope * precision), slope.mT @ (slope * precision)
-        return (square @ precision)[:, 0], (off * share) @ (slope * precision), slope.mT @ (share[:, :, None] * precision * slope)
+        return (
+            (square @ precision)[:, 0],
+            (off * share) @ (slope * precision),
+            slope.mT @ (share[:, :, None] * precision * slope),
+        )
 
     def step_limit(self, like: Tensor) -> Tensor:
         limits = [limit for c in self.components for limit in c.step_limit()] + [math.inf]
@@ -276,7 +330,12 @@ class Model(Layout):
 
     @cached_property
     def prior_terms(self) -> list[PriorTerm]:
-        own = [term for c, start in zip(self.components, self._starts) for term in component_terms(c, start, {}) if term.which[0] in self._free_places]
+        own = [
+            term
+            for c, start in zip(self.components, self._starts)
+            for term in component_terms(c, start, {})
+            if term.which[0] in self._free_places
+        ]
         return own + self._ratios
 
     @cached_property

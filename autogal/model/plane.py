@@ -57,7 +57,8 @@ class PlaneComponent(Component):
         return self.image_jacobian(block)
 
     def native(self, block: Tensor) -> Tensor:
-        """What the renderer draws: both slopes, and where from the centre of the stamp the plane is zero, x and y, [B, 4]."""
+        """What the renderer draws: both slopes, and where from the centre of the stamp the plane is zero,
+        x and y, [B, 4]."""
         return torch.cat([block, torch.zeros_like(block)], 1)
 
     def zero_at(self, native: Tensor, place: Tensor) -> Tensor:
@@ -66,8 +67,13 @@ class PlaneComponent(Component):
     def image_jacobian(self, block: Tensor) -> Tensor:
         return torch.eye(2, dtype=block.dtype, device=block.device).expand(len(block), 2, 2)
 
-    def elements(self, values: Sequence[Tensor], flux: Tensor | None, vector: Sequence[Tensor] | None,
-                 modes: Mapping[int, Sequence[Tensor]]) -> list[Tensor]:
+    def elements(
+        self,
+        values: Sequence[Tensor],
+        flux: Tensor | None,
+        vector: Sequence[Tensor] | None,
+        modes: Mapping[int, Sequence[Tensor]],
+    ) -> list[Tensor]:
         return list(values)
 
     def block_bounds(self, shape: tuple[int, int]) -> list[tuple[float, float]]:
@@ -76,14 +82,21 @@ class PlaneComponent(Component):
     def step_limit(self) -> list[float]:
         return [math.inf] * 2
 
-    def coordinate_kinds(self, constraints: Constraints, tied: Set[str], followed: Set[str]) -> dict[int, Kind]:
-        return {place: Kind.SLOPE if name in constraints.restricted else Kind.SKY for place, name in enumerate(SLOPES)}
+    def coordinate_kinds(
+        self, constraints: Constraints, tied: Set[str], followed: Set[str]
+    ) -> dict[int, Kind]:
+        return {
+            place: Kind.SLOPE if name in constraints.restricted else Kind.SKY
+            for place, name in enumerate(SLOPES)
+        }
 
     def start(self, single: Tensor, share: float, scale: float, kind: int, rounder: bool = False) -> Tensor:
         return torch.zeros_like(single[:, :2])
 
 
-def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray | None, move: np.ndarray) -> None:
+def move_sky(
+    parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray | None, move: np.ndarray
+) -> None:
     """State the level of tilted skies at another place, in place.
 
     Parameters
@@ -104,12 +117,21 @@ def move_sky(parameters: Sequence[str], values: np.ndarray, covariance: np.ndarr
     turn = np.broadcast_to(np.eye(len(parameters)), covariance.shape).copy()
     turn[:, sky, slopes] = move
     # slopes held at a bound have no errors, and move the level as what is known does
-    covariance[:] = np.where(np.isnan(covariance), np.nan, turn @ np.where(np.isnan(covariance), 0, covariance) @ turn.swapaxes(-1, -2))
+    covariance[:] = np.where(
+        np.isnan(covariance),
+        np.nan,
+        turn @ np.where(np.isnan(covariance), 0, covariance) @ turn.swapaxes(-1, -2),
+    )
 
 
-def sky_image(parameters: Sequence[str], values: np.ndarray, shape: tuple[int, int],
-              to_centre: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """The sky of catalogue values [P], flat or tilted around a place that is `to_centre` (x, y) from the centre, [H, W]."""
+def sky_image(
+    parameters: Sequence[str],
+    values: np.ndarray,
+    shape: tuple[int, int],
+    to_centre: tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
+    """The sky of catalogue values [P], flat or tilted around a place that is `to_centre` (x, y) from the
+    centre, [H, W]."""
     image = np.full(shape, values[list(parameters).index("sky")])
     for name, axis, far in zip(SLOPES, (1, 0), to_centre):
         if name in parameters:

@@ -1,4 +1,5 @@
-"""The Gaussian priors of a model, each a term of chi-square: how far its parameters are from where they have them."""
+"""The Gaussian priors of a model, each a term of chi-square: how far its parameters are from where they
+have them."""
 
 from __future__ import annotations
 
@@ -17,10 +18,20 @@ from autogal.model.plane import SKY
 from autogal.model.units import Units
 from autogal.parameters import angle_difference, is_magnitude
 
-__all__ = ["PriorTerm", "Scale", "block_rows", "component_terms", "constraint_terms", "fading", "in_catalogue_units", "size_term"]
+__all__ = [
+    "PriorTerm",
+    "Scale",
+    "block_rows",
+    "component_terms",
+    "constraint_terms",
+    "fading",
+    "in_catalogue_units",
+    "size_term",
+]
 
-#: -ln q beyond which the prior on an axis ratio lets go. Disks are seen at any angle, and of those at their edge the
-#: thin are no rarer than the less thin; a Gaussian in ln q would thicken them all, by several of their errors.
+#: -ln q beyond which the prior on an axis ratio lets go. Disks are seen at any angle, and of those at their
+#: edge the thin are no rarer than the less thin; a Gaussian in ln q would thicken them all, by several of
+#: their errors.
 _LETS_GO = math.log(10.0)
 
 
@@ -35,7 +46,8 @@ class Scale(Enum):
 
 
 class PriorTerm(NamedTuple):
-    """One prior: mean and inverse variance on a scale, of a parameter by name, or by place in the blocks; of two places, their difference.
+    """One prior: mean and inverse variance on a scale, of a parameter by name, or by place in the blocks; of
+    two places, their difference.
 
     Those on the two components of an ellipticity stand next to each other.
     """
@@ -47,10 +59,13 @@ class PriorTerm(NamedTuple):
     is_ellipticity: bool = False
 
     def missed(self, at: Mapping[str, Tensor], blocks: Tensor) -> Tensor:
-        """How far the mean is missed, [B], of values by name and blocks [B, F]; on `Scale.IMAGE` the value itself."""
+        """How far the mean is missed, [B], of values by name and blocks [B, F]; on `Scale.IMAGE` the value
+        itself."""
         match self.scale:
             case Scale.BLOCK:
-                return blocks[:, self.which[0]] - sum(blocks[:, other] for other in self.which[1:]) - self.mean
+                return (
+                    blocks[:, self.which[0]] - sum(blocks[:, other] for other in self.which[1:]) - self.mean
+                )
             case Scale.IMAGE:
                 return at[self.which]
             case Scale.LOG:
@@ -72,18 +87,24 @@ def component_terms(component: Component, start: int, tied: Mapping[str, object]
 
 
 def size_term(components: Sequence[Component], starts: Sequence[int], ratio: Prior) -> PriorTerm:
-    """That on the ratio of the first component's circularised half-light radius to the second's; their blocks begin at `starts`.
+    """That on the ratio of the first component's circularised half-light radius to the second's; their blocks
+    begin at `starts`.
 
     Raises
     ------
     AutogalError
         Where they do not have such radii.
     """
-    places = [start + component.bare_parameters.index("r_eff") for component, start in zip(components[:2], starts)
-              if component.name and "r_eff" in component.bare_parameters]
+    places = [
+        start + component.bare_parameters.index("r_eff")
+        for component, start in zip(components[:2], starts)
+        if component.name and "r_eff" in component.bare_parameters
+    ]
     if len(places) < 2:
-        raise AutogalError("There is a prior on size_ratio, but not two components of a half-light radius.",
-                           "It is on that of the first over that of the second; leave it out, or put those first.")
+        raise AutogalError(
+            "There is a prior on size_ratio, but not two components of a half-light radius.",
+            "It is on that of the first over that of the second; leave it out, or put those first.",
+        )
     return PriorTerm(tuple(places), Scale.BLOCK, *_in_logarithms(ratio))
 
 
@@ -101,10 +122,11 @@ def constraint_terms(priors: Mapping[str, Prior], bare: Mapping[str, str]) -> li
 
 
 def fading(terms: Sequence[PriorTerm], off: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Squares of how far means are missed, [B, R], and the part of its weight that each prior keeps, [B, R]; None for all of it.
+    """Squares of how far means are missed, [B, R], and the part of its weight that each prior keeps, [B, R];
+    None for all of it.
 
-    Priors on ellipticities let go of thin galaxies: their squares of length L become c^2 atan(L^2 / c^2), whose slope
-    has the weight 1 / (1 + (L / c)^4).
+    Priors on ellipticities let go of thin galaxies: their squares of length L become c^2 atan(L^2 / c^2),
+    whose slope has the weight 1 / (1 + (L / c)^4).
     """
     square = off.square()
     if not any(term.is_ellipticity for term in terms):
@@ -112,8 +134,13 @@ def fading(terms: Sequence[PriorTerm], off: Tensor) -> tuple[Tensor, Tensor | No
     length = square.clone()
     for row, term in enumerate(terms):
         if term.is_ellipticity:
-            both = [other for other in (row - 1, row, row + 1) if 0 <= other < len(terms) and terms[other].is_ellipticity
-                    and abs(terms[other].which[0] - term.which[0]) <= 1]
+            both = [
+                other
+                for other in (row - 1, row, row + 1)
+                if 0 <= other < len(terms)
+                and terms[other].is_ellipticity
+                and abs(terms[other].which[0] - term.which[0]) <= 1
+            ]
             length[:, row] = square[:, both].sum(-1)
     among = off.new_tensor([term.is_ellipticity for term in terms]) > 0
     ratio = length / _LETS_GO**2
@@ -138,9 +165,11 @@ def block_rows(terms: Sequence[PriorTerm], size: int) -> list[list[float]]:
     return rows
 
 
-def in_catalogue_units(terms: Sequence[PriorTerm], off: Tensor, slope: Tensor, units: Units | None,
-                       items: Tensor | None) -> tuple[Tensor, Tensor]:
-    """How far each mean is missed, [B, R], and its derivatives, [B, R, P], with magnitudes and the sky as the catalogue has them.
+def in_catalogue_units(
+    terms: Sequence[PriorTerm], off: Tensor, slope: Tensor, units: Units | None, items: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """How far each mean is missed, [B, R], and its derivatives, [B, R, P], with magnitudes and the sky as the
+    catalogue has them.
 
     Before, these are in the units of the stamps; `items` [B] are the stamps among those of `units`.
     """

@@ -14,7 +14,8 @@ from autogal.model.units import Units
 
 __all__ = ["component_starts", "given_start", "sky_start"]
 
-# Sizes of an inner and of an outer component, in units of the single profile's; the best of the pairs is taken
+# Sizes of an inner and of an outer component, in units of the single profile's; the best of the pairs is
+# taken
 _INNER = (0.1, 0.25, 0.5)
 _OUTER = (0.9, 1.3)
 _SHARE = 0.3
@@ -23,13 +24,14 @@ _SHARE = 0.3
 def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Tensor]:
     """Free vectors of a model from the values of one Sersic profile.
 
-    Fluxes hardly matter, for the solver sets them at once; sizes do, so several are given, and of a single profile
-    that is not Sersic's one for each kind of galaxy that is typical of it.
+    Fluxes hardly matter, for the solver sets them at once; sizes do, so several are given, and of a single
+    profile that is not Sersic's one for each kind of galaxy that is typical of it.
 
     Parameters
     ----------
     model : Model
-        Of several components the first is the inner one; all others are taken as outer ones, each larger than the last.
+        Of several components the first is the inner one; all others are taken as outer ones, each larger than
+        the last.
     single : Tensor, [B, 8] float64
         x, y, mag, r_eff, n, q, pa, sky.
     zeropoint : Tensor, [B]
@@ -51,10 +53,24 @@ def component_starts(model: Model, single: Tensor, zeropoint: Tensor) -> list[Te
         inners = _INNER if light[0].has_ellipse else (1.0,)
         outers = _OUTER if any(c.has_ellipse for c in light[1:]) else (1.0,)
         for inner, outer in itertools.product(inners, outers):
-            out.append([c.start(single, _SHARE, inner, -1, rounder=True) if c is light[0]
-                        else c.start(single, (1 - _SHARE) * rest, outer * 1.5 ** (light.index(c) - 1 if c in light else 0), 0)
-                        for c in model.components])  # fmt: skip
-    return [model.free(begun, zeropoint) for columns in out for begun in model.begin(torch.cat([*columns, sky], 1), single)]
+            out.append(
+                [
+                    c.start(single, _SHARE, inner, -1, rounder=True)
+                    if c is light[0]
+                    else c.start(
+                        single,
+                        (1 - _SHARE) * rest,
+                        outer * 1.5 ** (light.index(c) - 1 if c in light else 0),
+                        0,
+                    )
+                    for c in model.components
+                ]
+            )
+    return [
+        model.free(begun, zeropoint)
+        for columns in out
+        for begun in model.begin(torch.cat([*columns, sky], 1), single)
+    ]
 
 
 def given_start(model: Model, values: Tensor, sky: Tensor, scale: Tensor, zeropoint: Tensor) -> Tensor:
@@ -84,9 +100,11 @@ def given_start(model: Model, values: Tensor, sky: Tensor, scale: Tensor, zeropo
 
 
 def sky_start(model: Model, free: Tensor, units: Units, far: Sequence[tuple[float, float]]) -> Tensor:
-    """Free vectors [N, P] with a tilted sky where the user has it start; a level that nothing holds is solved for at once.
+    """Free vectors [N, P] with a tilted sky where the user has it start; a level that nothing holds is solved
+    for at once.
 
-    Before, the level is that of another place; `far` is how far from there the centre of the whole image is, x and y, N pairs.
+    Before, the level is that of another place; `far` is how far from there the centre of the whole image is,
+    x and y, N pairs.
     """
     if not model.slopes:
         return free

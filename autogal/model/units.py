@@ -35,7 +35,8 @@ class Units(NamedTuple):
     to_centre: Tensor | None = None
 
     def of(self, name: str) -> tuple[Tensor, Tensor]:
-        """Factor and offset, [N] each, from the model's numbers of the sky, a slope of it or a magnitude to the catalogue's."""
+        """Factor and offset, [N] each, from the model's numbers of the sky, a slope of it or a magnitude
+        to the catalogue's."""
         if name not in SKY:
             return torch.ones_like(self.scale), self.zeropoint
         return self.scale, self.pedestal if name == "sky" else torch.zeros_like(self.pedestal)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from autogal.batch.batch_fit import LOST, BucketFit, fit_bucket
 from autogal.batch.stamps import Stamps, bucket_key, held_at_once, usable_pixels
-from autogal.model.spec import build_model
 from autogal.fitting.context import FitContext, Level, fit_context
 from autogal.fitting.store import in_stamp_units, store_fit
 from autogal.fitting.store_samples import store_bootstrap, store_posterior
@@ -23,10 +22,11 @@ from autogal.model import Model
 from autogal.model.blend import Blend
 from autogal.model.fitted import NEIGHBOUR, Fitted
 from autogal.model.point import PointComponent
+from autogal.model.spec import build_model
 from autogal.neighbours.choice import MOST, choose_neighbours, single_sersic
-from autogal.neighbours.residual_mask import Missed, find_missed
-from autogal.neighbours.neighbour_map import Neighbour, Surroundings
 from autogal.neighbours.joined import fit_as_one
+from autogal.neighbours.neighbour_map import Neighbour, Surroundings
+from autogal.neighbours.residual_mask import Missed, find_missed
 from autogal.profiles import Sersic
 from autogal.runtime.stopwatch import Stopwatch
 
@@ -46,7 +46,8 @@ _ASTRAY = 3.0  # px, or the half-light radius: a target that moves by more has b
 
 @dataclass
 class _Joint:
-    """Fits of some cutouts with their neighbours: rows of `fitted`, their neighbours' values, what went wrong, and because of which."""
+    """Fits of some cutouts with their neighbours: rows of `fitted`, their neighbours' values, what went
+    wrong, and because of which."""
 
     fitted: Fitted
     neighbours: np.ndarray
@@ -61,14 +62,20 @@ class _Joint:
         self.failure |= {i: other.failure[i]} if i in other.failure else {}
 
 
-def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings], fits: Mapping[str, Fitted],
-                   settings: Mapping[str, DictConfig], watch: Stopwatch) -> None:
+def fit_neighbours(
+    cutouts: Sequence[Cutout],
+    around: Mapping[int, Surroundings],
+    fits: Mapping[str, Fitted],
+    settings: Mapping[str, DictConfig],
+    watch: Stopwatch,
+) -> None:
     """Fit targets again, together with the neighbours that matter to them.
 
-    A joint fit takes the place of the one inside the masks, and the cutout's mask that of what is still masked. Neighbours
-    that are not like their profiles are masked again, and the others fitted without them. Sources that may be parts of the
-    target are fitted as one galaxy with it, where one profile has the light of all. Where a joint fit fails, for any of
-    the models, the fits inside the masks stay, with the flag NEIGHBOUR_FALLBACK and a note.
+    A joint fit takes the place of the one inside the masks, and the cutout's mask that of what is still
+    masked. Neighbours that are not like their profiles are masked again, and the others fitted without them.
+    Sources that may be parts of the target are fitted as one galaxy with it, where one profile has the light
+    of all. Where a joint fit fails, for any of the models, the fits inside the masks stay, with the flag
+    NEIGHBOUR_FALLBACK and a note.
 
     Parameters
     ----------
@@ -79,14 +86,18 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
     fits : mapping of str to Fitted
         The fits inside the masks, by model. Their rows are replaced, and they get the fitted `neighbours`.
     settings : mapping of str to DictConfig
-        Of each model; all have the same node ``neighbours``: of ``fit`` all neighbours are fitted that there is room for, of
-        ``auto`` those that matter.
+        Of each model; all have the same node ``neighbours``: of ``fit`` all neighbours are fitted that there
+        is room for, of ``auto`` those that matter.
     watch : Stopwatch
     """
     for fitted in fits.values():
         fitted.neighbours = np.full((len(cutouts), MOST, len(NEIGHBOUR)), np.nan)
     first = next(iter(fits))
-    ready = {i: one for i, one in around.items() if all(np.isfinite(f.values[i]).all() and f.snr[i] >= LOST for f in fits.values())}
+    ready = {
+        i: one
+        for i, one in around.items()
+        if all(np.isfinite(f.values[i]).all() and f.snr[i] >= LOST for f in fits.values())
+    }
     with fit_context(settings[first], len(cutouts), watch) as how:
         with watch.time("neighbours"):
             chosen = choose_neighbours(cutouts, ready, how, fits[first], settings[first].neighbours == "fit")
@@ -95,16 +106,30 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
         def fit(chosen: Mapping[int, list[Neighbour]]) -> tuple[dict[int, Cutout], dict[str, _Joint]]:
             together = {i: _unmasked(cutouts[i], ready[i], some) for i, some in chosen.items()}
             # the first model says what is missed, so that all are fitted to the same pixels
-            return together, {name: _fit(together, chosen, replace(how, model=models[name]), fits[name], ready if name == first else None)
-                              for name in fits}  # fmt: skip
+            return together, {
+                name: _fit(
+                    together,
+                    chosen,
+                    replace(how, model=models[name]),
+                    fits[name],
+                    ready if name == first else None,
+                )
+                for name in fits
+            }
 
         together, joint = fit(chosen)
-        fewer = {i: [one for one in chosen[i] if one.label not in labels] for i, labels in joint[first].unlike.items()}
+        fewer = {
+            i: [one for one in chosen[i] if one.label not in labels]
+            for i, labels in joint[first].unlike.items()
+        }
         fewer = {i: some for i, some in fewer.items() if some}
         again, others = fit(fewer)
         for i in again:
             left = len(chosen[i]) - len(fewer[i])
-            again[i].notes.append(f"{left} more, not like {'Sersic profiles' if left > 1 else 'a Sersic profile'}, stayed masked.")
+            again[i].notes.append(
+                f"{left} more, not like {'Sersic profiles' if left > 1 else 'a Sersic profile'}, stayed "
+                f"masked."
+            )
             together[i], chosen[i] = again[i], fewer[i]
             for name in fits:
                 joint[name].replace_row(i, others[name])
@@ -118,7 +143,9 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
             count = f"{len(chosen[i])} neighbour{'s were' if len(chosen[i]) > 1 else ' was'}"
             cutouts[i].notes.extend([f"{count} fitted together with the target.", *cutout.notes])
         else:
-            cutouts[i].notes.append(f"The neighbours could not be fitted together with the target: {failure}. They were masked.")
+            cutouts[i].notes.append(
+                f"The neighbours could not be fitted together with the target: {failure}. They were masked."
+            )
             _log.info("%s: the neighbours stay masked: %s", cutout.id, failure)
         for name, fitted in fits.items():
             if failure is None:
@@ -131,19 +158,26 @@ def fit_neighbours(cutouts: Sequence[Cutout], around: Mapping[int, Surroundings]
 def _unmasked(cutout: Cutout, around: Surroundings, fitted: Sequence[Neighbour]) -> Cutout:
     """The cutout for a joint fit: its neighbours no longer masked, but of less weight where they are bright.
 
-    No real galaxy is a Sersic profile; where a neighbour outshines everything, what the profile misses would weigh more
-    than all that the target tells.
+    No real galaxy is a Sersic profile; where a neighbour outshines everything, what the profile misses would
+    weigh more than all that the target tells.
     """
     unknown = _UNKNOWN * sum(one.light for one in fitted)
     sigma = np.hypot(cutout.sigma, unknown).astype(cutout.sigma.dtype)
     return replace(cutout, mask=around.without([one.label for one in fitted]), sigma=sigma, notes=[])
 
 
-def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], how: FitContext, masked: Fitted,
-         around: Mapping[int, Surroundings] | None) -> _Joint:
-    """Fit all that are to be fitted, with one model, those of equal stamps and equal numbers of neighbours together.
+def _fit(
+    cutouts: Mapping[int, Cutout],
+    chosen: Mapping[int, list[Neighbour]],
+    how: FitContext,
+    masked: Fitted,
+    around: Mapping[int, Surroundings] | None,
+) -> _Joint:
+    """Fit all that are to be fitted, with one model, those of equal stamps and equal numbers of neighbours
+    together.
 
-    Given what lies `around`, pixels in which the neighbours' profiles miss something are masked, in `cutouts` too.
+    Given what lies `around`, pixels in which the neighbours' profiles miss something are masked, in `cutouts`
+    too.
     """
     joint = _Joint(how.blank(len(masked)), np.full((len(masked), MOST, len(NEIGHBOUR)), np.nan), {}, {})
     groups: dict[tuple, list[int]] = {}
@@ -155,16 +189,30 @@ def _fit(cutouts: Mapping[int, Cutout], chosen: Mapping[int, list[Neighbour]], h
     for (key, kinds, held), places in groups.items():
         most = held_at_once(key, how.device, how.dtype)
         names = [f"neighbour{k}" for k in range(1, len(kinds) + 1)]
-        beside = (PointComponent(name) if is_point else replace(galaxy, name=name) for name, is_point in zip(names, kinds))
+        beside = (
+            PointComponent(name) if is_point else replace(galaxy, name=name)
+            for name, is_point in zip(names, kinds)
+        )
         blend = Blend(replace(how.model, holds_sky=True) if held else how.model, tuple(beside))
         level = Level.of(masked) if held else None
         for begin in range(0, len(places), most):
-            _fit_group(places[begin : begin + most], cutouts, chosen, replace(how, model=blend, level=level), masked, joint, around)
+            _fit_group(
+                places[begin : begin + most],
+                cutouts,
+                chosen,
+                replace(how, model=blend, level=level),
+                masked,
+                joint,
+                around,
+            )
     return joint
 
 
-def _fit_group(places: list[int], cutouts, chosen, how: FitContext, masked: Fitted, joint: _Joint, around) -> None:
-    """Fit cutouts of one group; should the group as a whole fail, its halves are tried, down to the culprit."""
+def _fit_group(
+    places: list[int], cutouts, chosen, how: FitContext, masked: Fitted, joint: _Joint, around
+) -> None:
+    """Fit cutouts of one group; should the group as a whole fail, its halves are tried, down to the
+    culprit."""
     failure = None
     try:
         _fit_stamps(places, cutouts, chosen, how, masked, joint, around)
@@ -178,7 +226,9 @@ def _fit_group(places: list[int], cutouts, chosen, how: FitContext, masked: Fitt
         joint.failure[places[0]] = failure
 
 
-def _fit_stamps(places: list[int], cutouts, chosen, how: FitContext, masked: Fitted, joint: _Joint, around) -> None:
+def _fit_stamps(
+    places: list[int], cutouts, chosen, how: FitContext, masked: Fitted, joint: _Joint, around
+) -> None:
     """Fit the cutouts of one group and write their rows."""
     blend, fitted = how.model, joint.fitted
     usable = {i: np.count_nonzero(usable_pixels(cutouts[i])) for i in places}
@@ -192,19 +242,37 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: FitContext, masked: Fit
         stamps = how.gather(own, masked.values[rows, masked.parameters.index("sky")])
     with how.watch.time("fit"):
         target = blend.target.free(in_stamp_units(blend, masked.values[rows], stamps), stamps.zeropoint)
-        beside = blend.beside.free(_start(blend, [chosen[i] for i in places]).to(how.device), stamps.zeropoint)
+        beside = blend.beside.free(
+            _start(blend, [chosen[i] for i in places]).to(how.device), stamps.zeropoint
+        )
         start = blend.join(target, beside)
         box = _box(blend, [chosen[i] for i in places], start)
         fit = fit_bucket(blend, stamps, [start], how.solver, how.threads, None, how.likelihood, box)
         if around is not None:
-            missed = find_missed(blend, stamps, fit.outcome.theta, how, own, [around[i] for i in places], [chosen[i] for i in places])
+            missed = find_missed(
+                blend,
+                stamps,
+                fit.outcome.theta,
+                how,
+                own,
+                [around[i] for i in places],
+                [chosen[i] for i in places],
+            )
             joint.unlike |= {places[row]: one.unlike for row, one in missed.items() if one.unlike}
             joint.failure |= dict.fromkeys(joint.unlike.keys() & set(places), _UNLIKE)
             again = _without(stamps, missed, own)
             fitted.dof[rows] = stamps.usable.cpu().numpy() - len(blend.fitted)
             if len(again):
-                other = fit_bucket(blend, stamps.select(again), [fit.outcome.theta[again]], how.solver, how.threads, None, how.likelihood,
-                                   tuple(bound[again] for bound in box))
+                other = fit_bucket(
+                    blend,
+                    stamps.select(again),
+                    [fit.outcome.theta[again]],
+                    how.solver,
+                    how.threads,
+                    None,
+                    how.likelihood,
+                    tuple(bound[again] for bound in box),
+                )
                 _put(fit, again, other)
     with how.watch.time("measure"):
         store_fit(rows, cutouts, how, stamps, fit, fitted)
@@ -226,13 +294,22 @@ def _fit_stamps(places: list[int], cutouts, chosen, how: FitContext, masked: Fit
         with how.watch.time("posterior"):
             good = np.array([i not in joint.failure for i in places])
             keep = torch.from_numpy(np.flatnonzero(good)).to(how.device)
-            store_posterior(rows[good], cutouts, how, stamps.select(keep), fit.outcome.theta[keep], fit.outcome.hessian[keep], fitted)
+            store_posterior(
+                rows[good],
+                cutouts,
+                how,
+                stamps.select(keep),
+                fit.outcome.theta[keep],
+                fit.outcome.hessian[keep],
+                fitted,
+            )
     if masked.hanging is not None:  # the sky is no better known with the neighbours in the model
         fitted.hang(rows, masked.hanging[rows])
 
 
 def _without(stamps: Stamps, missed: Mapping[int, Missed], cutouts: Sequence[Cutout]) -> Tensor:
-    """Exclude what the profiles of neighbours miss from stamps and cutouts, in place; gives the rows where there is any."""
+    """Exclude what the profiles of neighbours miss from stamps and cutouts, in place; gives the rows where
+    there is any."""
     for row, one in missed.items():
         cutouts[row].mask[one.pixels] = True
         out = torch.from_numpy(np.argwhere(one.pixels)).to(stamps.weight.device)
@@ -254,7 +331,10 @@ def _put(fit: BucketFit, rows: Tensor, other: BucketFit) -> None:
 
 def _start(blend: Blend, chosen: Sequence[list[Neighbour]]) -> Tensor:
     """Starting values of the neighbours, and no sky, [B, V], as ``blend.beside`` takes them."""
-    rows = [[one.start[name] for one in some for name in (NEIGHBOUR[:3] if one.is_point else NEIGHBOUR)] + [0.0] for some in chosen]
+    rows = [
+        [one.start[name] for one in some for name in (NEIGHBOUR[:3] if one.is_point else NEIGHBOUR)] + [0.0]
+        for some in chosen
+    ]
     return torch.tensor(rows, dtype=torch.float64)
 
 
@@ -300,24 +380,33 @@ def _judge(rows: np.ndarray, runaway: np.ndarray, target: Model, masked: Fitted,
 
 
 def _outgrown(neighbours: np.ndarray, centre: np.ndarray) -> bool:
-    """Whether one of the neighbours [K, 7] has run to the highest index and over the target: its wings stand for the sky."""
+    """Whether one of the neighbours [K, 7] has run to the highest index and over the target: its wings
+    stand for the sky."""
     x, y, _, r_eff, n, *_ = neighbours.T
-    return bool(((n > _ENDLESS * Sersic.shape[0].upper) & (r_eff > np.hypot(x - centre[0], y - centre[1]))).any())
+    return bool(
+        ((n > _ENDLESS * Sersic.shape[0].upper) & (r_eff > np.hypot(x - centre[0], y - centre[1]))).any()
+    )
 
 
-def _unseen(neighbours: np.ndarray, chosen: Sequence[Neighbour], cutout: Cutout, sky: float) -> frozenset[int]:
+def _unseen(
+    neighbours: np.ndarray, chosen: Sequence[Neighbour], cutout: Cutout, sky: float
+) -> frozenset[int]:
     """Labels of those of the neighbours [K, 7] that have run to far more light than they show.
 
-    Either bad pixels leave nothing of it but wings, or it is a star whose middle, which the fit leaves out as not like the model, is far
-    brighter than the image there.
+    Either bad pixels leave nothing of it but wings, or it is a star whose middle, which the fit leaves out as
+    not like the model, is far brighter than the image there.
     """
-    bad = cutout.mask if cutout.bad is None else cutout.bad  # not what is left out of a core because its profile misses it
+    bad = (
+        cutout.mask if cutout.bad is None else cutout.bad
+    )  # not what is left out of a core because its profile misses it
     sharp = float(cutout.psf.max()) * cutout.psf_oversample**2  # of a star's light in its brightest pixel
     found = set()
     for (x, y, mag, *_), one in zip(neighbours, chosen):
         if not one.start["mag"] - mag > _FADED:
             continue
-        row, column = (int(np.clip(np.rint(place), 0, length - 1)) for place, length in zip((y, x), cutout.shape))
+        row, column = (
+            int(np.clip(np.rint(place), 0, length - 1)) for place, length in zip((y, x), cutout.shape)
+        )
         core = np.s_[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
         if bad[core].mean() > _COVERED:
             found.add(one.label)
@@ -340,7 +429,8 @@ def _half_light(target: Model, values: np.ndarray) -> np.ndarray:
 
 
 def _taken_apart(fitted: Fitted, masked: Fitted, neighbours: np.ndarray, row: int, size: float) -> bool:
-    """Whether most of the target's light went to neighbours [K, 7] that it overlaps: they are parts of one galaxy.
+    """Whether most of the target's light went to neighbours [K, 7] that it overlaps: they are parts of one
+    galaxy.
 
     `size` is the target's half-light radius, pixels.
     """

@@ -15,8 +15,8 @@ from autogal.initialise.photometry.photometry import measure_sources
 from autogal.initialise.photometry.seeing import measure_psfs
 from autogal.initialise.photometry.stamps import extent
 from autogal.initialise.start import rounded
-from autogal.parameters import SHAPE, magnitude_of
 from autogal.neighbours.neighbour_map import Neighbour, Surroundings, overlap, psf_width
+from autogal.parameters import SHAPE, magnitude_of
 
 __all__ = ["look"]
 
@@ -27,8 +27,13 @@ _AROUND = 1.5  # px; by so much a centre may leave the footprint
 _AT_ONCE = 2**20  # pixels
 
 
-def look(cutouts: Sequence[Cutout], around: Sequence[Surroundings], lights: Sequence[np.ndarray], labels: Sequence[Sequence[int]],
-         device: torch.device) -> list[list[Neighbour]]:
+def look(
+    cutouts: Sequence[Cutout],
+    around: Sequence[Surroundings],
+    lights: Sequence[np.ndarray],
+    labels: Sequence[Sequence[int]],
+    device: torch.device,
+) -> list[list[Neighbour]]:
     """Neighbours by themselves, each in a window of its own.
 
     Parameters
@@ -61,16 +66,27 @@ def look(cutouts: Sequence[Cutout], around: Sequence[Surroundings], lights: Sequ
         count = max(1, _AT_ONCE // side**2)
         for first in range(0, len(members), count):
             some = members[first : first + count]
-            light, free, own = (torch.from_numpy(np.stack(part)).to(device) for part in zip(*(planes[:3] for *_, planes in some)))
+            light, free, own = (
+                torch.from_numpy(np.stack(part)).to(device)
+                for part in zip(*(planes[:3] for *_, planes in some))
+            )
             psf = torch.stack([known[id(cutouts[place].psf)] for place, *_ in some])
-            for (place, label, noise, (_, _, footprint, corner, ends)), one in zip(some, _measured(light, free, own, psf)):
+            for (place, label, noise, (_, _, footprint, corner, ends)), one in zip(
+                some, _measured(light, free, own, psf)
+            ):
                 if one is not None:
-                    found[place, label] = _neighbour(cutouts[place], label, one, noise, corner, ends, np.count_nonzero(footprint))
-    return [[found[place, label] for label in some if (place, label) in found] for place, some in enumerate(labels)]
+                    found[place, label] = _neighbour(
+                        cutouts[place], label, one, noise, corner, ends, np.count_nonzero(footprint)
+                    )
+    return [
+        [found[place, label] for label in some if (place, label) in found]
+        for place, some in enumerate(labels)
+    ]
 
 
 def _window(around: Surroundings, light: np.ndarray, label: int) -> tuple:
-    """Side of the window of one neighbour, what is in it (light, what is known of it, footprint), its corner, and the footprint's ends."""
+    """Side of the window of one neighbour, what is in it (light, what is known of it, footprint), its
+    corner, and the footprint's ends."""
     own = (around.labels == label) & ~around.bad
     rows, columns = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
     ends = [(int(side[0]), int(side[-1]) + 1) for side in (rows, columns)]
@@ -79,7 +95,9 @@ def _window(around: Surroundings, light: np.ndarray, label: int) -> tuple:
     box, there = overlap(corner, side, own.shape)
     free = around.alone(label)[box]
     for axis, ((begin, end), first) in enumerate(zip(ends, corner)):
-        if (begin + end - side) % 2 and first == box[axis].start:  # as much on both sides, or a mirror image is not measured as the image is
+        if (begin + end - side) % 2 and first == box[
+            axis
+        ].start:  # as much on both sides, or a mirror image is not measured as the image is
             free[(slice(None),) * axis + (0,)] = False
     planes = [np.zeros((side, side), kind) for kind in (np.float32, bool, bool)]
     for plane, part in zip(planes, (np.where(free, light[box], 0.0), free, own[box])):
@@ -88,19 +106,32 @@ def _window(around: Surroundings, light: np.ndarray, label: int) -> tuple:
 
 
 def _measured(light: Tensor, known: Tensor, own: Tensor, psf: Tensor) -> list[dict[str, float] | None]:
-    """Values of each source as its window [S, S] has it, flux in units of the noise of a pixel; None for those without light."""
+    """Values of each source as its window [S, S] has it, flux in units of the noise of a pixel; None for
+    those without light."""
     x, y, radius = extent(light.double(), own)
     radius = torch.maximum(radius, psf[:, 0].double()).clamp(min=_SMALLEST)
     values = measure_sources(light, known, x, y, radius, psf)
     lit = (light * own).clamp(min=0).sum((1, 2)) > 0
     # less light than the noise of a single pixel is none
-    sound = torch.stack([*(torch.isfinite(value) for value in values.values()), values["flux"] > 1, lit]).all(0)
+    sound = torch.stack([*(torch.isfinite(value) for value in values.values()), values["flux"] > 1, lit]).all(
+        0
+    )
     columns = {name: value.tolist() for name, value in values.items()}
-    return [{name: column[i] for name, column in columns.items()} if good else None for i, good in enumerate(sound.tolist())]
+    return [
+        {name: column[i] for name, column in columns.items()} if good else None
+        for i, good in enumerate(sound.tolist())
+    ]
 
 
-def _neighbour(cutout: Cutout, label: int, found: Mapping[str, float], noise: float, corner: Sequence[int],
-               ends: Sequence[tuple[int, int]], area: int) -> Neighbour:
+def _neighbour(
+    cutout: Cutout,
+    label: int,
+    found: Mapping[str, float],
+    noise: float,
+    corner: Sequence[int],
+    ends: Sequence[tuple[int, int]],
+    area: int,
+) -> Neighbour:
     """A neighbour in the pixels and units of its cutout."""
     (top, bottom), (left, right) = ends
     found = rounded(found)

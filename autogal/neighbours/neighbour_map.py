@@ -1,4 +1,5 @@
-"""What lies around a target: its neighbours' footprints, how far the light of each reaches, and what each looks like alone."""
+"""What lies around a target: its neighbours' footprints, how far the light of each reaches, and what each
+looks like alone."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from autogal.segment.neighbours import Reach, union_of
 
 __all__ = ["Neighbour", "Surroundings", "overlap", "psf_width"]
 
-# Surface brightness of a de Vaucouleurs profile three half-light radii out, as a part of flux / distance^2; of other
-# profiles, and at other distances, it is lower
+# Surface brightness of a de Vaucouleurs profile three half-light radii out, as a part of flux / distance^2;
+# of other profiles, and at other distances, it is lower
 _BRIGHTEST_WING = 0.04
 
 
@@ -74,21 +75,31 @@ class Surroundings:
             return self
         reaches = {}
         for label, (box, own) in self.reaches.items():
-            part = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, (rows, columns)))
+            part = tuple(
+                slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, (rows, columns))
+            )
             if any(side.stop <= side.start for side in part):
                 continue
             mask = own[tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, box))]
             if mask.any():
-                reaches[label] = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, (rows, columns))), mask.copy()
-        return Surroundings(self.labels[rows, columns], reaches, self.bad[rows, columns], self.doubtful & reaches.keys())
+                reaches[label] = (
+                    tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, (rows, columns))),
+                    mask.copy(),
+                )
+        return Surroundings(
+            self.labels[rows, columns], reaches, self.bad[rows, columns], self.doubtful & reaches.keys()
+        )
 
     def reach(self, label: int) -> np.ndarray:
         """Where one neighbour's light reaches, bool [H, W]."""
         return union_of({label: self.reaches[label]}, self.labels.shape)
 
     def without(self, fitted: Collection[int]) -> np.ndarray:
-        """The mask of what is left to be masked when the neighbours of these labels are fitted, bool [H, W]."""
-        return self.bad | union_of({label: reach for label, reach in self.reaches.items() if label not in fitted}, self.labels.shape)
+        """The mask of what is left to be masked when the neighbours of these labels are fitted, bool [H,
+        W]."""
+        return self.bad | union_of(
+            {label: reach for label, reach in self.reaches.items() if label not in fitted}, self.labels.shape
+        )
 
     def alone(self, label: int) -> np.ndarray:
         """Where one neighbour can be seen and no other reaches, bool [H, W]: on its own footprint always."""
@@ -123,15 +134,22 @@ class Surroundings:
             nearest = np.hypot(rows + box[0].start - y, columns + box[1].start - x).min()
             found[label] = _BRIGHTEST_WING * flux / max(nearest, 1.0) ** 2
         reaching = self.touching()
-        return sorted((label for label, bright in found.items() if bright > faintest or label in reaching), key=lambda k: -found[k])
+        return sorted(
+            (label for label, bright in found.items() if bright > faintest or label in reaching),
+            key=lambda k: -found[k],
+        )
 
 
-def overlap(corner: Sequence[int], side: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def overlap(
+    corner: Sequence[int], side: int, shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """What an image of `shape` and a square window share: rows and columns in the one and in the other.
 
     The window's first pixel is at `corner`, row and column, which may lie outside.
     """
-    box = tuple(slice(max(0, begin), max(0, min(begin + side, length))) for begin, length in zip(corner, shape))
+    box = tuple(
+        slice(max(0, begin), max(0, min(begin + side, length))) for begin, length in zip(corner, shape)
+    )
     return box, tuple(slice(part.start - begin, part.stop - begin) for part, begin in zip(box, corner))
 
 

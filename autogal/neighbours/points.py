@@ -27,8 +27,13 @@ _SIGNIFICANT = 3.0  # standard deviations
 _LARGER = 0.3  # as much larger as the trial, in square: below, no model tells a galaxy from a star
 
 
-def are_points(neighbours: Sequence[Neighbour], cutouts: Sequence[Cutout], lights: Sequence[np.ndarray], around: Sequence[Surroundings],
-               how: FitContext) -> list[bool]:
+def are_points(
+    neighbours: Sequence[Neighbour],
+    cutouts: Sequence[Cutout],
+    lights: Sequence[np.ndarray],
+    around: Sequence[Surroundings],
+    how: FitContext,
+) -> list[bool]:
     """Which neighbours are no larger than the PSF.
 
     Parameters
@@ -52,22 +57,40 @@ def are_points(neighbours: Sequence[Neighbour], cutouts: Sequence[Cutout], light
         values[:, :2] = centre - corner
         values[:, 3:6] = np.array([[TRIAL * psf_width(cutouts[i]), 1.0, 1.0] for i in members])
         models = (Model((PointComponent(),)), [0, 1, 2, 7]), (Model(), list(range(8)))
-        drawn = [render_images(model, torch.from_numpy(values[:, columns]).to(how.device), unit, psf, (side, side), kind == "optical",
-                               oversample, how.dtype).cpu().numpy() for model, columns in models]  # fmt: skip
+        drawn = [
+            render_images(
+                model,
+                torch.from_numpy(values[:, columns]).to(how.device),
+                unit,
+                psf,
+                (side, side),
+                kind == "optical",
+                oversample,
+                how.dtype,
+            )
+            .cpu()
+            .numpy()
+            for model, columns in models
+        ]
         for i, (x, y), *pair in zip(members, corner.tolist(), *drawn):
             box, there = overlap((y, x), side, cutouts[i].shape)
             rows, columns = np.ogrid[box]
-            near = np.hypot(columns - neighbours[i].start["x"], rows - neighbours[i].start["y"]) < _NEAR * psf_width(cutouts[i])
+            near = np.hypot(
+                columns - neighbours[i].start["x"], rows - neighbours[i].start["y"]
+            ) < _NEAR * psf_width(cutouts[i])
             use = near & around[i].alone(neighbours[i].label)[box]
             out[i] = is_point(lights[i][box], cutouts[i].sigma[box], use, *(image[there] for image in pair))
     return out
 
 
-def is_point(image: np.ndarray, sigma: np.ndarray, use: np.ndarray, point: np.ndarray, larger: np.ndarray) -> bool:
+def is_point(
+    image: np.ndarray, sigma: np.ndarray, use: np.ndarray, point: np.ndarray, larger: np.ndarray
+) -> bool:
     """Whether an image is that of a point, as far as it tells.
 
-    Its light is taken as a point's, the difference between a slightly larger source and a point, and a constant, as in
-    the SPREAD_MODEL of SExtractor (Desai et al. 2012): the share of the second grows with the square of the size.
+    Its light is taken as a point's, the difference between a slightly larger source and a point, and a
+    constant, as in the SPREAD_MODEL of SExtractor (Desai et al. 2012): the share of the second grows with the
+    square of the size.
 
     Parameters
     ----------

@@ -28,15 +28,24 @@ _MOST = 0.5  # of a footprint
 
 @dataclass(frozen=True)
 class Missed:
-    """Pixels [H, W] bool that do not follow the model, and the labels of the neighbours of whose footprints they are most."""
+    """Pixels [H, W] bool that do not follow the model, and the labels of the neighbours of whose
+    footprints they are most."""
 
     pixels: np.ndarray
     unlike: frozenset[int]
 
 
-def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: FitContext, cutouts: Sequence[Cutout], around: Sequence[Surroundings],
-                fitted: Sequence[Sequence[Neighbour]]) -> dict[int, Missed]:
-    """Where the light of fitted neighbours is not as the model has it; the target's own footprint is left alone.
+def find_missed(
+    blend: Blend,
+    stamps: Stamps,
+    free: Tensor,
+    how: FitContext,
+    cutouts: Sequence[Cutout],
+    around: Sequence[Surroundings],
+    fitted: Sequence[Sequence[Neighbour]],
+) -> dict[int, Missed]:
+    """Where the light of fitted neighbours is not as the model has it; the target's own footprint is left
+    alone.
 
     Parameters
     ----------
@@ -64,12 +73,22 @@ def find_missed(blend: Blend, stamps: Stamps, free: Tensor, how: FitContext, cut
     for row, residual, weight in zip(sound.tolist(), residuals, weights):
         height, width = cutouts[row].shape
         with np.errstate(invalid="ignore", divide="ignore"):
-            known = np.where(weight[:height, :width] > 0, residual[:height, :width] / weight[:height, :width] / cutouts[row].sigma, 0.0)
+            known = np.where(
+                weight[:height, :width] > 0,
+                residual[:height, :width] / weight[:height, :width] / cutouts[row].sigma,
+                0.0,
+            )
         smooth = ndimage.gaussian_filter(known, _WIDTH) / unit
         place = around[row]
         labels = [one.label for one in fitted[row]]
-        off = (np.abs(smooth) > _ABOVE) & union_of({label: place.reaches[label] for label in labels}, (height, width)) & (place.labels != 1)
+        off = (
+            (np.abs(smooth) > _ABOVE)
+            & union_of({label: place.reaches[label] for label in labels}, (height, width))
+            & (place.labels != 1)
+        )
         if off.any():
             pixels = ndimage.binary_dilation(off, iterations=_GROWN) & (place.labels != 1)
-            found[row] = Missed(pixels, frozenset(label for label in labels if pixels[place.labels == label].mean() > _MOST))
+            found[row] = Missed(
+                pixels, frozenset(label for label in labels if pixels[place.labels == label].mean() > _MOST)
+            )
     return found

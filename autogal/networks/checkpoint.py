@@ -63,7 +63,9 @@ def save(stem: str | Path, state: Mapping[str, Tensor], card: Mapping[str, Any])
     tensors = {name: _stored(tensor) for name, tensor in state.items()}
     bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if bad:
-        raise AutogalError(f"The weights {bad[0]} are not finite.", "Train with a smaller network.lr; nothing was written.")
+        raise AutogalError(
+            f"The weights {bad[0]} are not finite.", "Train with a smaller network.lr; nothing was written."
+        )
     data = write_tensors(tensors, metadata={"format": "pt"})
     full = {"format": FORMAT, **card, "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(full, indent=2, allow_nan=False) + "\n"
@@ -104,24 +106,39 @@ def load(stem: str | Path, task: str, **expected: Any) -> tuple[dict[str, Tensor
     card = _read_card(description, task)
     for key, value in {"format": FORMAT, "task": task, **expected}.items():
         if card.get(key) != value:
-            raise AutogalError(f"{weights} cannot be used: its {key} is {card.get(key)!r}, {value!r} is needed.",
-                               _RETRAIN.format(task=task))
+            raise AutogalError(
+                f"{weights} cannot be used: its {key} is {card.get(key)!r}, {value!r} is needed.",
+                _RETRAIN.format(task=task),
+            )
     try:
         data = weights.read_bytes()
     except OSError as problem:
-        raise AutogalError(f"{weights} cannot be read: {problem.strerror}.", _RETRAIN.format(task=task)) from problem
+        raise AutogalError(
+            f"{weights} cannot be read: {problem.strerror}.", _RETRAIN.format(task=task)
+        ) from problem
     if hashlib.sha256(data).hexdigest() != card.get("sha256"):
-        raise AutogalError(f"{weights} is not the file its card describes: it was cut short, altered or exchanged.",
-                           f"Copy it again together with {description.name}.")
+        raise AutogalError(
+            f"{weights} is not the file its card describes: it was cut short, altered or exchanged.",
+            f"Copy it again together with {description.name}.",
+        )
     try:
         tensors = read_tensors(data)
     except (SafetensorError, ValueError, KeyError) as problem:
-        raise AutogalError(f"{weights} holds no weights that can be read.", _RETRAIN.format(task=task)) from problem
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}, card
+        raise AutogalError(
+            f"{weights} holds no weights that can be read.", _RETRAIN.format(task=task)
+        ) from problem
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
+    }, card
 
 
-def find(task: str, folder: str | Path | None = None, survey: str | None = None, size: int | None = None,
-         band: str | None = None) -> Path | None:
+def find(
+    task: str,
+    folder: str | Path | None = None,
+    survey: str | None = None,
+    size: int | None = None,
+    band: str | None = None,
+) -> Path | None:
     """The checkpoint that suits a run best: from the user's folder, else a shipped one.
 
     In each place the order is: the survey's own (of the same band, of the nearest size), the general one. In
@@ -144,17 +161,22 @@ def find(task: str, folder: str | Path | None = None, survey: str | None = None,
     Raises
     ------
     AutogalError
-        Where `folder` does not exist, or holds no checkpoint of any network. One that holds another network's alone
-        is said once, as a warning.
+        Where `folder` does not exist, or holds no checkpoint of any network. One that holds another network's
+        alone is said once, as a warning.
     """
     if folder is not None:
         if not Path(folder).is_dir():
             raise AutogalError(f"There is no folder {folder} with checkpoints.", "Check checkpoints=.")
-        if (best := _best(Path(folder).glob(f"{task}-*.safetensors"), survey, size, band, strangers=True)) is not None:
+        if (
+            best := _best(Path(folder).glob(f"{task}-*.safetensors"), survey, size, band, strangers=True)
+        ) is not None:
             return best
         if task in TASKS and not any(next(Path(folder).glob(f"{one}-*.safetensors"), None) for one in TASKS):
-            raise AutogalError(f"The folder {folder} holds no checkpoint.",
-                               f"`autogal train {task} out={folder}` writes one; its files begin with {task}- and end with .safetensors and .json.")
+            raise AutogalError(
+                f"The folder {folder} holds no checkpoint.",
+                f"`autogal train {task} out={folder}` writes one; its files begin with {task}- and end "
+                f"with .safetensors and .json.",
+            )
     with resources.as_file(resources.files("autogal.checkpoints")) as shipped:
         best = _best(shipped.glob(f"{task}-*.safetensors"), survey, size, band, strangers=False)
     if folder is not None and best is not None:
@@ -186,7 +208,9 @@ def stem_name(task: str, survey: str | None = None, size: int | None = None, ban
     return "-".join([task, survey, str(size or "any"), band or "any"])
 
 
-def _best(files: Iterable[Path], survey: str | None, size: int | None, band: str | None, strangers: bool) -> Path | None:
+def _best(
+    files: Iterable[Path], survey: str | None, size: int | None, band: str | None, strangers: bool
+) -> Path | None:
     def distance(stem: Path) -> tuple:
         _, origin, its_size, its_band = (stem.name.split("-") + ["any"] * 3)[:4]
         kind = 0 if origin == survey else 1 if origin == GENERAL else 2
@@ -209,8 +233,9 @@ def _read_card(path: Path, task: str) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise AutogalError(f"The checkpoint's card {path} cannot be read: {problem.strerror}.",
-                           _RETRAIN.format(task=task)) from problem
+        raise AutogalError(
+            f"The checkpoint's card {path} cannot be read: {problem.strerror}.", _RETRAIN.format(task=task)
+        ) from problem
     except ValueError as problem:  # not JSON, or not text at all
         raise AutogalError(f"{path} is not a checkpoint's card.", _RETRAIN.format(task=task)) from problem
     if not isinstance(card, dict):

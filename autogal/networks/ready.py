@@ -41,14 +41,27 @@ def check_checkpoints(settings) -> None:
     for group, task in used.items():
         if (folder := settings[group].get("checkpoints")) is not None:
             find(task, folder)
-    own = any(is_reference(str(settings[group].name)) for group in ("segment", "initialise"))  # which may well ask for them
+    own = any(
+        is_reference(str(settings[group].name)) for group in ("segment", "initialise")
+    )  # which may well ask for them
     if settings.get("checkpoints") is not None and not used and not own:
-        _log.warning("checkpoints=%s is not used: neither segment=%s nor initialise=%s is a network.", settings.checkpoints,
-                     settings.segment.name, settings.initialise.name)
+        _log.warning(
+            "checkpoints=%s is not used: neither segment=%s nor initialise=%s is a network.",
+            settings.checkpoints,
+            settings.segment.name,
+            settings.initialise.name,
+        )
 
 
 def trained(
-    make: Callable[[], nn.Module], task: str, choice: str, otherwise: str, settings, size: int, device: torch.device, **expected
+    make: Callable[[], nn.Module],
+    task: str,
+    choice: str,
+    otherwise: str,
+    settings,
+    size: int,
+    device: torch.device,
+    **expected,
 ) -> nn.Module:
     """The network that suits stamps of a size, with its weights, for inference.
 
@@ -76,21 +89,28 @@ def trained(
     survey, band = (settings.get(key) for key in ("survey", "band"))
     stem = find(task, settings.get("checkpoints"), None if survey == "none" else survey, size, band)
     if stem is None:
-        raise AutogalError(f"There is no checkpoint for {choice}.",
-                           f"Name a folder with checkpoints=FOLDER, train one with autogal train {task}, or use {otherwise}.")
+        raise AutogalError(
+            f"There is no checkpoint for {choice}.",
+            f"Name a folder with checkpoints=FOLDER, train one with autogal train {task}, or use "
+            f"{otherwise}.",
+        )
     weights = stem.with_name(stem.name + ".safetensors")
     changed = weights.stat().st_mtime_ns if weights.is_file() else 0
     return _made(make, task, str(stem), changed, str(device), json.dumps(expected))
 
 
 @lru_cache(maxsize=8)
-def _made(make: Callable[[], nn.Module], task: str, stem: str, _changed: int, device: str, expected: str) -> nn.Module:
+def _made(
+    make: Callable[[], nn.Module], task: str, stem: str, _changed: int, device: str, expected: str
+) -> nn.Module:
     state, card = load(Path(stem), task, **json.loads(expected))
     network = make()
     try:
         network.load_state_dict(state)
     except RuntimeError as problem:
-        raise AutogalError(f"{stem}.safetensors does not hold the weights that its card promises.",
-                           f"Train it again: autogal train {task}.") from problem
+        raise AutogalError(
+            f"{stem}.safetensors does not hold the weights that its card promises.",
+            f"Train it again: autogal train {task}.",
+        ) from problem
     _log.info("%s: %s (%s)", task, Path(stem).name, card.get("date", "without a date"))
     return network.eval().requires_grad_(False).to(device)

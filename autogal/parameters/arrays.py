@@ -14,6 +14,7 @@ Numbers = Any
 
 
 def functions_of(*numbers: Numbers) -> Any:
-    """The module whose functions these take: torch where one is a tensor, else numpy. Torch is not imported for it."""
+    """The module whose functions these take: torch where one is a tensor, else numpy. Torch is not
+    imported for it."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and any(isinstance(one, torch.Tensor) for one in numbers) else np

@@ -1,7 +1,7 @@
 """Between axis ratio and position angle, and the ellipticity (e1, e2) that is smooth where a galaxy is round.
 
-A position angle is in degrees, counter-clockwise from +y, in [0, 180). An ellipticity has the length -ln q and twice the angle of
-the major axis from +x. Tensors give tensors, all else what numpy gives.
+A position angle is in degrees, counter-clockwise from +y, in [0, 180). An ellipticity has the length -ln q
+and twice the angle of the major axis from +x. Tensors give tensors, all else what numpy gives.
 """
 
 from __future__ import annotations
@@ -40,5 +40,6 @@ def axis_ratio_and_angle(e1: Numbers, e2: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def angle_difference(difference: Numbers, turn: float = 180.0) -> Numbers:
-    """A difference of angles [deg] that are the same after `turn`, as near to 0 as it can be: in [-turn / 2, turn / 2)."""
+    """A difference of angles [deg] that are the same after `turn`, as near to 0 as it can be: in [-turn /
+    2, turn / 2)."""
     return (difference + turn / 2) % turn - turn / 2

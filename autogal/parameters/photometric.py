@@ -13,7 +13,8 @@ MAG = -2.5 / math.log(10.0)
 
 
 def flux_of(mag: Numbers, zeropoint: Numbers = 0.0) -> Numbers:
-    """Flux, in units of which one has the magnitude `zeropoint`, of magnitudes; tensors give tensors, all else what numpy gives."""
+    """Flux, in units of which one has the magnitude `zeropoint`, of magnitudes; tensors give tensors, all
+    else what numpy gives."""
     return functions_of(mag, zeropoint).exp((mag - zeropoint) / MAG)
 
 

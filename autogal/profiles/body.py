@@ -1,4 +1,5 @@
-"""What is seen in projection: a body of some thickness, of which an image shows its light summed along the line of sight."""
+"""What is seen in projection: a body of some thickness, of which an image shows its light summed along the
+line of sight."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ __all__ = ["Body"]
 class Body(Light, ABC):
     """A body in space, seen at an inclination.
 
-    Its own axes are x and y in its plane and z, its pole. The line of sight is `inclination` away from the pole: 0 is
-    face-on, 90 deg edge-on. x lies in the plane of the sky, in the direction of the position angle. Attributes are those of
-    `RadialProfile`; lengths are the body's own, not foreshortened.
+    Its own axes are x and y in its plane and z, its pole. The line of sight is `inclination` away from the
+    pole: 0 is face-on, 90 deg edge-on. x lies in the plane of the sky, in the direction of the position
+    angle. Attributes are those of `RadialProfile`; lengths are the body's own, not foreshortened.
     """
 
     component = "autogal.model.inclined:InclinedComponent"

@@ -20,15 +20,19 @@ class BrokenExponential(IntegratedProfile):
 
     Notes
     -----
-    Erwin, Pohlen & Beckman (2008, AJ 135, 20, eq. 5), as in IMFIT (Erwin 2015, ApJ 799, 226). ``sharpness`` is
-    :math:`a h_1`, without a unit: IMFIT's alpha is sharpness / h_in. Both a disk that steepens (h_out < h_in) and one
-    that flattens are possible.
+    Erwin, Pohlen & Beckman (2008, AJ 135, 20, eq. 5), as in IMFIT (Erwin 2015, ApJ 799, 226). ``sharpness``
+    is
+    :math:`a h_1`, without a unit: IMFIT's alpha is sharpness / h_in. Both a disk that steepens (h_out < h_in)
+    and one that flattens are possible.
     """
 
     name = "broken_exponential"
     size = ShapeParameter("h_in", 0.05, math.inf, length=True)
-    shape = (ShapeParameter("h_out", 0.05, math.inf, length=True), ShapeParameter("r_break", 0.1, math.inf, length=True),
-             ShapeParameter("sharpness", 0.5, 100.0))
+    shape = (
+        ShapeParameter("h_out", 0.05, math.inf, length=True),
+        ShapeParameter("r_break", 0.1, math.inf, length=True),
+        ShapeParameter("sharpness", 0.5, 100.0),
+    )
     typical = ((0.5, 3.0, 5.0), (2.0, 2.0, 5.0))
     sharp = True
 

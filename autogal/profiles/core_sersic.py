@@ -16,19 +16,24 @@ __all__ = ["CoreSersic"]
 
 class CoreSersic(IntegratedProfile):
     r"""Core-Sersic profile,
-    :math:`I(r) \propto (1 + (r_b/r)^\alpha)^{\gamma/\alpha} \exp(-b_n [(r^\alpha + r_b^\alpha) / r_e^\alpha]^{1/(\alpha n)})`.
+    :math:`I(r) \propto (1
+    + (r_b/r)^\alpha)^{\gamma/\alpha} \exp(-b_n [(r^\alpha + r_b^\alpha) / r_e^\alpha]^{1/(\alpha n)})`.
 
     Notes
     -----
-    Graham et al. (2003, AJ 125, 2951, eq. 1) and Trujillo et al. (2004, AJ 127, 1917, eq. 5). Size: ``r_sersic``, the
-    half-light radius of the Sersic profile that holds outside the core, which is not that of the galaxy with its core.
-    A core larger than it is drawn as one of its size.
+    Graham et al. (2003, AJ 125, 2951, eq. 1) and Trujillo et al. (2004, AJ 127, 1917, eq. 5). Size:
+    ``r_sersic``, the half-light radius of the Sersic profile that holds outside the core, which is not that
+    of the galaxy with its core. A core larger than it is drawn as one of its size.
     """
 
     name = "core_sersic"
     size = ShapeParameter("r_sersic", 0.05, math.inf, length=True)
-    shape = (ShapeParameter("n", 0.2, 10.0), ShapeParameter("r_break", 0.01, math.inf, length=True),
-             ShapeParameter("gamma", 0.01, 1.3), ShapeParameter("alpha", 0.5, 20.0))
+    shape = (
+        ShapeParameter("n", 0.2, 10.0),
+        ShapeParameter("r_break", 0.01, math.inf, length=True),
+        ShapeParameter("gamma", 0.01, 1.3),
+        ShapeParameter("alpha", 0.5, 20.0),
+    )
     typical = ((4.0, 0.05, 0.1, 5.0), (3.0, 0.3, 0.1, 5.0), (2.0, 0.02, 0.3, 2.0))
     sharp = True
 
@@ -45,4 +50,8 @@ class CoreSersic(IntegratedProfile):
         slope = gamma - p * inverse_n  # d ln f / d ln m
         by_alpha = slope * (share * log_t + (1 - share) * log_break - log_m)
         by_n = p * (log_m * inverse_n - b_log_n / b)
-        return gamma * (log_m - log_t) - p, slope * share - gamma, [by_n, slope * (1 - share) * is_core, gamma * (log_m - log_t), by_alpha]
+        return (
+            gamma * (log_m - log_t) - p,
+            slope * share - gamma,
+            [by_n, slope * (1 - share) * is_core, gamma * (log_m - log_t), by_alpha],
+        )

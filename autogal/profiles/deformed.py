@@ -13,7 +13,8 @@ from autogal.profiles.radial import RadialProfile, align
 
 __all__ = ["Contour", "Deformed"]
 
-# 1 + the modes, below which their logarithm goes on as its tangent: modes may add up to more than 1 and leave no radius
+# 1 + the modes, below which their logarithm goes on as its tangent: modes may add up to more than 1 and leave
+# no radius
 _LEAST = 0.2
 _TINY = 1e-30
 _ANGLES = 512  # of the mean over a contour
@@ -39,17 +40,18 @@ class Contour(NamedTuple):
 
 
 class Deformed(Light):
-    r"""Any radial profile on the generalised ellipses and Fourier modes of GALFIT (Peng et al. 2010, AJ 139, 2097, eqs. 3, 24).
+    r"""Any radial profile on the generalised ellipses and Fourier modes of GALFIT (Peng et al. 2010, AJ 139,
+    2097, eqs. 3, 24).
 
     With x' and y' along the major and the minor axis,
 
     .. math:: r_0 = (|x'|^{c_0 + 2} + |y' / q|^{c_0 + 2})^{1 / (c_0 + 2)}, \quad
               r = r_0\,[1 + \sum_m a_m \cos(m (\theta + \phi_m))], \quad \theta = \mathrm{atan2}(y' / q, x').
 
-    c0 > 0 is boxy, c0 < 0 disky. ``am<m>`` is :math:`a_m` and ``pm<m>`` is :math:`\phi_m` in degrees, from -180 / m to
-    180 / m, with theta counter-clockwise from the direction ``pa``: where ``pa`` goes over from 180 to 0 a phase of odd m jumps by
-    half its range. Where the cosine is positive the light is nearer to the centre. m = 2 is an ellipse, so that it
-    is not a mode.
+    c0 > 0 is boxy, c0 < 0 disky. ``am<m>`` is :math:`a_m` and ``pm<m>`` is :math:`\phi_m` in degrees, from
+    -180 / m to 180 / m, with theta counter-clockwise from the direction ``pa``: where ``pa`` goes over from
+    180 to 0 a phase of odd m jumps by half its range. Where the cosine is positive the light is nearer to the
+    centre. m = 2 is an ellipse, so that it is not a mode.
 
     Parameters
     ----------
@@ -61,12 +63,13 @@ class Deformed(Light):
 
     Notes
     -----
-    All isophotes are alike, whence the size keeps its meaning on the deformed ones: r_eff is that of the isophote that holds
-    half of the light. The magnitude is that of all the light, modes included (GALFIT's counts c0 alone); a
-    brightness stated at a break is that of the break's isophote of the area of its ellipse.
+    All isophotes are alike, whence the size keeps its meaning on the deformed ones: r_eff is that of the
+    isophote that holds half of the light. The magnitude is that of all the light, modes included (GALFIT's
+    counts c0 alone); a brightness stated at a break is that of the break's isophote of the area of its
+    ellipse.
 
-    Inside, a mode is the pair of coefficients of cos(m t) and sin(m t) with t = theta + psi, psi being the major axis from
-    +x: it has no singular phase where the amplitude is zero, and none where q is 1.
+    Inside, a mode is the pair of coefficients of cos(m t) and sin(m t) with t = theta + psi, psi being the
+    major axis from +x: it has no singular phase where the amplitude is zero, and none where q is 1.
     """
 
     renderer = "autogal.rendering.multipole:MultipoleRenderer"
@@ -74,7 +77,12 @@ class Deformed(Light):
 
     def __init__(self, profile: RadialProfile, boxiness: bool, modes: tuple[int, ...] = ()):
         self.profile, self.boxiness, self.modes = profile, boxiness, modes
-        self.name, self.brightness, self.size, self.shape = profile.name, profile.brightness, profile.size, profile.shape
+        self.name, self.brightness, self.size, self.shape = (
+            profile.name,
+            profile.brightness,
+            profile.size,
+            profile.shape,
+        )
         self.largest, self.typical, self.sharp = profile.largest, profile.typical, profile.sharp
 
     @property
@@ -111,7 +119,11 @@ class Deformed(Light):
         if self.modes:
             coefficients = [align(v, theta) for v in own[:, int(self.boxiness) :].unbind(-1)]
             waves = [wave(m * theta) for m in self.modes for wave in (torch.cos, torch.sin)]
-            turned = [m * sign * waves[2 * i + other] for i, m in enumerate(self.modes) for sign, other in ((-1, 1), (1, 0))]
+            turned = [
+                m * sign * waves[2 * i + other]
+                for i, m in enumerate(self.modes)
+                for sign, other in ((-1, 1), (1, 0))
+            ]
             whole = 1 + sum(a * wave for a, wave in zip(coefficients, waves))
             kept = whole.clamp(min=_LEAST)
             log_s = log_s + kept.log() + (whole - kept) / _LEAST
@@ -120,7 +132,8 @@ class Deformed(Light):
         return Contour(log_s, by_theta, by_psi, by_own)
 
     def log_area(self, own: Tensor, psi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """ln of the area of the contour over that of its ellipse, and its derivatives by psi and by its parameters.
+        """ln of the area of the contour over that of its ellipse, and its derivatives by psi and by its
+        parameters.
 
         All zero where the brightness is not the total.
 
@@ -130,17 +143,26 @@ class Deformed(Light):
         by_own : Tensor, [K, B] float64
         """
         if self.brightness != "mag":
-            return torch.zeros_like(psi), torch.zeros_like(psi), torch.zeros(self.own, *psi.shape, dtype=psi.dtype, device=psi.device)
-        theta = torch.arange(_ANGLES, dtype=torch.float64, device=psi.device) * (2 * math.pi / self.period / _ANGLES)
+            return (
+                torch.zeros_like(psi),
+                torch.zeros_like(psi),
+                torch.zeros(self.own, *psi.shape, dtype=psi.dtype, device=psi.device),
+            )
+        theta = torch.arange(_ANGLES, dtype=torch.float64, device=psi.device) * (
+            2 * math.pi / self.period / _ANGLES
+        )
         contour = self.contour(theta + psi[:, None], own, psi)
         areas = torch.exp(-2 * contour.log_s)
         mean = areas.mean(-1)
-        by_psi, *by_own = (-2 * (areas * slope).mean(-1) / mean for slope in (contour.by_psi, *contour.by_own))
+        by_psi, *by_own = (
+            -2 * (areas * slope).mean(-1) / mean for slope in (contour.by_psi, *contour.by_own)
+        )
         return mean.log(), by_psi, torch.stack(by_own)
 
 
 def _box(alpha: Tensor, c0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """ln of the generalised radius on the unit circle, and its derivatives by the angle from the major axis and by c0."""
+    """ln of the generalised radius on the unit circle, and its derivatives by the angle from the major
+    axis and by c0."""
     cos, sin, p = alpha.cos(), alpha.sin(), c0 + 2
     a, b = cos.abs().clamp(min=_TINY), sin.abs().clamp(min=_TINY)
     along, across = a**p, b**p

@@ -19,8 +19,9 @@ class EdgeOn(Light):
 
     Notes
     -----
-    van der Kruit & Searle (1981, A&A 95, 105); the edge-on disk of GALFIT (Peng et al. 2010, AJ 139, 2097), and of IMFIT
-    (Erwin 2015, ApJ 799, 226) at n = 1. Its axis ratio is :math:`q = z_0 / h`, and it has a closed Fourier transform.
+    van der Kruit & Searle (1981, A&A 95, 105); the edge-on disk of GALFIT (Peng et al. 2010, AJ 139, 2097),
+    and of IMFIT (Erwin 2015, ApJ 799, 226) at n = 1. Its axis ratio is :math:`q = z_0 / h`, and it has a
+    closed Fourier transform.
     """
 
     name = "edge_on"
@@ -49,7 +50,11 @@ class EdgeOn(Light):
         e = torch.exp(-2 * c)
         across = 2 * c * torch.exp(-c) / (1 - e)
         value = along**1.5 * across
-        return value, -3 * a * along * value, value * torch.sign(b) * (1 / c - (1 + e) / (1 - e)) * (math.pi / 2)
+        return (
+            value,
+            -3 * a * along * value,
+            value * torch.sign(b) * (1 / c - (1 + e) / (1 - e)) * (math.pi / 2),
+        )
 
     def half_light(self, shape: Tensor) -> Tensor:
         """ln of the half-light radius, in units of h, of the Sersic profile that looks like it; about."""

@@ -17,23 +17,31 @@ _TINY = 1e-12  # the slope of a square root at zero is finite then
 
 
 class Ellipsoid(Body):
-    r"""A body whose emissivity is the same on similar ellipsoids, and whose image is a Sersic profile from every side.
+    r"""A body whose emissivity is the same on similar ellipsoids, and whose image is a Sersic profile from
+    every side.
 
-    Its axes are 1 : ``b_a`` : ``c_a``, the third one being its pole; ``azimuth`` [deg] is the angle, in its plane, from the line of
-    nodes to its first axis. ``r_eff`` is the half-light radius of its image along the first axis where it is seen face-on.
+    Its axes are 1 : ``b_a`` : ``c_a``, the third one being its pole; ``azimuth`` [deg] is the angle, in its
+    plane, from the line of nodes to its first axis. ``r_eff`` is the half-light radius of its image along the
+    first axis where it is seen face-on.
 
     Notes
     -----
-    The image of similar ellipsoids is made of similar ellipses (Stark 1977, ApJ 213, 368; Binney 1985, MNRAS 212, 767), so
-    their deprojection need not be known. Where the ellipsoids are :math:`r^T C^{-1} r = m^2`, the ellipses are those of the
-    upper left part of C in the axes of the sky. One image tells no more than its axis ratio and its angle: of the
-    inclination, the position angle, the axes and the azimuth only two can be free.
+    The image of similar ellipsoids is made of similar ellipses (Stark 1977, ApJ 213, 368; Binney 1985, MNRAS
+    212, 767), so their deprojection need not be known. Where the ellipsoids are :math:`r^T C^{-1} r = m^2`,
+    the ellipses are those of the upper left part of C in the axes of the sky. One image tells no more than
+    its axis ratio and its angle: of the inclination, the position angle, the axes and the azimuth only two
+    can be free.
     """
 
     name = "ellipsoid"
     renderer = "autogal.rendering.tilted:EllipsoidRenderer"
     size = ShapeParameter("r_eff", 0.05, math.inf, length=True)
-    shape = (*Sersic.shape, ShapeParameter("b_a", 0.05, 1.0), ShapeParameter("c_a", 0.05, 1.0), ShapeParameter("azimuth", 1e-3, 180.0))
+    shape = (
+        *Sersic.shape,
+        ShapeParameter("b_a", 0.05, 1.0),
+        ShapeParameter("c_a", 0.05, 1.0),
+        ShapeParameter("azimuth", 1e-3, 180.0),
+    )
     typical = ((1.0, 1.0, 0.5, 45.0), (4.0, 1.0, 0.5, 45.0))
     largest = 0.75
 
@@ -52,10 +60,14 @@ class Ellipsoid(Body):
         Returns
         -------
         log_r, e1, e2 : Tensor, [B]
-            ln of the circularised half-light radius, and the ellipticity as `autogal.rendering.spectral.SpectralRenderer` has it, with the line
-            of nodes as the first axis.
+            ln of the circularised half-light radius, and the ellipticity as
+            `autogal.rendering.spectral.SpectralRenderer` has it, with the line of nodes as the first axis.
         """
-        b2, c2, azimuth = torch.exp(2 * shape[:, 1]), torch.exp(2 * shape[:, 2]), torch.deg2rad(shape[:, 3].exp())
+        b2, c2, azimuth = (
+            torch.exp(2 * shape[:, 1]),
+            torch.exp(2 * shape[:, 2]),
+            torch.deg2rad(shape[:, 3].exp()),
+        )
         cos, sin = azimuth.cos(), azimuth.sin()
         along = cos * cos + b2 * sin * sin
         across = cos2 * (sin * sin + b2 * cos * cos) + c2 * (1 - cos2)

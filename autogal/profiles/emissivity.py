@@ -13,7 +13,8 @@ from autogal.profiles.radial import align
 
 __all__ = ["Emissivity"]
 
-# Along a line of sight: nodes, how far they reach in units of the size, and how far at least in units of the distance from the pole
+# Along a line of sight: nodes, how far they reach in units of the size, and how far at least in units of the
+# distance from the pole
 _NODES, _FAR, _FARTHEST = 120, 40.0, 20.0
 _NEAR = 1e-3  # distance below which lines of sight are all alike
 # Where a body is looked at as a whole: ln(radius), and heights over radii
@@ -26,17 +27,18 @@ _DARK = 1e-200  # below which derivatives may be 0 times infinity
 class Emissivity(Body):
     """A body of which only the light that each place sends out is written down.
 
-    A subclass writes `emissivity` in torch. The sum along the line of sight, the total and all derivatives follow.
-    `size` names its scale length, `shape` its own parameters with their bounds, `typical` one or several sets of values of
-    those: where fits start.
+    A subclass writes `emissivity` in torch. The sum along the line of sight, the total and all derivatives
+    follow. `size` names its scale length, `shape` its own parameters with their bounds, `typical` one or
+    several sets of values of those: where fits start.
 
-    The body must be the same below its plane and above it, and after half a turn around its pole, as disks, bars,
-    bulges and even spirals are.
+    The body must be the same below its plane and above it, and after half a turn around its pole, as disks,
+    bars, bulges and even spirals are.
 
     Attributes
     ----------
     axisymmetric : bool
-        That it is the same after any turn around its pole, which halves the work; False where nothing is said.
+        That it is the same after any turn around its pole, which halves the work; False where nothing is
+        said.
 
     Examples
     --------
@@ -62,9 +64,11 @@ class Emissivity(Body):
         Parameters
         ----------
         x, y, z : Tensor, any shape
-            Place along the axes of the body, z along its pole, in units of the size. Where it is seen, x is in the plane of the sky.
+            Place along the axes of the body, z along its pole, in units of the size. Where it is seen, x is
+            in the plane of the sky.
         *own : Tensor
-            The parameters of `shape`, in their order and units, lengths in units of the size; they broadcast with the place.
+            The parameters of `shape`, in their order and units, lengths in units of the size; they broadcast
+            with the place.
 
         Returns
         -------
@@ -78,7 +82,8 @@ class Emissivity(Body):
         Parameters
         ----------
         x, y : Tensor, [B, P] float64
-            Where each line of sight crosses the plane of the sky, along and across the line of nodes, in units of the size.
+            Where each line of sight crosses the plane of the sky, along and across the line of nodes, in
+            units of the size.
         cos2 : Tensor, [B]
             Squared cosine of the inclination.
         shape : Tensor, [B, S]
@@ -92,9 +97,10 @@ class Emissivity(Body):
 
         Notes
         -----
-        On a line of sight the spheroids of that flattening have the radii :math:`m = (m_0^2 + v^2)^{1/2}`, v being the scaled
-        distance from the innermost point. The trapezium rule in u, :math:`v = m_0 \\sinh u`, converges exponentially for light that
-        falls as an exponential or a power of m, also where m_0 is small.
+        On a line of sight the spheroids of that flattening have the radii :math:`m = (m_0^2 + v^2)^{1/2}`, v
+        being the scaled distance from the innermost point. The trapezium rule in u, :math:`v = m_0 \\sinh u`,
+        converges exponentially for light that falls as an exponential or a power of m, also where m_0 is
+        small.
         """
         cos2, flat2 = (align(v, x) for v in (cos2, flattening**2))
         sin2 = (1 - cos2).clamp(min=0.0)
@@ -127,12 +133,23 @@ class Emissivity(Body):
         return seen.flatten()[order][middle]
 
     def _whole(self, shape: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The light in shells of radius and height over radius, [B, R, H], the heights [H] and ln of the radii [R]."""
+        """The light in shells of radius and height over radius, [B, R, H], the heights [H] and ln of the
+        radii [R]."""
         shape = shape.double()
         log_r = torch.linspace(*_RADII, dtype=torch.float64, device=shape.device)
-        log_height = torch.linspace(math.log(_HEIGHTS[0]), math.log(_HEIGHTS[1]), _HEIGHTS[2], dtype=torch.float64, device=shape.device)
+        log_height = torch.linspace(
+            math.log(_HEIGHTS[0]),
+            math.log(_HEIGHTS[1]),
+            _HEIGHTS[2],
+            dtype=torch.float64,
+            device=shape.device,
+        )
         height = log_height.exp()
-        angle = torch.tensor([math.pi / 8, 3 * math.pi / 8, 5 * math.pi / 8, 7 * math.pi / 8], dtype=torch.float64, device=shape.device)
+        angle = torch.tensor(
+            [math.pi / 8, 3 * math.pi / 8, 5 * math.pi / 8, 7 * math.pi / 8],
+            dtype=torch.float64,
+            device=shape.device,
+        )
         r, mu, phi = torch.broadcast_tensors(log_r.exp()[:, None, None], height[:, None], angle)
         plane = r * torch.sqrt(1 - mu * mu)
         at = (v.expand(len(shape), *v.shape) for v in (plane * phi.cos(), plane * phi.sin(), r * mu))

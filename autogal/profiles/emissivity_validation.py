@@ -17,18 +17,22 @@ __all__ = ["validate_emissivity"]
 _RADII = (-5.0, 4.0, 46)  # ln, in units of the size
 _HEIGHTS = (-0.9, -0.4, -0.1, -0.01, 0.01, 0.1, 0.4, 0.9)  # over the radius
 _AZIMUTHS = (0.3, 1.4, 2.9)
-_STEP, _WIDE = 1e-5, 0.3  # of derivatives, and one over which light that depends on a parameter at all changes
+_STEP, _WIDE = (
+    1e-5,
+    0.3,
+)  # of derivatives, and one over which light that depends on a parameter at all changes
 _EDGE = 1e-2  # share of the light in the three innermost or outermost of the shells
 
 
 def validate_emissivity(kind: type[Emissivity]) -> None:
-    """Evaluate an emissivity and its derivatives where fits will: at its typical parameters, and at its bounds.
+    """Evaluate an emissivity and its derivatives where fits will: at its typical parameters, and at its
+    bounds.
 
     Raises
     ------
     AutogalError
-        Where it lacks bounds or typical values, returns NaN or the wrong shape, has an infinite total, is another one
-        below its plane or after a turn, or cannot be differentiated.
+        Where it lacks bounds or typical values, returns NaN or the wrong shape, has an infinite total, is
+        another one below its plane or after a turn, or cannot be differentiated.
     """
     body = made(kind)
     starts = torch.tensor(body.typical or ((),), dtype=torch.float64).log()
@@ -44,8 +48,12 @@ def validate_emissivity(kind: type[Emissivity]) -> None:
 
 def _places() -> list[Tensor]:
     """x, y and z of places all through the body, [1, P] each."""
-    r, height, angle = torch.meshgrid(torch.linspace(*_RADII, dtype=torch.float64).exp(), torch.tensor(_HEIGHTS, dtype=torch.float64),
-                                      torch.tensor(_AZIMUTHS, dtype=torch.float64), indexing="ij")  # fmt: skip
+    r, height, angle = torch.meshgrid(
+        torch.linspace(*_RADII, dtype=torch.float64).exp(),
+        torch.tensor(_HEIGHTS, dtype=torch.float64),
+        torch.tensor(_AZIMUTHS, dtype=torch.float64),
+        indexing="ij",
+    )
     plane = r * torch.sqrt(1 - height**2)
     return [v.reshape(1, -1) for v in (plane * angle.cos(), plane * angle.sin(), r * height)]
 
@@ -62,17 +70,28 @@ def _values(body: Emissivity, at: list[Tensor], shape: Tensor) -> Tensor:
     try:
         light = _stated(body, at, shape)
     except Exception as error:
-        raise AutogalError(f"The emissivity {body.name} cannot be evaluated{where}: {said(error)}.", DERIVATIVES) from error
+        raise AutogalError(
+            f"The emissivity {body.name} cannot be evaluated{where}: {said(error)}.", DERIVATIVES
+        ) from error
     if not isinstance(light, Tensor) or light.shape != at[0].shape:
-        given = f"an array of shape {list(light.shape)}" if isinstance(light, Tensor) else f"a {type(light).__name__}"
-        raise AutogalError(f"The emissivity {body.name} returns {given} for places of shape {list(at[0].shape)}.",
-                           "Return one value a place.")
+        given = (
+            f"an array of shape {list(light.shape)}"
+            if isinstance(light, Tensor)
+            else f"a {type(light).__name__}"
+        )
+        raise AutogalError(
+            f"The emissivity {body.name} returns {given} for places of shape {list(at[0].shape)}.",
+            "Return one value a place.",
+        )
     check_precision(f"emissivity {body.name}", light)
     good = torch.isfinite(light) & (light >= 0)
     if not bool(good.all()):
         first = ", ".join(f"{float(v[~good][0]):.3g}" for v in at)
-        raise AutogalError(f"The emissivity {body.name} is NaN, infinite or negative at ({first}){where}.",
-                           f"It must be light at every place, in units of {body.size.name}, and everywhere within its bounds.")
+        raise AutogalError(
+            f"The emissivity {body.name} is NaN, infinite or negative at ({first}){where}.",
+            f"It must be light at every place, in units of {body.size.name}, and everywhere within its "
+            f"bounds.",
+        )
     return light
 
 
@@ -81,9 +100,14 @@ def _check_body(body: Emissivity, shape: Tensor) -> None:
     at = _places()
     light = _check_symmetries(body, at, shape)
     shells = body._whole(shape)[0].sum(-1)[0]
-    if not bool(torch.isfinite(shells).all()) or not max(shells[:3].sum(), shells[-3:].sum()) < _EDGE * shells.sum():
-        raise AutogalError(f"The light of the emissivity {body.name} does not add up to a finite total.",
-                           "It must fall faster than 1/r^3 and not rise as 1/r^3 to the centre.")
+    if (
+        not bool(torch.isfinite(shells).all())
+        or not max(shells[:3].sum(), shells[-3:].sum()) < _EDGE * shells.sum()
+    ):
+        raise AutogalError(
+            f"The light of the emissivity {body.name} does not add up to a finite total.",
+            "It must fall faster than 1/r^3 and not rise as 1/r^3 to the centre.",
+        )
     _compare_slopes(body, at, shape, light)
 
 
@@ -91,13 +115,18 @@ def _check_symmetries(body: Emissivity, at: list[Tensor], shape: Tensor) -> Tens
     """The light, the same where it has to be."""
     x, y, z = at
     light = _values(body, at, shape)
-    turns = [([x, y, -z], "below its plane", "use abs(z)"), ([-x, -y, z], "after half a turn about its pole", "use even powers of x and y")]
+    turns = [
+        ([x, y, -z], "below its plane", "use abs(z)"),
+        ([-x, -y, z], "after half a turn about its pole", "use even powers of x and y"),
+    ]
     if body.axisymmetric:
         turned = [0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y, z]
         turns.append((turned, "after another turn about its pole", "or leave out axisymmetric = True"))
     for place, what, how in turns:
         if not torch.allclose(_values(body, place, shape), light, rtol=1e-6, atol=0.0):
-            raise AutogalError(f"The emissivity {body.name} is another one {what}.", f"It must be the same there: {how}.")
+            raise AutogalError(
+                f"The emissivity {body.name} is another one {what}.", f"It must be the same there: {how}."
+            )
     return light
 
 
@@ -112,14 +141,18 @@ def _compare_slopes(body: Emissivity, at: list[Tensor], shape: Tensor, light: Te
 
     for i, name in enumerate(names):
         try:
-            slope = value_and_slope(lambda q: stated(q, i), p[i])[1]  # noqa: B023
+            slope = value_and_slope(lambda q: stated(q, i), p[i])[1]
         except Exception as error:
-            raise AutogalError(f"The emissivity {body.name} is not differentiable: {said(error)}.", DERIVATIVES) from error
+            raise AutogalError(
+                f"The emissivity {body.name} is not differentiable: {said(error)}.", DERIVATIVES
+            ) from error
         step = _STEP * (p[i].abs() if i < 3 else torch.ones_like(p[i]))
         above, below = stated(p[i] + step, i), stated(p[i] - step, i)
         if i >= 3 and torch.equal(above, below):
             raise unused(f"emissivity {body.name}", name, stated(p[i] + _WIDE, i), stated(p[i] - _WIDE, i))
         if not bool((torch.isfinite(slope) | (light < 1e-200)).all()):
-            raise AutogalError(f"The derivative of the emissivity {body.name} by {name} is NaN or infinite.",
-                               "Avoid powers and roots of what may be 0, also on the side of torch.where that is not taken.")
+            raise AutogalError(
+                f"The derivative of the emissivity {body.name} by {name} is NaN or infinite.",
+                "Avoid powers and roots of what may be 0, also on the side of torch.where that is not taken.",
+            )
         compare(f"emissivity {body.name}", name, slope, above, below, step)

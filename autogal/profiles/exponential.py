@@ -24,7 +24,9 @@ class FixedIndex(RadialProfile):
         return self.evaluate(log_t, shape)[0]
 
     def evaluate(self, log_t: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        log_n = torch.full((*shape.shape[:-1], 1), math.log(self.index), dtype=torch.float64, device=log_t.device)
+        log_n = torch.full(
+            (*shape.shape[:-1], 1), math.log(self.index), dtype=torch.float64, device=log_t.device
+        )
         g, g_log_t, g_shape = Sersic().evaluate(log_t, log_n)
         return g, g_log_t, g_shape[:0]
 

@@ -14,8 +14,8 @@ __all__ = ["Ferrer"]
 
 
 class Ferrer(IntegratedProfile):
-    r"""Modified Ferrer profile of bars and lenses, :math:`I(r) \propto (1 - (r / r_{out})^{2 - \beta})^\alpha`
-    within :math:`r_{out}`.
+    r"""Modified Ferrer profile of bars and lenses,
+    :math:`I(r) \propto (1 - (r / r_{out})^{2 - \beta})^\alpha` within :math:`r_{out}`.
 
     Notes
     -----
@@ -38,6 +38,9 @@ class Ferrer(IntegratedProfile):
         rest = -torch.expm1(power).clamp(max=-1e-30)  # 1 - r^(2 - beta)
         log_rest, ratio = rest.log(), power.exp() / rest
         zero = torch.zeros_like(rest)
-        keep = lambda v: torch.where(inside, v, zero)  # noqa: E731
-        return (torch.where(inside, alpha * log_rest, -math.inf), keep(-alpha * (2 - beta) * ratio),
-                [keep(alpha * log_rest), keep(alpha * beta * ratio * log_t)])
+        keep = lambda v: torch.where(inside, v, zero)
+        return (
+            torch.where(inside, alpha * log_rest, -math.inf),
+            keep(-alpha * (2 - beta) * ratio),
+            [keep(alpha * log_rest), keep(alpha * beta * ratio * log_t)],
+        )

@@ -12,8 +12,9 @@ from autogal.profiles.radial import RadialProfile, align
 
 __all__ = ["IntegratedProfile"]
 
-# Nodes in ln(radius) of a profile without an edge; of one with an edge, in w of radius / edge = 1 / (1 + exp(-w)):
-# either way the integrand dies exponentially at both ends, where the trapezium rule is exact to rounding
+# Nodes in ln(radius) of a profile without an edge; of one with an edge, in w of radius / edge = 1 / (1 +
+# exp(-w)): either way the integrand dies exponentially at both ends, where the trapezium rule is exact to
+# rounding
 _ENDLESS = (-17.0, 17.0, 1361)
 _EDGED = (-22.0, 40.0, 621)
 
@@ -21,8 +22,8 @@ _EDGED = (-22.0, 40.0, 621)
 class IntegratedProfile(RadialProfile):
     """A radial profile whose total flux has no closed form, or none worth writing.
 
-    A subclass writes `log_intensity`, unnormalised, with its derivatives; the total and its derivatives are integrals
-    over the same function.
+    A subclass writes `log_intensity`, unnormalised, with its derivatives; the total and its derivatives are
+    integrals over the same function.
     """
 
     @abstractmethod
@@ -44,7 +45,8 @@ class IntegratedProfile(RadialProfile):
         """
 
     def log_edge(self, shape: Tensor) -> Tensor | None:
-        """ln of the radius, in units of the size, beyond which there is no light, [B]; None: it has no edge."""
+        """ln of the radius, in units of the size, beyond which there is no light, [B]; None: it has no
+        edge."""
         return None
 
     def intensity(self, log_t: Tensor, shape: Tensor) -> Tensor:
@@ -53,8 +55,14 @@ class IntegratedProfile(RadialProfile):
     def evaluate(self, log_t: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         log_total, by_shape = self._total(shape.double())
         log_f, by_log_t, slopes = self.log_intensity(log_t, [align(v, log_t) for v in shape.unbind(-1)])
-        g = torch.exp((log_f - align(log_total, log_t)).clamp(max=80.0))  # a cusp must not overflow at its centre
-        return g, g * by_log_t, torch.stack([g * (slope - align(total, log_t)) for slope, total in zip(slopes, by_shape)])
+        g = torch.exp(
+            (log_f - align(log_total, log_t)).clamp(max=80.0)
+        )  # a cusp must not overflow at its centre
+        return (
+            g,
+            g * by_log_t,
+            torch.stack([g * (slope - align(total, log_t)) for slope, total in zip(slopes, by_shape)]),
+        )
 
     def _total(self, shape: Tensor) -> tuple[Tensor, list[Tensor]]:
         """ln of the integral over the plane, [B], and its derivatives by the own parameters."""

@@ -19,7 +19,8 @@ class Light:
     component : str or type
         Who has its parameters, a `Component`, in the same way.
     is_radial : bool
-        Whether it is a `RadialProfile`: it can be truncated and have other isophotes, and is the same at any angle where it is round.
+        Whether it is a `RadialProfile`: it can be truncated and have other isophotes, and is the same at any
+        angle where it is round.
     like_sersic : bool
         Whether its values are those of a Sersic profile, but for an index that is part of its name.
     """

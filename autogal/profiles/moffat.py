@@ -17,8 +17,8 @@ class Moffat(RadialProfile):
 
     Notes
     -----
-    :math:`r_d = fwhm / (2\sqrt{2^{1/\beta} - 1})` and the normalisation as in Peng et al. (2010, AJ 139, 2097,
-    eqs. 10 and 11). The total is infinite at beta = 1.
+    :math:`r_d = fwhm / (2\sqrt{2^{1/\beta} - 1})` and the normalisation as in Peng et al. (2010, AJ 139,
+    2097, eqs. 10 and 11). The total is infinite at beta = 1.
     """
 
     name = "moffat"
@@ -39,5 +39,7 @@ class Moffat(RadialProfile):
         rise, share = torch.nn.functional.softplus(log_u, threshold=50.0), torch.sigmoid(log_u)
         b = align(beta, log_t)
         g = torch.exp(align(log_norm, log_t) - b * rise)
-        by_beta = align(beta / (beta - 1) + reach_slope, log_t) - b * (rise + share * align(reach_slope, log_t))
+        by_beta = align(beta / (beta - 1) + reach_slope, log_t) - b * (
+            rise + share * align(reach_slope, log_t)
+        )
         return g, -2 * b * share * g, (g * by_beta).unsqueeze(0)

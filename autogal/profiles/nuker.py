@@ -15,19 +15,24 @@ __all__ = ["Nuker"]
 
 class Nuker(RadialProfile):
     r"""Nuker law (Lauer et al. 1995, AJ 110, 2622),
-    :math:`I(r) = I_b 2^{(\beta-\gamma)/\alpha} u^{-\gamma} (1 + u^\alpha)^{(\gamma-\beta)/\alpha}`, :math:`u = r / r_b`.
+    :math:`I(r) = I_b 2^{(\beta-\gamma)/\alpha} u^{-\gamma} (1 + u^\alpha)^{(\gamma-\beta)/\alpha}`,
+    :math:`u = r / r_b`.
 
     Notes
     -----
-    Its total is infinite for an outer slope beta of 2 or less, so its brightness is stated at the break: ``mag_break``
-    is the magnitude of :math:`\pi q r_b^2 I_b`, which gives the surface brightness at the break, ``mu_break``, that
-    Peng et al. (2010, AJ 139, 2097, eq. 20) have.
+    Its total is infinite for an outer slope beta of 2 or less, so its brightness is stated at the break:
+    ``mag_break`` is the magnitude of :math:`\pi q r_b^2 I_b`, which gives the surface brightness at the
+    break, ``mu_break``, that Peng et al. (2010, AJ 139, 2097, eq. 20) have.
     """
 
     name = "nuker"
     brightness = "mag_break"
     size = ShapeParameter("r_break", 0.05, math.inf, length=True)
-    shape = (ShapeParameter("alpha", 0.2, 20.0), ShapeParameter("beta", 0.5, 8.0), ShapeParameter("gamma", 0.01, 1.3))
+    shape = (
+        ShapeParameter("alpha", 0.2, 20.0),
+        ShapeParameter("beta", 0.5, 8.0),
+        ShapeParameter("gamma", 0.01, 1.3),
+    )
     typical = ((1.0, 2.0, 0.3), (2.0, 3.0, 0.1), (2.0, 1.5, 0.7))
     sharp = True
 

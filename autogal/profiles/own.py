@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from autogal.profiles.emissivity import Emissivity
+from autogal.profiles.emissivity_validation import validate_emissivity
 from autogal.profiles.radial import RadialProfile
 from autogal.profiles.validation import validate_profile
-from autogal.profiles.emissivity_validation import validate_emissivity
 from autogal.runtime.references import load_reference
 
 __all__ = ["own_profile"]
@@ -28,7 +28,13 @@ def own_profile(reference: str) -> RadialProfile | Emissivity:
     AutogalError
         Where it cannot be imported, is no profile, or does not do what a profile must.
     """
-    kind = load_reference(reference, "a profile", _is_profile, _FORM, "Make it a class derived from autogal.Profile or autogal.Emissivity.")
+    kind = load_reference(
+        reference,
+        "a profile",
+        _is_profile,
+        _FORM,
+        "Make it a class derived from autogal.Profile or autogal.Emissivity.",
+    )
     _tried(kind)
     return kind()
 

@@ -8,7 +8,8 @@ __all__ = ["PointSource"]
 
 
 class PointSource(Light):
-    """A star or an active nucleus: the PSF itself. Its transform is 1, and all of its light is at its centre."""
+    """A star or an active nucleus: the PSF itself. Its transform is 1, and all of its light is at its
+    centre."""
 
     name = "point_source"
     renderer = "autogal.rendering.point:PointRenderer"

@@ -32,8 +32,8 @@ class ShapeParameter:
     lower, upper : float
         Bounds, in the parameter's own unit; both positive, since it is fitted in its logarithm.
     length : bool
-        Whether it is a radius along the major axis: pixels in the catalogue, and in units of the profile's size where
-        the profile is evaluated.
+        Whether it is a radius along the major axis: pixels in the catalogue, and in units of the profile's
+        size where the profile is evaluated.
     grows : bool
         Whether a galaxy in which it runs to its upper bound can take the place of the sky.
     """
@@ -48,9 +48,9 @@ class ShapeParameter:
 class RadialProfile(Light, ABC):
     """A surface brightness that depends on the elliptical radius alone.
 
-    A profile is stated for unit total flux and unit size; the renderer supplies flux, size, axis ratio, angle and
-    centre. A subclass writes `intensity`; its derivatives follow by forward-mode differentiation unless it overrides
-    `evaluate` with closed forms, which is faster.
+    A profile is stated for unit total flux and unit size; the renderer supplies flux, size, axis ratio, angle
+    and centre. A subclass writes `intensity`; its derivatives follow by forward-mode differentiation unless
+    it overrides `evaluate` with closed forms, which is faster.
     """
 
     renderer = "autogal.rendering.spectral:SpectralRenderer"
@@ -60,11 +60,14 @@ class RadialProfile(Light, ABC):
     #: Column of its size, and the bounds of that [px]
     size: ShapeParameter = ShapeParameter("r_eff", 0.05, math.inf, length=True)
     shape: tuple[ShapeParameter, ...] = ()
-    #: Largest size worth fitting, in units of the stamp's longer side: a larger galaxy is not distinct from the sky
+    #: Largest size worth fitting, in units of the stamp's longer side: a larger galaxy is not distinct from
+    #: the sky
     largest: float = 0.75
-    #: Whether its light may end or turn within a few percent of a radius, so that it must be tabulated more finely
+    #: Whether its light may end or turn within a few percent of a radius, so that it must be tabulated more
+    #: finely
     sharp: bool = False
-    #: Own parameters of typical galaxies of different kinds, lengths in units of the size: where a fit may start
+    #: Own parameters of typical galaxies of different kinds, lengths in units of the size: where a fit may
+    #: start
     typical: tuple[tuple[float, ...], ...] = ()
 
     @abstractmethod
@@ -102,7 +105,9 @@ class RadialProfile(Light, ABC):
             Derivatives by the logarithm of each own parameter.
         """
         g, g_log_t = value_and_slope(lambda r: self.intensity(r, shape), log_t)
-        by_shape = [value_and_slope(lambda s: self.intensity(log_t, s), shape, i)[1] for i in range(shape.shape[-1])]
+        by_shape = [
+            value_and_slope(lambda s: self.intensity(log_t, s), shape, i)[1] for i in range(shape.shape[-1])
+        ]
         return g, g_log_t, torch.stack(by_shape) if by_shape else log_t.new_zeros((0, *log_t.shape))
 
     def half_light(self, shape: Tensor) -> Tensor:
@@ -127,7 +132,9 @@ def align(v: Tensor, like: Tensor) -> Tensor:
     return v.reshape(v.shape + (1,) * (like.ndim - v.ndim)).to(like.dtype)
 
 
-def value_and_slope(function: Callable, at: Tensor, column: int | None = None, direction: Tensor | None = None) -> tuple:
+def value_and_slope(
+    function: Callable, at: Tensor, column: int | None = None, direction: Tensor | None = None
+) -> tuple:
     """A function's value and its derivative, by forward-mode differentiation.
 
     Parameters

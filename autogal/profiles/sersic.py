@@ -23,7 +23,10 @@ def _b_knots(device: torch.device) -> tuple[Tensor, Tensor]:
     log_n = np.linspace(*_LOG_N)
     step = 1e-4
     value = np.log(gammaincinv(2 * np.exp(log_n), 0.5))
-    slope = (np.log(gammaincinv(2 * np.exp(log_n + step), 0.5)) - np.log(gammaincinv(2 * np.exp(log_n - step), 0.5))) / (2 * step)
+    slope = (
+        np.log(gammaincinv(2 * np.exp(log_n + step), 0.5))
+        - np.log(gammaincinv(2 * np.exp(log_n - step), 0.5))
+    ) / (2 * step)
     return torch.as_tensor(value, device=device), torch.as_tensor(slope, device=device)
 
 
@@ -68,7 +71,9 @@ class Sersic(RadialProfile):
 
     name = "sersic"
     like_sersic = True
-    largest = 3.0  # drawn as well as smaller ones; where its own light tells the size, the image need not hold it
+    largest = (
+        3.0  # drawn as well as smaller ones; where its own light tells the size, the image need not hold it
+    )
     shape = (ShapeParameter("n", 0.2, 10.0),)
     typical = ((1.0,), (4.0,))
 

@@ -40,13 +40,15 @@ class DiskTransform(NamedTuple):
 
 
 class ThickDisk(Body):
-    r"""A disk that is exponential in radius and sech^2 in height, :math:`e \propto \exp(-R / h)\,\mathrm{sech}^2(z / z_0)`.
+    r"""A disk that is exponential in radius and sech^2 in height,
+    :math:`e \propto \exp(-R / h)\,\mathrm{sech}^2(z / z_0)`.
 
     Notes
     -----
-    van der Kruit & Searle (1981, A&A 95, 105). By the projection-slice theorem the transform of its image is the slice
-    of its transform in space, a product of a Hankel and a Fourier transform in closed form, perpendicular to the line of sight:
-    with a and b the wave numbers along and across the line of nodes times h, and i the inclination,
+    van der Kruit & Searle (1981, A&A 95, 105). By the projection-slice theorem the transform of its image is
+    the slice of its transform in space, a product of a Hankel and a Fourier transform in closed form,
+    perpendicular to the line of sight: with a and b the wave numbers along and across the line of nodes times
+    h, and i the inclination,
 
     .. math:: [1 + a^2 + b^2 \cos^2 i]^{-3/2}\; c / \sinh c, \quad c = \pi\, b\, z_0 \sin i / 2h .
     """

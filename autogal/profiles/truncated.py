@@ -25,8 +25,8 @@ class Truncated(RadialProfile):
     Notes
     -----
     The truncation of GALFIT (Peng et al. 2010, AJ 139, 2097) with its break and softening radii at
-    r_trunc (1 -+ softness). The magnitude is that of the light which is left, always a total; the size, r_eff among
-    them, is that of the profile before it is cut.
+    r_trunc (1 -+ softness). The magnitude is that of the light which is left, always a total; the size, r_eff
+    among them, is that of the profile before it is cut.
     """
 
     sharp = True
@@ -35,7 +35,10 @@ class Truncated(RadialProfile):
         self.profile = profile
         self.name, self.size, self.largest = profile.name, profile.size, profile.largest
         # far out, a truncation is none
-        cut = ShapeParameter("r_trunc", 0.1, math.inf, length=True, grows=False), ShapeParameter("softness", 0.05, 1.0, grows=False)
+        cut = (
+            ShapeParameter("r_trunc", 0.1, math.inf, length=True, grows=False),
+            ShapeParameter("softness", 0.05, 1.0, grows=False),
+        )
         self.shape = (*profile.shape, *cut)
         self.typical = tuple((*kind, ratio, 0.2) for kind in profile.typical or ((),) for ratio in (2.0, 4.0))
 
@@ -50,13 +53,26 @@ class Truncated(RadialProfile):
         f, by_log_t, by_shape = self._cut(log_t, shape)
         unit = align(1 / total, log_t)
         g = f * unit
-        return g, by_log_t * unit, torch.stack([slope * unit - g * align(of / total, log_t) for slope, of in zip(by_shape, total_by_shape)])
+        return (
+            g,
+            by_log_t * unit,
+            torch.stack(
+                [slope * unit - g * align(of / total, log_t) for slope, of in zip(by_shape, total_by_shape)]
+            ),
+        )
 
     def _cut(self, log_t: Tensor, shape: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What `evaluate` gives, before it is normalised."""
         g, g_log_t, g_shape = self.profile.evaluate(log_t, shape[:, :-2])
-        t, cut, softness = torch.exp(log_t.clamp(max=40.0)), *(align(v.exp(), log_t) for v in shape[:, -2:].unbind(-1))
+        t, cut, softness = (
+            torch.exp(log_t.clamp(max=40.0)),
+            *(align(v.exp(), log_t) for v in shape[:, -2:].unbind(-1)),
+        )
         y = 4 * (t / cut - 1) / softness
         left, gone = torch.sigmoid(-y), torch.sigmoid(y)
         slope = 4 * t / (cut * softness) * gone * left  # -d(left) / d ln t
-        return g * left, g_log_t * left - g * slope, torch.cat([g_shape * left, (g * slope)[None], (g * y * gone * left)[None]])
+        return (
+            g * left,
+            g_log_t * left - g * slope,
+            torch.cat([g_shape * left, (g * slope)[None], (g * y * gone * left)[None]]),
+        )

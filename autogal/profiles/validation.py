@@ -13,18 +13,30 @@ from autogal.errors import AutogalError
 from autogal.profiles.body import Body
 from autogal.profiles.radial import RadialProfile, ShapeParameter
 
-__all__ = ["DERIVATIVES", "check_precision", "compare", "made", "said", "validate_profile", "unused"]
+__all__ = ["DERIVATIVES", "check_precision", "compare", "made", "said", "unused", "validate_profile"]
 
 _RADII = (-8.0, 5.0, 261)  # ln, in units of the size: where derivatives are compared
 _PLANE = (-17.0, 17.0, 1361)  # of the total
 _STEP = 1e-5
 _WIDE = 0.3  # a step over which light that depends on a parameter at all changes
-_JUMP, _ROUNDING = 1e-3, 1e-6  # of the light, over a small step: more is an edge, less may be single precision
+_JUMP, _ROUNDING = (
+    1e-3,
+    1e-6,
+)  # of the light, over a small step: more is an edge, less may be single precision
 _TAKEN = ("x", "y", "mag", "flux", "q", "inclination", "pa", "sky")
-_PRECISION = "Keep it as it is given, in double precision: no float(), half() or dtype=torch.float32 on the way to the light."
-_SMOOTH = "Let it fall over some width, as torch.sigmoid((edge - r) / width) does in the place of torch.where(r < edge, ...)."
+_PRECISION = (
+    "Keep it as it is given, in double precision: no float(), half() or dtype=torch.float32 on the way to "
+    "the light."
+)
+_SMOOTH = (
+    "Let it fall over some width, as torch.sigmoid((edge - r) / width) does in the place of torch.where(r < "
+    "edge, ...)."
+)
 #: What makes a function differentiable
-DERIVATIVES = "Write it in torch alone: no numpy, float(), detach() or torch.no_grad() between the parameters and the light."
+DERIVATIVES = (
+    "Write it in torch alone: no numpy, float(), detach() or torch.no_grad() between the parameters and the "
+    "light."
+)
 
 
 def validate_profile(kind: type[RadialProfile]) -> None:
@@ -33,8 +45,8 @@ def validate_profile(kind: type[RadialProfile]) -> None:
     Raises
     ------
     AutogalError
-        Where it lacks bounds or typical values, returns NaN or the wrong shape, has an infinite total, or cannot be
-        differentiated.
+        Where it lacks bounds or typical values, returns NaN or the wrong shape, has an infinite total, or
+        cannot be differentiated.
     """
     profile = made(kind)
     starts = torch.tensor(profile.typical or ((),), dtype=torch.float64).log()
@@ -51,11 +63,16 @@ def validate_profile(kind: type[RadialProfile]) -> None:
 def made(kind: type[RadialProfile] | type[Body]) -> RadialProfile | Body:
     """The profile of a user's class, with names, bounds and typical values that are possible."""
     if inspect.isabstract(kind):
-        raise AutogalError(f"The profile {kind.__name__} has no {', '.join(sorted(kind.__abstractmethods__))}.", "Write that method.")
+        raise AutogalError(
+            f"The profile {kind.__name__} has no {', '.join(sorted(kind.__abstractmethods__))}.",
+            "Write that method.",
+        )
     try:
         profile = kind()
     except Exception as error:
-        raise AutogalError(f"The profile {kind.__name__} cannot be made: {said(error)}.", "Its class must need no arguments.") from error
+        raise AutogalError(
+            f"The profile {kind.__name__} cannot be made: {said(error)}.", "Its class must need no arguments."
+        ) from error
     _check_parameters(profile)
     return profile
 
@@ -64,24 +81,43 @@ def _check_parameters(profile: RadialProfile | Body) -> None:
     """Names, bounds and typical values."""
     name = getattr(profile, "name", None)
     if not isinstance(name, str) or name == "":
-        raise AutogalError(f"The profile {type(profile).__name__} has no name.", 'Write name = "...", a word, in its class.')
+        raise AutogalError(
+            f"The profile {type(profile).__name__} has no name.", 'Write name = "...", a word, in its class.'
+        )
     if not all(isinstance(own, ShapeParameter) for own in (profile.size, *profile.shape)):
-        raise AutogalError(f"size and shape of the profile {name} are not what they should be.",
-                           'Write size = ShapeParameter("h", 0.05, math.inf, length=True), and shape = a tuple of such.')
+        raise AutogalError(
+            f"size and shape of the profile {name} are not what they should be.",
+            'Write size = ShapeParameter("h", 0.05, math.inf, length=True), and shape = a tuple of such.',
+        )
     for own in (profile.size, *profile.shape):
-        if not all(isinstance(bound, int | float) for bound in (own.lower, own.upper)) or not 0 < own.lower < own.upper:
-            raise AutogalError(f"{own.name} of the profile {name} has the bounds {own.lower} and {own.upper}.",
-                               "Give a lower and a larger upper one, both above zero: it is fitted in its logarithm.")
+        if (
+            not all(isinstance(bound, int | float) for bound in (own.lower, own.upper))
+            or not 0 < own.lower < own.upper
+        ):
+            raise AutogalError(
+                f"{own.name} of the profile {name} has the bounds {own.lower} and {own.upper}.",
+                "Give a lower and a larger upper one, both above zero: it is fitted in its logarithm.",
+            )
     names = [own.name for own in (profile.size, *profile.shape)]
     if twice := [one for one in names if names.count(one) > 1 or one in _TAKEN]:
-        raise AutogalError(f"{twice[0]} of the profile {name} is a name already taken.", f"Choose another one; {', '.join(_TAKEN)} are everywhere.")
+        raise AutogalError(
+            f"{twice[0]} of the profile {name} is a name already taken.",
+            f"Choose another one; {', '.join(_TAKEN)} are everywhere.",
+        )
     if profile.shape and not profile.typical:
-        raise AutogalError(f"The profile {name} has no typical parameters.",
-                           f"Write typical = ((...,),): values of {', '.join(names[1:])} from which fits start, lengths in units of {names[0]}.")
+        raise AutogalError(
+            f"The profile {name} has no typical parameters.",
+            f"Write typical = ((...,),): values of {', '.join(names[1:])} from which fits start, lengths "
+            f"in units of {names[0]}.",
+        )
     for kind in profile.typical:
-        if len(kind) != len(profile.shape) or not all(own.length or own.lower <= v <= own.upper for own, v in zip(profile.shape, kind)):
-            raise AutogalError(f"The profile {name} has typical parameters {tuple(kind)}.",
-                               f"Give one value, within its bounds, for each of {', '.join(names[1:]) or 'none'}.")
+        if len(kind) != len(profile.shape) or not all(
+            own.length or own.lower <= v <= own.upper for own, v in zip(profile.shape, kind)
+        ):
+            raise AutogalError(
+                f"The profile {name} has typical parameters {tuple(kind)}.",
+                f"Give one value, within its bounds, for each of {', '.join(names[1:]) or 'none'}.",
+            )
 
 
 def _plane() -> Tensor:
@@ -95,24 +131,40 @@ def _values(profile: RadialProfile, log_t: Tensor, shape: Tensor) -> tuple[Tenso
     try:
         light = _stated(profile, log_t, shape)
     except Exception as error:
-        raise AutogalError(f"The profile {profile.name} cannot be evaluated{where}: {said(error)}.", DERIVATIVES) from error
+        raise AutogalError(
+            f"The profile {profile.name} cannot be evaluated{where}: {said(error)}.", DERIVATIVES
+        ) from error
     if not isinstance(light, Tensor) or light.shape != log_t.shape:
-        given = f"an array of shape {list(light.shape)}" if isinstance(light, Tensor) else f"a {type(light).__name__}"
-        raise AutogalError(f"The profile {profile.name} returns {given} for radii of shape {list(log_t.shape)}.", "Return one value a radius.")
+        given = (
+            f"an array of shape {list(light.shape)}"
+            if isinstance(light, Tensor)
+            else f"a {type(light).__name__}"
+        )
+        raise AutogalError(
+            f"The profile {profile.name} returns {given} for radii of shape {list(log_t.shape)}.",
+            "Return one value a radius.",
+        )
     check_precision(f"profile {profile.name}", light)
     good = torch.isfinite(light) & (light >= 0)
     if not bool(good.all()):
         first = float(log_t[~good].exp()[0])
-        raise AutogalError(f"The profile {profile.name} is NaN, infinite or negative at the radius {first:.3g}{where}.",
-                           f"It must be a brightness at every radius above 0, in units of {profile.size.name}, and everywhere within its bounds.")
+        raise AutogalError(
+            f"The profile {profile.name} is NaN, infinite or negative at the radius {first:.3g}{where}.",
+            f"It must be a brightness at every radius above 0, in units of {profile.size.name}, and "
+            f"everywhere within its bounds.",
+        )
     try:
         g, g_log_t, g_shape = profile.evaluate(log_t, shape)
     except Exception as error:
-        raise AutogalError(f"The profile {profile.name} is not differentiable: {said(error)}.", DERIVATIVES) from error
+        raise AutogalError(
+            f"The profile {profile.name} is not differentiable: {said(error)}.", DERIVATIVES
+        ) from error
     for by, slope in zip(("the radius", *(own.name for own in profile.shape)), chain([g_log_t], g_shape)):
         if not bool(torch.isfinite(slope).all()):
-            raise AutogalError(f"The derivative of the profile {profile.name} by {by} is NaN or infinite{where}.",
-                               "Avoid powers and roots of what may be 0, also on the side of torch.where that is not taken.")
+            raise AutogalError(
+                f"The derivative of the profile {profile.name} by {by} is NaN or infinite{where}.",
+                "Avoid powers and roots of what may be 0, also on the side of torch.where that is not taken.",
+            )
     return g, g_log_t, g_shape
 
 
@@ -126,17 +178,30 @@ def _stated(profile: RadialProfile, log_t: Tensor, shape: Tensor) -> Tensor:
 def _check_light(profile: RadialProfile, shape: Tensor) -> None:
     """The total, what the size means, and the derivatives against differences."""
     plane = _plane()
-    ring = 2 * math.pi * _values(profile, plane, shape)[0] * torch.exp(2 * plane) * (_PLANE[1] - _PLANE[0]) / (_PLANE[2] - 1)
+    ring = (
+        2
+        * math.pi
+        * _values(profile, plane, shape)[0]
+        * torch.exp(2 * plane)
+        * (_PLANE[1] - _PLANE[0])
+        / (_PLANE[2] - 1)
+    )
     total = float(ring.sum())
     if profile.brightness == "mag":
         ends = float(ring[:, :80].abs().sum() + ring[:, -80:].abs().sum())
         if not abs(total - 1) < 1e-3 or ends > 1e-2:
-            raise AutogalError(f"The light of the profile {profile.name} does not add up to a finite total of 1.",
-                               "It must fall faster than 1/r^2 and not rise as 1/r^2 to the centre; autogal.Profile normalises it.")
+            raise AutogalError(
+                f"The light of the profile {profile.name} does not add up to a finite total of 1.",
+                "It must fall faster than 1/r^2 and not rise as 1/r^2 to the centre; autogal.Profile "
+                "normalises it.",
+            )
         half = float((ring.cumsum(-1) - ring / 2)[0, _PLANE[2] // 2])  # at the size itself, the middle node
         if profile.size.name == "r_eff" and abs(half - 0.5) > 0.01:
-            raise AutogalError(f"The size of the profile {profile.name} is called r_eff, but {half:.0%} of the light lies within it.",
-                               "Give the size another name, or scale the radius so that it holds half of the light.")
+            raise AutogalError(
+                f"The size of the profile {profile.name} is called r_eff, but {half:.0%} of the light lies "
+                f"within it.",
+                "Give the size another name, or scale the radius so that it holds half of the light.",
+            )
     log_t = torch.linspace(*_RADII, dtype=torch.float64).expand(1, -1)
     _, by_log_t, by_shape = profile.evaluate(log_t, shape)
     around = [profile.evaluate(log_t + step, shape)[0] for step in (_STEP, -_STEP)]
@@ -152,20 +217,26 @@ def _check_light(profile: RadialProfile, shape: Tensor) -> None:
 
 
 def check_precision(name: str, light: Tensor) -> None:
-    """Refuse light in single precision: its derivatives, and differences of images, would be lost in rounding."""
+    """Refuse light in single precision: its derivatives, and differences of images, would be lost in
+    rounding."""
     if light.dtype != torch.float64 and light.is_floating_point():
-        raise AutogalError(f"The {name} returns light in {str(light.dtype).removeprefix('torch.')}.", _PRECISION)
+        raise AutogalError(
+            f"The {name} returns light in {str(light.dtype).removeprefix('torch.')}.", _PRECISION
+        )
 
 
 def unused(name: str, parameter: str, above: Tensor, below: Tensor) -> AutogalError:
     """Why a small step of a parameter changes nothing, given the light a large step above and below."""
     if torch.equal(above, below):
-        return AutogalError(f"The light of the {name} does not depend on {parameter}.", "Use the parameter, or leave it out.")
+        return AutogalError(
+            f"The light of the {name} does not depend on {parameter}.", "Use the parameter, or leave it out."
+        )
     return _edge(name, parameter)
 
 
 def compare(name: str, by: str, slope: Tensor, above: Tensor, below: Tensor, step: Tensor) -> None:
-    """Refuse a derivative that is not the one by differences, `step` above and below, at a good part of the places; at a kink it need not be."""
+    """Refuse a derivative that is not the one by differences, `step` above and below, at a good part of
+    the places; at a kink it need not be."""
     difference = (above - below) / (2 * step)
     told = difference.abs() > 1e-6 * difference.abs().amax()
     wrong = ((slope - difference).abs() > 0.05 * difference.abs()) & told
@@ -181,7 +252,11 @@ def compare(name: str, by: str, slope: Tensor, above: Tensor, below: Tensor, ste
 
 
 def _edge(name: str, by: str) -> AutogalError:
-    return AutogalError(f"The light of the {name} has a hard edge: by {by} it jumps, and no derivative says how the edge moves.", _SMOOTH)
+    return AutogalError(
+        f"The light of the {name} has a hard edge: by {by} it jumps, and no derivative says how the edge "
+        f"moves.",
+        _SMOOTH,
+    )
 
 
 def said(error: Exception) -> str:

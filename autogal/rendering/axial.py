@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from autogal.profiles import EdgeOn
 from autogal.rendering.grid import Grid
 from autogal.rendering.placed import TransformRenderer
-from autogal.profiles import EdgeOn
 
 __all__ = ["AxialRenderer"]
 
@@ -26,15 +26,19 @@ class AxialRenderer(TransformRenderer):
     grid: Grid
 
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-        """The light that comes round the periodic grid, over that of the centre: `largest` and `total`, [B] each."""
+        """The light that comes round the periodic grid, over that of the centre: `largest` and `total`,
+        [B] each."""
         t = self.reach(native) / torch.exp(native[:, 2] + torch.hypot(native[:, -2], native[:, -1]) / 2)
         there = torch.sqrt(math.pi / 2 * t) * torch.exp(-t)
         return there, there
 
     def transform(self, native: Tensor, derivatives: bool = True) -> tuple[Tensor, ...]:
-        column = lambda v: v.to(self.grid.dtype)[:, None, None]  # noqa: E731
+        column = lambda v: v.to(self.grid.dtype)[:, None, None]
         eta, psi = torch.hypot(native[:, -2], native[:, -1]), torch.atan2(native[:, -1], native[:, -2]) / 2
-        kx, ky = self.grid.kx.to(self.grid.dtype)[None, :, None], self.grid.ky.to(self.grid.dtype)[None, None, :]
+        kx, ky = (
+            self.grid.kx.to(self.grid.dtype)[None, :, None],
+            self.grid.ky.to(self.grid.dtype)[None, None, :],
+        )
         cos, sin = column(psi.cos()), column(psi.sin())
         along, across = kx * cos + ky * sin, ky * cos - kx * sin
         length, height = column(torch.exp(native[:, 2] + eta / 2)), column(torch.exp(native[:, 2] - eta / 2))

@@ -11,7 +11,8 @@ __all__ = ["EllipticalForm", "elliptical_form", "evaluate_form"]
 
 
 class EllipticalForm(NamedTuple):
-    """The matrix exp(E), E = ((e1, e2), (e2, -e1)), and its derivatives, as ``v^T M v = xx x^2 + yy y^2 + xy x y``.
+    """The matrix exp(E), E = ((e1, e2), (e2, -e1)), and its derivatives, as ``v^T M v = xx x^2 + yy y^2 + xy
+    x y``.
 
     Attributes
     ----------
@@ -39,6 +40,7 @@ def elliptical_form(e1: Tensor, e2: Tensor) -> EllipticalForm:
 
 
 def evaluate_form(form: tuple[Tensor, Tensor, Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """The form at the points of a grid of columns `x` [B or 1, 1, W] and rows `y` [B or 1, H, 1]: [B, H, W]."""
+    """The form at the points of a grid of columns `x` [B or 1, 1, W] and rows `y` [B or 1, H, 1]: [B, H,
+    W]."""
     xx, yy, xy = (v.to(x.dtype)[:, None, None] for v in form)
     return torch.addcmul(xx * x * x + yy * y * y, xy * y, x)

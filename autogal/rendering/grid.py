@@ -59,12 +59,19 @@ class Grid:
 
     def __post_init__(self):
         height, width = (p * self.oversample // self.binning for p in self.period)
-        ky = torch.fft.fftfreq(height, device=self.device, dtype=torch.float64) * (2 * math.pi * self.oversample / self.binning)
-        kx = torch.fft.rfftfreq(width, device=self.device, dtype=torch.float64) * (2 * math.pi * self.oversample / self.binning)
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (a frozen dataclass's own way)
+        ky = torch.fft.fftfreq(height, device=self.device, dtype=torch.float64) * (
+            2 * math.pi * self.oversample / self.binning
+        )
+        kx = torch.fft.rfftfreq(width, device=self.device, dtype=torch.float64) * (
+            2 * math.pi * self.oversample / self.binning
+        )
+        put = lambda name, value: object.__setattr__(self, name, value)
         put("ky", ky)
         put("kx", kx)
-        x, y = (torch.arange(-(-n // self.binning), device=self.device, dtype=self.dtype) for n in self.shape[::-1])
+        x, y = (
+            torch.arange(-(-n // self.binning), device=self.device, dtype=self.dtype)
+            for n in self.shape[::-1]
+        )
         put("x", x * self.binning + (self.binning - 1) / 2)
         put("y", y * self.binning + (self.binning - 1) / 2)
 
@@ -100,9 +107,12 @@ class Grid:
             factor = torch.sinc(k / (2 * math.pi)) if optical else torch.ones_like(k)
             if self.binning > 1:  # mean of `binning` pixels, seen from the first one's centre
                 half = k / 2
-                factor = factor * torch.where(half == 0, 1.0, torch.sin(self.binning * half) / (self.binning * torch.sin(half)))
-                # what turns at the last frequency cannot be told from what turns the other way: a real transform takes it for half
-                # of either along x, and the complex one along y does not. Seen without it, an image is that of its transpose
+                factor = factor * torch.where(
+                    half == 0, 1.0, torch.sin(self.binning * half) / (self.binning * torch.sin(half))
+                )
+                # what turns at the last frequency cannot be told from what turns the other way: a real
+                # transform takes it for half of either along x, and the complex one along y does not. Seen
+                # without it, an image is that of its transpose
                 inside = k.abs() < math.pi / self.binning * self.oversample * (1 - 1e-9)
                 axes.append(torch.where(inside, factor, 0.0) * torch.exp(1j * k * (self.binning - 1) / 2))
             else:
@@ -125,10 +135,11 @@ class Grid:
 
         Notes
         -----
-        A sampled PSF of amplitude P at the Nyquist frequency holds the frequencies beyond it folded on to those below,
-        and each half must turn its own way when the source moves by a part of a pixel: turned as one they ring, by
-        1e-5 of the flux a pixel for a Moffat of 3 px. The halves are told apart by the exponential fall that all seeing
-        has there, P(k) / (P(k) + P(2 pi - k)) = 1 / (1 + exp(-2 a (pi - |k|))).
+        A sampled PSF of amplitude P at the Nyquist frequency holds the frequencies beyond it folded on to
+        those below, and each half must turn its own way when the source moves by a part of a pixel: turned as
+        one they ring, by 1e-5 of the flux a pixel for a Moffat of 3 px. The halves are told apart by the
+        exponential fall that all seeing has there, P(k) / (P(k) + P(2 pi - k)) = 1 / (1 + exp(-2 a (pi -
+        |k|))).
         """
         k = self.kx if axis == "x" else self.ky
         centre = centre.double()[:, None]
@@ -148,12 +159,14 @@ class Grid:
         Parameters
         ----------
         spectra : Tensor, [..., Kx, Ky] complex
-            With ky last: the first of the two passes then runs through memory in order, which halves its time.
+            With ky last: the first of the two passes then runs through memory in order, which halves its
+            time.
 
         Returns
         -------
         Tensor, [..., H, W]
-            The stamp's corner of the periodic image. Rows that the stamp lacks are dropped between the two passes.
+            The stamp's corner of the periodic image. Rows that the stamp lacks are dropped between the two
+            passes.
         """
         height, width = (p // self.binning for p in self.period)
         fold = self.oversample
@@ -163,7 +176,12 @@ class Grid:
         if fold > 1:
             # the other half of every row's spectrum, so that the same folding works along x
             mirrored = rows[..., 1 : rows.shape[-1] - (1 - (width * fold) % 2)].flip(-1).conj()
-            rows = torch.cat([rows, mirrored], dim=-1).unflatten(-1, (fold, width)).sum(-2)[..., : width // 2 + 1]
+            rows = (
+                torch.cat([rows, mirrored], dim=-1)
+                .unflatten(-1, (fold, width))
+                .sum(-2)[..., : width // 2 + 1]
+            )
         images = torch.fft.irfft(rows, n=width, dim=-1)[..., : len(self.x)]
-        # a bin is a mean, which the transfer function already holds: only the FFT's own norm is left to put right
+        # a bin is a mean, which the transfer function already holds: only the FFT's own norm is left to put
+        # right
         return images / self.binning**2 if self.binning > 1 else images

@@ -1,4 +1,5 @@
-"""The Fourier transform of a radial profile, and of the multipoles of one that is not radial, as matrix products."""
+"""The Fourier transform of a radial profile, and of the multipoles of one that is not radial, as matrix
+products."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ class HankelTable:
     r"""Two-dimensional Fourier transforms of radial functions, :math:`H(z) = 2\pi\int g(t) J_0(zt)\,t\,dt`.
 
     The integral over a logarithmic grid of radii is FFTLog (Talman 1978; Hamilton 2000, MNRAS 312, 257) with
-    power-law bias 0.5. Radii and wave numbers are the same for every galaxy (both are in units of its size), so
-    the whole transform, with the refinement of its output for linear interpolation, is a fixed matrix.
+    power-law bias 0.5. Radii and wave numbers are the same for every galaxy (both are in units of its size),
+    so the whole transform, with the refinement of its output for linear interpolation, is a fixed matrix.
 
     Attributes
     ----------
@@ -55,10 +56,18 @@ class HankelTable:
         weight = np.ones(eta.size)
         weight[[0, -1]] = 0.5  # the Nyquist term stands at both ends
         # the kernel depends on ln z + ln t alone
-        z_part = np.exp(-1j * np.outer(eta, log_z - self.log_z0) + (log_u - 1j * eta * (self.log_z0 + log_t[0]))[:, None])
+        z_part = np.exp(
+            -1j * np.outer(eta, log_z - self.log_z0) + (log_u - 1j * eta * (self.log_z0 + log_t[0]))[:, None]
+        )
         t_part = np.exp(-1j * np.outer(log_t - log_t[0], eta)) * weight
         kernel = (t_part @ z_part).real / count
-        matrix = 2 * np.pi * np.exp((2 - self.BIAS) * log_t)[:, None] * kernel * np.exp(-self.BIAS * log_z)[None, :]
+        matrix = (
+            2
+            * np.pi
+            * np.exp((2 - self.BIAS) * log_t)[:, None]
+            * kernel
+            * np.exp(-self.BIAS * log_z)[None, :]
+        )
         flux = 2 * np.pi * spacing * np.exp(2 * log_t)  # H(0), exact on a logarithmic grid
         # the periodic copy of J0 one period below the grid is J0's plateau: it adds a constant, known exactly
         matrix -= flux[:, None] * math.exp(-self.BIAS * count * spacing)
@@ -69,14 +78,17 @@ class HankelTable:
 
 @lru_cache(maxsize=8)
 def hankel_table(device: torch.device, dtype: torch.dtype, fine: bool = False) -> HankelTable:
-    """The one table of a device and precision, made at first use; `fine`: for profiles that end or turn sharply."""
+    """The one table of a device and precision, made at first use; `fine`: for profiles that end or turn
+    sharply."""
     return HankelTable(device, dtype, fine)
 
 
 class MultipoleTable:
-    r"""Hankel transforms of several orders, :math:`2\pi\int f(\rho) J_m(k\rho)\,\rho\,d\rho`, as `HankelTable` has that of order 0.
+    r"""Hankel transforms of several orders, :math:`2\pi\int f(\rho) J_m(k\rho)\,\rho\,d\rho`, as
+    `HankelTable` has that of order 0.
 
-    Radii are in pixels and wave numbers in radians per pixel, so that those of one grid serve galaxies of all sizes.
+    Radii are in pixels and wave numbers in radians per pixel, so that those of one grid serve galaxies of all
+    sizes.
 
     Attributes
     ----------
@@ -92,8 +104,15 @@ class MultipoleTable:
 
     RADII = (1e-5, 1e4, 380)
 
-    def __init__(self, device: torch.device, dtype: torch.dtype, orders: tuple[int, ...], wave_numbers: tuple[float, float], reach: float,
-                 fine: bool):
+    def __init__(
+        self,
+        device: torch.device,
+        dtype: torch.dtype,
+        orders: tuple[int, ...],
+        wave_numbers: tuple[float, float],
+        reach: float,
+        fine: bool,
+    ):
         first, last, count = self.RADII
         refinement = HankelTable.REFINEMENT
         if fine:
@@ -109,7 +128,9 @@ class MultipoleTable:
         weight = np.where(np.abs(eta) < np.abs(eta[0]), 1.0, 0.5) / count
         # the kernel depends on ln k + ln rho alone: each of its values stands along a diagonal
         place = np.arange(self.size)[None, :] + refinement * np.arange(count)[:, None]
-        waves = np.exp(-1j * np.outer(self.log_k0 + log_rho[0] + self.step * np.arange(place[-1, -1] + 1), eta))
+        waves = np.exp(
+            -1j * np.outer(self.log_k0 + log_rho[0] + self.step * np.arange(place[-1, -1] + 1), eta)
+        )
         around = 2 * np.pi * np.exp((2 - bias) * log_rho)[:, None] * np.exp(-bias * log_k)[None, :]
         lit = int(np.searchsorted(log_rho, math.log(reach)))
         self.matrix = torch.empty((len(orders), lit, self.size), device=device, dtype=dtype)
@@ -136,13 +157,24 @@ class MultipoleTable:
         -------
         Tensor, [B, D, Z, 2 M]
         """
-        poles = (samples @ analysis).to(self.matrix.dtype).unflatten(-1, (-1, 2)).permute(3, 4, 0, 1, 2).flatten(1, 3)
-        return torch.bmm(poles, self.matrix).unflatten(1, (2, *samples.shape[:2])).permute(2, 3, 4, 0, 1).flatten(3)
+        poles = (
+            (samples @ analysis)
+            .to(self.matrix.dtype)
+            .unflatten(-1, (-1, 2))
+            .permute(3, 4, 0, 1, 2)
+            .flatten(1, 3)
+        )
+        return (
+            torch.bmm(poles, self.matrix)
+            .unflatten(1, (2, *samples.shape[:2]))
+            .permute(2, 3, 4, 0, 1)
+            .flatten(3)
+        )
 
     def slope(self, transforms: Tensor) -> Tensor:
         """Derivatives by ln k of transforms [..., Z, 2 M], by a rule of fourth order; none at k = 0."""
         place = torch.arange(self.size, device=transforms.device)
-        near = lambda i: transforms[..., (place + i).clamp(1, self.size - 1), :]  # noqa: E731
+        near = lambda i: transforms[..., (place + i).clamp(1, self.size - 1), :]
         out = (8 * (near(1) - near(-1)) - (near(2) - near(-2))) / (12 * self.step)
         out[..., 0, :] = 0.0
         return out
@@ -168,7 +200,14 @@ class MultipoleTable:
 
 
 @lru_cache(maxsize=8)
-def multipole_table(device: torch.device, dtype: torch.dtype, orders: tuple[int, ...], wave_numbers: tuple[float, float],
-                    reach: float, fine: bool = False) -> MultipoleTable:
-    """The one table of a device, precision, set of orders, range of wave numbers and largest radius, made at first use."""
+def multipole_table(
+    device: torch.device,
+    dtype: torch.dtype,
+    orders: tuple[int, ...],
+    wave_numbers: tuple[float, float],
+    reach: float,
+    fine: bool = False,
+) -> MultipoleTable:
+    """The one table of a device, precision, set of orders, range of wave numbers and largest radius, made
+    at first use."""
     return MultipoleTable(device, dtype, orders, wave_numbers, reach, fine)

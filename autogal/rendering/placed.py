@@ -40,7 +40,8 @@ class PlacedRenderer(Renderer):
 class TransformRenderer(PlacedRenderer):
     """A renderer of what has its transform at every wave number.
 
-    There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees to.
+    There is no taper: the periodic grid must be so large that no light comes round, which `wing_error` sees
+    to.
     """
 
     @abstractmethod
@@ -61,14 +62,26 @@ class TransformRenderer(PlacedRenderer):
 
     def image(self, native: Tensor, psf: Tensor) -> Tensor:
         place = self.outline(native)
-        return self.grid.to_images(psf * place.px[:, :, None] * place.py[:, None, :] * self.transform(native, derivatives=False)[0])
+        return self.grid.to_images(
+            psf * place.px[:, :, None] * place.py[:, None, :] * self.transform(native, derivatives=False)[0]
+        )
 
     def fill(self, outline: Placed, psf: Tensor) -> Tensor:
         native, px, px_slope, py, py_slope = outline
-        px, px_slope, py, py_slope = px[:, :, None], px_slope[:, :, None], py[:, None, :], py_slope[:, None, :]
+        px, px_slope, py, py_slope = (
+            px[:, :, None],
+            px_slope[:, :, None],
+            py[:, None, :],
+            py_slope[:, None, :],
+        )
         transform, *slopes = self.transform(native)
         base = psf * px * py
-        spectra = [base * transform, psf * px_slope * py * transform, psf * px * py_slope * transform, *(base * slope for slope in slopes)]
+        spectra = [
+            base * transform,
+            psf * px_slope * py * transform,
+            psf * px * py_slope * transform,
+            *(base * slope for slope in slopes),
+        ]
         return self.grid.to_images(torch.stack(spectra, dim=1))
 
     def reach(self, native: Tensor) -> Tensor:

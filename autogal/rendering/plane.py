@@ -18,8 +18,9 @@ __all__ = ["PlaneRenderer"]
 class PlaneRenderer(Renderer):
     """Draws planes, each zero at a place of its own; the PSF leaves them as they are.
 
-    `native` is both slopes, image units per pixel and pixel, and where from the centre of the stamp the plane is zero, x and y
-    [px], [B, 4]. A plane is linear in its slopes, so that no other images are drawn than its derivatives.
+    `native` is both slopes, image units per pixel and pixel, and where from the centre of the stamp the plane
+    is zero, x and y [px], [B, 4]. A plane is linear in its slopes, so that no other images are drawn than its
+    derivatives.
     """
 
     profile: TiltedSky

@@ -29,7 +29,11 @@ class PointRenderer(PlacedRenderer):
         """Unit-flux images and their derivatives by x and y, [B, 3, H, W]."""
         _, px, px_slope, py, py_slope = outline
         moved = psf * px[:, :, None]
-        spectra = [moved * py[:, None, :], (psf * px_slope[:, :, None]).mul_(py[:, None, :]), moved.mul_(py_slope[:, None, :])]
+        spectra = [
+            moved * py[:, None, :],
+            (psf * px_slope[:, :, None]).mul_(py[:, None, :]),
+            moved.mul_(py_slope[:, None, :]),
+        ]
         return self.grid.to_images(torch.stack(spectra, dim=1))
 
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,5 @@
-"""What every renderer owes: an image of unit flux and its derivatives, in two halves, and how wrong its grid makes it."""
+"""What every renderer owes: an image of unit flux and its derivatives, in two halves, and how wrong its
+grid makes it."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ class Drawing(Protocol):
 class Renderer(ABC):
     """Draws one kind of light, PSF-convolved, on one grid, with its derivatives.
 
-    What it draws from is a component's `native`: x and y [px], then what else there is, D columns in all, float64. Its images
-    are of unit flux, in flux per pixel, those of the sky of unit slope.
+    What it draws from is a component's `native`: x and y [px], then what else there is, D columns in all,
+    float64. Its images are of unit flux, in flux per pixel, those of the sky of unit slope.
 
     Attributes
     ----------
@@ -54,7 +55,8 @@ class Renderer(ABC):
         Returns
         -------
         Tensor, [B, 1 + D, H, W]
-            In the grid's precision: the image (flux per pixel), then its derivatives by each column of `native`.
+            In the grid's precision: the image (flux per pixel), then its derivatives by each column of
+            `native`.
         """
         return self.fill(self.outline(native), psf)
 

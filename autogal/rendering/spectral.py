@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from autogal.profiles import RadialProfile
 from autogal.rendering.ellipse import elliptical_form, evaluate_form
 from autogal.rendering.grid import Grid
 from autogal.rendering.hankel import hankel_table
 from autogal.rendering.renderer import Renderer
 from autogal.rendering.wing import TAPER_SPAN, add_wing, taper, wing_error
-from autogal.profiles import RadialProfile
 
 __all__ = ["Outline", "SpectralRenderer"]
 
@@ -29,7 +29,8 @@ class Outline(NamedTuple):
     tables : Tensor, [B, 3 + S, Z]
         H, dH / d ln k, dH / d ln R and dH / d ln shape over ln z.
     form : Tensor, [B, 3, 3]
-        Rows: the elliptical wave number squared and its derivatives by e1 and e2; columns: as in `EllipticalForm`.
+        Rows: the elliptical wave number squared and its derivatives by e1 and e2; columns: as in
+        `EllipticalForm`.
     px, px_slope : Tensor, [B, Kx]
     py, py_slope : Tensor, [B, Ky]
         Shifts to the centre and their derivatives.
@@ -55,12 +56,13 @@ class SpectralRenderer(Renderer):
 
     The galaxy of unit flux at :math:`(x_0, y_0)` has the transform
     :math:`H(\kappa R)\,\exp(-i k\cdot x_0)\,P(k)` with :math:`\kappa^2 = k^T e^{E} k`, where
-    E = ((e1, e2), (e2, -e1)), :math:`(e_1, e_2) = -\ln q\,(\cos 2\phi, \sin 2\phi)`, :math:`\phi` the major axis
-    from +x, and :math:`R = r_{eff}\sqrt q` the circularised half-light radius: smooth everywhere, also where the
-    galaxy is round and its angle undefined. No cusp is ever sampled, for the PSF ends before Nyquist.
+    E = ((e1, e2), (e2, -e1)), :math:`(e_1, e_2) = -\ln q\,(\cos 2\phi, \sin 2\phi)`, :math:`\phi` the major
+    axis from +x, and :math:`R = r_{eff}\sqrt q` the circularised half-light radius: smooth everywhere, also
+    where the galaxy is round and its angle undefined. No cusp is ever sampled, for the PSF ends before
+    Nyquist.
 
-    Light that would wrap round the periodic grid is taken out of the transform by a taper in ln(radius) and added
-    where it belongs, the far wing, in real space, without the PSF: it is smooth on the PSF's scale.
+    Light that would wrap round the periodic grid is taken out of the transform by a taper in ln(radius) and
+    added where it belongs, the far wing, in real space, without the PSF: it is smooth on the PSF's scale.
 
     Attributes
     ----------
@@ -91,7 +93,14 @@ class SpectralRenderer(Renderer):
         x, y, e1, e2 = native[:, 0], native[:, 1], native[:, -2], native[:, -1]
         log_mid = self._taper_middle(native)
         form = torch.stack([torch.stack(row, -1) for row in elliptical_form(e1, e2)], dim=1)
-        return Outline(native, log_mid, self._tables(native, log_mid), form, *self.grid.phase(x, "x"), *self.grid.phase(y, "y"))
+        return Outline(
+            native,
+            log_mid,
+            self._tables(native, log_mid),
+            form,
+            *self.grid.phase(x, "x"),
+            *self.grid.phase(y, "y"),
+        )
 
     def fill(self, outline: Outline, psf: Tensor) -> Tensor:
         """The second half of `draw`, on all pixels."""
@@ -102,7 +111,9 @@ class SpectralRenderer(Renderer):
 
         px, px_slope = outline.px[:, :, None], outline.px_slope[:, :, None]
         py, py_slope = outline.py[:, None, :], outline.py_slope[:, None, :]
-        spectra = torch.empty((len(native), 1 + native.shape[1], *squares.shape[1:]), dtype=psf.dtype, device=psf.device)
+        spectra = torch.empty(
+            (len(native), 1 + native.shape[1], *squares.shape[1:]), dtype=psf.dtype, device=psf.device
+        )
         base = psf * px
         torch.mul(base * transform, py_slope, out=spectra[:, 2])
         base *= py
@@ -140,7 +151,10 @@ class SpectralRenderer(Renderer):
 
     def _squares(self, form: Tensor) -> Tensor:
         """A form [B, 3] at all wave numbers, [B, Kx, Ky]."""
-        kx, ky = self.grid.kx.to(self.grid.dtype)[None, :, None], self.grid.ky.to(self.grid.dtype)[None, None, :]
+        kx, ky = (
+            self.grid.kx.to(self.grid.dtype)[None, :, None],
+            self.grid.ky.to(self.grid.dtype)[None, None, :],
+        )
         squares = evaluate_form(form.unbind(-1), kx, ky)
         squares[:, 0, 0] = 1e-12  # k = 0: the first entry of every table, and no direction
         return squares
@@ -153,7 +167,9 @@ class SpectralRenderer(Renderer):
         index = position.to(torch.int32)
         fraction = position.sub_(index).view(-1)
         rows = tables.shape[0] * tables.shape[1]
-        index += torch.arange(0, rows * hankel.size, hankel.size * tables.shape[1], dtype=torch.int32, device=index.device)[:, None, None]
+        index += torch.arange(
+            0, rows * hankel.size, hankel.size * tables.shape[1], dtype=torch.int32, device=index.device
+        )[:, None, None]
         index = index.view(-1)
         flat = tables.reshape(-1)
         ahead = torch.diff(flat, append=flat[-1:])
@@ -161,5 +177,9 @@ class SpectralRenderer(Renderer):
         for i in range(tables.shape[1]):
             if i:
                 index += hankel.size
-            out.append(torch.addcmul(flat.index_select(0, index), ahead.index_select(0, index), fraction).view(squares.shape))
+            out.append(
+                torch.addcmul(flat.index_select(0, index), ahead.index_select(0, index), fraction).view(
+                    squares.shape
+                )
+            )
         return out

@@ -7,14 +7,15 @@ import math
 import torch
 from torch import Tensor
 
+from autogal.profiles import RadialProfile
 from autogal.rendering.ellipse import elliptical_form, evaluate_form
 from autogal.rendering.grid import Grid
 from autogal.rendering.hankel import hankel_table
-from autogal.profiles import RadialProfile
 
 __all__ = ["TAPER_SPAN", "add_wing", "is_lit_beyond", "taper", "wing_error"]
 
-# The taper falls from 1 to 0 between 1/1.6 of its end radius and that radius: 2.2 widths on either side of the middle
+# The taper falls from 1 to 0 between 1/1.6 of its end radius and that radius: 2.2 widths on either side of
+# the middle
 TAPER_SPAN = math.log(1.6)
 _TAPER_WIDTH = TAPER_SPAN / 2 / 2.2
 # Flux per pixel, as a fraction of the galaxy's, below which light beyond the taper is none
@@ -39,14 +40,14 @@ def add_wing(images: Tensor, grid: Grid, profile: RadialProfile, native: Tensor,
     profile : RadialProfile
     native : Tensor, [B, 5 + S]
     log_mid : Tensor, [B]
-        ln of the circularised radius where the taper is 1/2. The transform has the same taper, so that its place
-        does not move the sum of the two, and no derivative is taken by it.
+        ln of the circularised radius where the taper is 1/2. The transform has the same taper, so that its
+        place does not move the sum of the two, and no derivative is taken by it.
     """
     keep = is_lit_beyond(profile, native, log_mid)
     if not len(keep):
         return
     native, log_mid = native[keep], log_mid[keep]
-    col = lambda v: v.to(grid.dtype)[:, None, None]  # noqa: E731
+    col = lambda v: v.to(grid.dtype)[:, None, None]
     log_r = native[:, 2]
     form = elliptical_form(-native[:, -2], -native[:, -1])
     x, y = grid.x - col(native[:, 0]), grid.y[:, None] - col(native[:, 1])
@@ -82,7 +83,9 @@ def is_lit_beyond(profile: RadialProfile, native: Tensor, log_mid: Tensor) -> Te
     return (brightness > _DARK).nonzero()[:, 0]
 
 
-def wing_error(grid: Grid, profile: RadialProfile, native: Tensor, log_mid: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
+def wing_error(
+    grid: Grid, profile: RadialProfile, native: Tensor, log_mid: Tensor, fwhm: Tensor
+) -> tuple[Tensor, Tensor]:
     """What leaving the wing W unconvolved costs: half the PSF's variance times the Laplacian of W.
 
     Parameters
@@ -117,7 +120,9 @@ def wing_error(grid: Grid, profile: RadialProfile, native: Tensor, log_mid: Tens
     largest = 0.5 * relative * stretch * (curvature * (-2 * log_t).exp()).amax(-1)
     # the brightest pixel: light within the seeing disk, of Gaussian area, over that area
     seeing = 0.5 * torch.log(2 * variance) - log_r
-    within = (g * torch.where(log_t < seeing[:, None], (2 * log_t).exp(), 0.0)).sum(-1) * 2 * math.pi * spacing
+    within = (
+        (g * torch.where(log_t < seeing[:, None], (2 * log_t).exp(), 0.0)).sum(-1) * 2 * math.pi * spacing
+    )
     peak = within / (math.pi * (2 * seeing).exp())
     total = 0.5 * relative * torch.cosh(eta) * curvature.sum(-1) * spacing * 2 * math.pi
     return largest / peak, total

@@ -34,8 +34,15 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     AutogalError
         Where the file system refuses.
     """
-    content = {"heading": report.heading, **report.facts, "notes": report.notes,
-               "tables": {grid.name: {"title": grid.title, "required": dict(grid.required), "rows": grid.rows} for grid in report.grids}}
+    content = {
+        "heading": report.heading,
+        **report.facts,
+        "notes": report.notes,
+        "tables": {
+            grid.name: {"title": grid.title, "required": dict(grid.required), "rows": grid.rows}
+            for grid in report.grids
+        },
+    }
     written = [folder / "evaluation.json"]
     with atomic(written[0]) as path:
         path.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -54,7 +54,8 @@ class Numbers:
     models : list of str, or None
         The chosen ones, where there was a choice.
     rows : list of (str, str, list of str)
-        A parameter's name and unit, and its values with their errors, one an object; empty where it is of a model not chosen.
+        A parameter's name and unit, and its values with their errors, one an object; empty where it is of a
+        model not chosen.
     """
 
     ids: list[str]
@@ -74,7 +75,8 @@ class RunFacts:
     elapsed : float
         Wall-clock time [s].
     status, quality : dict of str to int
-        Rows by the words of these columns, those that there are, in the order of `STATUS` and of `autogal.flags.WORDS`.
+        Rows by the words of these columns, those that there are, in the order of `STATUS` and of
+        `autogal.flags.WORDS`.
     flags : list of RaisedFlag
         The commonest first.
     numbers : Numbers, or None
@@ -152,8 +154,11 @@ def _raised(bits: np.ndarray) -> list[RaisedFlag]:
 
 
 def _numbers(table: Table, parameters: Sequence[str]) -> Numbers | None:
-    """The parameters of each object, those of the chosen model where there are several; None where nothing was measured."""
-    rows = [dict(zip(table.colnames, row)) for row in table if any(np.isfinite(row[name]) for name in parameters)]
+    """The parameters of each object, those of the chosen model where there are several; None where nothing
+    was measured."""
+    rows = [
+        dict(zip(table.colnames, row)) for row in table if any(np.isfinite(row[name]) for name in parameters)
+    ]
     if not rows:
         return None
     units = {name: str(table[name].unit or "") for name in parameters}
@@ -161,9 +166,17 @@ def _numbers(table: Table, parameters: Sequence[str]) -> Numbers | None:
     if "model" in table.colnames:
         models = [str(row["model"]) for row in rows]
         bare, rows = bare_names(table.colnames), [of_chosen(row) for row in rows]
-        units = {bare[name][1]: unit for name, unit in units.items() if any(bare[name][1] in row for row in rows)}
-    values = [(name, unit, [measurement(float(row[name]), float(row[f"{name}_err"])) if name in row else "" for row in rows])
-              for name, unit in units.items()]
+        units = {
+            bare[name][1]: unit for name, unit in units.items() if any(bare[name][1] in row for row in rows)
+        }
+    values = [
+        (
+            name,
+            unit,
+            [measurement(float(row[name]), float(row[f"{name}_err"])) if name in row else "" for row in rows],
+        )
+        for name, unit in units.items()
+    ]
     return Numbers([str(row["id"]) for row in rows], [str(row["quality"]) for row in rows], models, values)
 
 
@@ -174,7 +187,8 @@ def _reason(row: Any) -> str:
 
 
 def _shortened(message: str, is_input: bool, longest: int = 200, filled: int = 100) -> str:
-    """The sentences of a message that have the reason: the first where the input was bad, the last where something failed later."""
+    """The sentences of a message that have the reason: the first where the input was bad, the last where
+    something failed later."""
     sentences = re.split(r"(?<=[.:!?]) (?=[A-Z0-9])", message)
     sentences = sentences if is_input else sentences[::-1]
     kept = sentences[0]

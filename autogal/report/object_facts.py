@@ -21,7 +21,11 @@ __all__ = ["HalfLightEllipse", "Measured", "ObjectFacts", "object_facts"]
 
 # What was assumed about the input; every other flag is about the measurement.
 _ASSUMED = (
-    Flag.SIGMA_ESTIMATED | Flag.PSF_DEFAULT | Flag.PSF_CORRECTED | Flag.ZEROPOINT_DEFAULT | Flag.PIXEL_SCALE_DEFAULT
+    Flag.SIGMA_ESTIMATED
+    | Flag.PSF_DEFAULT
+    | Flag.PSF_CORRECTED
+    | Flag.ZEROPOINT_DEFAULT
+    | Flag.PIXEL_SCALE_DEFAULT
 )
 # Of the numbers, those that come first and last, and those that are left out
 _FIRST, _LAST = ("mag", "bt", "r_eff", "r_eff_arcsec", "n", "q", "pa"), ("x", "y", "sky", "sky_dx", "sky_dy")
@@ -41,7 +45,8 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class HalfLightEllipse:
-    """Where half of a component's light lies: centre and semi-major axis [px], axis ratio, and angle [deg]."""
+    """Where half of a component's light lies: centre and semi-major axis [px], axis ratio, and angle
+    [deg]."""
 
     x: float
     y: float
@@ -133,18 +138,32 @@ def _measured(values: Mapping[str, Any]) -> list[list[Measured]]:
             continue
         value, error = float(values[name]), float(values[f"{name}_err"])
         is_measured |= math.isfinite(value)
-        rank = _FIRST.index(bare) if bare in _FIRST else 100 + _LAST.index(bare) if bare in _LAST else len(_FIRST)
+        rank = (
+            _FIRST.index(bare)
+            if bare in _FIRST
+            else 100 + _LAST.index(bare)
+            if bare in _LAST
+            else len(_FIRST)
+        )
         unit = _UNITS.get(str(COLUMNS[bare].unit), "") if bare in COLUMNS else ""
         label = f"{component} {_SYMBOLS.get(bare, bare)}".strip()
-        lines.setdefault(component, []).append((rank, Measured(component, label, measurement(value, error) + unit)))
-    return [[one for _, one in sorted(lines[component], key=lambda one: one[0])] for component in sorted(lines)] if is_measured else []
+        lines.setdefault(component, []).append(
+            (rank, Measured(component, label, measurement(value, error) + unit))
+        )
+    return (
+        [[one for _, one in sorted(lines[component], key=lambda one: one[0])] for component in sorted(lines)]
+        if is_measured
+        else []
+    )
 
 
 def _ellipses(values: Mapping[str, Any]) -> list[HalfLightEllipse | None]:
     out: list[HalfLightEllipse | None] = []
     for name in (name for name in values if component_of(name)[1] == "r_eff" and f"{name}_err" in values):
         prefix = name.removesuffix("r_eff")
-        x, y, q, pa = (float(values.get(prefix + key, values.get(key, np.nan))) for key in ("x", "y", "q", "pa"))
+        x, y, q, pa = (
+            float(values.get(prefix + key, values.get(key, np.nan))) for key in ("x", "y", "q", "pa")
+        )
         known = np.isfinite([x, y, q, pa, float(values[name])]).all()
         out.append(HalfLightEllipse(x, y, float(values[name]), q, pa) if known else None)
     return out

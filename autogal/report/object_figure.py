@@ -41,7 +41,10 @@ _IN_A_LINE = 9
 
 
 def object_png(
-    path: str | Path, cutout: Cutout, model: np.ndarray | None = None, row: Row | Mapping[str, Any] | None = None
+    path: str | Path,
+    cutout: Cutout,
+    model: np.ndarray | None = None,
+    row: Row | Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the picture of one object.
 
@@ -98,7 +101,9 @@ def object_figure(
     figure = Figure(figsize=(_WIDTH, height), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     boxes = [(_MARGIN + k * _PITCH, height - _HEADING - _PANEL, _PANEL, _PANEL) for k in range(4)]
-    panels = [figure.add_axes((x / _WIDTH, y / height, w / _WIDTH, h / height), anchor="NW") for x, y, w, h in boxes]
+    panels = [
+        figure.add_axes((x / _WIDTH, y / height, w / _WIDTH, h / height), anchor="NW") for x, y, w, h in boxes
+    ]
     _heading(figure, facts)
     _numbers(figure, lines)
     if cutout.image.size:
@@ -109,7 +114,9 @@ def object_figure(
     return figure
 
 
-def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarray | None, facts: ObjectFacts) -> None:
+def _images(
+    figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarray | None, facts: ObjectFacts
+) -> None:
     """Fill the four panels."""
     height, width = cutout.shape
     coarse = np.s_[:: max(1, math.ceil(height / _FINEST)), :: max(1, math.ceil(width / _FINEST))]
@@ -144,7 +151,11 @@ def _images(figure: Figure, panels: list[Axes], cutout: Cutout, model: np.ndarra
 
     share = np.count_nonzero(cutout.mask) / cutout.mask.size
     _frame(panels[0], "image", f"{width} × {height} px")
-    _frame(panels[1], "mask", "< 1 % excluded" if 0 < share < 0.01 else f"{share:.0%} excluded".replace("%", " %"))
+    _frame(
+        panels[1],
+        "mask",
+        "< 1 % excluded" if 0 < share < 0.01 else f"{share:.0%} excluded".replace("%", " %"),
+    )
     _frame(panels[2], "model", note="" if fitted else "no model")
     _frame(panels[3], "residual / σ", note="" if fitted else "no model")
     if light.size:
@@ -192,7 +203,9 @@ def _frame(axes: Axes, title: str, detail: str = "", note: str = "") -> None:
     figure.text(box.x1, box.y1 + 0.015, detail, fontsize=8.5, color=_FAINT, ha="right")
     if note:
         axes.set_facecolor(_PAPER)
-        figure.text((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, note, fontsize=10, color=_FAINT, ha="center")
+        figure.text(
+            (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2, note, fontsize=10, color=_FAINT, ha="center"
+        )
 
 
 def _ellipses(axes: Axes, ellipses: Sequence[HalfLightEllipse | None]) -> None:
@@ -200,7 +213,17 @@ def _ellipses(axes: Axes, ellipses: Sequence[HalfLightEllipse | None]) -> None:
     for one, colour in zip(ellipses, _COMPONENTS, strict=False):
         if one is not None:
             # With no rotation the long side points up: +y, from where pa is counted.
-            axes.add_patch(Ellipse((one.x, one.y), 2 * one.r_eff * one.q, 2 * one.r_eff, angle=one.pa, fill=False, ec=colour, lw=1.1))
+            axes.add_patch(
+                Ellipse(
+                    (one.x, one.y),
+                    2 * one.r_eff * one.q,
+                    2 * one.r_eff,
+                    angle=one.pa,
+                    fill=False,
+                    ec=colour,
+                    lw=1.1,
+                )
+            )
 
 
 def _scale_bar(axes: Axes, width: int, pixel_scale: float | None) -> None:
@@ -210,13 +233,18 @@ def _scale_bar(axes: Axes, width: int, pixel_scale: float | None) -> None:
     power = 10.0 ** math.floor(math.log10(longest))
     length = power * max(k for k in (1, 2, 5) if k * power <= longest * (1 + 1e-9))
     start, end = 0.05, 0.05 + length / (scale * width)
-    axes.plot([start, end], [0.05, 0.05], transform=axes.transAxes, color="white", lw=2, solid_capstyle="butt")
+    axes.plot(
+        [start, end], [0.05, 0.05], transform=axes.transAxes, color="white", lw=2, solid_capstyle="butt"
+    )
     middle = (start + end) / 2
-    axes.text(middle, 0.07, f"{length:g}{unit}", transform=axes.transAxes, color="white", fontsize=8, ha="center")
+    axes.text(
+        middle, 0.07, f"{length:g}{unit}", transform=axes.transAxes, color="white", fontsize=8, ha="center"
+    )
 
 
 def _heading(figure: Figure, facts: ObjectFacts) -> None:
-    """The id, how far it can be trusted and how the fit ended, its flags in words, and why there is no result."""
+    """The id, how far it can be trusted and how the fit ended, its flags in words, and why there is no
+    result."""
     left, right, height = _MARGIN / _WIDTH, 1 - 1.5 * _MARGIN / _WIDTH, figure.get_figheight()
     first, second = 1 - 0.31 / height, 1 - 0.52 / height
     figure.text(left, first, _short(facts.id, 70), fontsize=14, weight="bold", color=_INK, parse_math=False)
@@ -249,11 +277,18 @@ def _numbers(figure: Figure, lines: list[list[Measured]]) -> None:
     top = height - _HEADING - _PANEL - 0.28
     for k, line in enumerate(lines):
         y = top - k * _LINE
-        drawn = [figure.text(0, (y - 0.21) / height, text, fontsize=9.5, color=_INK) for text in (one.text for one in line)]
+        drawn = [
+            figure.text(0, (y - 0.21) / height, text, fontsize=9.5, color=_INK)
+            for text in (one.text for one in line)
+        ]
         widths = [_GAP + text.get_window_extent().width / figure.bbox.width for text in drawn]
-        room = 1 - _MARGIN / _WIDTH  # of many digits one pushes the next, and all are smaller where even that is not enough
+        room = (
+            1 - _MARGIN / _WIDTH
+        )  # of many digits one pushes the next, and all are smaller where even that is not enough
         size = min(1.0, (room - _MARGIN / _WIDTH) / sum(widths))
-        places = [(_MARGIN + 1.39 * column) / _WIDTH for column in range(len(line))]  # the last, the sky, is the widest
+        places = [
+            (_MARGIN + 1.39 * column) / _WIDTH for column in range(len(line))
+        ]  # the last, the sky, is the widest
         end = 0.0
         for column, width in enumerate(widths):
             places[column] = min(max(places[column], end), room - size * sum(widths[column:]))

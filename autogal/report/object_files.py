@@ -99,7 +99,9 @@ def write_object_fits(
     """
     path = Path(path)
     image = cutout.image
-    model = np.full(image.shape, np.nan, image.dtype) if model is None else np.asarray(model, dtype=image.dtype)
+    model = (
+        np.full(image.shape, np.nan, image.dtype) if model is None else np.asarray(model, dtype=image.dtype)
+    )
     layers: dict[str, np.ndarray] = {
         "IMAGE": image,
         "MODEL": model,
@@ -140,7 +142,9 @@ def _header(cutout: Cutout, row: Row | None) -> fits.Header:
     header = fits.Header()
     header["CREATOR"] = ascii_text(creator())
     header["OBJECT"] = ascii_text(cutout.id)
-    header["ORIGFILE"] = ascii_text(cutout.path or "")  # the image that was fitted; a long path leaves no room to say so
+    header["ORIGFILE"] = ascii_text(
+        cutout.path or ""
+    )  # the image that was fitted; a long path leaves no room to say so
     header["ZEROPT"] = (_number(cutout.zeropoint), "[mag] magnitude of one image unit")
     header["PIXSCALE"] = (_number(cutout.pixel_scale), "[arcsec] size of a pixel")
     if row is None:
@@ -195,8 +199,14 @@ def write_objects(part: Catalogue, names: Sequence[str], folder: Path, wanted: M
             continue
         try:
             _write_object(part, i, folder / name, wanted)
-        except Exception as error:  # a full disk, or numbers that nobody foresaw: the catalogue is worth more than a picture
-            problem = error.what if isinstance(error, AutogalError) else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        except (
+            Exception
+        ) as error:  # a full disk, or numbers that nobody foresaw: the catalogue is worth more than a picture
+            problem = (
+                error.what
+                if isinstance(error, AutogalError)
+                else f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            )
             _log.warning("%s: its files in %s are missing: %s", cutout.id, folder, problem)
             _log.info("%s: this is where it failed", cutout.id, exc_info=error)
             part.add_message(i, f"Its files in {folder.name}/ are missing: {problem}")
@@ -208,6 +218,12 @@ def _write_object(part: Catalogue, i: int, stem: Path, wanted: Mapping[str, bool
     model = part.model_image(i) if row["status"] in MEASURED else None
     if wanted["fits"]:
         light = part.neighbours_image(i)
-        write_object_fits(stem.with_name(f"{stem.name}.fits"), cutout, model, row, {"neighbours": light} if light.any() else None)
+        write_object_fits(
+            stem.with_name(f"{stem.name}.fits"),
+            cutout,
+            model,
+            row,
+            {"neighbours": light} if light.any() else None,
+        )
     if wanted["png"]:
         object_png(stem.with_name(f"{stem.name}.png"), cutout, model, row)

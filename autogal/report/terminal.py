@@ -100,7 +100,10 @@ def _headline(facts: RunFacts) -> Text:
     line = Text(f"{facts.total} {'object' if facts.total == 1 else 'objects'}", style="bold")
     line.append(f" in {_duration(facts.elapsed)}{rate}", style="not bold")
     for word, rows in facts.status.items():
-        line.append(f"\n  {word:<14}{rows:>7}  {100 * rows / facts.total:5.1f} %", style=f"not bold {_STYLES[word]}".rstrip())
+        line.append(
+            f"\n  {word:<14}{rows:>7}  {100 * rows / facts.total:5.1f} %",
+            style=f"not bold {_STYLES[word]}".rstrip(),
+        )
     return line
 
 
@@ -108,7 +111,9 @@ def _verdict(facts: RunFacts) -> Text:
     """How many rows can be trusted how far."""
     line = Text("Quality", style="bold")
     for word, rows in facts.quality.items():
-        line.append(f"   {word} {rows} ({100 * rows / facts.total:.1f} %)", style=f"not bold {_QUALITY[word]}")
+        line.append(
+            f"   {word} {rows} ({100 * rows / facts.total:.1f} %)", style=f"not bold {_QUALITY[word]}"
+        )
     return line
 
 
@@ -137,7 +142,9 @@ def _number_table(numbers: Numbers) -> Table:
 
 def _times(facts: RunFacts) -> Text:
     stages = "   ".join(f"{stage} {_duration(spent)}" for stage, spent in facts.seconds.items())
-    return Text.assemble(("Time  ", "bold"), stages, f"   (sum of {facts.processes} processes)" if facts.processes > 1 else "")
+    return Text.assemble(
+        ("Time  ", "bold"), stages, f"   (sum of {facts.processes} processes)" if facts.processes > 1 else ""
+    )
 
 
 def _failure_table(facts: RunFacts) -> Table:
@@ -163,17 +170,34 @@ def _places(written: Mapping[str, str]) -> Text:
 
 def _grid(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2, 0, 0)
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
     )
 
 
 def _grid_table(grid: Grid) -> Table:
     """A table of an evaluation; lines between groups of rows of one first column."""
-    table = Table(title=grid.title, title_justify="left", title_style="bold", show_footer=bool(grid.required), box=None,
-                  padding=(0, 2, 0, 0), header_style="dim", footer_style="cyan")
+    table = Table(
+        title=grid.title,
+        title_justify="left",
+        title_style="bold",
+        show_footer=bool(grid.required),
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+        footer_style="cyan",
+    )
     for i, heading in enumerate(grid.columns):
-        table.add_column(heading, footer="required" if i == 0 else grid.required.get(heading, ""), justify="left" if i < 2 else "right",
-                         no_wrap=True)
+        table.add_column(
+            heading,
+            footer="required" if i == 0 else grid.required.get(heading, ""),
+            justify="left" if i < 2 else "right",
+            no_wrap=True,
+        )
     first = next(iter(grid.columns.values()))
     before = None
     for row in grid.rows:

@@ -6,4 +6,13 @@ from autogal.results.columns import COLUMNS, Column, column
 from autogal.results.data import CatalogueData
 from autogal.results.files import read_catalogue, write_catalogue
 
-__all__ = ["COLUMNS", "MEASURED", "Catalogue", "CatalogueData", "Column", "column", "read_catalogue", "write_catalogue"]
+__all__ = [
+    "COLUMNS",
+    "MEASURED",
+    "Catalogue",
+    "CatalogueData",
+    "Column",
+    "column",
+    "read_catalogue",
+    "write_catalogue",
+]

@@ -24,7 +24,10 @@ def to_arviz(samples: Mapping[str, np.ndarray]) -> Any:
     try:
         arviz = import_module("arviz")
     except ImportError as problem:
-        raise AutogalError(f"Samples for ArviZ need the package arviz ({problem}).", "Install it: pip install arviz, or autogal[arviz].") from problem
+        raise AutogalError(
+            f"Samples for ArviZ need the package arviz ({problem}).",
+            "Install it: pip install arviz, or autogal[arviz].",
+        ) from problem
     posterior = {name: np.asarray(some, float)[None] for name, some in samples.items()}
     if int(arviz.__version__.split(".")[0]) < 1:
         return arviz.from_dict(posterior=posterior)

@@ -20,8 +20,8 @@ from autogal.results.rows import Rows, is_unmeasured
 
 __all__ = ["build_data", "build_table", "measured", "unmeasured_as_nan"]
 
-# Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on its area
-# (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
+# Surface brightnesses: column, a magnitude, the radius of an ellipse, and the share of the light that lies on
+# its area (Graham & Driver 2005, eq. 9; the Nuker law's magnitude is stated for the ellipse of its break)
 _BRIGHTNESS = (("mu_e_mean", "mag", "r_eff", 0.5), ("mu_break", "mag_break", "r_break", 1.0))
 #: From variances and the values they are of to errors, [N]
 Roots = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -52,9 +52,13 @@ def build_table(cutouts: Sequence[Cutout], fitted: Fitted) -> Table:
     numbers = _numbers(cutouts, fitted.parameters, values, covariance)
     others = {}
     if fitted.bootstrap is not None:
-        others["boot"] = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.bootstrap, status))
+        others["boot"] = _numbers(
+            cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.bootstrap, status)
+        )
     if fitted.misfit is not None:
-        others["misfit"] = _numbers(cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.misfit, status), _or_nothing)
+        others["misfit"] = _numbers(
+            cutouts, fitted.parameters, values, unmeasured_as_nan(fitted.misfit, status), _or_nothing
+        )
     spans = posterior_columns(cutouts, fitted, numbers, status) if fitted.quantiles is not None else {}
     numbers = {key: column for name in numbers for key, column in _with_others(name, numbers, others, spans)}
     rows = Rows(cutouts, fitted, status)
@@ -70,13 +74,26 @@ def build_data(cutouts: Sequence[Cutout], fitted: Fitted) -> CatalogueData:
         As in :func:`build_table`.
     """
     _, covariance, status = measured(cutouts, fitted)
-    arrays = {what.name: getattr(fitted, what.name, None) for what in ARRAYS if what.name != "covariance" and (fitted.keeps or what.name != "replicates")}
-    others: dict[str, Any] = {name: unmeasured_as_nan(array, status) for name, array in arrays.items() if array is not None}
-    return CatalogueData(build_table(cutouts, fitted), covariance, tuple(fitted.parameters), seconds=fitted.seconds, **others)
+    arrays = {
+        what.name: getattr(fitted, what.name, None)
+        for what in ARRAYS
+        if what.name != "covariance" and (fitted.keeps or what.name != "replicates")
+    }
+    others: dict[str, Any] = {
+        name: unmeasured_as_nan(array, status) for name, array in arrays.items() if array is not None
+    }
+    return CatalogueData(
+        build_table(cutouts, fitted), covariance, tuple(fitted.parameters), seconds=fitted.seconds, **others
+    )
 
 
-def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.ndarray, covariance: np.ndarray,
-             roots: Roots | None = None) -> dict[str, np.ndarray]:
+def _numbers(
+    cutouts: Sequence[Cutout],
+    parameters: Sequence[str],
+    values: np.ndarray,
+    covariance: np.ndarray,
+    roots: Roots | None = None,
+) -> dict[str, np.ndarray]:
     """Parameters and what follows from them, each with its error: `roots` of its variance."""
     roots = roots or _errors
     errors = roots(np.diagonal(covariance, axis1=1, axis2=2), values)
@@ -88,8 +105,12 @@ def _numbers(cutouts: Sequence[Cutout], parameters: Sequence[str], values: np.nd
     return numbers
 
 
-def _with_others(name: str, numbers: dict[str, np.ndarray], others: dict[str, dict[str, np.ndarray]],
-                 spans: dict[str, dict[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+def _with_others(
+    name: str,
+    numbers: dict[str, np.ndarray],
+    others: dict[str, dict[str, np.ndarray]],
+    spans: dict[str, dict[str, np.ndarray]],
+) -> Iterator[tuple[str, np.ndarray]]:
     """A column, behind an error those of other kinds, and behind all errors of a value its quantiles."""
     yield name, numbers[name]
     if name.endswith("_err"):
@@ -124,7 +145,9 @@ def measured(cutouts: Sequence[Cutout], fitted: Fitted) -> tuple[np.ndarray, np.
     values, covariance = np.array(fitted.values, float), np.array(fitted.covariance, float)
     if not len(cutouts) == len(values) == len(covariance) == len(fitted.status):
         raise ValueError(f"{len(cutouts)} cutouts, but {len(values)} fits")
-    status = ["failed" if c.error is not None else str(s) for c, s in zip(cutouts, fitted.status, strict=True)]
+    status = [
+        "failed" if c.error is not None else str(s) for c, s in zip(cutouts, fitted.status, strict=True)
+    ]
     values[is_unmeasured(status)] = np.nan
     covariance = unmeasured_as_nan(covariance, status)
     values[~(values > -np.inf)] = np.nan  # inf is the magnitude of a component without light
@@ -146,7 +169,9 @@ def _errors(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _or_nothing(variance: np.ndarray, values: np.ndarray) -> np.ndarray:
     """As `_errors`, and 0 where a difference of variances came out below."""
-    return np.where(np.isfinite(variance) & np.isfinite(values) & (variance <= 0), 0.0, _errors(variance, values))
+    return np.where(
+        np.isfinite(variance) & np.isfinite(values) & (variance <= 0), 0.0, _errors(variance, values)
+    )
 
 
 def _derive(
@@ -175,7 +200,10 @@ def _derive(
     placed = at + "x" in numbers and at + "y" in numbers
     places = None
     if placed and any(c.wcs is not None for c in cutouts):
-        places = [local_sky(c.wcs, x, y) for c, x, y in zip(cutouts, numbers[at + "x"], numbers[at + "y"], strict=True)]
+        places = [
+            local_sky(c.wcs, x, y)
+            for c, x, y in zip(cutouts, numbers[at + "x"], numbers[at + "y"], strict=True)
+        ]
     along, slope, across = _local_scales(cutouts, places, numbers.get(prefix + "pa"), scale)
     if has("mag"):
         mag, mag_err = numbers[prefix + "mag"], numbers[f"{prefix}mag_err"]
@@ -189,9 +217,13 @@ def _derive(
             variance = np.einsum("ni,nij,nj->n", steps, covariance[:, of][:, :, of], steps)
             error = np.where(slope != 0, roots(variance, r_eff), error)
         add("r_eff_arcsec", r_eff * along, error)
-    bent = any(has(name) for name in ("c0", "softness", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1))))  # or cut off
+    bent = any(
+        has(name) for name in ("c0", "softness", *(f"am{m}" for m in range(1, HIGHEST_MODE + 1)))
+    )  # or cut off
     for name, mag_of, radius_of, share in _BRIGHTNESS:
-        if has(mag_of, radius_of, "q") and not (bent and share < 1):  # half of the light is not on the ellipse of r_eff then
+        if has(mag_of, radius_of, "q") and not (
+            bent and share < 1
+        ):  # half of the light is not on the ellipse of r_eff then
             mag, radius, q = (numbers[prefix + key] for key in (mag_of, radius_of, "q"))
             mu = mag + 2.5 * np.log10(np.pi / share * q * (radius * across) ** 2)
             of = [parameters.index(prefix + key) for key in (mag_of, radius_of, "q")]
@@ -216,7 +248,8 @@ def _derive(
 
 def _local_scales(cutouts: Sequence[Cutout], places: list[tuple] | None, pa: np.ndarray | None,
                   scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """arcsec per pixel where the galaxies are: along their major axes, how that changes with pa, and the root of the area.
+    """arcsec per pixel where the galaxies are: along their major axes, how that changes with pa, and the root
+    of the area.
 
     Those of the WCS, where the pixel scale of the image is the WCS's; else the image's everywhere.
     """
@@ -225,7 +258,9 @@ def _local_scales(cutouts: Sequence[Cutout], places: list[tuple] | None, pa: np.
         if places is None or not cutout.wcs_scale or not np.isfinite(places[i][2]).all():
             continue
         across[i] = np.sqrt(abs(np.linalg.det(places[i][2])))
-        along[i], slope[i] = (across[i], 0.0) if pa is None or not np.isfinite(pa[i]) else scale_along(places[i][2], pa[i])
+        along[i], slope[i] = (
+            (across[i], 0.0) if pa is None or not np.isfinite(pa[i]) else scale_along(places[i][2], pa[i])
+        )
         if abs(slope[i]) < _SQUARE * along[i]:
             slope[i] = 0.0
     return along, slope, across

@@ -120,7 +120,11 @@ class Catalogue(CatalogueData):
         ValueError
             Where the parameters differ.
         """
-        kept = [cutout for part in parts for cutout in part.cutouts or ()] if all(part.cutouts is not None for part in parts) else None
+        kept = (
+            [cutout for part in parts for cutout in part.cutouts or ()]
+            if all(part.cutouts is not None for part in parts)
+            else None
+        )
         return cls(**parts[0].joined(parts[1:]), cutouts=kept)
 
     def __repr__(self) -> str:
@@ -136,10 +140,20 @@ class Catalogue(CatalogueData):
                 f"  flags       {flagged or 'none'}",
                 f"  table       {len(self)} rows x {len(self.table.columns)} columns",
                 f"  covariance  {' x '.join(map(str, np.shape(self.covariance)))}",
-                *([f"  replicates  {' x '.join(map(str, np.shape(self.replicates)))}"] if self.replicates is not None else []),
-                *([f"  neighbours  {np.isfinite(self.neighbours[:, :, 0]).sum()} fitted together with their targets"]
-                  if self.neighbours is not None else []),
-                f"  images      {'kept: .model_image(i), .residual(i)' if self.cutouts is not None else 'not kept'}>",
+                *(
+                    [f"  replicates  {' x '.join(map(str, np.shape(self.replicates)))}"]
+                    if self.replicates is not None
+                    else []
+                ),
+                *(
+                    [
+                        f"  neighbours  {np.isfinite(self.neighbours[:, :, 0]).sum()} fitted together with "
+                        f"their targets"
+                    ]
+                    if self.neighbours is not None
+                    else []
+                ),
+                f"  images      {'kept: .model_image(i), .residual(i)' if self.cutouts is not None else 'not kept'}>",  # noqa: E501
             ]
         )
 
@@ -148,7 +162,9 @@ class Catalogue(CatalogueData):
         messages = [str(text) for text in self.table["message"]]
         messages[i] = f"{messages[i]} {what}".strip()
         column = self.table["message"]
-        self.table.replace_column("message", Column(messages, name="message", description=column.description, format=column.format))
+        self.table.replace_column(
+            "message", Column(messages, name="message", description=column.description, format=column.format)
+        )
 
     def to_arviz(self, i: int) -> Any:
         """The samples of one object's posterior, or its bootstrap's replicates, as ArviZ takes them.
@@ -174,7 +190,10 @@ class Catalogue(CatalogueData):
         samples = np.empty((0, len(self.parameters))) if self.replicates is None else self.replicates[i]
         samples = samples[~np.isnan(samples).any(1)]
         if not len(samples):
-            raise AutogalError(f"There are no samples of {self.table['id'][i]}.", "Fit with uncertainty=posterior uncertainty.keep=true.")
+            raise AutogalError(
+                f"There are no samples of {self.table['id'][i]}.",
+                "Fit with uncertainty=posterior uncertainty.keep=true.",
+            )
         return to_arviz(dict(zip(self.parameters, samples.T)))
 
     def model_image(self, i: int) -> np.ndarray:
@@ -203,7 +222,10 @@ class Catalogue(CatalogueData):
         model, names = self.settings.get("model", self.model), {name: name for name in self.parameters}
         if "models" in model and row["status"] in MEASURED:  # several were fitted: the chosen one
             chosen, bare = str(row["model"]), bare_names(self.table.colnames)
-            model, names = model["models"][chosen], {name: bare[name][1] for name in self.parameters if bare[name][0] == chosen}
+            model, names = (
+                model["models"][chosen],
+                {name: bare[name][1] for name in self.parameters if bare[name][0] == chosen},
+            )
         values = {bare: float(row[name]) for name, bare in names.items()}
         if row["status"] not in MEASURED or np.isnan(list(values.values())).any():
             return np.full(cutout.shape, np.nan, dtype=np.float32)
@@ -232,7 +254,10 @@ class Catalogue(CatalogueData):
         out = np.zeros(cutout.shape, cutout.image.dtype)
         found = np.empty((0, len(SINGLE))) if self.neighbours is None else self.neighbours[i]
         is_lit, is_point = np.isfinite(found[:, 0]), ~np.isfinite(found[:, -1])
-        for model, some in (("sersic", found[is_lit & ~is_point]), ("point_source", found[is_lit & is_point])):
+        for model, some in (
+            ("sersic", found[is_lit & ~is_point]),
+            ("point_source", found[is_lit & is_point]),
+        ):
             if len(some):
                 out += self._render(Table(dict(zip(SINGLE, some.T))), cutout, model).sum(0)
         return out

@@ -16,7 +16,18 @@ from autogal.parameters import PARAMETERS
 if TYPE_CHECKING:
     from autogal.results.rows import Rows
 
-__all__ = ["COLUMNS", "QUANTILE_NAMES", "Column", "bare_names", "column", "component_of", "declared", "first_columns", "last_columns", "of_chosen"]
+__all__ = [
+    "COLUMNS",
+    "QUANTILE_NAMES",
+    "Column",
+    "bare_names",
+    "column",
+    "component_of",
+    "declared",
+    "first_columns",
+    "last_columns",
+    "of_chosen",
+]
 
 _NONE = u.dimensionless_unscaled
 
@@ -40,8 +51,8 @@ class Column:
     format : str or None
         How to print it.
     value : callable or None
-        Makes the column, [N], of `autogal.results.rows.Rows`; None where another part does: a parameter, what follows from
-        parameters, a choice of models.
+        Makes the column, [N], of `autogal.results.rows.Rows`; None where another part does: a parameter, what
+        follows from parameters, a choice of models.
     """
 
     name: str
@@ -52,7 +63,8 @@ class Column:
 
 
 def _fitted(name: str) -> Callable[[Rows], np.ndarray]:
-    """Where a number comes from that the fit itself puts down under its column's name, by `autogal.model.fitted.Fitted.put`."""
+    """Where a number comes from that the fit itself puts down under its column's name, by
+    `autogal.model.fitted.Fitted.put`."""
     return lambda rows: rows.of_fit(name)
 
 
@@ -80,12 +92,22 @@ _DERIVED = (
     ),
     Column("ra", u.deg, "Right ascension of the centre (ICRS); NaN without a WCS", ".7f"),
     Column("dec", u.deg, "Declination of the centre (ICRS); NaN without a WCS", ".7f"),
-    Column("pa_sky", u.deg, "Position angle on the sky, north through east, in [0, 180); NaN without a WCS", ".3f"),
+    Column(
+        "pa_sky",
+        u.deg,
+        "Position angle on the sky, north through east, in [0, 180); NaN without a WCS",
+        ".3f",
+    ),
 )
 
 _FIRST = (
     Column("id", None, "Identifier of the object", value=lambda rows: rows.words(c.id for c in rows.cutouts)),
-    Column("path", None, "Image file the object was read from", value=lambda rows: rows.words(c.path or "" for c in rows.cutouts)),
+    Column(
+        "path",
+        None,
+        "Image file the object was read from",
+        value=lambda rows: rows.words(c.path or "" for c in rows.cutouts),
+    ),
 )
 
 _CHOICE = (
@@ -97,17 +119,58 @@ _CHOICE = (
 # A number that the fit puts down (`fitted.put("name", rows, values)`) is a column once it has a line here:
 # Column("name", unit, "What it is", ".3f", _fitted("name"))
 _LAST = (
-    Column("snr", _NONE, "Signal-to-noise ratio of the fitted model (matched filter)", ".2f", lambda rows: rows.measured(rows.fitted.snr)),
-    Column("chi2_dof", _NONE, "Chi-square, or another likelihood's deviance (Poisson: Cash), per degree of freedom", ".4f",
-           lambda rows: rows.measured(rows.chi2_dof)),
-    Column("n_iter", None, "Iterations of the solver", value=lambda rows: np.asarray(rows.fitted.n_iter, dtype=np.int32)),
-    Column("status", None, "How the fit ended: converged, not_converged, failed or skipped", value=lambda rows: rows.words(rows.status)),
-    Column("quality", None, "How far the row can be trusted, by status and flags: good, fair, poor, bad or none",
-           value=lambda rows: rows.words(quality(word, bits) for word, bits in zip(rows.status, rows.flags, strict=True))),
-    Column("flags", None, "Quality bits; their names are in flag_names", value=lambda rows: np.asarray(rows.flags, dtype=np.int64)),
-    Column("flag_names", None, "Names of the quality bits that are set", value=lambda rows: rows.words(" ".join(names(b)) for b in rows.flags)),
-    Column("message", None, "What was put right or assumed, or why there is no result",
-           value=lambda rows: rows.words(rows.message(c) for c in rows.cutouts)),
+    Column(
+        "snr",
+        _NONE,
+        "Signal-to-noise ratio of the fitted model (matched filter)",
+        ".2f",
+        lambda rows: rows.measured(rows.fitted.snr),
+    ),
+    Column(
+        "chi2_dof",
+        _NONE,
+        "Chi-square, or another likelihood's deviance (Poisson: Cash), per degree of freedom",
+        ".4f",
+        lambda rows: rows.measured(rows.chi2_dof),
+    ),
+    Column(
+        "n_iter",
+        None,
+        "Iterations of the solver",
+        value=lambda rows: np.asarray(rows.fitted.n_iter, dtype=np.int32),
+    ),
+    Column(
+        "status",
+        None,
+        "How the fit ended: converged, not_converged, failed or skipped",
+        value=lambda rows: rows.words(rows.status),
+    ),
+    Column(
+        "quality",
+        None,
+        "How far the row can be trusted, by status and flags: good, fair, poor, bad or none",
+        value=lambda rows: rows.words(
+            quality(word, bits) for word, bits in zip(rows.status, rows.flags, strict=True)
+        ),
+    ),
+    Column(
+        "flags",
+        None,
+        "Quality bits; their names are in flag_names",
+        value=lambda rows: np.asarray(rows.flags, dtype=np.int64),
+    ),
+    Column(
+        "flag_names",
+        None,
+        "Names of the quality bits that are set",
+        value=lambda rows: rows.words(" ".join(names(b)) for b in rows.flags),
+    ),
+    Column(
+        "message",
+        None,
+        "What was put right or assumed, or why there is no result",
+        value=lambda rows: rows.words(rows.message(c) for c in rows.cutouts),
+    ),
 )
 
 COLUMNS: dict[str, Column] = {c.name: c for c in (*_PARAMETERS, *_DERIVED, *_FIRST, *_CHOICE, *_LAST)}
@@ -149,7 +212,8 @@ def component_of(name: str) -> tuple[str, str]:
 
 
 def bare_names(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Of a catalogue of several models, the model that each column is of, and the name that it has where there is no other.
+    """Of a catalogue of several models, the model that each column is of, and the name that it has where
+    there is no other.
 
     Parameters
     ----------
@@ -159,16 +223,20 @@ def bare_names(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     Returns
     -------
     dict of str to (str, str)
-        ``"sersic_point_host_mag": ("sersic_point", "host_mag")``; the model is empty where a column is of none.
+        ``"sersic_point_host_mag": ("sersic_point", "host_mag")``; the model is empty where a column is of
+        none.
     """
     names = list(names)
-    models = sorted((name.removesuffix("_status") for name in names if name.endswith("_status")), key=len, reverse=True)
+    models = sorted(
+        (name.removesuffix("_status") for name in names if name.endswith("_status")), key=len, reverse=True
+    )
     of = {name: next((model for model in models if name.startswith(f"{model}_")), "") for name in names}
     return {name: (model, name.removeprefix(f"{model}_") if model else name) for name, model in of.items()}
 
 
 def of_chosen(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the columns of the chosen model alone, under the names that they have where there is no other.
+    """A row with the columns of the chosen model alone, under the names that they have where there is no
+    other.
 
     Parameters
     ----------
@@ -182,7 +250,11 @@ def of_chosen(values: Mapping[str, Any]) -> dict[str, Any]:
     if "model" not in values:
         return dict(values)
     chosen, names = str(values["model"]), bare_names(values)
-    return {bare: values[name] for name, (model, bare) in names.items() if not model or (model == chosen and bare not in values)}
+    return {
+        bare: values[name]
+        for name, (model, bare) in names.items()
+        if not model or (model == chosen and bare not in values)
+    }
 
 
 def column(name: str) -> Column:
@@ -197,11 +269,17 @@ def column(name: str) -> Column:
     for kind, text in _ERRORS.items():
         if name.endswith(f"_err_{kind}"):
             of = column(name.removesuffix(f"_err_{kind}"))
-            return replace(of, name=name, description=f"1-sigma error of {of.name} {text}; NaN where not measurable")
+            return replace(
+                of, name=name, description=f"1-sigma error of {of.name} {text}; NaN where not measurable"
+            )
     for end, text in QUANTILE_NAMES.items():
         if name.endswith(f"_{end}"):
             of = column(name.removesuffix(f"_{end}"))
-            return replace(of, name=name, description=f"{text} of the posterior of {of.name}; NaN where it was not sampled")
+            return replace(
+                of,
+                name=name,
+                description=f"{text} of the posterior of {of.name}; NaN where it was not sampled",
+            )
     if name.endswith("_err"):
         of = column(name.removesuffix("_err"))
         return replace(of, name=name, description=f"1-sigma error of {of.name}; NaN where not measurable")
@@ -224,5 +302,9 @@ def declared(data: dict[str, np.ndarray]) -> Table:
     table = Table(data, copy=False)
     for name in table.colnames:
         what = column(name)
-        table[name].unit, table[name].description, table[name].format = what.unit, what.description, what.format
+        table[name].unit, table[name].description, table[name].format = (
+            what.unit,
+            what.description,
+            what.format,
+        )
     return table

@@ -1,4 +1,5 @@
-"""What a catalogue holds: a table and named arrays, each declared here, once. It travels as one thing, and loads no torch."""
+"""What a catalogue holds: a table and named arrays, each declared here, once. It travels as one thing, and
+loads no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from autogal.results.columns import declared
 
 __all__ = ["ARRAYS", "Array", "CatalogueData", "creator", "join_tables"]
 
-#: What an axis of an array counts: the fitted parameters, those of a neighbour, or anything, as many as there are
+#: What an axis of an array counts: the fitted parameters, those of a neighbour, or anything, as many as there
+#: are
 Axis = Literal["parameter", "neighbour", "any"]
 
 
@@ -46,7 +48,8 @@ class Array:
     label: str = "parameter of this column"
 
     def names(self, parameters: Sequence[str]) -> tuple[str, ...]:
-        """Names of what the last axis counts, in a catalogue of these parameters; none where it may count anything."""
+        """Names of what the last axis counts, in a catalogue of these parameters; none where it may count
+        anything."""
         return {"parameter": tuple(parameters), "neighbour": SINGLE, "any": ()}[self.axes[-1]]
 
     def shape(self, rows: int, parameters: int, counted: int = -1) -> tuple[int, ...]:
@@ -55,7 +58,9 @@ class Array:
         return (rows, *(lengths[axis] for axis in self.axes))
 
 
-def _array(in_file: str, axes: tuple[Axis, ...], description: str, label: str = "parameter of this column") -> Any:
+def _array(
+    in_file: str, axes: tuple[Axis, ...], description: str, label: str = "parameter of this column"
+) -> Any:
     return field(default=None, metadata={"array": (in_file, axes, description, label)})
 
 
@@ -74,11 +79,12 @@ class CatalogueData:
     bootstrap : ndarray, shape (N, P, P), optional
         Covariance of the bootstrap's replicates, where ``covariance`` is of another kind.
     replicates : ndarray, shape (N, R, P), optional
-        Parameters of the bootstrap's replicates, or equally weighted samples of the posterior, where they were asked for
-        (``uncertainty.keep=true``); NaN in those that failed. Angles of samples go on beyond 0 and 180 deg.
+        Parameters of the bootstrap's replicates, or equally weighted samples of the posterior, where they
+        were asked for (``uncertainty.keep=true``); NaN in those that failed. Angles of samples go on beyond 0
+        and 180 deg.
     neighbours : ndarray, shape (N, K, 7), optional
-        x, y, mag, r_eff, n, q, pa of the neighbours fitted together with each target; NaN where there is none, and in
-        all but the first three of a point source.
+        x, y, mag, r_eff, n, q, pa of the neighbours fitted together with each target; NaN where there is
+        none, and in all but the first three of a point source.
     model : str
         The model that was fitted.
     settings : dict
@@ -94,13 +100,29 @@ class CatalogueData:
 
     table: Table
     covariance: np.ndarray = field(
-        metadata={"array": ("covariance", ("parameter", "parameter"), "Covariance matrix of", "parameter of this row and column")})
+        metadata={
+            "array": (
+                "covariance",
+                ("parameter", "parameter"),
+                "Covariance matrix of",
+                "parameter of this row and column",
+            )
+        }
+    )
     parameters: tuple[str, ...]
     _: KW_ONLY
-    bootstrap: np.ndarray | None = _array("bootstrap_covariance", ("parameter", "parameter"), "Covariance matrix, by the bootstrap, of",
-                                          "parameter of this row and column")
-    replicates: np.ndarray | None = _array("replicates", ("any", "parameter"), "The bootstrap's replicates, or samples of the posterior, of")
-    neighbours: np.ndarray | None = _array("neighbours", ("any", "neighbour"), "Of the neighbours fitted with each object,")
+    bootstrap: np.ndarray | None = _array(
+        "bootstrap_covariance",
+        ("parameter", "parameter"),
+        "Covariance matrix, by the bootstrap, of",
+        "parameter of this row and column",
+    )
+    replicates: np.ndarray | None = _array(
+        "replicates", ("any", "parameter"), "The bootstrap's replicates, or samples of the posterior, of"
+    )
+    neighbours: np.ndarray | None = _array(
+        "neighbours", ("any", "neighbour"), "Of the neighbours fitted with each object,"
+    )
     model: str = "sersic"
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -114,11 +136,18 @@ class CatalogueData:
                 continue
             found = np.asarray(array).shape
             expected = what.shape(len(self.table), len(self.parameters))
-            if len(found) != len(expected) or any(length not in (-1, there) for length, there in zip(expected, found)):
-                raise ValueError(f"{what.in_file} of shape {found} for {len(self.table)} rows of {len(self.parameters)} parameters")
+            if len(found) != len(expected) or any(
+                length not in (-1, there) for length, there in zip(expected, found)
+            ):
+                raise ValueError(
+                    f"{what.in_file} of shape {found} for {len(self.table)} rows of {len(self.parameters)} "
+                    f"parameters"
+                )
 
     @classmethod
-    def of_parts(cls, columns: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Self:
+    def of_parts(
+        cls, columns: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+    ) -> Self:
         """What a file holds, put together again.
 
         Parameters
@@ -143,7 +172,13 @@ class CatalogueData:
                 counted = meta.get(what.in_file, -1 if rows else 0)
                 shape = what.shape(rows, len(parameters), counted)
                 found[what.name] = np.asarray(arrays[what.in_file], dtype=float).reshape(shape)
-        return cls(declared(dict(columns)), parameters=parameters, model=meta["model"], settings=meta["config"], **found)
+        return cls(
+            declared(dict(columns)),
+            parameters=parameters,
+            model=meta["model"],
+            settings=meta["config"],
+            **found,
+        )
 
     @property
     def arrays(self) -> dict[Array, np.ndarray]:
@@ -178,16 +213,27 @@ class CatalogueData:
         for part in parts:
             seconds.update(part.seconds)
         each = {what.name: [getattr(part, what.name) for part in parts] for what in ARRAYS}
-        arrays = {name: None if any(one is None for one in some) else np.concatenate(some) for name, some in each.items()}
-        return {"table": join_tables([part.table for part in parts]), "parameters": self.parameters, "model": self.model,
-                "settings": self.settings, "seconds": seconds, **arrays}
+        arrays = {
+            name: None if any(one is None for one in some) else np.concatenate(some)
+            for name, some in each.items()
+        }
+        return {
+            "table": join_tables([part.table for part in parts]),
+            "parameters": self.parameters,
+            "model": self.model,
+            "settings": self.settings,
+            "seconds": seconds,
+            **arrays,
+        }
 
     def __len__(self) -> int:
         return len(self.table)
 
 
 #: The arrays of a catalogue, in the order in which files hold them
-ARRAYS = tuple(Array(one.name, *one.metadata["array"]) for one in fields(CatalogueData) if "array" in one.metadata)
+ARRAYS = tuple(
+    Array(one.name, *one.metadata["array"]) for one in fields(CatalogueData) if "array" in one.metadata
+)
 
 
 def join_tables(parts: Sequence[Table]) -> Table:
@@ -198,7 +244,9 @@ def join_tables(parts: Sequence[Table]) -> Table:
     parts : sequence of astropy.table.Table
         At least one; the same columns in each.
     """
-    return declared({name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0].colnames})
+    return declared(
+        {name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0].colnames}
+    )
 
 
 def creator() -> str:

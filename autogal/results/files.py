@@ -81,7 +81,8 @@ def read_catalogue(path: str | Path, format: str | None = None) -> CatalogueData
     Parameters
     ----------
     path : str or Path
-        A file, or a folder: of a run, or one that holds a ``catalogue.<ending>``; of several the newest is read.
+        A file, or a folder: of a run, or one that holds a ``catalogue.<ending>``; of several the newest is
+        read.
     format : str, optional
         As in :func:`write_catalogue`; needed for a user's own.
 
@@ -94,7 +95,9 @@ def read_catalogue(path: str | Path, format: str | None = None) -> CatalogueData
     try:
         return chosen.read(path)
     except FileNotFoundError as problem:
-        raise AutogalError(f"There is no catalogue {path}.", "Give the file that `autogal fit` wrote.") from problem
+        raise AutogalError(
+            f"There is no catalogue {path}.", "Give the file that `autogal fit` wrote."
+        ) from problem
     except (OSError, KeyError, ValueError) as problem:
         raise AutogalError(
             f"{path} is not a catalogue of autogal: {problem}.", "Give the file that `autogal fit` wrote."

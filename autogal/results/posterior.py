@@ -14,13 +14,14 @@ from autogal.results.rows import is_unmeasured
 
 __all__ = ["posterior_columns"]
 
-# Surface brightnesses, by the magnitude and the radius that they follow from. What else is in them, the pixel scale, is the same for every
-# sample of a galaxy
+# Surface brightnesses, by the magnitude and the radius that they follow from. What else is in them, the pixel
+# scale, is the same for every sample of a galaxy
 _MAGNITUDES = {"mu_e_mean": ("mag", "r_eff"), "mu_break": ("mag_break", "r_break")}
 
 
-def posterior_columns(cutouts: Sequence[Cutout], fitted: Fitted, numbers: Mapping[str, np.ndarray],
-                      status: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+def posterior_columns(
+    cutouts: Sequence[Cutout], fitted: Fitted, numbers: Mapping[str, np.ndarray], status: Sequence[str]
+) -> dict[str, dict[str, np.ndarray]]:
     """Quantiles of the posterior, by the column that they are of.
 
     Parameters
@@ -35,7 +36,8 @@ def posterior_columns(cutouts: Sequence[Cutout], fitted: Fitted, numbers: Mappin
     Returns
     -------
     dict of str to dict of str to ndarray
-        ``{"mag": {"mag_p16": ..., "mag_p50": ..., "mag_p84": ...}}``. Angles go on beyond 0 and 180 deg, so that p16 < p50 < p84.
+        ``{"mag": {"mag_p16": ..., "mag_p50": ..., "mag_p84": ...}}``. Angles go on beyond 0 and 180 deg, so
+        that p16 < p50 < p84.
     """
     quantiles = {name: fitted.quantiles[:, :, p] for p, name in enumerate(fitted.parameters)}
     samples = {name: fitted.replicates[:, :, p] for p, name in enumerate(fitted.parameters)}
@@ -51,19 +53,34 @@ def posterior_columns(cutouts: Sequence[Cutout], fitted: Fitted, numbers: Mappin
             out[column] = (numbers[column][:, None] * 10 ** (-0.4 * off))[:, ::-1]
         elif bare == "r_eff_arcsec":
             with np.errstate(invalid="ignore", divide="ignore"):
-                out[column] = quantiles[prefix + "r_eff"] * (numbers[column] / numbers[prefix + "r_eff"])[:, None]
+                out[column] = (
+                    quantiles[prefix + "r_eff"] * (numbers[column] / numbers[prefix + "r_eff"])[:, None]
+                )
         elif bare in _MAGNITUDES:
-            out[column] = _surface_brightness(*(prefix + name for name in (*_MAGNITUDES[bare], "q")), numbers[column], numbers, samples)
+            out[column] = _surface_brightness(
+                *(prefix + name for name in (*_MAGNITUDES[bare], "q")), numbers[column], numbers, samples
+            )
         elif bare == "pa_sky":
             at = prefix if prefix + "x" in numbers else ""
-            out[column] = _on_sky(cutouts, numbers[at + "x"], numbers[at + "y"], quantiles[prefix + "pa"], numbers[column])
-    return {name: {f"{name}_{word}": np.where(sound, some[:, k], np.nan) for k, word in enumerate(QUANTILE_NAMES)}
-            for name, some in out.items()}
+            out[column] = _on_sky(
+                cutouts, numbers[at + "x"], numbers[at + "y"], quantiles[prefix + "pa"], numbers[column]
+            )
+    return {
+        name: {f"{name}_{word}": np.where(sound, some[:, k], np.nan) for k, word in enumerate(QUANTILE_NAMES)}
+        for name, some in out.items()
+    }
 
 
-def _surface_brightness(mag: str, radius: str, q: str, best: np.ndarray, numbers: Mapping[str, np.ndarray],
-                        samples: Mapping[str, np.ndarray]) -> np.ndarray:
+def _surface_brightness(
+    mag: str,
+    radius: str,
+    q: str,
+    best: np.ndarray,
+    numbers: Mapping[str, np.ndarray],
+    samples: Mapping[str, np.ndarray],
+) -> np.ndarray:
     """Quantiles [N, 3] of mag + 2.5 lg(q radius^2) + what is constant, `best` [N] at the best fit."""
+
     def part(some):
         return some[mag] + 5 * np.log10(some[radius]) + 2.5 * np.log10(some[q])
 
@@ -72,7 +89,9 @@ def _surface_brightness(mag: str, radius: str, q: str, best: np.ndarray, numbers
     return np.quantile(np.where(np.isfinite(drawn), drawn, np.nan), QUANTILES, axis=1).T
 
 
-def _on_sky(cutouts: Sequence[Cutout], x: np.ndarray, y: np.ndarray, pa: np.ndarray, best: np.ndarray) -> np.ndarray:
+def _on_sky(
+    cutouts: Sequence[Cutout], x: np.ndarray, y: np.ndarray, pa: np.ndarray, best: np.ndarray
+) -> np.ndarray:
     """Position angles [N, 3] on the sky of those `pa` on the image, about the best fits' `best` [N]."""
     out = np.full_like(pa, np.nan)
     for i, cutout in enumerate(cutouts):

@@ -73,21 +73,44 @@ class Blocks:
         device = choose_device(device_name(settings))
         options = Options.from_settings(settings)
         names = file_names([entry.id for entry in entries])
-        wanted = {kind: _wanted(settings.objects[kind], len(entries), settings.objects.limit) for kind in ("fits", "png")}
+        wanted = {
+            kind: _wanted(settings.objects[kind], len(entries), settings.objects.limit)
+            for kind in ("fits", "png")
+        }
         if any(wanted.values()):
             (folder / "objects").mkdir(parents=True, exist_ok=True)
         size = settings.block or min(BLOCK[device.type], math.ceil(len(entries) / processes))
-        _log.info("fitting %d cutouts on %s%s", len(entries), device.type if processes > 1 else device,
-                  f" in {processes} processes" if processes > 1 else "")
-        return cls(settings, options, entries, names, size, folder / "objects", wanted, prefetch_threads(device, settings.threads))
+        _log.info(
+            "fitting %d cutouts on %s%s",
+            len(entries),
+            device.type if processes > 1 else device,
+            f" in {processes} processes" if processes > 1 else "",
+        )
+        return cls(
+            settings,
+            options,
+            entries,
+            names,
+            size,
+            folder / "objects",
+            wanted,
+            prefetch_threads(device, settings.threads),
+        )
 
     def __len__(self) -> int:
         return math.ceil(len(self.entries) / self.size)
 
     def read(self, numbers: Sequence[int]) -> Iterator[Block]:
-        """Read the blocks of these numbers, one ahead of the caller; to be used within `contextlib.closing`."""
+        """Read the blocks of these numbers, one ahead of the caller; to be used within
+        `contextlib.closing`."""
         firsts = [number * self.size for number in numbers]
-        tasks = ([partial(load_unreported, entry, self.options) for entry in self.entries[first : first + self.size]] for first in firsts)
+        tasks = (
+            [
+                partial(load_unreported, entry, self.options)
+                for entry in self.entries[first : first + self.size]
+            ]
+            for first in firsts
+        )
         with closing(prefetch(tasks, self.readers)) as loaded:
             for first in firsts:
                 watch = Stopwatch()

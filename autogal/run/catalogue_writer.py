@@ -72,7 +72,9 @@ class CatalogueWriter:
     def __enter__(self) -> CatalogueWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ):
         if kind is None:
             self.flush()
             return
@@ -118,7 +120,8 @@ class CatalogueWriter:
         part : Catalogue
             The same columns and parameters as the blocks before.
         first : int, optional
-            Row of the whole run at which it begins, where blocks come in another order; by default after all others.
+            Row of the whole run at which it begins, where blocks come in another order; by default after all
+            others.
         """
         if first is None:
             first = max((begin + len(block) for begin, block in self._parts.items()), default=0)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autogal.errors import AutogalError
-from autogal.runtime.files import atomic, ensure_writable
 from autogal.results.catalogue import Catalogue
+from autogal.runtime.files import atomic, ensure_writable
 
 __all__ = ["Handover"]
 
@@ -21,7 +21,8 @@ _FAILURE = "failure.pkl"
 
 
 class Handover:
-    """Blocks of rows as files in a folder, so that no process waits for another, and one that dies takes none of them along.
+    """Blocks of rows as files in a folder, so that no process waits for another, and one that dies takes none
+    of them along.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""What ``autogal fit`` does: find what is to be fitted, have it fitted, keep what was found, and say what happened."""
+"""What ``autogal fit`` does: find what is to be fitted, have it fitted, keep what was found, and say what
+happened."""
 
 from __future__ import annotations
 
@@ -40,8 +41,8 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
     Returns
     -------
     Catalogue
-        All rows, in input order; without the images where ``objects`` asks for none. None in a process that only
-        helps another one with its run.
+        All rows, in input order; without the images where ``objects`` asks for none. None in a process that
+        only helps another one with its run.
 
     Raises
     ------
@@ -55,18 +56,28 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
     _check(settings)
     resolved = resolve_processes(settings, len(entries))
     if is_shared(resolved):
-        from autogal.run import local  # and with it Lightning, which takes longer to import than some runs take
+        from autogal.run import (
+            local,  # and with it Lightning, which takes longer to import than some runs take
+        )
 
         trainer = local.fit_trainer(resolved)
         processes = trainer.world_size
         if not trainer.is_global_zero:
-            return local.help_out(Blocks.of_run(resolved, entries, Path(settings.out), processes), trainer, Path(settings.out))
-    files = chain((settings.psf.path, settings.sigma, settings.mask), *((one.image, one.psf, one.sigma, one.mask) for one in entries))
+            return local.help_out(
+                Blocks.of_run(resolved, entries, Path(settings.out), processes), trainer, Path(settings.out)
+            )
+    files = chain(
+        (settings.psf.path, settings.sigma, settings.mask),
+        *((one.image, one.psf, one.sigma, one.mask) for one in entries),
+    )
     own = (build_format(settings.catalogue.format).ending,)
     with own_folder(settings.out, files, settings.overwrite, own), run_log(settings, paths) as folder:
         blocks = Blocks.of_run(resolved, entries, folder, processes)
         watch = Stopwatch()
-        with CatalogueWriter(folder, settings.catalogue.format) as writer, FitProgress(len(blocks.entries)) as progress:
+        with (
+            CatalogueWriter(folder, settings.catalogue.format) as writer,
+            FitProgress(len(blocks.entries)) as progress,
+        ):
 
             def keep(part: Catalogue, first: int) -> None:
                 with watch.time("write"):
@@ -81,7 +92,11 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
                         keep(blocks.fit(block, device_name(settings)), block.first)
         catalogue = writer.catalogue
         catalogue.seconds["write"] += watch["write"]
-        written = {"catalogue": writer.path, "configuration": folder / "config.yaml", "log": folder / "autogal.log"}
+        written = {
+            "catalogue": writer.path,
+            "configuration": folder / "config.yaml",
+            "log": folder / "autogal.log",
+        }
         if any(blocks.wanted.values()):
             written["pictures" if blocks.wanted["png"] else "objects"] = blocks.folder
         print_summary(catalogue, time.perf_counter() - begin, written, processes=processes)
@@ -89,7 +104,13 @@ def run(settings: DictConfig, paths: Sequence[str]) -> Catalogue | None:
 
 
 def _check(settings: DictConfig) -> None:
-    """Find everything that can be wrong with a request before the first image is read or anything is written."""
-    validate_model(settings.model), build_likelihood(settings), build_solver(settings.solver), build_bootstrap(settings)
+    """Find everything that can be wrong with a request before the first image is read or anything is
+    written."""
+    (
+        validate_model(settings.model),
+        build_likelihood(settings),
+        build_solver(settings.solver),
+        build_bootstrap(settings),
+    )
     validate_methods(settings), build_format(settings.catalogue.format)
     choose_device(device_name(settings)), Options.from_settings(settings)

@@ -1,7 +1,8 @@
 """A fit shared out to several processes, one a GPU, by Lightning's Trainer.
 
-Each process fits every n-th block and hands its rows over in files; the first one keeps the catalogue. On one machine
-the processes are started anew (``ddp_spawn``), so that the one that keeps the catalogue outlives them all.
+Each process fits every n-th block and hands its rows over in files; the first one keeps the catalogue. On one
+machine the processes are started anew (``ddp_spawn``), so that the one that keeps the catalogue outlives them
+all.
 """
 
 from __future__ import annotations
@@ -55,8 +56,16 @@ def fit_trainer(settings: DictConfig) -> lightning.Trainer:
         started = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
         given["strategy"] = "ddp" if started or elsewhere else "ddp_spawn"
     # the engine chooses its own precision, and some solvers need gradients
-    return make_trainer(given, precision="32-true", inference_mode=False, callbacks=[_RowWriter()], logger=False,
-                        enable_checkpointing=False, enable_progress_bar=False, default_root_dir=settings.out)
+    return make_trainer(
+        given,
+        precision="32-true",
+        inference_mode=False,
+        callbacks=[_RowWriter()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=settings.out,
+    )
 
 
 def help_out(blocks, trainer: lightning.Trainer, folder: Path) -> None:
@@ -65,7 +74,9 @@ def help_out(blocks, trainer: lightning.Trainer, folder: Path) -> None:
     trainer.strategy.barrier()
 
 
-def share_out(blocks, trainer: lightning.Trainer, folder: Path, keep: Callable[[Catalogue, int], None]) -> None:
+def share_out(
+    blocks, trainer: lightning.Trainer, folder: Path, keep: Callable[[Catalogue, int], None]
+) -> None:
     """Have the blocks of a run fitted by the processes of a Trainer.
 
     Parameters
@@ -90,7 +101,12 @@ def share_out(blocks, trainer: lightning.Trainer, folder: Path, keep: Callable[[
     share.handover.open()
     try:
         with ThreadPoolExecutor(1, "catalogue") as pool:
-            collecting = pool.submit(_collect, share.handover, lambda part, first: (keep(part, first), kept.append(len(part))), over)
+            collecting = pool.submit(
+                _collect,
+                share.handover,
+                lambda part, first: (keep(part, first), kept.append(len(part))),
+                over,
+            )
             try:
                 ended = _predict(trainer, share)
                 _wait_for_files(lambda: ended or share.handover.failure() or sum(kept) == len(blocks.entries))
@@ -103,9 +119,12 @@ def share_out(blocks, trainer: lightning.Trainer, folder: Path, keep: Callable[[
         share.handover.close()
     if sum(kept) < len(blocks.entries):
         why = f": {' '.join(ended.split())}" if ended else ""
-        raise AutogalError(f"A process of the run ended before its work was done{why}; {len(blocks.entries) - sum(kept)} of "
-                           f"{len(blocks.entries)} cutouts were not fitted.",
-                           "The catalogue has all others. If memory ran out, take a smaller block= or fewer trainer.devices=.")
+        raise AutogalError(
+            f"A process of the run ended before its work was done{why}; {len(blocks.entries) - sum(kept)} of "
+            f"{len(blocks.entries)} cutouts were not fitted.",
+            "The catalogue has all others. If memory ran out, take a smaller block= or fewer "
+            "trainer.devices=.",
+        )
 
 
 class _Share(lightning.LightningModule):
@@ -115,17 +134,23 @@ class _Share(lightning.LightningModule):
         super().__init__()
         self.blocks, self.folder = blocks, folder
         self.handover = Handover(folder / ".autogal_blocks")
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # there may be more processes than blocks
+        self.allow_zero_length_dataloader_with_multiple_devices = (
+            True  # there may be more processes than blocks
+        )
 
     def setup(self, stage: str) -> None:
         join_log(self.folder)
 
     def predict_dataloader(self) -> DataLoader:
-        return DataLoader(_Reading(self.blocks, self.handover, self.trainer.global_rank, self.trainer.world_size), batch_size=None,
-                          collate_fn=_as_it_is)
+        return DataLoader(
+            _Reading(self.blocks, self.handover, self.trainer.global_rank, self.trainer.world_size),
+            batch_size=None,
+            collate_fn=_as_it_is,
+        )
 
     def on_predict_start(self) -> None:
-        # Lightning's own handler waits for the other processes, which may be dead, and raises in the middle of a fit.
+        # Lightning's own handler waits for the other processes, which may be dead, and raises in the middle
+        # of a fit.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def transfer_batch_to_device(self, batch, device, dataloader_idx):
@@ -190,7 +215,11 @@ def _predict(trainer: lightning.Trainer, share: _Share) -> str | None:
         with _without_hydra():
             trainer.predict(share, return_predictions=False)
         trainer.strategy.barrier()
-    except (ProcessExitedException, ProcessRaisedException, RuntimeError) as error:  # RuntimeError: a peer that is gone
+    except (
+        ProcessExitedException,
+        ProcessRaisedException,
+        RuntimeError,
+    ) as error:  # RuntimeError: a peer that is gone
         _log.exception("a process ended early", extra={"only_file": True})
         return str(error).strip().splitlines()[-1]
     except SystemExit as ended:  # what Lightning makes of Ctrl-C
@@ -205,7 +234,8 @@ def _predict(trainer: lightning.Trainer, share: _Share) -> str | None:
 
 @contextmanager
 def _without_hydra() -> Iterator[None]:
-    """Where Lightning runs the command line again, it would add Hydra's overrides at its end, where paths may stand."""
+    """Where Lightning runs the command line again, it would add Hydra's overrides at its end, where paths
+    may stand."""
     hydra = HydraConfig.instance()
     before, hydra.cfg = hydra.cfg, None
     try:

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from autogal.runtime.logs import is_quiet
@@ -73,7 +81,9 @@ class FitProgress:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ):
         if self._bar is not None:
             self._bar.stop()
 
@@ -92,7 +102,9 @@ class FitProgress:
             self._next = now + self._interval
             rate = self.done / (now - self._start)
             left = (self.total - self.done) / rate if rate else float("inf")
-            log.info("%d of %d objects done, %.3g galaxies/s, about %.0f s left", self.done, self.total, rate, left)
+            log.info(
+                "%d of %d objects done, %.3g galaxies/s, about %.0f s left", self.done, self.total, rate, left
+            )
 
     def describe(self, text: str) -> None:
         """Say what is being done now.

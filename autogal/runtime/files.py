@@ -77,7 +77,8 @@ def ensure_writable(folder: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as problem:
         raise AutogalError(
-            f"{folder} cannot be a folder for results: a file is in its place.", "Choose another one with out=FOLDER."
+            f"{folder} cannot be a folder for results: a file is in its place.",
+            "Choose another one with out=FOLDER.",
         ) from problem
     except OSError as problem:
         raise _refused(folder / "catalogue", problem) from problem
@@ -107,5 +108,6 @@ def _refused(path: Path, problem: OSError) -> AutogalError:
             "Choose another one with out=FOLDER, or change its permissions.",
         )
     return AutogalError(
-        f"{path} could not be written: {problem.strerror or problem}.", "Choose another folder with out=FOLDER."
+        f"{path} could not be written: {problem.strerror or problem}.",
+        "Choose another folder with out=FOLDER.",
     )

@@ -35,7 +35,10 @@ def debugging() -> bool:
 
 def is_quiet() -> bool:
     """True where nothing but errors is to be shown (``--quiet``)."""
-    return any(isinstance(handler, _Console) and handler.level >= logging.ERROR for handler in logging.getLogger("autogal").handlers)
+    return any(
+        isinstance(handler, _Console) and handler.level >= logging.ERROR
+        for handler in logging.getLogger("autogal").handlers
+    )
 
 
 def show_warnings(volume: str = "usual") -> None:
@@ -87,8 +90,10 @@ def run_log(settings: DictConfig, paths: Sequence[str] = ()) -> Iterator[Path]:
         _write_configuration(settings, folder / "config.yaml")
         handler = _file(folder)
     except OSError as error:
-        raise AutogalError(f"The folder {folder} cannot be written to: {error.strerror or error}.",
-                           "Choose another one with out=FOLDER.") from error
+        raise AutogalError(
+            f"The folder {folder} cannot be written to: {error.strerror or error}.",
+            "Choose another one with out=FOLDER.",
+        ) from error
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     _listen(handler)
@@ -115,7 +120,8 @@ def run_log(settings: DictConfig, paths: Sequence[str] = ()) -> Iterator[Path]:
 
 
 def join_log(folder: Path) -> None:
-    """In another process of a run: send what it says where the first one's messages go, for as long as it lives."""
+    """In another process of a run: send what it says where the first one's messages go, for as long as it
+    lives."""
     if not any(isinstance(handler, logging.FileHandler) for handler in logging.getLogger("autogal").handlers):
         show_warnings()
         _listen(_file(folder))
@@ -135,7 +141,8 @@ def _listen(handler: logging.Handler) -> None:
 
 
 class _Console(logging.Handler):
-    """Warnings on stderr, as one line each; stderr is looked up each time, so that a progress bar can catch it."""
+    """Warnings on stderr, as one line each; stderr is looked up each time, so that a progress bar can
+    catch it."""
 
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -157,16 +164,23 @@ class _Console(logging.Handler):
 
 
 def _write_configuration(settings: DictConfig, path: Path) -> None:
-    head = f"# autogal {metadata.version('autogal')}, {time.strftime('%Y-%m-%d %H:%M:%S')}: every setting of this run\n"
+    head = (
+        f"# autogal {metadata.version('autogal')}, {time.strftime('%Y-%m-%d %H:%M:%S')}: every setting of "
+        f"this run\n"
+    )
     part = path.with_suffix(".yaml.part")
     part.write_text(head + OmegaConf.to_yaml(settings, resolve=True), encoding="utf-8")
     os.replace(part, path)
 
 
 def _log_start(paths: Sequence[str]) -> None:
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("autogal", "torch", "numpy", "astropy"))
+    versions = ", ".join(
+        f"{name} {metadata.version(name)}" for name in ("autogal", "torch", "numpy", "astropy")
+    )
     log.info("%s, Python %s on %s", versions, platform.python_version(), platform.platform())
-    log.info("command: %s", " ".join(sys.argv[:_SHOWN_PATHS]) + (" ..." if len(sys.argv) > _SHOWN_PATHS else ""))
+    log.info(
+        "command: %s", " ".join(sys.argv[:_SHOWN_PATHS]) + (" ..." if len(sys.argv) > _SHOWN_PATHS else "")
+    )
     for path in paths[:_SHOWN_PATHS]:
         log.info("input: %s", path)
     if len(paths) > _SHOWN_PATHS:

@@ -37,7 +37,9 @@ def memory() -> float:
     return there
 
 
-def in_pieces(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], otherwise: Callable[[Item], Result]) -> list[Result]:
+def in_pieces(
+    work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], otherwise: Callable[[Item], Result]
+) -> list[Result]:
     """What `work` makes of items together; of fewer at a time where the GPU's memory is not enough.
 
     Parameters
@@ -62,6 +64,8 @@ def in_pieces(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[It
         torch.cuda.empty_cache()
     if len(items) == 1:
         return [otherwise(items[0])]
-    _log.info("the GPU's memory is too small for %d stamps at a time (%s): trying half as many", len(items), failure)
+    _log.info(
+        "the GPU's memory is too small for %d stamps at a time (%s): trying half as many", len(items), failure
+    )
     half = len(items) // 2
     return [*in_pieces(work, items[:half], otherwise), *in_pieces(work, items[half:], otherwise)]

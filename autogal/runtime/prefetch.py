@@ -13,7 +13,8 @@ __all__ = ["prefetch", "prefetch_threads"]
 
 Result = TypeVar("Result")
 
-# More would only wait for one another: half of the time that reading takes, Python's interpreter lets one thread run
+# More would only wait for one another: half of the time that reading takes, Python's interpreter lets one
+# thread run
 _MOST = 4
 
 
@@ -39,8 +40,8 @@ def prefetch_threads(device: torch.device, threads: int | None = None) -> int:
 def prefetch(blocks: Iterable[Sequence[Callable[[], Result]]], threads: int) -> Iterator[list[Result]]:
     """Do small tasks block by block, one block ahead of the caller.
 
-    While the caller is busy with the results of one block, other threads do the tasks of the next one, and never those of
-    a later one. What the caller gets does not depend on `threads`.
+    While the caller is busy with the results of one block, other threads do the tasks of the next one, and
+    never those of a later one. What the caller gets does not depend on `threads`.
 
     Parameters
     ----------
@@ -61,8 +62,8 @@ def prefetch(blocks: Iterable[Sequence[Callable[[], Result]]], threads: int) -> 
 
     Notes
     -----
-    To be used within `contextlib.closing`: where the caller stops early, by Ctrl-C too, tasks not begun are dropped and
-    those begun are waited for, so they must be short.
+    To be used within `contextlib.closing`: where the caller stops early, by Ctrl-C too, tasks not begun are
+    dropped and those begun are waited for, so they must be short.
     """
     if not threads:
         for tasks in blocks:
@@ -79,7 +80,9 @@ def prefetch(blocks: Iterable[Sequence[Callable[[], Result]]], threads: int) -> 
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(pool: ThreadPoolExecutor, blocks: Iterator[Sequence[Callable[[], Result]]]) -> list[Future[Result]] | None:
+def _begin(
+    pool: ThreadPoolExecutor, blocks: Iterator[Sequence[Callable[[], Result]]]
+) -> list[Future[Result]] | None:
     """The tasks of the next block, handed to the pool; None after the last."""
     tasks = next(blocks, None)
     return None if tasks is None else [pool.submit(task) for task in tasks]

@@ -1,4 +1,5 @@
-"""Things of the user's own, named MODULE:NAME or FILE.py:NAME: the one way in which a configuration refers to code."""
+"""Things of the user's own, named MODULE:NAME or FILE.py:NAME: the one way in which a configuration refers
+to code."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ __all__ = ["is_reference", "load_reference", "resolve_reference"]
 
 
 def is_reference(name: str) -> bool:
-    """Whether something in the configuration is a user's own, MODULE:NAME or FILE.py:NAME, rather than one of the names there are."""
+    """Whether something in the configuration is a user's own, MODULE:NAME or FILE.py:NAME, rather than one
+    of the names there are."""
     return ":" in name
 
 
@@ -47,7 +49,9 @@ def resolve_reference(reference: str, folders: Iterable[Path]) -> str:
     return reference
 
 
-def load_reference(reference: str, what: str, fits: Callable[[Any], bool], form: str, remedy: str = "") -> Any:
+def load_reference(
+    reference: str, what: str, fits: Callable[[Any], bool], form: str, remedy: str = ""
+) -> Any:
     """What a reference names; a relative file or a module is looked for in the working directory too.
 
     Parameters
@@ -74,8 +78,14 @@ def load_reference(reference: str, what: str, fits: Callable[[Any], bool], form:
     home = _load(module)
     thing = getattr(home, name, None)
     if thing is None:
-        there = [key for key, value in vars(home).items() if fits(value) and getattr(value, "__module__", None) == home.__name__]
-        raise AutogalError(f"There is no {name} in {module}.", f"It has {', '.join(there)}." if there else form)
+        there = [
+            key
+            for key, value in vars(home).items()
+            if fits(value) and getattr(value, "__module__", None) == home.__name__
+        ]
+        raise AutogalError(
+            f"There is no {name} in {module}.", f"It has {', '.join(there)}." if there else form
+        )
     if not fits(thing):
         raise AutogalError(f"{name} in {module} is not {what}.", remedy or form)
     return thing
@@ -87,11 +97,19 @@ def _load(module: str) -> ModuleType:
             return _from_file(module, Path(module).stat().st_mtime_ns)
         return importlib.import_module(module)
     except Exception as error:
-        if isinstance(error, FileNotFoundError) or (isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]):
-            raise AutogalError(f"There is no module {module}, to which the configuration refers.",
-                               "Put its file beside the folder of --config-dir or into the working directory, or install it.") from None
-        raise AutogalError(f"{module} cannot be imported: {type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}.",
-                           "Import it in Python to see where it fails; it is your own code.") from error
+        if isinstance(error, FileNotFoundError) or (
+            isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+        ):
+            raise AutogalError(
+                f"There is no module {module}, to which the configuration refers.",
+                "Put its file beside the folder of --config-dir or into the working directory, or install "
+                "it.",
+            ) from None
+        raise AutogalError(
+            f"{module} cannot be imported: {type(error).__name__}: "
+            f"{' '.join(str(error).split()).rstrip('.')}.",
+            "Import it in Python to see where it fails; it is your own code.",
+        ) from error
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,5 @@
-"""From footprints, whoever drew them, to a segmentation: the neighbours' masks grown over their wings, the target's centre and flags."""
+"""From footprints, whoever drew them, to a segmentation: the neighbours' masks grown over their wings, the
+target's centre and flags."""
 
 from __future__ import annotations
 
@@ -14,10 +15,14 @@ from autogal.segment.target import light_centre, target_flags, target_profile
 
 __all__ = ["segment_footprints"]
 
-_EDGE_LIGHT = 1.0  # light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns them
+# light at the edge of footprints, in units of the pixel noise: as the simulator draws and the network learns
+# them
+_EDGE_LIGHT = 1.0
 
 
-def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Field | None = None) -> Segmentation:
+def segment_footprints(
+    cutout: Cutout, labels: np.ndarray, settings, field: Field | None = None
+) -> Segmentation:
     """Complete footprints to a segmentation.
 
     Parameters
@@ -25,8 +30,8 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     cutout : Cutout
         Never changed.
     labels : ndarray of int, shape (H, W)
-        0 sky, 1 the target, which has at least one pixel, 2, 3, ... the neighbours; each ends where it is about as bright
-        as the noise of a pixel.
+        0 sky, 1 the target, which has at least one pixel, 2, 3, ... the neighbours; each ends where it is
+        about as bright as the noise of a pixel.
     settings
         Node with ``grow``.
     field : Field, optional
@@ -51,10 +56,23 @@ def segment_footprints(cutout: Cutout, labels: np.ndarray, settings, field: Fiel
     doubtful = doubtful_pieces(field, labels, expected)
     if count := len(doubtful):
         flags |= Flag.POOR_FIT
-        notes.append(f"{count} source{'s' if count > 1 else ''} beside the target may be part{'s' if count > 1 else ''} of it: "
-                     "no valley lies between that is as deep as it should be.")
-    return Segmentation(labels, neighbours, x, y, int(labels.max()), bool(flags & Flag.BLENDED), flags, notes, reaches,
-                        doubtful=frozenset(doubtful))
+        notes.append(
+            f"{count} source{'s' if count > 1 else ''} beside the target may be "
+            f"part{'s' if count > 1 else ''} of it: "
+            "no valley lies between that is as deep as it should be."
+        )
+    return Segmentation(
+        labels,
+        neighbours,
+        x,
+        y,
+        int(labels.max()),
+        bool(flags & Flag.BLENDED),
+        flags,
+        notes,
+        reaches,
+        doubtful=frozenset(doubtful),
+    )
 
 
 def _in_one_run(labels: np.ndarray) -> np.ndarray:

@@ -21,8 +21,11 @@ __all__ = ["SEGMENTERS", "Segmenter", "build_segmenter", "validate_segmenter"]
 #: Takes cutouts, the configuration node ``segment`` and a device; gives one Segmentation a cutout, in order
 Segmenter = Callable[[Sequence[Cutout], Any, torch.device], Sequence[Segmentation]]
 
-_FORM = ("Write segment.name=MODULE:FUNCTION; FUNCTION(cutouts, settings, device) gives for each cutout a Segmentation, or an array of whole "
-         "numbers like its image: 0 sky, 1 the target, 2, 3, ... its neighbours.")
+_FORM = (
+    "Write segment.name=MODULE:FUNCTION; FUNCTION(cutouts, settings, device) gives for each cutout a "
+    "Segmentation, or an array of whole "
+    "numbers like its image: 0 sky, 1 the target, 2, 3, ... its neighbours."
+)
 _tried: set[tuple[Callable, str]] = set()
 
 
@@ -36,8 +39,8 @@ def _maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.device) -> list
     return segment_with_maskrcnn(cutouts, settings, device)
 
 
-#: `none` masks no neighbour; with `given` the user's mask, already part of cutout.mask, holds them. Both still find the target, whose
-#: footprint the starting values need.
+#: `none` masks no neighbour; with `given` the user's mask, already part of cutout.mask, holds them. Both
+#: still find the target, whose footprint the starting values need.
 SEGMENTERS: Mapping[str, Segmenter] = {
     "maskrcnn": _maskrcnn,
     "sep": _one_by_one(segment_with_sep),
@@ -57,7 +60,8 @@ def build_segmenter(settings) -> Segmenter:
     Returns
     -------
     callable
-        A `Segmenter`. One of the user's own raises ValueError where what it gives is no segmentation of its cutout.
+        A `Segmenter`. One of the user's own raises ValueError where what it gives is no segmentation of its
+        cutout.
 
     Raises
     ------
@@ -68,8 +72,10 @@ def build_segmenter(settings) -> Segmenter:
     if is_reference(name):
         return _completing(load_reference(name, "a segmenter", callable, _FORM))
     if name not in SEGMENTERS:
-        raise AutogalError(f"There is no segmentation called {name!r}.",
-                           f"Choose one of: {', '.join(SEGMENTERS)}; or your own, as segment.name=MODULE:FUNCTION.")
+        raise AutogalError(
+            f"There is no segmentation called {name!r}.",
+            f"Choose one of: {', '.join(SEGMENTERS)}; or your own, as segment.name=MODULE:FUNCTION.",
+        )
     return SEGMENTERS[name]
 
 
@@ -92,7 +98,12 @@ def validate_segmenter(settings, device: torch.device | str = "cpu") -> None:
         return
     key = load_reference(str(settings.name), "a segmenter", callable, _FORM), str(settings)
     if key not in _tried:
-        try_method("segmenter", settings.name, lambda cutouts: segmenter(cutouts, settings, torch.device(device)), _FORM)
+        try_method(
+            "segmenter",
+            settings.name,
+            lambda cutouts: segmenter(cutouts, settings, torch.device(device)),
+            _FORM,
+        )
         _tried.add(key)
 
 
@@ -111,7 +122,11 @@ def _completing(function: Callable) -> Segmenter:
 def _completed(found: Segmentation | np.ndarray, cutout: Cutout, settings) -> Segmentation:
     labels = np.asarray(found.labels if isinstance(found, Segmentation) else found)
     if labels.dtype.kind not in "biu" or (labels.size and labels.min() < 0):
-        what = f"an array of {labels.dtype}" if isinstance(found, Segmentation | np.ndarray) else f"a {type(found).__name__}"
+        what = (
+            f"an array of {labels.dtype}"
+            if isinstance(found, Segmentation | np.ndarray)
+            else f"a {type(found).__name__}"
+        )
         raise ValueError(f"for a cutout it gives {what}, not footprints in whole numbers from 0")
     if labels.shape != cutout.shape:
         raise ValueError(f"for a cutout of {cutout.shape} it gives footprints of {labels.shape}")

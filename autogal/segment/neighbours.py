@@ -16,21 +16,27 @@ _FAINTEST = 0.05  # light below this part of the pixel noise is left in
 _OF_TARGET = 0.03  # and light below this part of the target's own light
 _SLOPES = 3.5, 8.0  # of the surface brightness of wings, as a power of the radius
 _LONGEST = 60  # px
-# Growth that would hide more than this part of the target's squared signal-to-noise ratio gives way on its footprint, to where
-# a neighbour's light is a larger and larger part of all there is
+# Growth that would hide more than this part of the target's squared signal-to-noise ratio gives way on its
+# footprint, to where a neighbour's light is a larger and larger part of all there is
 _HIDDEN = 0.3
 _GIVING_WAY = 0.1, 0.3, 1.0
 
 
-def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, centre: tuple[float, float] | None,
-                    threshold: float, grow: float = 1.0) -> dict[int, Reach]:
+def grow_neighbours(
+    field: Field,
+    labels: np.ndarray,
+    expected: np.ndarray,
+    centre: tuple[float, float] | None,
+    threshold: float,
+    grow: float = 1.0,
+) -> dict[int, Reach]:
     """Masks of the neighbours, each grown as far as its own light reaches.
 
     The light around each footprint is measured in rings of equal distance to it, after the target's
     expected light is taken off; where other sources or noise cover a ring, a power law
     stands in. Growth ends where that light drops below a small part of the noise,
-    and on the target also where it drops below a small part of the target's own light, or, where much of the target would
-    be hidden, a larger one of all light there.
+    and on the target also where it drops below a small part of the target's own light, or, where much of the
+    target would be hidden, a larger one of all light there.
 
     Parameters
     ----------
@@ -63,13 +69,26 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
             continue
         footprint_radius = np.sqrt(np.count_nonzero(labels[box] == number) / np.pi)
         reach = int(np.clip(1.5 * footprint_radius, 10, _LONGEST))
-        box = tuple(slice(max(0, side.start - reach), min(side.stop + reach, length)) for side, length in zip(box, labels.shape))
+        box = tuple(
+            slice(max(0, side.start - reach), min(side.stop + reach, length))
+            for side, length in zip(box, labels.shape)
+        )
         own = labels[box] == number
         distance = ndimage.distance_transform_edt(~own)
         free = field.good[box] & ~occupied[box]
         noise = field.pixel_noise[box]
-        light = _ring_profile(residual[box], noise, own, distance, free, footprint_radius, reach, threshold, smoothing,
-                              field.fwhm)
+        light = _ring_profile(
+            residual[box],
+            noise,
+            own,
+            distance,
+            free,
+            footprint_radius,
+            reach,
+            threshold,
+            smoothing,
+            field.fwhm,
+        )
         at_pixel = np.interp(distance / grow, np.arange(light.size), light, right=0.0)
         grown = (at_pixel > 0) & (at_pixel > _OF_TARGET * expected[box])
         if centre is not None:
@@ -80,8 +99,11 @@ def grow_neighbours(field: Field, labels: np.ndarray, expected: np.ndarray, cent
     return found
 
 
-def _give_way(field: Field, labels: np.ndarray, reaches: dict[int, Reach], lights: dict[int, np.ndarray]) -> None:
-    """Take growth off the target's footprint, in place, until enough of the target is left; `lights` [h, w] are of each neighbour."""
+def _give_way(
+    field: Field, labels: np.ndarray, reaches: dict[int, Reach], lights: dict[int, np.ndarray]
+) -> None:
+    """Take growth off the target's footprint, in place, until enough of the target is left; `lights` [h,
+    w] are of each neighbour."""
     target = (labels == 1) & field.good
     weight = np.where(target, np.maximum(field.data, 0) / field.pixel_noise, 0.0) ** 2
     for part in _GIVING_WAY:
@@ -111,7 +133,9 @@ def union_of(reaches: dict[int, Reach], shape: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def _ring_profile(residual, noise, own, distance, free, footprint_radius, reach, threshold, smoothing, fwhm) -> np.ndarray:
+def _ring_profile(
+    residual, noise, own, distance, free, footprint_radius, reach, threshold, smoothing, fwhm
+) -> np.ndarray:
     """Light at distances 0, 1, ... px from a footprint, falling; 0 from where it no longer matters."""
     pixel = float(np.median(noise))
     edge = threshold * smoothing * pixel
@@ -138,7 +162,7 @@ def _ring_profile(residual, noise, own, distance, free, footprint_radius, reach,
         slope = np.log(peak / edge) / np.log1p(footprint_radius)
         last, from_light = (seen[-1], medians[-1]) if seen.size else (0, edge)
     slope = np.clip(slope, *_SLOPES)
-    light = from_light * (radius / radius[last])**-slope
+    light = from_light * (radius / radius[last]) ** -slope
     light[seen] = medians
     light = np.minimum.accumulate(light)
     # At least 2 px: the smoothing and the threshold always leave some light there.

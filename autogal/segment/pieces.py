@@ -1,4 +1,5 @@
-"""Which detected pieces are the target's own: arms, knots, outskirts, halves that no valley parts from the rest."""
+"""Which detected pieces are the target's own: arms, knots, outskirts, halves that no valley parts from the
+rest."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ _BRIGHTER = 1.5  # a peak this much brighter than the target's own is never the 
 _SURE = 0.75
 _WITHIN = 0.5  # part of the piece that lies within the target
 _LARGE = 0.1  # part of the target that it covers; smaller ones take nothing from it
-# What of a source beside the target makes one doubt that it is one: its peak hardly stands above the saddle to the target, lies off
-# the middle of its light (in radii of a circle of its area), and it is bright enough to matter
+# What of a source beside the target makes one doubt that it is one: its peak hardly stands above the saddle
+# to the target, lies off the middle of its light (in radii of a circle of its area), and it is bright enough
+# to matter
 _HIGH_SADDLE = 0.7
 _OFF_MIDDLE = 0.1
 _MATTERS = 0.1  # of the target's light
@@ -38,7 +40,9 @@ _MIDDLE = 0.15  # distance of its peak from the target's centroid, in radii of t
 _NEAR_MIDDLE = 0.4  # the same, where the network is no surer than above
 
 
-def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, threshold: float) -> np.ndarray:
+def judge_pieces(
+    field: Field, objects: np.ndarray, labels: np.ndarray, k: int, threshold: float
+) -> np.ndarray:
     """Tell neighbours from pieces of the target, and relabel.
 
     Deblending splits spiral arms and knots off large galaxies, and noise makes islands of a galaxy's
@@ -77,11 +81,13 @@ def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, 
     excess = height - expected
     stands_out = excess > threshold * noise
     own_light = connected & ~(stands_out & (excess > _EXCESS * expected))
-    # Where noise alone could have dug the saddle between two peaks, they are one source: the piece is a clump of the
-    # target, or the target a clump of the piece. A joined piece can bring others within reach, but no saddle is higher
-    # than the lowest on the way from the target.
+    # Where noise alone could have dug the saddle between two peaks, they are one source: the piece is a clump
+    # of the target, or the target a clump of the piece. A joined piece can bring others within reach, but no
+    # saddle is higher than the lowest on the way from the target.
     summit = np.where(height < _BRIGHTER * height[k], np.minimum(height, height[k]), height)
-    joined_at = _joined(field, labels, k + 1, len(objects), lambda saddle: own_light | (summit - saddle < _SADDLE * noise))
+    joined_at = _joined(
+        field, labels, k + 1, len(objects), lambda saddle: own_light | (summit - saddle < _SADDLE * noise)
+    )
     part = own_light | (joined_at[1:] > -np.inf)
 
     new = np.zeros(len(objects) + 1, np.int32)
@@ -95,10 +101,11 @@ def judge_pieces(field: Field, objects: np.ndarray, labels: np.ndarray, k: int, 
 def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     """Footprints of what the network found, without the pieces that it cut out of the target.
 
-    Of many galaxies, spirals and those with sharp edges above all, it detects a part besides the whole. Such a part is a
-    neighbour where the network is sure of it, or where its light stands out of the target's by more than noise could make it.
-    The middle of the target is no neighbour, however bright, if the target has no summit nearer to its centre: without its
-    core a galaxy would be measured as another one. What has its like on the target's other side is the target's too.
+    Of many galaxies, spirals and those with sharp edges above all, it detects a part besides the whole. Such
+    a part is a neighbour where the network is sure of it, or where its light stands out of the target's by
+    more than noise could make it. The middle of the target is no neighbour, however bright, if the target has
+    no summit nearer to its centre: without its core a galaxy would be measured as another one. What has its
+    like on the target's other side is the target's too.
 
     Parameters
     ----------
@@ -122,7 +129,9 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
     present = np.isin(np.arange(2, len(others) + 2), labels)
     peaks = ndimage.maximum_position(field.data, labels, 2 + np.flatnonzero(present))
     rows, columns = np.array(peaks, int).reshape(-1, 2).T
-    least = np.full(len(others) + 1, np.inf)  # height of the saddle that makes a source the target's; inf: none does
+    least = np.full(
+        len(others) + 1, np.inf
+    )  # height of the saddle that makes a source the target's; inf: none does
     least[1:][present] = field.data[rows, columns] - _SADDLE * field.noise[rows, columns]
     least[1:][~doubtful] = np.inf
     distance, away = _from_middle(target.reshape(labels.shape)), np.full(len(others), np.inf)
@@ -136,10 +145,11 @@ def join_pieces(field: Field, sources: Sources) -> np.ndarray:
 
 
 def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> list[int]:
-    """Sources beside the target that may be parts of it: no valley lies between, and they have no middle of their own.
+    """Sources beside the target that may be parts of it: no valley lies between, and they have no middle of
+    their own.
 
-    A galaxy of its own is brightest in its middle. What is cut out of another one, an arm, a tail, half of a disk, is
-    brightest towards the rest. Clumps do have their middle, but one galaxy has several.
+    A galaxy of its own is brightest in its middle. What is cut out of another one, an arm, a tail, half of a
+    disk, is brightest towards the rest. Clumps do have their middle, but one galaxy has several.
 
     Parameters
     ----------
@@ -169,7 +179,9 @@ def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> l
             continue
         top = int(np.argmax(weight))
         middle = (weight * rows).sum() / weight.sum(), (weight * columns).sum() / weight.sum()
-        if np.hypot(rows[top] - middle[0], columns[top] - middle[1]) > _OFF_MIDDLE * np.sqrt(rows.size / np.pi):
+        if np.hypot(rows[top] - middle[0], columns[top] - middle[1]) > _OFF_MIDDLE * np.sqrt(
+            rows.size / np.pi
+        ):
             found.append(int(k))
     if len(clumps) >= _STRING and sum(light for _, light in clumps) > _MATTERS * own:
         found = sorted({*found, *(k for k, _ in clumps)})
@@ -177,7 +189,8 @@ def doubtful_pieces(field: Field, labels: np.ndarray, expected: np.ndarray) -> l
 
 
 def _from_middle(target: np.ndarray) -> np.ndarray:
-    """Distance of every pixel from the centroid of a footprint, holes filled, in radii of a circle of its area."""
+    """Distance of every pixel from the centroid of a footprint, holes filled, in radii of a circle of its
+    area."""
     whole = ndimage.binary_fill_holes(target)
     y, x = ndimage.center_of_mass(whole)
     rows, columns = np.indices(target.shape)
@@ -185,18 +198,29 @@ def _from_middle(target: np.ndarray) -> np.ndarray:
 
 
 def _has_summit(field: Field, labels: np.ndarray, label: int, where: np.ndarray) -> bool:
-    """Whether the target has a summit `where` it is asked for, and a valley parts it from the source `label`."""
-    tops = (labels == 1) & where & (field.data == ndimage.maximum_filter(field.data, size=3)) & (field.data > _SADDLE * field.noise)
+    """Whether the target has a summit `where` it is asked for, and a valley parts it from the source
+    `label`."""
+    tops = (
+        (labels == 1)
+        & where
+        & (field.data == ndimage.maximum_filter(field.data, size=3))
+        & (field.data > _SADDLE * field.noise)
+    )
     for row, column in np.argwhere(tops):
-        above = np.isin(labels, (1, label)) & (field.data > field.data[row, column] - _SADDLE * field.noise[row, column])
+        above = np.isin(labels, (1, label)) & (
+            field.data > field.data[row, column] - _SADDLE * field.noise[row, column]
+        )
         hills, _ = ndimage.label(above, structure=np.ones((3, 3)))
         if not (hills[labels == label] == hills[row, column]).any():
             return True
     return False
 
 
-def _joined(field: Field, labels: np.ndarray, target: int, count: int, accepts: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Join sources to the target, and further ones to these, where `accepts` (saddles of labels 1 to `count`) has it; the saddles by which each is."""
+def _joined(
+    field: Field, labels: np.ndarray, target: int, count: int, accepts: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Join sources to the target, and further ones to these, where `accepts` (saddles of labels 1 to
+    `count`) has it; the saddles by which each is."""
     joined_at = np.full(count + 1, -np.inf)
     joined_at[target] = np.inf
     while True:

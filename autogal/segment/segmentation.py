@@ -32,13 +32,15 @@ class Segmentation:
         A neighbour's footprint touches the target's, or the neighbours' mask
         covers more than a tenth of it.
     flags : Flag
-        Any of NO_TARGET, MASK_FALLBACK, LOW_SN, BLENDED, EDGE; POOR_FIT where neighbours may be parts of the target.
+        Any of NO_TARGET, MASK_FALLBACK, LOW_SN, BLENDED, EDGE; POOR_FIT where neighbours may be parts of the
+        target.
     notes : list of str
         One sentence for each thing that went another way than asked.
     reaches : dict of int to Reach
         What `neighbours` is made of: the part of each, by its label.
     otherwise : ndarray of bool, shape (H, W), or None
-        What `neighbours` would be by another look at the image that disagrees about what is the target's; None where none does.
+        What `neighbours` would be by another look at the image that disagrees about what is the target's;
+        None where none does.
     doubtful : frozenset of int
         Labels of neighbours that may be parts of the target.
     """
@@ -61,7 +63,9 @@ class Segmentation:
         return self.labels == 1
 
     @classmethod
-    def empty(cls, cutout: Cutout, note: str = "no source was found where the target should be") -> Segmentation:
+    def empty(
+        cls, cutout: Cutout, note: str = "no source was found where the target should be"
+    ) -> Segmentation:
         """A segmentation without any source.
 
         Parameters
@@ -81,7 +85,8 @@ class Segmentation:
 
 
 def wanted_position(cutout: Cutout) -> tuple[float, float]:
-    """Where the target should be: the user's starting position, else the centre of the image, or of that of which it is a window.
+    """Where the target should be: the user's starting position, else the centre of the image, or of that of
+    which it is a window.
 
     Parameters
     ----------

@@ -9,7 +9,8 @@ from torch import Tensor
 
 __all__ = ["Sources"]
 
-# What the network may have got wrong: a target it is less sure of than this, or one of which it took out this part and more
+# What the network may have got wrong: a target it is less sure of than this, or one of which it took out this
+# part and more
 _SURE = 0.6
 _TAKEN_OUT = 0.02
 _WITHIN = 0.5  # part of a neighbour that lies within the target
@@ -38,7 +39,8 @@ class Sources:
 
     @property
     def are_doubtful(self) -> bool:
-        """Whether another look is worth its time: no target, an unsure one, or sources within it that may be its own."""
+        """Whether another look is worth its time: no target, an unsure one, or sources within it that may
+        be its own."""
         target, others = self.target.flatten().float(), self.neighbours.flatten(1).float()
         common = others @ target
         taken = common[common >= _WITHIN * others.sum(1)].sum()

@@ -1,4 +1,5 @@
-"""Pieces of a galaxy that have their like on its other side: rings, arms, the ends of disks and bars, lobes of the PSF, halves."""
+"""Pieces of a galaxy that have their like on its other side: rings, arms, the ends of disks and bars,
+lobes of the PSF, halves."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ _ALIKE = 0.6  # of the light of a piece and that on the other side, what is comm
 _BRIGHTER = 2.0  # times a piece: what else may stand on the other side does not count for more
 _ABOVE = 1.5  # noise: what is fainter there is none
 _GAP = 2  # px between pieces that hang together
-# Halves of one galaxy, on both sides of a lane: of their light about its middle, what is common to both sides, and how far the
-# brightest pixel of each lies off its own middle towards the other, in radii of a circle of its area
+# Halves of one galaxy, on both sides of a lane: of their light about its middle, what is common to both
+# sides, and how far the brightest pixel of each lies off its own middle towards the other, in radii of a
+# circle of its area
 _HALVES = 0.7
 _EQUAL = 0.4  # of the brighter half's light, at least, is the fainter's
 _FACING = 0.12
@@ -29,8 +31,8 @@ _DIRECTIONS = 24
 def join_symmetric(field: Field, labels: np.ndarray) -> np.ndarray:
     """Join to the target what surrounds it, or hangs together with it, and has its like on the other side.
 
-    A source by its own right stands alone: turned by 180 degrees about the target's centre, its light falls where there is
-    nothing but the target's own, which is taken off before.
+    A source by its own right stands alone: turned by 180 degrees about the target's centre, its light falls
+    where there is nothing but the target's own, which is taken off before.
 
     Parameters
     ----------
@@ -69,8 +71,8 @@ def join_symmetric(field: Field, labels: np.ndarray) -> np.ndarray:
 def _join_halves(field: Field, labels: np.ndarray) -> np.ndarray:
     """Join a source to the target that is its other half.
 
-    Each is brightest towards the other, as no galaxy of its own is, or both are broad across the line between them, as lie the
-    halves of a disk beside a lane along it.
+    Each is brightest towards the other, as no galaxy of its own is, or both are broad across the line between
+    them, as lie the halves of a disk beside a lane along it.
     """
     light = np.where(field.good, np.maximum(field.data, 0.0), 0.0)
     near = ndimage.binary_dilation(labels == 1, structure=np.ones((3, 3)), iterations=_GAP)
@@ -88,7 +90,8 @@ def _join_halves(field: Field, labels: np.ndarray) -> np.ndarray:
 
 
 def _half(light: np.ndarray, part: np.ndarray, x: float, y: float) -> tuple[float, float]:
-    """How far the brightest pixel of a part lies off the middle of its light towards (x, y), in radii of a circle of its area.
+    """How far the brightest pixel of a part lies off the middle of its light towards (x, y), in radii of a
+    circle of its area.
 
     And how broad its light is across that direction, in units of its depth along it.
     """
@@ -114,7 +117,8 @@ def _common(light: np.ndarray, region: np.ndarray, x: float, y: float) -> float:
 
 
 def symmetry(field: Field, labels: np.ndarray, numbers: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Part of the light of each source, the target's taken off, that is found again on the other side of (x, y).
+    """Part of the light of each source, the target's taken off, that is found again on the other side of (x,
+    y).
 
     Parameters
     ----------
@@ -140,11 +144,14 @@ def symmetry(field: Field, labels: np.ndarray, numbers: np.ndarray, x: float, y:
 
 
 def _near(labels: np.ndarray, target: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Sources that may be pieces: if any hangs together with the target, or lies around its centre, all but the target."""
+    """Sources that may be pieces: if any hangs together with the target, or lies around its centre, all
+    but the target."""
     near = ndimage.binary_dilation(target, structure=np.ones((3, 3)), iterations=_GAP)
     if not (labels[near] > 1).any():
         boxes = [box for box in ndimage.find_objects(labels)[1:] if box is not None]
-        if not any(rows.start <= y < rows.stop and columns.start <= x < columns.stop for rows, columns in boxes):
+        if not any(
+            rows.start <= y < rows.stop and columns.start <= x < columns.stop for rows, columns in boxes
+        ):
             return np.zeros(0, int)
     return np.unique(labels[labels > 1])
 

@@ -13,13 +13,18 @@ __all__ = ["choose_target", "is_significant", "light_centre", "target_flags", "t
 
 _LOW_SN = 10.0
 _CUT_OFF = 0.1  # of the target's peak: an edge through fainter light costs next to nothing
-_FALSE = 1e-3  # of the fields of pure noise have a target, at each smoothing; what is fitted to most of them falls short in turn
-_FRAME = 48  # px; a smaller stamp is full of its galaxy, whose light is in what is measured as noise and around it
+# of the fields of pure noise have a target, at each smoothing; what is fitted to most of them falls short in
+# turn
+_FALSE = 1e-3
+_FRAME = (
+    48  # px; a smaller stamp is full of its galaxy, whose light is in what is measured as noise and around it
+)
 _RING = 1.5, 2.5  # where the level around a peak is measured: FWHM of the smoothing, or radii of the source
 
 
-def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, exact: bool,
-                  fwhm: float) -> int | None:
+def choose_target(
+    objects: np.ndarray, labels: np.ndarray, x: float, y: float, exact: bool, fwhm: float
+) -> int | None:
     """Number of the source that is the target: near the wanted position, and bright.
 
     The score is flux times a Gaussian of the distance: a bright source wins over a faint one that is
@@ -44,8 +49,11 @@ def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, e
     if not len(objects):
         return None
     reach = _reach(labels.shape, exact, fwhm)
-    distance = np.minimum(np.hypot(objects["x"] - x, objects["y"] - y), np.hypot(objects["xpeak"] - x, objects["ypeak"] - y))
-    # A position inside a large galaxy's footprint is near it, unless it is far out, where it may be another's.
+    distance = np.minimum(
+        np.hypot(objects["x"] - x, objects["y"] - y), np.hypot(objects["xpeak"] - x, objects["ypeak"] - y)
+    )
+    # A position inside a large galaxy's footprint is near it, unless it is far out, where it may be
+    # another's.
     column, row = int(round(x)), int(round(y))
     inside = np.zeros(len(objects), bool)
     if 0 <= row < labels.shape[0] and 0 <= column < labels.shape[1] and labels[row, column]:
@@ -54,16 +62,18 @@ def choose_target(objects: np.ndarray, labels: np.ndarray, x: float, y: float, e
     near = (distance <= reach) | inside
     if not near.any():
         return None
-    score = np.log(np.maximum(objects["flux"], 1e-30)) - 0.5 * (distance / (0.4 * reach))**2
+    score = np.log(np.maximum(objects["flux"], 1e-30)) - 0.5 * (distance / (0.4 * reach)) ** 2
     return int(np.argmax(np.where(near, score, -np.inf)))
 
 
-def is_significant(field: Field, labels: np.ndarray, k: int, x: float, y: float, exact: bool, fwhm: float) -> bool:
+def is_significant(
+    field: Field, labels: np.ndarray, k: int, x: float, y: float, exact: bool, fwhm: float
+) -> bool:
     """Whether noise alone would hardly ever show as much near the wanted position as this source does.
 
-    The smoothed image at the source's peak stands above the ring around it, which no gradient of the sky makes it do,
-    by more than the largest peak of noise that is expected in one of `1 / _FALSE` fields: the number of places within
-    reach counts, and so does how well so small a field knows its own noise.
+    The smoothed image at the source's peak stands above the ring around it, which no gradient of the sky
+    makes it do, by more than the largest peak of noise that is expected in one of `1 / _FALSE` fields: the
+    number of places within reach counts, and so does how well so small a field knows its own noise.
 
     Parameters
     ----------
@@ -82,21 +92,39 @@ def is_significant(field: Field, labels: np.ndarray, k: int, x: float, y: float,
     # a large galaxy's brightest pixel may be a neighbour's, far off
     brightest = int(np.argmax(np.where(away <= max(reach, away.min()), signal, -np.inf)))
     row, column = rows[brightest], columns[brightest]
-    # The ring lies outside the source and as far as it can within the frame, which would cut it on one side only.
-    high = min(_RING[1] * max(field.fwhm, np.sqrt(rows.size / np.pi)), row, column, height - 1 - row, width - 1 - column)
+    # The ring lies outside the source and as far as it can within the frame, which would cut it on one side
+    # only.
+    high = min(
+        _RING[1] * max(field.fwhm, np.sqrt(rows.size / np.pi)),
+        row,
+        column,
+        height - 1 - row,
+        width - 1 - column,
+    )
     grid_y, grid_x = np.ogrid[:height, :width]
     radius = np.hypot(grid_x - column, grid_y - row)
-    ring = (radius >= _RING[0] / _RING[1] * high) & (radius <= high) & field.good & ((labels == 0) | (labels == k + 1))
-    beneath = max(0.0, float(np.median(field.data[ring]))) if high > field.fwhm and np.count_nonzero(ring) >= 9 else 0.0
+    ring = (
+        (radius >= _RING[0] / _RING[1] * high)
+        & (radius <= high)
+        & field.good
+        & ((labels == 0) | (labels == k + 1))
+    )
+    beneath = (
+        max(0.0, float(np.median(field.data[ring])))
+        if high > field.fwhm and np.count_nonzero(ring) >= 9
+        else 0.0
+    )
     excess = signal[brightest] - beneath / field.noise[row, column]
 
-    variance = (field.fwhm / 2.355)**2  # of the smoothing; that of the noise's correlation is twice as large
+    variance = (
+        field.fwhm / 2.355
+    ) ** 2  # of the smoothing; that of the noise's correlation is twice as large
     places = np.pi * reach**2 / (2 * variance)
     beams = np.count_nonzero(field.good) / (4 * np.pi * variance)
     # Peaks of a Gaussian field above u: places * u * exp(-u^2 / 2) / (2 pi)^1.5 (Adler 1981)
     u = 4.0
     for _ in range(20):
-        u = np.sqrt(2 * np.log(max(places * u / ((2 * np.pi)**1.5 * _FALSE), 1.1)))
+        u = np.sqrt(2 * np.log(max(places * u / ((2 * np.pi) ** 1.5 * _FALSE), 1.1)))
     if min(height, width) < _FRAME:
         return bool(signal[brightest] > u)
     # a tail as long as Student's with as many degrees of freedom as the noise was measured on
@@ -137,7 +165,8 @@ def target_profile(field: Field, target: np.ndarray, exclude: np.ndarray, x: flo
 
 
 def light_centre(light: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """x and y [px] where the target's light is densest: the barycentre with the square of the light, which wings hardly move.
+    """x and y [px] where the target's light is densest: the barycentre with the square of the light, which
+    wings hardly move.
 
     Parameters
     ----------
@@ -196,8 +225,8 @@ def target_flags(field: Field, cutout: Cutout, labels: np.ndarray, neighbours: n
         flags |= Flag.EDGE
     # Noise of the footprint's sum from the smoothed noise: n pixels hold n / beam independent values.
     used = target & field.good
-    beam = max(1.0, 4 * np.pi * (field.fwhm / 2.355)**2)
-    noise = np.sqrt(np.sum(field.noise[used]**2) * beam)
+    beam = max(1.0, 4 * np.pi * (field.fwhm / 2.355) ** 2)
+    noise = np.sqrt(np.sum(field.noise[used] ** 2) * beam)
     if noise > 0 and field.data[used].sum() < _LOW_SN * noise:
         flags |= Flag.LOW_SN
     return flags

@@ -10,5 +10,17 @@ from autogal.simulate.source import SceneDataset, SceneSource, build_population
 from autogal.simulate.structure import Structure
 from autogal.simulate.templates import Templates
 
-__all__ = ["Background", "General", "Population", "SceneBatch", "SceneDataset", "SceneSource", "Simulation", "Structure",
-           "Templates", "build_population", "simulate", "write_scenes"]
+__all__ = [
+    "Background",
+    "General",
+    "Population",
+    "SceneBatch",
+    "SceneDataset",
+    "SceneSource",
+    "Simulation",
+    "Structure",
+    "Templates",
+    "build_population",
+    "simulate",
+    "write_scenes",
+]

@@ -49,7 +49,7 @@ class Background:
         for entry in find_entries([str(folder)]):
             cutout = load(entry, settings)
             if cutout.error is not None:
-                problem = f" The first cannot be read: {cutout.error}" if not problem else problem
+                problem = problem or f" The first cannot be read: {cutout.error}"
                 continue
             image = np.where(cutout.mask, np.nan, cutout.image).astype(np.float32)
             middle = np.nanmedian(image)
@@ -60,7 +60,10 @@ class Background:
             masks.append(torch.as_tensor(cutout.mask.copy()))
             sigmas.append(float(sigma))
         if not images:
-            raise AutogalError(f"There is no image of sky in {folder}.{problem}", "Name a folder with FITS images of blank sky.")
+            raise AutogalError(
+                f"There is no image of sky in {folder}.{problem}",
+                "Name a folder with FITS images of blank sky.",
+            )
         return cls(images, masks, sigmas)
 
     def draw(self, rng: Rng, count: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,18 +80,30 @@ class Background:
             Where no image is as large as `shape`.
         """
         height, width = shape
-        large = [i for i, image in enumerate(self.images) if image.shape[0] >= height and image.shape[1] >= width]
+        large = [
+            i for i, image in enumerate(self.images) if image.shape[0] >= height and image.shape[1] >= width
+        ]
         if not large:
-            raise AutogalError(f"No image of sky is as large as {height} x {width} pixels.", "Choose smaller stamps, or larger images.")
+            raise AutogalError(
+                f"No image of sky is as large as {height} x {width} pixels.",
+                "Choose smaller stamps, or larger images.",
+            )
         numbers = rng.uniform(0, 1, count, 5).tolist()
         pieces, masks, sigmas = [], [], []
         for which, row, column, up, left in numbers:
             i = large[min(int(which * len(large)), len(large) - 1)]
-            top, start = int(row * (self.images[i].shape[0] - height + 1)), int(column * (self.images[i].shape[1] - width + 1))
+            top, start = (
+                int(row * (self.images[i].shape[0] - height + 1)),
+                int(column * (self.images[i].shape[1] - width + 1)),
+            )
             flips = [axis for axis, turn in ((0, up), (1, left)) if turn < 0.5]
-            cut = lambda array: array[top : top + height, start : start + width].flip(flips)  # noqa: E731, B023
+            cut = lambda array: array[top : top + height, start : start + width].flip(flips)
             pieces.append(cut(self.images[i]))
             masks.append(cut(self.masks[i]))
             sigmas.append(self.sigmas[i])
         device = rng.device
-        return torch.stack(pieces).to(device), torch.stack(masks).to(device), torch.tensor(sigmas, device=device)
+        return (
+            torch.stack(pieces).to(device),
+            torch.stack(masks).to(device),
+            torch.tensor(sigmas, device=device),
+        )

@@ -27,14 +27,14 @@ class SceneBatch:
     psf : Tensor, [B, K, K]
         Effective PSF, unit sum, centred on its middle pixel.
     truth : dict of str to Tensor, [B] each
-        Of the target, in catalogue units: x, y, flux, r_eff, n, q, pa, sky, snr; and visible, the part of its pixels
-        above 1 sigma where it gives most of the light. Where the target is not one Sersic profile (`analytic` is
-        False), r_eff, q and pa are those of its largest part's light and n is NaN.
+        Of the target, in catalogue units: x, y, flux, r_eff, n, q, pa, sky, snr; and visible, the part of its
+        pixels above 1 sigma where it gives most of the light. Where the target is not one Sersic profile
+        (`analytic` is False), r_eff, q and pa are those of its largest part's light and n is NaN.
     analytic : Tensor, [B] bool
         Whether the target is exactly one Sersic profile.
     instances : list of Tensor, [K_b, H, W] bool
-        Pixels of each visible source, the target first: those above 1 sigma where it gives a major part of the light.
-        They may overlap. The target always has some.
+        Pixels of each visible source, the target first: those above 1 sigma where it gives a major part of
+        the light. They may overlap. The target always has some.
     classes : list of Tensor, [K_b] int
         2 for the target, 1 for all others.
     """

@@ -36,7 +36,10 @@ _COLUMNS = {
     "snr": (None, "matched-filter signal-to-noise ratio of the noise-free target"),
     "visible": (None, "part of the target's pixels above 1 sigma where it gives most of the light"),
     "analytic": (None, "whether the target is one Sersic profile"),
-    "structure": (None, "what the target mostly is, where that is structure: ring, lane, clumps, arms, bar, edge_on, tails"),
+    "structure": (
+        None,
+        "what the target mostly is, where that is structure: ring, lane, clumps, arms, bar, edge_on, tails",
+    ),
     "n_neighbours": (None, "neighbours that can be seen"),
     "psf_fwhm": (units.pix, "full width at half maximum of the effective PSF"),
 }
@@ -49,8 +52,8 @@ class Simulation(NamedTuple):
     ----------
     cutouts : list of Cutout
     truth : Table
-        One row per cutout: the target's true parameters under the catalogue's column names, ``snr``, ``visible``,
-        ``analytic``, ``n_neighbours`` and ``psf_fwhm``.
+        One row per cutout: the target's true parameters under the catalogue's column names, ``snr``,
+        ``visible``, ``analytic``, ``n_neighbours`` and ``psf_fwhm``.
     instances : list of ndarray of bool, shape (K, H, W)
         Pixels of each visible source, the target first; see `SceneBatch`.
     """
@@ -60,8 +63,15 @@ class Simulation(NamedTuple):
     instances: list[np.ndarray]
 
 
-def simulate(n: int, survey: Survey | Population | General, seed: int = 0, shape: tuple[int, int] = (128, 128), first: int = 0,
-             device: str = "cpu", background: Background | None = None) -> Simulation:
+def simulate(
+    n: int,
+    survey: Survey | Population | General,
+    seed: int = 0,
+    shape: tuple[int, int] = (128, 128),
+    first: int = 0,
+    device: str = "cpu",
+    background: Background | None = None,
+) -> Simulation:
     """Draw scenes of a survey, or of the general mix.
 
     Scene i of a seed is always the same, whatever `n` and `first`.
@@ -102,23 +112,40 @@ def simulate(n: int, survey: Survey | Population | General, seed: int = 0, shape
         instances += [batch.instances[i].numpy() for i in wanted]
         tables.append(_truth(batch, names, population)[wanted.start : wanted.stop])
     truth = vstack(tables, metadata_conflicts="silent")
-    truth.meta.update(seed=seed, survey=population.survey.name, zeropoint=population.survey.zeropoint,
-                      pixel_scale=population.survey.pixel_scale)
+    truth.meta.update(
+        seed=seed,
+        survey=population.survey.name,
+        zeropoint=population.survey.zeropoint,
+        pixel_scale=population.survey.pixel_scale,
+    )
     return Simulation(cutouts, truth, instances)
 
 
 def _cutout(batch: SceneBatch, i: int, name: str, population: Population | General) -> Cutout:
     survey = population.survey
-    return Cutout(id=name, image=batch.image[i].numpy(), sigma=batch.sigma[i].numpy(), mask=batch.mask[i].numpy(),
-                  psf=batch.psf[i].double().numpy(), zeropoint=survey.zeropoint, pixel_scale=survey.pixel_scale,
-                  gain=population.gain, saturation=survey.saturation)
+    return Cutout(
+        id=name,
+        image=batch.image[i].numpy(),
+        sigma=batch.sigma[i].numpy(),
+        mask=batch.mask[i].numpy(),
+        psf=batch.psf[i].double().numpy(),
+        zeropoint=survey.zeropoint,
+        pixel_scale=survey.pixel_scale,
+        gain=population.gain,
+        saturation=survey.saturation,
+    )
 
 
 def _truth(batch: SceneBatch, names: list[str], population: Population | General) -> Table:
     columns = {name: values.double().numpy() for name, values in batch.truth.items()}
     columns["structure"] = np.array(["", *KINDS])[batch.truth["structure"].numpy()]
-    columns.update(id=names, mag=population.survey.zeropoint - 2.5 * np.log10(columns["flux"]), analytic=batch.analytic.numpy(),
-                   n_neighbours=[len(masks) - 1 for masks in batch.instances], psf_fwhm=batch.psf_fwhm.double().numpy())
+    columns.update(
+        id=names,
+        mag=population.survey.zeropoint - 2.5 * np.log10(columns["flux"]),
+        analytic=batch.analytic.numpy(),
+        n_neighbours=[len(masks) - 1 for masks in batch.instances],
+        psf_fwhm=batch.psf_fwhm.double().numpy(),
+    )
     truth = Table({name: columns[name] for name in _COLUMNS})
     for name, (unit, description) in _COLUMNS.items():
         truth[name].unit, truth[name].description = unit, description

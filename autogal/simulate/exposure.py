@@ -38,14 +38,16 @@ def expose(rng: Rng, light: Tensor, conditions: Conditions, background: Tensor |
     background : Tensor, [B, H, W], optional
         Real sky with its own noise; only the photons of the sources add to it.
     """
-    column = lambda v: v[:, None, None]  # noqa: E731
+    column = lambda v: v[:, None, None]
     gain, blank = column(conditions.gain), column(conditions.sky_sigma).square()
     light = light.clamp(min=0)
     variance = blank + light / gain
     sigma = variance.sqrt()
     normal = _correlated(rng, light.shape, conditions.correlation)
     if background is None:
-        counts = variance * gain**2  # a blank pixel's variance, in electrons squared, is its number of electrons
+        counts = (
+            variance * gain**2
+        )  # a blank pixel's variance, in electrons squared, is its number of electrons
         image = poisson_quantile(counts, normal) / gain - blank * gain
     else:
         image = background + light + normal * (light / gain).sqrt()
@@ -69,8 +71,8 @@ def poisson_quantile(mean: Tensor, normal: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Whole numbers, by the Cornish-Fisher expansion of third order (Fisher & Cornish 1960): far better than one
-        count above a mean of 10, which the sky of every survey is.
+        Whole numbers, by the Cornish-Fisher expansion of third order (Fisher & Cornish 1960): far better than
+        one count above a mean of 10, which the sky of every survey is.
     """
     root = mean.sqrt()
     square = normal.square()
@@ -108,7 +110,14 @@ def _strike(rng: Rng, image: Tensor, mask: Tensor, conditions: Conditions) -> No
     step = torch.arange(_TRACK, device=image.device) / 2
     column = (x[..., None] + step * angle.cos()[..., None]).long()
     row = (y[..., None] + step * angle.sin()[..., None]).long()
-    hit = strikes[..., None] & (step <= length[..., None]) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    hit = (
+        strikes[..., None]
+        & (step <= length[..., None])
+        & (column >= 0)
+        & (column < width)
+        & (row >= 0)
+        & (row < height)
+    )
     stamp = torch.arange(count, device=image.device)[:, None, None]
     pixel = (stamp * height + row) * width + column
     image.view(-1).index_add_(0, pixel[hit], energy[..., None].expand_as(hit)[hit] / 2)

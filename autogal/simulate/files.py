@@ -27,9 +27,10 @@ class SceneWriter:
     Attributes
     ----------
     manifest, truth : Path
-        ``manifest.csv``, which lists the files relative to itself and is itself an input of ``autogal fit``, and
-        ``truth.ecsv``. Beside them, for each id: ``<id>_image.fits``, ``<id>_sigma.fits``, ``<id>_psf.fits``, where
-        there are bad pixels ``<id>_mask.fits``, and ``<id>_instances.fits`` with a plane for each visible source.
+        ``manifest.csv``, which lists the files relative to itself and is itself an input of ``autogal fit``,
+        and ``truth.ecsv``. Beside them, for each id: ``<id>_image.fits``, ``<id>_sigma.fits``,
+        ``<id>_psf.fits``, where there are bad pixels ``<id>_mask.fits``, and ``<id>_instances.fits`` with a
+        plane for each visible source.
     """
 
     def __init__(self, folder: str | Path):
@@ -45,7 +46,9 @@ class SceneWriter:
         if self._tables:
             self.finish()
 
-    def write(self, cutouts: Sequence[Cutout], truth: Table, instances: Sequence[np.ndarray] | None = None) -> None:
+    def write(
+        self, cutouts: Sequence[Cutout], truth: Table, instances: Sequence[np.ndarray] | None = None
+    ) -> None:
         """Write the images of some scenes.
 
         Raises
@@ -58,13 +61,19 @@ class SceneWriter:
             for i, cutout in enumerate(cutouts):
                 self._rows.append(self._write_images(cutout))
                 if instances is not None:
-                    fits.writeto(self.folder / f"{cutout.id}_instances.fits", instances[i].astype(np.uint8), overwrite=True)
+                    fits.writeto(
+                        self.folder / f"{cutout.id}_instances.fits",
+                        instances[i].astype(np.uint8),
+                        overwrite=True,
+                    )
         self._tables.append(truth)
 
     def finish(self) -> Path:
         """Write the manifest and the truth of all scenes so far; returns the manifest."""
         with _explained(self.folder):
-            vstack(self._tables, metadata_conflicts="silent").write(self.truth, format="ascii.ecsv", overwrite=True)
+            vstack(self._tables, metadata_conflicts="silent").write(
+                self.truth, format="ascii.ecsv", overwrite=True
+            )
             Table(self._rows).write(self.manifest, format="ascii.csv", overwrite=True)
         return self.manifest
 
@@ -81,12 +90,18 @@ class SceneWriter:
             arrays["mask"] = cutout.mask
         for kind, array in arrays.items():
             row[kind] = f"{cutout.id}_{kind}.fits"
-            fits.writeto(self.folder / row[kind], np.asarray(array, np.uint8 if kind == "mask" else np.float32),
-                         header if kind == "image" else None, overwrite=True)
+            fits.writeto(
+                self.folder / row[kind],
+                np.asarray(array, np.uint8 if kind == "mask" else np.float32),
+                header if kind == "image" else None,
+                overwrite=True,
+            )
         return {**row, "zeropoint": cutout.zeropoint, "pixel_scale": cutout.pixel_scale, "gain": cutout.gain}
 
 
-def write_scenes(folder: str | Path, cutouts: Sequence[Cutout], truth: Table, instances: Sequence[np.ndarray] | None = None) -> Path:
+def write_scenes(
+    folder: str | Path, cutouts: Sequence[Cutout], truth: Table, instances: Sequence[np.ndarray] | None = None
+) -> Path:
     """Write the scenes of one simulation; see `SceneWriter`.
 
     Parameters
@@ -116,5 +131,7 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise AutogalError(f"The simulated scenes cannot be written to {folder}: {problem.strerror or problem}.",
-                           "Choose another folder, or make room there.") from problem
+        raise AutogalError(
+            f"The simulated scenes cannot be written to {folder}: {problem.strerror or problem}.",
+            "Choose another folder, or make room there.",
+        ) from problem

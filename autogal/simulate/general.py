@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from autogal.images.survey import Survey
-from autogal.simulate.rng import Rng
 from autogal.simulate.placing import place_neighbours
+from autogal.simulate.rng import Rng
 from autogal.simulate.scenes import Conditions, Scenes, Sources
 from autogal.simulate.seeing import Seeing, airy_profile, moffat_profile
 from autogal.simulate.structure import Structure
@@ -34,7 +34,8 @@ class General:
     smallest, largest : float
         Range of the target's half-light radius: in FWHM of the seeing, and as a part of the stamp's side.
     extreme : float
-        Part of the targets whose half-light radius lies anywhere between 0.3 px and a third of the stamp's side.
+        Part of the targets whose half-light radius lies anywhere between 0.3 px and a third of the stamp's
+        side.
     index, axis_ratio : tuple of float
         Ranges of n and q.
     neighbours : int
@@ -84,19 +85,32 @@ class General:
     def _conditions(self, rng: Rng, count: int, shape: tuple[int, int]) -> Conditions:
         sky_sigma = rng.log_uniform(1e-2, 1e2, count)
         electrons = rng.log_uniform(25.0, 5e4, count)
-        some = lambda part: rng.bernoulli(part, count)  # noqa: E731
+        some = lambda part: rng.bernoulli(part, count)
         gradient = 0.3 * rng.normal(count, 2) * (some(0.3) * sky_sigma)[:, None] / max(shape)
         saturation = torch.where(some(0.2), sky_sigma * rng.log_uniform(300.0, 1e4, count), math.inf)
         correlation = torch.where(some(0.35), rng.uniform(0.05, 0.5, count), 0.0)
         sigma_error = torch.exp(0.06 * rng.normal(count))
         dead = torch.where(some(0.25), rng.log_uniform(2e-4, 4e-3, count), 0.0)
         rays = torch.where(some(0.2), rng.uniform(1, 4.999, count).long(), 0)
-        return Conditions(sky_sigma, electrons.sqrt() / sky_sigma, 0.15 * rng.normal(count) * sky_sigma, gradient, correlation,
-                          saturation, sigma_error, dead, rays)
+        return Conditions(
+            sky_sigma,
+            electrons.sqrt() / sky_sigma,
+            0.15 * rng.normal(count) * sky_sigma,
+            gradient,
+            correlation,
+            saturation,
+            sigma_error,
+            dead,
+            rays,
+        )
 
     def _sources(self, rng: Rng, shape: tuple[int, int], seeing: Seeing, conditions: Conditions) -> Sources:
         count, side = len(seeing.fwhm), min(shape)
-        most = max(3, min(self.neighbours, round(self.neighbours * shape[0] * shape[1] / 128**2))) if self.neighbours else 0
+        most = (
+            max(3, min(self.neighbours, round(self.neighbours * shape[0] * shape[1] / 128**2)))
+            if self.neighbours
+            else 0
+        )
         draw = (count, 1 + most)
         number = (rng.uniform(0, 1, count, 1) ** 1.5 * (most + 1)).long()
         alive = torch.arange(1 + most, device=rng.device) <= number
@@ -105,7 +119,9 @@ class General:
         r_eff = rng.log_uniform(_SMALLEST, self.largest * side, *draw)
         usual = self.smallest * seeing.fwhm
         usual = usual * (self.largest * side / usual).clamp(min=1) ** rng.uniform(0, 1, count)
-        r_eff[:, 0] = torch.where(rng.bernoulli(self.extreme, count), rng.log_uniform(_SMALLEST, _LARGEST * side, count), usual)
+        r_eff[:, 0] = torch.where(
+            rng.bernoulli(self.extreme, count), rng.log_uniform(_SMALLEST, _LARGEST * side, count), usual
+        )
         n = self._index(rng, *draw)
         q = rng.uniform(*self.axis_ratio, *draw)
         pa = rng.uniform(0, 180, *draw)
@@ -117,13 +133,17 @@ class General:
         # half of the neighbours as bright as the target, give or take; the others as they come
         alike = flux[:, :1] * 10 ** (-0.4 * (0.5 + 1.5 * rng.normal(count, most)))
         flux[:, 1:] = torch.where(rng.bernoulli(0.5, count, most), alike, flux[:, 1:])
-        x, y = place_neighbours(rng, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping)
+        x, y = place_neighbours(
+            rng, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping
+        )
         return Sources(alive, star, x, y, flux, r_eff, n, q, pa)
 
     def _index(self, rng: Rng, *draw: int) -> Tensor:
         low, high = (math.log10(v) for v in self.index)
         kind = rng.uniform(0, 1, *draw)
-        around = lambda middle, width: middle + width * rng.truncated((low - middle) / width, (high - middle) / width, *draw)  # noqa: E731
+        around = lambda middle, width: (
+            middle + width * rng.truncated((low - middle) / width, (high - middle) / width, *draw)
+        )
         disk, spheroid = around(0.0, 0.15), around(math.log10(4), 0.12)
         any_ = rng.uniform(low, high, *draw)
         return 10 ** torch.where(kind < 0.35, disk, torch.where(kind < 0.55, spheroid, any_))
@@ -132,8 +152,8 @@ class General:
 def _noise_area(fwhm: Tensor, r_eff: Tensor, n: Tensor, q: Tensor) -> Tensor:
     """Noise-equivalent area, px^2, of galaxies seen through a PSF: about the sum of the areas of the two.
 
-    For a Sersic profile it is 2 pi n R^2 q (2 / b)^2n Gamma(2 n), with b = 2 n - 1/3 + ... (Ciotti & Bertin 1999);
-    beyond n = 1.5 it is taken as there, since the PSF blunts the cusps that would make it small.
+    For a Sersic profile it is 2 pi n R^2 q (2 / b)^2n Gamma(2 n), with b = 2 n - 1/3 + ... (Ciotti & Bertin
+    1999); beyond n = 1.5 it is taken as there, since the PSF blunts the cusps that would make it small.
     """
     n = n.clamp(max=1.5)
     b = (2 * n - 1 / 3 + 0.009876 / n).clamp(min=0.05)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from autogal.batch.grid_levels import LEVELS, level_needed, renderer_at
+from autogal.profiles import Sersic
+from autogal.profiles.sersic import sersic_b
 from autogal.rendering.ellipse import elliptical_form, evaluate_form
 from autogal.rendering.grid import Grid, fast_length
 from autogal.rendering.hankel import hankel_table
-from autogal.profiles import Sersic
-from autogal.profiles.sersic import sersic_b
 from autogal.simulate.scenes import Parts, Scenes
 
 __all__ = ["draw_light", "reach"]
@@ -24,7 +24,8 @@ _DARK = 0.03
 _PATCHES = (24, 32, 48, 64, 96, 128)
 # PSFs narrower than this hold frequencies above Nyquist, which sampling by pixels folds
 _FOLDED = 2.6
-# Galaxies that need a grid above this level are drawn on it all the same where a percent of their peak will do
+# Galaxies that need a grid above this level are drawn on it all the same where a percent of their peak will
+# do
 _HIGHEST_LEVEL = 1
 _CHUNK = 16
 _LOG_N = (math.log(0.2), math.log(12.0), 384)
@@ -99,7 +100,9 @@ def _draw_whole(light: Tensor, scenes: Scenes, parts: Parts, oversample: int, hi
     fwhm = scenes.seeing.fwhm[parts.scene]
     level = torch.zeros(len(native), dtype=torch.int64, device=native.device)
     galaxies = (~parts.point).nonzero()[:, 0]
-    level[galaxies] = level_needed(_PROFILE, scenes.shape, native[galaxies], fwhm[galaxies].double()).clamp(max=highest)
+    level[galaxies] = level_needed(_PROFILE, scenes.shape, native[galaxies], fwhm[galaxies].double()).clamp(
+        max=highest
+    )
     for wanted in level.unique().tolist():
         renderer = renderer_at(wanted, _PROFILE, scenes.shape, oversample, 1, native.device)
         for some in (level == wanted).nonzero()[:, 0].split(_CHUNK):
@@ -118,7 +121,7 @@ def _draw_whole(light: Tensor, scenes: Scenes, parts: Parts, oversample: int, hi
 
 def _draw_patches(light: Tensor, scenes: Scenes, parts: Parts, patch: int, oversample: int) -> None:
     """Parts that are dark beyond a small patch around them."""
-    count, height, width = light.shape
+    _count, height, width = light.shape
     native = parts.native()
     corner = (native[:, :2] - (patch - 1) / 2).round().long()
     # patches that miss the stamp altogether

@@ -12,8 +12,9 @@ from autogal.simulate.rng import Rng
 __all__ = ["place_neighbours"]
 
 
-def place_neighbours(rng: Rng, shape: tuple[int, int], fwhm: Tensor, r_eff: Tensor, offset: float,
-                     overlapping: float) -> tuple[Tensor, Tensor]:
+def place_neighbours(
+    rng: Rng, shape: tuple[int, int], fwhm: Tensor, r_eff: Tensor, offset: float, overlapping: float
+) -> tuple[Tensor, Tensor]:
     """Positions of targets and their neighbours.
 
     Parameters
@@ -27,7 +28,8 @@ def place_neighbours(rng: Rng, shape: tuple[int, int], fwhm: Tensor, r_eff: Tens
     offset : float
         Largest distance of the target from the stamp's centre along each axis, px.
     overlapping : float
-        Part of the neighbours whose light and the target's overlap; the others lie anywhere, some beyond the stamp.
+        Part of the neighbours whose light and the target's overlap; the others lie anywhere, some beyond the
+        stamp.
 
     Returns
     -------
@@ -45,7 +47,9 @@ def place_neighbours(rng: Rng, shape: tuple[int, int], fwhm: Tensor, r_eff: Tens
     # uniform along the distance for those that overlap, in area for the others, out to the corners
     edge = torch.maximum(torch.full_like(nearest, 0.75 * max(shape)), nearest + 1)
     part = rng.uniform(0, 1, count, most - 1)
-    distance = torch.where(close, nearest + (farthest - nearest) * part, torch.sqrt(nearest**2 + (edge**2 - nearest**2) * part))
+    distance = torch.where(
+        close, nearest + (farthest - nearest) * part, torch.sqrt(nearest**2 + (edge**2 - nearest**2) * part)
+    )
     angle = rng.uniform(0, 2 * math.pi, count, most - 1)
     neighbours = target + distance[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
     return torch.cat([target, neighbours], dim=1).unbind(-1)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from autogal.errors import AutogalError
 from autogal.images.survey import Survey
-from autogal.simulate.rng import Rng
 from autogal.simulate.placing import place_neighbours
+from autogal.simulate.rng import Rng
 from autogal.simulate.scenes import Conditions, Scenes, Sources
 from autogal.simulate.seeing import Seeing, moffat_profile
 from autogal.simulate.structure import Structure
@@ -50,7 +50,8 @@ class Population:
     stars : float
         Part of the neighbours that are stars.
     sky_residual, gradient : float
-        Scatter of the sky left after subtraction, and of its change from border to border, in units of the pixel noise.
+        Scatter of the sky left after subtraction, and of its change from border to border, in units of the
+        pixel noise.
     psf_scatter : float
         Relative scatter of the PSF's width.
     correlation : float
@@ -87,11 +88,17 @@ class Population:
         facts = ("pixel_scale", "zeropoint", "psf_fwhm", "sky_sigma", "magnitude")
         missing = [name for name in facts if getattr(self.survey, name) is None]
         if missing:
-            raise AutogalError(f"The survey {self.survey.name!r} does not say its {', '.join(missing)}.",
-                               "Choose a survey, for example survey=sdss, or add what is missing to its configuration.")
+            raise AutogalError(
+                f"The survey {self.survey.name!r} does not say its {', '.join(missing)}.",
+                "Choose a survey, for example survey=sdss, or add what is missing to its configuration.",
+            )
         if self.survey.gain is None:
-            _log.warning("The survey %s does not say its gain: %.3g, for which a blank pixel holds %.0f electrons.",
-                         self.survey.name, self.gain, _ELECTRONS)
+            _log.warning(
+                "The survey %s does not say its gain: %.3g, for which a blank pixel holds %.0f electrons.",
+                self.survey.name,
+                self.gain,
+                _ELECTRONS,
+            )
 
     @property
     def name(self) -> str:
@@ -118,7 +125,9 @@ class Population:
         bright, faint = self.survey.magnitude
         # faint galaxies are more frequent, but not so much that bright ones never occur
         mag = bright + (faint - bright) * rng.uniform(0, 1, count, 1).sqrt()
-        mag = torch.cat([mag, (mag + 0.5 + 1.5 * rng.normal(count, self.neighbours)).clamp(bright - 1, faint + 2)], dim=1)
+        mag = torch.cat(
+            [mag, (mag + 0.5 + 1.5 * rng.normal(count, self.neighbours)).clamp(bright - 1, faint + 2)], dim=1
+        )
         r_eff, n, q = self._sizes(rng, mag, shape), self._index(rng, *draw), rng.uniform(0, 1, *draw)
         # disks are seen from every side, spheroids are never thin
         q = torch.where(n < 2, torch.sqrt(0.04 + 0.96 * q**2), 0.4 + 0.6 * q)
@@ -126,7 +135,9 @@ class Population:
             # after the other draws, which it leaves as they were
             mag, r_eff, n, q = self.templates.draw(rng, *draw, survey=self.survey)
         flux = 10 ** (-0.4 * (mag - self.survey.zeropoint))
-        x, y = place_neighbours(rng, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping)
+        x, y = place_neighbours(
+            rng, shape, seeing.fwhm, torch.where(star, 0.0, r_eff), self.offset, self.overlapping
+        )
         pa = rng.uniform(0, 180, *draw)
         return Scenes(shape, seeing, Sources(alive, star, x, y, flux, r_eff, n, q, pa), conditions)
 
@@ -139,13 +150,22 @@ class Population:
 
     def _conditions(self, rng: Rng, count: int, shape: tuple[int, int]) -> Conditions:
         noise = self.survey.sky_sigma
-        full = lambda value: torch.full((count,), value, device=rng.device)  # noqa: E731
-        some = lambda: rng.bernoulli(self.defects, count)  # noqa: E731
+        full = lambda value: torch.full((count,), value, device=rng.device)
+        some = lambda: rng.bernoulli(self.defects, count)
         dead = torch.where(some(), rng.log_uniform(2e-4, 4e-3, count), 0.0)
         rays = torch.where(some(), rng.uniform(1, 4.999, count).long(), 0)
         gradient = self.gradient * noise / max(shape) * rng.normal(count, 2)
-        return Conditions(full(noise), full(self.gain), self.sky_residual * noise * rng.normal(count), gradient,
-                          rng.uniform(0, 1, count) * self.correlation, full(self.survey.saturation or math.inf), full(1.0), dead, rays)
+        return Conditions(
+            full(noise),
+            full(self.gain),
+            self.sky_residual * noise * rng.normal(count),
+            gradient,
+            rng.uniform(0, 1, count) * self.correlation,
+            full(self.survey.saturation or math.inf),
+            full(1.0),
+            dead,
+            rays,
+        )
 
     def _sizes(self, rng: Rng, mag: Tensor, shape: tuple[int, int]) -> Tensor:
         """Half-light radii [px] that the PSF leaves measurable and the stamp holds."""
@@ -153,14 +173,17 @@ class Population:
         typical = math.log10(self.size_at_18 / self.survey.pixel_scale) + self.size_slope * (mag - 18)
         low, high = (smallest - typical) / self.size_scatter, (largest - typical) / self.size_scatter
         drawn = typical + self.size_scatter * rng.truncated(low, high, *mag.shape)
-        # the stamp is too small or too coarse for galaxies of this magnitude: the nearest octave that it holds
+        # the stamp is too small or too coarse for galaxies of this magnitude: the nearest octave that it
+        # holds
         octave = math.log10(2) * rng.uniform(0, 1, *mag.shape)
         drawn = torch.where(high < -2, largest - octave, torch.where(low > 2, smallest + octave, drawn))
         return 10 ** drawn.clamp(smallest, largest)
 
     def _index(self, rng: Rng, *draw: int) -> Tensor:
         low, high = (math.log10(v) for v in self.index_range)
-        around = lambda middle, width: middle + width * rng.truncated((low - middle) / width, (high - middle) / width, *draw)  # noqa: E731
+        around = lambda middle, width: (
+            middle + width * rng.truncated((low - middle) / width, (high - middle) / width, *draw)
+        )
         kind = rng.uniform(0, 1, *draw)
         disk, spheroid, other = around(0.0, 0.15), around(math.log10(4), 0.12), rng.uniform(low, high, *draw)
         return 10 ** torch.where(kind < 0.4, disk, torch.where(kind < 0.7, spheroid, other))

@@ -46,8 +46,12 @@ class Rng:
         -------
         Tensor
         """
-        below, above = (torch.special.ndtr(v) if isinstance(v, Tensor) else NormalDist().cdf(v) for v in (low, high))
-        return torch.special.ndtri((below + (above - below) * self.uniform(0, 1, *shape)).clamp(1e-6, 1 - 1e-6))
+        below, above = (
+            torch.special.ndtr(v) if isinstance(v, Tensor) else NormalDist().cdf(v) for v in (low, high)
+        )
+        return torch.special.ndtri(
+            (below + (above - below) * self.uniform(0, 1, *shape)).clamp(1e-6, 1 - 1e-6)
+        )
 
     def bernoulli(self, probability: float, *shape: int) -> Tensor:
         """True with a probability.

@@ -56,22 +56,43 @@ def run(settings: DictConfig, paths: Sequence[str] = ()) -> None:
     device = choose_device(settings.device)
     population = population_of(settings)
     # one configuration says how to read cutouts; this one says what survey they are of
-    background = Background.read(settings.background, OmegaConf.merge(compose(), {"survey": settings.survey})) if settings.background else None
+    background = (
+        Background.read(settings.background, OmegaConf.merge(compose(), {"survey": settings.survey}))
+        if settings.background
+        else None
+    )
     console = Console(stderr=True)
     begin = time.perf_counter()
     with run_log(settings) as folder, SceneWriter(folder) as writer:
         starts = range(settings.first, settings.first + settings.n, _AT_ONCE)
-        for first in track(starts, "Simulating", console=console, disable=is_quiet() or not console.is_terminal, transient=True):
+        for first in track(
+            starts,
+            "Simulating",
+            console=console,
+            disable=is_quiet() or not console.is_terminal,
+            transient=True,
+        ):
             count = min(_AT_ONCE, settings.first + settings.n - first)
-            scenes = simulate(count, population, settings.seed, (settings.size, settings.size), first, str(device), background)
+            scenes = simulate(
+                count,
+                population,
+                settings.seed,
+                (settings.size, settings.size),
+                first,
+                str(device),
+                background,
+            )
             writer.write(scenes.cutouts, scenes.truth, scenes.instances if settings.instances else None)
             _log.info("%d of %d scenes written", first + count - settings.first, settings.n)
-    print(f"{settings.n} scenes of {population.name} in {time.perf_counter() - begin:.1f} s. Fit them:\n"
-          f"  autogal fit {writer.manifest} survey={population.name}\nTruth: {writer.truth}")
+    print(
+        f"{settings.n} scenes of {population.name} in {time.perf_counter() - begin:.1f} s. Fit them:\n"
+        f"  autogal fit {writer.manifest} survey={population.name}\nTruth: {writer.truth}"
+    )
 
 
 def population_of(settings: DictConfig) -> Population:
-    """What scenes are drawn from, by the nodes ``survey`` and ``population`` and the table ``galaxies`` where one is named.
+    """What scenes are drawn from, by the nodes ``survey`` and ``population`` and the table ``galaxies`` where
+    one is named.
 
     Raises
     ------
@@ -81,8 +102,13 @@ def population_of(settings: DictConfig) -> Population:
     survey = Survey.from_settings(settings.survey)
     wanted = OmegaConf.to_container(settings.population)
     for key, value in wanted.items():
-        if value < 0 or (key in ("overlapping", "stars", "composite", "defects", "correlation") and value > 1):
-            raise AutogalError(f"population.{key}={value} is not possible.", "Give a number from 0 to 1." if value > 1 else "Give 0 or more.")
+        if value < 0 or (
+            key in ("overlapping", "stars", "composite", "defects", "correlation") and value > 1
+        ):
+            raise AutogalError(
+                f"population.{key}={value} is not possible.",
+                "Give a number from 0 to 1." if value > 1 else "Give 0 or more.",
+            )
     structure = Structure.named(settings.structure, wanted.pop("composite"))
     templates = Templates.read(settings.galaxies) if settings.get("galaxies") else None
     return Population(survey, structure=structure, templates=templates, **wanted)

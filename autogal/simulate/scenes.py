@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from autogal.simulate.seeing import Seeing
 from autogal.parameters import ellipticity
+from autogal.simulate.seeing import Seeing
 
 __all__ = ["Conditions", "Parts", "Scenes", "Sources"]
 
@@ -131,5 +131,13 @@ class Parts:
     def native(self) -> Tensor:
         """As `SpectralRenderer.draw` takes them, [C, 6] float64."""
         size = self.r_eff.double() * self.q.double().sqrt()
-        return torch.stack([self.x.double(), self.y.double(), size.log(), self.n.double().log(),
-                            *ellipticity(self.q.double(), self.pa.double())], dim=-1)
+        return torch.stack(
+            [
+                self.x.double(),
+                self.y.double(),
+                size.log(),
+                self.n.double().log(),
+                *ellipticity(self.q.double(), self.pa.double()),
+            ],
+            dim=-1,
+        )

@@ -24,7 +24,8 @@ _RINGS = 10.2
 
 
 def moffat_profile(beta: Tensor) -> Tensor:
-    """Radial profiles of Moffat stars of FWHM 1 on the radii of `HankelTable`, [B, T], for indices `beta` [B] above 1."""
+    """Radial profiles of Moffat stars of FWHM 1 on the radii of `HankelTable`, [B, T], for indices `beta`
+    [B] above 1."""
     radius = hankel_table(beta.device, torch.float32).log_t.exp()
     beta = beta.double()[:, None]
     core = 1 / (2 * torch.sqrt(2 ** (1 / beta) - 1))
@@ -60,7 +61,8 @@ class Seeing:
     before_pixel : Tensor, [B]
         FWHM before the pixel, px, geometric mean of both axes.
     tables : Tensor, [B, Z]
-        Transfer functions of the round PSF of FWHM 1 before the pixel, over ln k as `HankelTable` lays it out.
+        Transfer functions of the round PSF of FWHM 1 before the pixel, over ln k as `HankelTable` lays it
+        out.
     e1, e2 : Tensor, [B]
         Ellipticity, as in `SpectralRenderer`.
     size : int
@@ -76,10 +78,11 @@ class Seeing:
 
     @classmethod
     def of_profiles(cls, profile: Tensor, fwhm: Tensor, q: Tensor, pa: Tensor, size: int) -> Seeing:
-        """PSFs of the given radial profiles [B, T] (FWHM 1, any scale), effective FWHM, axis ratio and angle, [B] each.
+        """PSFs of the given radial profiles [B, T] (FWHM 1, any scale), effective FWHM, axis ratio and angle,
+        [B] each.
 
-        Their wings end smoothly at the border of a PSF image of odd side `size`, so that a PSF image is complete and
-        what is drawn with the transform is what a fit with the image expects.
+        Their wings end smoothly at the border of a PSF image of odd side `size`, so that a PSF image is
+        complete and what is drawn with the transform is what a fit with the image expects.
         """
         hankel = hankel_table(fwhm.device, torch.float32)
         before_pixel = (fwhm**2 - _PIXEL).clamp(min=0.3).sqrt()
@@ -91,7 +94,14 @@ class Seeing:
         return cls(fwhm, before_pixel, tables / tables[:, :1], eta * angle.cos(), eta * angle.sin(), size)
 
     def __getitem__(self, some: Tensor) -> Seeing:
-        return Seeing(self.fwhm[some], self.before_pixel[some], self.tables[some], self.e1[some], self.e2[some], self.size)
+        return Seeing(
+            self.fwhm[some],
+            self.before_pixel[some],
+            self.tables[some],
+            self.e1[some],
+            self.e2[some],
+            self.size,
+        )
 
     def transfer(self, grid: Grid) -> Tensor:
         """Transfer functions, the pixel's included, [B, Kx, Ky] complex."""
@@ -104,7 +114,9 @@ class Seeing:
         index = place.to(torch.int64)
         fraction = place.sub_(index).flatten(1)
         index = index.flatten(1)
-        values = torch.lerp(self.tables.gather(1, index), self.tables.gather(1, index + 1), fraction).view(squares.shape)
+        values = torch.lerp(self.tables.gather(1, index), self.tables.gather(1, index + 1), fraction).view(
+            squares.shape
+        )
         values *= torch.sinc(kx / (2 * math.pi)) * torch.sinc(ky / (2 * math.pi))
         return values.to(grid.complex_dtype)
 
@@ -128,7 +140,11 @@ class Seeing:
         period = fast_length(side + 8)
         grid = Grid((side, side), (period, period), 2, device=device)
         middle = torch.full((1,), float(side // 2), device=device)
-        spectra = self.transfer(grid) * grid.phase(middle, "x")[0][:, :, None] * grid.phase(middle, "y")[0][:, None, :]
+        spectra = (
+            self.transfer(grid)
+            * grid.phase(middle, "x")[0][:, :, None]
+            * grid.phase(middle, "y")[0][:, None, :]
+        )
         images = grid.to_images(spectra)
         return images / images.sum((-2, -1), keepdim=True)
 

@@ -1,6 +1,8 @@
-"""Galaxies that are mostly structure: the surface brightness of rings, lanes, clumps, arms, bars, bright ends and tails.
+"""Galaxies that are mostly structure: the surface brightness of rings, lanes, clumps, arms, bars, bright ends
+and tails.
 
-Every function draws galaxies of one kind before the seeing, from random numbers between 0 and 1, as images of any scale.
+Every function draws galaxies of one kind before the seeing, from random numbers between 0 and 1, as images of
+any scale.
 """
 
 from __future__ import annotations
@@ -122,23 +124,36 @@ def _bulge(plane: Plane, draw: _Draw, low: float = 0.08, high: float = 0.35) -> 
 
 
 def _ring(plane: Plane, draw: _Draw) -> Tensor:
-    """A core and a ring, as Hoag's object, with nothing or a faint disk between, resonance rings, rings of collisions."""
+    """A core and a ring, as Hoag's object, with nothing or a faint disk between, resonance rings, rings of
+    collisions."""
     plane = plane.thinner(0.3, 1.0)
     shift, width = draw(-0.15, 0.15) * draw.some(0.4), draw.log(0.06, 0.3)
     r = ((plane.along - shift).square() + plane.across.square() + _SOFT**2).sqrt()
-    beads = 1 + draw(0, 0.9) * draw.some(0.4) * torch.cos(draw(1.0, 7.0).round() * plane.angle + draw(0, 2 * math.pi))
+    beads = 1 + draw(0, 0.9) * draw.some(0.4) * torch.cos(
+        draw(1.0, 7.0).round() * plane.angle + draw(0, 2 * math.pi)
+    )
     ring = _bump(r - 1, width) * beads
     inner = _bump(plane.radius - draw(0.35, 0.6), 0.7 * width)
-    share, between, second = draw(0.4, 0.85), draw(0.0, 0.4) * draw.some(0.5), draw(0.05, 0.3) * draw.some(0.3)
+    share, between, second = (
+        draw(0.4, 0.85),
+        draw(0.0, 0.4) * draw.some(0.5),
+        draw(0.05, 0.3) * draw.some(0.3),
+    )
     rest = 1 - share
-    return _mixed((share, ring), (rest * (1 - between) * (1 - second), _bulge(plane, draw, 0.12, 0.5)),
-                  (rest * between, _disk(plane.radius)), (rest * second, inner))
+    return _mixed(
+        (share, ring),
+        (rest * (1 - between) * (1 - second), _bulge(plane, draw, 0.12, 0.5)),
+        (rest * between, _disk(plane.radius)),
+        (rest * second, inner),
+    )
 
 
 def _lane(plane: Plane, draw: _Draw) -> Tensor:
     """A disk seen from its edge, or an elliptical galaxy, with opaque dust across it."""
     is_disk = draw.some(0.65)
-    plane = Plane(plane.along, plane.height, torch.where(is_disk > 0, 0.12 + 0.35 * plane.q, 0.6 + 0.4 * plane.q))
+    plane = Plane(
+        plane.along, plane.height, torch.where(is_disk > 0, 0.12 + 0.35 * plane.q, 0.6 + 0.4 * plane.q)
+    )
     share = draw(0.1, 0.6)
     light = _mixed((1 - share, _disk(plane.radius, 0.6)), (share, _bulge(plane, draw, 0.2, 0.6)))
     light = torch.where(is_disk > 0, light, _unit(_disk(plane.radius, draw(0.2, 0.5), draw(1.0, 1.8))))
@@ -159,7 +174,12 @@ def _lane(plane: Plane, draw: _Draw) -> Tensor:
 def _clumpy(plane: Plane, draw: _Draw) -> Tensor:
     """Clump clusters and chain galaxies: most of the light in a few clumps."""
     angle, distance, weight, width = draw.clumps()
-    is_chain, number, share, steep = draw.some(0.35), draw(3.0, _CLUMPS + 0.99).floor(), draw(0.3, 0.8), draw(0.5, 3.0)
+    is_chain, number, share, steep = (
+        draw.some(0.35),
+        draw(3.0, _CLUMPS + 0.99).floor(),
+        draw(0.3, 0.8),
+        draw(0.5, 3.0),
+    )
     q = torch.where(is_chain > 0, 0.15 + 0.15 * plane.q, 0.3 + 0.7 * plane.q)
     weight = (0.05 + weight) ** steep[:, 0] * (torch.arange(_CLUMPS, device=weight.device) < number[:, 0])
     weight = weight / weight.sum(1, keepdim=True)
@@ -172,7 +192,9 @@ def _clumpy(plane: Plane, draw: _Draw) -> Tensor:
         away = (plane.along - x[:, k, None, None]).square() + (plane.height - y[:, k, None, None]).square()
         size = 0.06 + 0.2 * width[:, k, None, None].square()
         light = light + weight[:, k, None, None] / size**2 * torch.exp(-0.5 * away / size**2)
-    return _mixed((share, light), (1 - share, _disk(Plane(plane.along, plane.height, q).radius, 0.7, draw(0.5, 1.0))))
+    return _mixed(
+        (share, light), (1 - share, _disk(Plane(plane.along, plane.height, q).radius, 0.7, draw(0.5, 1.0)))
+    )
 
 
 def _arms(plane: Plane, draw: _Draw) -> Tensor:
@@ -198,8 +220,13 @@ def _bar(plane: Plane, draw: _Draw) -> Tensor:
     away = (p.abs() - draw(0.85, 1.1) * end).square() + (t - draw(-0.1, 0.1) * torch.sign(p)).square()
     ends = torch.exp(-0.5 * away / draw(0.06, 0.2) ** 2) * (1 + draw(-0.4, 0.4) * torch.sign(p))
     ring = _bump(disk.radius - end, draw(0.08, 0.2))
-    return _mixed((draw(0.2, 0.5), bar), (draw(0.05, 0.3), ends), (draw(0.05, 0.3), _bulge(disk, draw)),
-                  (draw(0.1, 0.5), _disk(disk.radius, 0.8)), (draw(0.1, 0.5) * draw.some(0.4), ring))
+    return _mixed(
+        (draw(0.2, 0.5), bar),
+        (draw(0.05, 0.3), ends),
+        (draw(0.05, 0.3), _bulge(disk, draw)),
+        (draw(0.1, 0.5), _disk(disk.radius, 0.8)),
+        (draw(0.1, 0.5) * draw.some(0.4), ring),
+    )
 
 
 def _edge_on(plane: Plane, draw: _Draw) -> Tensor:
@@ -213,8 +240,12 @@ def _edge_on(plane: Plane, draw: _Draw) -> Tensor:
     uneven = 1 + draw(-0.6, 0.6) * torch.sign(p)
     ends = _bump(p.abs() - draw(0.75, 1.0), draw(0.05, 0.2)) * slab * uneven
     disk = torch.exp(-p.abs() / draw(0.25, 0.8)) * sharp * slab
-    bulge = _disk((plane.along.square() + (plane.height / 0.7).square() + _SOFT**2).sqrt(), draw.log(0.06, 0.25))
-    return _mixed((draw(0.0, 0.5), ring), (draw(0.05, 0.5), ends), (draw(0.2, 0.8), disk), (draw(0.0, 0.3), bulge))
+    bulge = _disk(
+        (plane.along.square() + (plane.height / 0.7).square() + _SOFT**2).sqrt(), draw.log(0.06, 0.25)
+    )
+    return _mixed(
+        (draw(0.0, 0.5), ring), (draw(0.05, 0.5), ends), (draw(0.2, 0.8), disk), (draw(0.0, 0.3), bulge)
+    )
 
 
 def _tails(plane: Plane, draw: _Draw) -> Tensor:
@@ -228,11 +259,19 @@ def _tails(plane: Plane, draw: _Draw) -> Tensor:
     for turn, part in ((0.0, 1.0), (math.pi, 0.6)):
         off = angle - first - turn - winding * torch.log(r)
         off = torch.atan2(off.sin(), off.cos())
-        tails = tails + draw.some(part) * draw(0.3, 1.0) * _bump(off * r.clamp(max=1.5), width) * torch.exp(-(r - 1) / length) * \
-            torch.sigmoid((r - 0.9) / 0.1) * torch.sigmoid((draw(2.0, 3.2) - r) / 0.2)
+        tails = tails + draw.some(part) * draw(0.3, 1.0) * _bump(off * r.clamp(max=1.5), width) * torch.exp(
+            -(r - 1) / length
+        ) * torch.sigmoid((r - 0.9) / 0.1) * torch.sigmoid((draw(2.0, 3.2) - r) / 0.2)
     return _mixed((1.0 + 0 * width, body), (draw(0.05, 0.4), tails + 1e-9 * body))
 
 
 #: By name, what draws galaxies of a kind
 KINDS: dict[str, Callable[[Plane, _Draw], Tensor]] = {
-    "ring": _ring, "lane": _lane, "clumps": _clumpy, "arms": _arms, "bar": _bar, "edge_on": _edge_on, "tails": _tails}
+    "ring": _ring,
+    "lane": _lane,
+    "clumps": _clumpy,
+    "arms": _arms,
+    "bar": _bar,
+    "edge_on": _edge_on,
+    "tails": _tails,
+}

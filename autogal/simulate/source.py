@@ -14,11 +14,11 @@ from autogal.configuration.overrides import override
 from autogal.images.survey import Survey
 from autogal.simulate.background import Background
 from autogal.simulate.batch import SceneBatch
-from autogal.simulate.rng import Rng
 from autogal.simulate.exposure import expose
 from autogal.simulate.general import General
 from autogal.simulate.light import draw_light
 from autogal.simulate.population import Population
+from autogal.simulate.rng import Rng
 from autogal.simulate.scenes import Scenes
 from autogal.simulate.strong import draw_strong
 from autogal.simulate.structure import Structure, add_arms
@@ -51,12 +51,19 @@ class SceneSource:
 
     Notes
     -----
-    A batch depends on the population, the shape, the seed, the step, its own size and the kind of device, and on
-    nothing else: not on the worker or the process that draws it.
+    A batch depends on the population, the shape, the seed, the step, its own size and the kind of device, and
+    on nothing else: not on the worker or the process that draws it.
     """
 
-    def __init__(self, population: General | Population | str = "general", shape: tuple[int, int] = (128, 128),
-                 device: str | torch.device = "cpu", seed: int = 0, background: Background | None = None, exact: bool = False):
+    def __init__(
+        self,
+        population: General | Population | str = "general",
+        shape: tuple[int, int] = (128, 128),
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+        background: Background | None = None,
+        exact: bool = False,
+    ):
         self.population = build_population(population) if isinstance(population, str) else population
         self.shape, self.device, self.seed = tuple(shape), torch.device(device), seed
         self.background, self.exact = background, exact
@@ -109,17 +116,23 @@ class SceneSource:
         truth["snr"] = signal[first].square().sum((1, 2)).sqrt()
         truth["visible"] = _visible(signal[first], total / exposure.sigma)
         psf = scenes.seeing.images()
-        return SceneBatch(*exposure, scenes.seeing.measure(psf), psf, truth, single[first], instances, classes)
+        return SceneBatch(
+            *exposure, scenes.seeing.measure(psf), psf, truth, single[first], instances, classes
+        )
 
     @staticmethod
     def _truth(scenes: Scenes, analytic: Tensor) -> dict[str, Tensor]:
-        truth = {name: getattr(scenes.sources, name)[:, 0].clone() for name in ("x", "y", "flux", "r_eff", "n", "q", "pa")}
+        truth = {
+            name: getattr(scenes.sources, name)[:, 0].clone()
+            for name in ("x", "y", "flux", "r_eff", "n", "q", "pa")
+        }
         truth["n"][~analytic] = torch.nan
         return {**truth, "sky": scenes.conditions.sky}
 
 
 def build_population(name: str, structure: str = "usual") -> General | Population:
-    """The population of a name: ``"general"``, or a survey of the configuration with all that training should see.
+    """The population of a name: ``"general"``, or a survey of the configuration with all that training should
+    see.
 
     Parameters
     ----------
@@ -135,13 +148,21 @@ def build_population(name: str, structure: str = "usual") -> General | Populatio
     if name == "general":
         return General(structure=Structure.named(structure))
     survey = Survey.from_settings(compose(overrides=[override("survey", name)]).survey)
-    return Population(survey, neighbours=10, structure=Structure.named(structure), correlation=0.3, gradient=0.3, defects=0.2)
+    return Population(
+        survey,
+        neighbours=10,
+        structure=Structure.named(structure),
+        correlation=0.3,
+        gradient=0.3,
+        defects=0.2,
+    )
 
 
 def _clear_targets(light: Tensor, scene: Tensor, first: Tensor) -> None:
     """Dim the neighbours of targets that drown in their light: no catalogue would list such a target.
 
-    What a neighbour does to its target is the flux that a matched filter would take from it, in units of the target's.
+    What a neighbour does to its target is the flux that a matched filter would take from it, in units of the
+    target's.
     """
     target = light[first].flatten(1)
     target = target / target.square().sum(1, keepdim=True).clamp(min=1e-30)
@@ -151,7 +172,9 @@ def _clear_targets(light: Tensor, scene: Tensor, first: Tensor) -> None:
     light *= factor[scene].index_fill_(0, first, 1.0)[:, None, None]
 
 
-def _instances(signal: Tensor, total: Tensor, scene: Tensor, first: Tensor, numbers: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def _instances(
+    signal: Tensor, total: Tensor, scene: Tensor, first: Tensor, numbers: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
     """Masks and classes of each scene's visible sources, from their light in units of the noise."""
     masks = (signal > 1) & (signal > _MAJOR * total[scene])
     # a target that is nowhere above the noise is still the target: its brightest half
@@ -167,7 +190,8 @@ def _instances(signal: Tensor, total: Tensor, scene: Tensor, first: Tensor, numb
 
 
 def _visible(signal: Tensor, total: Tensor) -> Tensor:
-    """Part [B] of each target's pixels above 1 sigma (its brightest half, where it is fainter) that it outshines all others in."""
+    """Part [B] of each target's pixels above 1 sigma (its brightest half, where it is fainter) that it
+    outshines all others in."""
     own = signal > (0.5 * signal.amax((1, 2), keepdim=True)).clamp(max=1.0)
     return (own & (signal > 0.5 * total)).sum((1, 2)) / own.sum((1, 2))
 
@@ -180,7 +204,8 @@ class SceneDataset(IterableDataset):
     sources : sequence of SceneSource
         Step k comes from source ``k % len(sources)``. They may draw stamps of different sizes.
     batch : int
-        Scenes a batch, fewer of those that are larger than the first source's; give the loader ``batch_size=None``.
+        Scenes a batch, fewer of those that are larger than the first source's; give the loader
+        ``batch_size=None``.
     steps : int, optional
         Batches in all, over all processes and workers; endless by default.
     first : int
@@ -189,9 +214,23 @@ class SceneDataset(IterableDataset):
         Of the process, in distributed training.
     """
 
-    def __init__(self, sources: Sequence[SceneSource], batch: int = 32, steps: int | None = None, first: int = 0, rank: int = 0,
-                 world: int = 1):
-        self.sources, self.batch, self.steps, self.first, self.rank, self.world = list(sources), batch, steps, first, rank, world
+    def __init__(
+        self,
+        sources: Sequence[SceneSource],
+        batch: int = 32,
+        steps: int | None = None,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.sources, self.batch, self.steps, self.first, self.rank, self.world = (
+            list(sources),
+            batch,
+            steps,
+            first,
+            rank,
+            world,
+        )
 
     def __iter__(self):
         worker = get_worker_info()

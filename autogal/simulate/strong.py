@@ -18,7 +18,13 @@ _OTHERS = 0.35  # of the targets' part: neighbours that are mostly structure
 _SMALLEST = 0.8, 4.0  # FWHM of the seeing; smaller galaxies show nothing
 _LARGEST = 1 / 7  # of the stamp's side: the galaxy has room
 _EXTENT = 5.0  # radii: beyond there is nothing
-_PATCHES = ((48, 4), (96, 2), (144, 2), (192, 2), (320, 2))  # px, and samples a pixel; half as many where a percent of the peak will do
+_PATCHES = (
+    (48, 4),
+    (96, 2),
+    (144, 2),
+    (192, 2),
+    (320, 2),
+)  # px, and samples a pixel; half as many where a percent of the peak will do
 _AT_ONCE = 8
 # Whatever has no middle of its own has that of its light
 _UNCENTRED = [list(KINDS).index("edge_on")]
@@ -43,8 +49,9 @@ class Strong:
 def choose_strong(rng: Rng, scenes: Scenes, part: float) -> tuple[Scenes, Strong]:
     """Make a part of the targets, and about a third as many of the other galaxies, mostly structure.
 
-    They are at least about as large as the seeing, so that it can be seen; those that grow get brighter, and keep about their
-    signal-to-noise ratio. A source's `r_eff` is then the radius of its structure: of a ring, or within which arms and clumps lie.
+    They are at least about as large as the seeing, so that it can be seen; those that grow get brighter, and
+    keep about their signal-to-noise ratio. A source's `r_eff` is then the radius of its structure: of a ring,
+    or within which arms and clumps lie.
 
     Parameters
     ----------
@@ -63,7 +70,9 @@ def choose_strong(rng: Rng, scenes: Scenes, part: float) -> tuple[Scenes, Strong
     odds = torch.full(draw, part * _OTHERS, device=rng.device)
     odds[:, 0] = part
     chosen = (rng.uniform(0, 1, *draw) < odds) & ~sources.star & sources.alive
-    kind = torch.where(chosen, 1 + (rng.uniform(0, 1, *draw) * len(KINDS)).long().clamp(max=len(KINDS) - 1), 0)
+    kind = torch.where(
+        chosen, 1 + (rng.uniform(0, 1, *draw) * len(KINDS)).long().clamp(max=len(KINDS) - 1), 0
+    )
     largest = _LARGEST * min(scenes.shape)
     least = (scenes.seeing.fwhm[:, None] * rng.log_uniform(*_SMALLEST, *draw)).clamp(max=largest)
     size = torch.where(chosen, torch.maximum(sources.r_eff, least).clamp(max=largest), sources.r_eff)
@@ -96,20 +105,43 @@ def draw_strong(light: Tensor, scenes: Scenes, strong: Strong, exact: bool = Fal
             for some in ((kind == one + 1) & fits & ~before).nonzero()[:, 0].split(_AT_ONCE):
                 if len(some):
                     own = {name: value[some] for name, value in pick.items()}
-                    _draw_patches(light, some, one, own, numbers[some], scenes, scene[some], patch, fine if exact else fine // 2)
+                    _draw_patches(
+                        light,
+                        some,
+                        one,
+                        own,
+                        numbers[some],
+                        scenes,
+                        scene[some],
+                        patch,
+                        fine if exact else fine // 2,
+                    )
 
 
-def _draw_patches(light: Tensor, some: Tensor, kind: int, own: dict[str, Tensor], numbers: Tensor, scenes: Scenes, scene: Tensor,
-                  patch: int, fine: int) -> None:
+def _draw_patches(
+    light: Tensor,
+    some: Tensor,
+    kind: int,
+    own: dict[str, Tensor],
+    numbers: Tensor,
+    scenes: Scenes,
+    scene: Tensor,
+    patch: int,
+    fine: int,
+) -> None:
     """Sources of one kind in patches of one size around them."""
     height, width = light.shape[1:]
     corner = torch.stack([own["x"], own["y"]], 1).sub((patch - 1) / 2).round().long()
-    column = lambda v: v[:, None, None]  # noqa: E731
+    column = lambda v: v[:, None, None]
     inside = (torch.arange(patch * fine, device=light.device) - (fine - 1) / 2) / fine
     dx = column(corner[:, 0] - own["x"]) + inside
     dy = column(corner[:, 1] - own["y"]) + inside[:, None]
     angle, radius = torch.deg2rad(column(own["pa"]) + 90), column(own["r_eff"])
-    plane = Plane((dx * angle.cos() + dy * angle.sin()) / radius, (dy * angle.cos() - dx * angle.sin()) / radius, column(own["q"]))
+    plane = Plane(
+        (dx * angle.cos() + dy * angle.sin()) / radius,
+        (dy * angle.cos() - dx * angle.sin()) / radius,
+        column(own["q"]),
+    )
     image = shape_of(kind, plane, numbers)
     if kind in _UNCENTRED:
         off = [(image * axis).sum((1, 2), keepdim=True) for axis in (plane.along, plane.height)]
@@ -120,7 +152,11 @@ def _draw_patches(light: Tensor, some: Tensor, kind: int, own: dict[str, Tensor]
     grid = Grid((patch, patch), (period, period), fine, device=light.device)
     spectra = torch.fft.fft(torch.fft.rfft(image, n=period * fine), n=period * fine, dim=1).mT
     shift = 0.5 * (fine - 1) / fine
-    spectra = spectra * torch.exp(1j * shift * grid.kx).to(spectra.dtype)[:, None] * torch.exp(1j * shift * grid.ky).to(spectra.dtype)
+    spectra = (
+        spectra
+        * torch.exp(1j * shift * grid.kx).to(spectra.dtype)[:, None]
+        * torch.exp(1j * shift * grid.ky).to(spectra.dtype)
+    )
     seen = grid.to_images(spectra * scenes.seeing[scene].transfer(grid))
     light[some] = 0.0
     flat = light.view(-1)

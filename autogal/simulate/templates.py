@@ -38,7 +38,8 @@ class Templates:
 
     @classmethod
     def read(cls, path: str | Path) -> Templates:
-        """Read a table with columns mag, r_eff_arcsec (or r_eff, in px), n and q, as a catalogue of ``autogal fit`` has.
+        """Read a table with columns mag, r_eff_arcsec (or r_eff, in px), n and q, as a catalogue of ``autogal
+        fit`` has.
 
         Rows with a value that is missing or impossible are left out.
 
@@ -59,16 +60,27 @@ class Templates:
         try:
             mag, r_eff, n, q = (np.ma.filled(np.ma.asarray(table[name], float), np.nan) for name in names)
         except (TypeError, ValueError) as problem:
-            raise AutogalError(f"The catalogue {path} holds words where numbers are needed.", wanted) from problem
+            raise AutogalError(
+                f"The catalogue {path} holds words where numbers are needed.", wanted
+            ) from problem
         good = np.isfinite(mag) & (r_eff > 0) & (n >= 0.2) & (n <= 10) & (q > 0.02) & (q <= 1)
         if not good.any():
-            raise AutogalError(f"The catalogue {path} has no row with a possible mag, r_eff, n and q.", wanted)
-        return cls(*(torch.as_tensor(np.asarray(column[good], np.float32)) for column in (mag, r_eff, n, q)), in_arcsec)
+            raise AutogalError(
+                f"The catalogue {path} has no row with a possible mag, r_eff, n and q.", wanted
+            )
+        return cls(
+            *(torch.as_tensor(np.asarray(column[good], np.float32)) for column in (mag, r_eff, n, q)),
+            in_arcsec,
+        )
 
     def draw(self, rng: Rng, *draw: int, survey: Survey) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """mag, r_eff [px], n and q of rows drawn at random, moved a little so that no galaxy comes twice."""
         row = rng.uniform(0, len(self.mag), *draw).long().clamp(max=len(self.mag) - 1)
         mag, r_eff, n, q = (column.to(rng.device)[row] for column in (self.mag, self.r_eff, self.n, self.q))
-        r_eff = r_eff * torch.exp(_KERNEL["r_eff"] * rng.normal(*draw)) / (survey.pixel_scale if self.in_arcsec else 1.0)
+        r_eff = (
+            r_eff
+            * torch.exp(_KERNEL["r_eff"] * rng.normal(*draw))
+            / (survey.pixel_scale if self.in_arcsec else 1.0)
+        )
         n = (n * torch.exp(_KERNEL["n"] * rng.normal(*draw))).clamp(0.2, 10)
         return mag + _KERNEL["mag"] * rng.normal(*draw), r_eff, n, q

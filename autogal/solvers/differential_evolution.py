@@ -18,9 +18,10 @@ __all__ = ["DifferentialEvolution"]
 class DifferentialEvolution:
     """Differential evolution (Storn & Price 1997), each item with its own population and end; memetic.
 
-    Members move towards one of the best and along the difference of two others ("current to p-best", Zhang & Sanderson
-    2009), and are replaced by what is better. The lowest quarter of the first population goes downhill. Every item draws the same random numbers, so that what is found of one does
-    not depend on the others. It is memetic: Levenberg-Marquardt goes from the best member to the minimum itself. Images are
+    Members move towards one of the best and along the difference of two others ("current to p-best", Zhang &
+    Sanderson 2009), and are replaced by what is better. The lowest quarter of the first population goes
+    downhill. Every item draws the same random numbers, so that what is found of one does not depend on the
+    others. It is memetic: Levenberg-Marquardt goes from the best member to the minimum itself. Images are
     searched on binned pixels, once, without derivatives, and what was found is polished on all of them.
 
     Attributes
@@ -32,12 +33,14 @@ class DifferentialEvolution:
     population : int
         Members for each parameter that is searched.
     reach : float
-        Half the width of the box in which the first population lies, in step limits around the start; within the bounds.
+        Half the width of the box in which the first population lies, in step limits around the start; within
+        the bounds.
     patience : int
-        Generations without a lower chi-square after which the best members go downhill; where that finds nothing lower either, the
-        search ends.
+        Generations without a lower chi-square after which the best members go downhill; where that finds
+        nothing lower either, the search ends.
     agreement : float
-        What is lower by more than this counts as lower; the search ends, too, when all members lie within it, in one valley.
+        What is lower by more than this counts as lower; the search ends, too, when all members lie within it,
+        in one valley.
     seed : int
     """
 
@@ -54,10 +57,21 @@ class DifferentialEvolution:
         """What goes from the best member to the minimum."""
         return LevenbergMarquardt(tolerance=self.tolerance)
 
-    def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
-                 tolerance: float, noise: float) -> Outcome:
+    def __call__(
+        self,
+        linearise: Linearise,
+        start: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        step_limit: Tensor,
+        tolerance: float,
+        noise: float,
+    ) -> Outcome:
         """Minimise; see `Solver`."""
-        search, draw = Search(linearise, start, lower, upper, step_limit), torch.Generator().manual_seed(self.seed)
+        search, draw = (
+            Search(linearise, start, lower, upper, step_limit),
+            torch.Generator().manual_seed(self.seed),
+        )
         size = len(search.moving)
         count = max(4, self.population * size)
 
@@ -71,14 +85,18 @@ class DifferentialEvolution:
             if not len(search.items):
                 break
             leading = chi2.argsort(1)[:, : max(2, count // 10)]
-            guide = members.gather(1, leading[:, _indices(count, leading.shape[1], draw)][..., None].expand(-1, -1, size))
+            guide = members.gather(
+                1, leading[:, _indices(count, leading.shape[1], draw)][..., None].expand(-1, -1, size)
+            )
             # two others, by shifts of a shuffled order: never oneself, never one another
             order = torch.randperm(count, generator=draw)
             first, second = torch.empty(count, dtype=torch.long), torch.empty(count, dtype=torch.long)
             first[order], second[order] = order.roll(1), order.roll(2)
             factor = 0.4 + 0.6 * uniform(count, 1)
             trial = members + factor * (guide - members) + factor * (members[:, first] - members[:, second])
-            crossed = (uniform(count, size) < 0.9) | (torch.arange(size) == _indices(count, size, draw)[:, None]).to(start.device)
+            crossed = (uniform(count, size) < 0.9) | (
+                torch.arange(size) == _indices(count, size, draw)[:, None]
+            ).to(start.device)
             trial = torch.where(crossed, trial, members)
             # beyond a bound: half way back to it, so that members do not gather there
             inside = search.clipped(trial)
@@ -86,7 +104,8 @@ class DifferentialEvolution:
             tried = search.evaluate(trial)
             better = tried <= chi2
             members, chi2 = torch.where(better[..., None], trial, members), torch.where(better, tried, chi2)
-            # nothing lower for long: the best members go downhill, and the search ends where that does not help either
+            # nothing lower for long: the best members go downhill, and the search ends where that does not
+            # help either
             gained = lowest - search.chi2 > self.agreement
             lowest, waited = torch.where(gained, search.chi2, lowest), torch.where(gained, 0, waited + 1)
             stalled = waited >= self.patience

@@ -10,7 +10,7 @@ from torch import Tensor
 from autogal.solvers.newton import newton_step
 from autogal.solvers.outcome import Linearise, Outcome, Status
 
-__all__ = ["Adam", "LBFGS"]
+__all__ = ["LBFGS", "Adam"]
 
 
 def _distance(state, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,8 +40,16 @@ class Adam:
     learning_rate: float = 0.02
     patience: int = 10
 
-    def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
-                 tolerance: float, noise: float) -> Outcome:
+    def __call__(
+        self,
+        linearise: Linearise,
+        start: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        step_limit: Tensor,
+        tolerance: float,
+        noise: float,
+    ) -> Outcome:
         """Minimise; see `Solver`."""
         lower, upper = lower.expand_as(start), upper.expand_as(start)
         items = torch.arange(len(start), device=start.device)
@@ -64,7 +72,9 @@ class Adam:
             count = count + 1
             slope = -here.gradient * unit
             first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope**2
-            move = (first / (1 - 0.9 ** count[:, None])) / ((second / (1 - 0.99 ** count[:, None])).sqrt() + 1e-300)
+            move = (first / (1 - 0.9 ** count[:, None])) / (
+                (second / (1 - 0.99 ** count[:, None])).sqrt() + 1e-300
+            )
             theta = here.theta - rate[:, None] * unit * move
             here = linearise(torch.minimum(torch.maximum(theta, low), high), items)
             out.n_iter[items] += 1
@@ -105,8 +115,16 @@ class LBFGS:
     tolerance: float = 1e-4
     history: int = 10
 
-    def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
-                 tolerance: float, noise: float) -> Outcome:
+    def __call__(
+        self,
+        linearise: Linearise,
+        start: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        step_limit: Tensor,
+        tolerance: float,
+        noise: float,
+    ) -> Outcome:
         """Minimise; see `Solver`."""
         n, p = start.shape
         lower, upper = lower.expand(n, p), upper.expand(n, p)
@@ -138,7 +156,9 @@ class LBFGS:
             out.n_iter[items] += 1
             # Armijo's rule, with the rounding of chi-square forgiven
             promised = 1e-4 * ((trial.theta - here.theta) * gradient).sum(-1)
-            accept = trial.finite() & (trial.chi2 <= here.chi2 * (1 + noise) + promised.clamp(max=0)) & ~uphill
+            accept = (
+                trial.finite() & (trial.chi2 <= here.chi2 * (1 + noise) + promised.clamp(max=0)) & ~uphill
+            )
             step, slope = trial.theta - here.theta, -2 * (trial.gradient - here.gradient)
             learn = accept & ((step * slope).sum(-1) > 1e-10 * step.norm(dim=-1) * slope.norm(dim=-1))
             steps = torch.where(learn[:, None, None], torch.cat([steps[:, 1:], step[:, None]], 1), steps)
@@ -153,7 +173,8 @@ class LBFGS:
 
 
 def _two_loops(gradient: Tensor, steps: Tensor, slopes: Tensor, diagonal: Tensor) -> Tensor:
-    """Inverse Hessian times gradient; slots without memory (all zero) drop out, 2 J^T J's diagonal starts it off."""
+    """Inverse Hessian times gradient; slots without memory (all zero) drop out, 2 J^T J's diagonal starts
+    it off."""
     product = (steps * slopes).sum(-1)
     rho = torch.where(product > 0, 1 / product.clamp(min=1e-300), 0.0)
     q, alphas = gradient, []

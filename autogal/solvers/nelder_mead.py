@@ -16,11 +16,13 @@ __all__ = ["NelderMead"]
 
 @dataclass(frozen=True)
 class NelderMead:
-    """Downhill simplex (Nelder & Mead 1965) with coefficients for many parameters (Gao & Han 2012), each item with its own.
+    """Downhill simplex (Nelder & Mead 1965) with coefficients for many parameters (Gao & Han 2012), each item
+    with its own.
 
-    A simplex that has closed in is opened again around its best point, turned the other way and half as wide, until that
-    finds nothing lower. It is memetic: Levenberg-Marquardt goes from there to the minimum itself. Images are searched on binned
-    pixels, once, without derivatives, and what was found is polished on all of them.
+    A simplex that has closed in is opened again around its best point, turned the other way and half as wide,
+    until that finds nothing lower. It is memetic: Levenberg-Marquardt goes from there to the minimum itself.
+    Images are searched on binned pixels, once, without derivatives, and what was found is polished on all of
+    them.
 
     Attributes
     ----------
@@ -29,7 +31,8 @@ class NelderMead:
     tolerance : float
         Of the last steps, as for `LevenbergMarquardt`.
     sample : int
-        Points for each parameter that is searched, of which the lowest quarter goes downhill; the first simplex is around the best.
+        Points for each parameter that is searched, of which the lowest quarter goes downhill; the first
+        simplex is around the best.
     reach : float
         Half the width of the box in which they lie, in step limits around the start; within the bounds.
     size : float
@@ -56,8 +59,16 @@ class NelderMead:
         """What goes from the lowest corner to the minimum."""
         return LevenbergMarquardt(tolerance=self.tolerance)
 
-    def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
-                 tolerance: float, noise: float) -> Outcome:
+    def __call__(
+        self,
+        linearise: Linearise,
+        start: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        step_limit: Tensor,
+        tolerance: float,
+        noise: float,
+    ) -> Outcome:
         """Minimise; see `Solver`."""
         search = Search(linearise, start, lower, upper, step_limit)
         size = len(search.moving)
@@ -66,7 +77,9 @@ class NelderMead:
             return search.finish(self.polish, tolerance, noise)
         edge = self.size * step_limit[search.moving]
         if len(search.items):
-            search.sample(self.sample * size, self.reach, torch.Generator().manual_seed(self.seed), tolerance, noise)
+            search.sample(
+                self.sample * size, self.reach, torch.Generator().manual_seed(self.seed), tolerance, noise
+            )
         opened = torch.zeros_like(search.chi2)  # how often
         before = torch.full_like(search.chi2, torch.inf)  # chi-square when it was last opened
         corners = _opened(search, edge.expand(len(search.items), -1))
@@ -92,11 +105,14 @@ class NelderMead:
 
 
 def _opened(search: Search, width: Tensor) -> Tensor:
-    """Corners [B, D + 1, D] of simplices around the best points, with edges `width` [B, D] along the parameters."""
+    """Corners [B, D + 1, D] of simplices around the best points, with edges `width` [B, D] along the
+    parameters."""
     best = search.theta[:, None, search.moving]
     corners = torch.cat([best, best + torch.diag_embed(width)], 1)
     # where a bound leaves no room, the other way
-    cramped = (search.clipped(corners) - corners).abs().sum(-1, keepdim=True) > 0.5 * width.abs().sum(-1)[:, None, None] / width.shape[1]
+    cramped = (search.clipped(corners) - corners).abs().sum(-1, keepdim=True) > 0.5 * width.abs().sum(-1)[
+        :, None, None
+    ] / width.shape[1]
     return search.clipped(torch.where(cramped, 2 * best - corners, corners))
 
 

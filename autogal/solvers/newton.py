@@ -36,7 +36,10 @@ def newton_step(state: Linearisation, damping: Tensor, low: Tensor, high: Tensor
     frozen = low >= high
     for _ in range(3):  # freezing one parameter can turn another outward
         free = (~frozen).to(matrix.dtype)
-        reduced = matrix * free[:, :, None] * free[:, None, :] + eye * (damping[:, None] + 1e-12 + (1 - free))[:, :, None]
+        reduced = (
+            matrix * free[:, :, None] * free[:, None, :]
+            + eye * (damping[:, None] + 1e-12 + (1 - free))[:, :, None]
+        )
         step = torch.linalg.solve_ex(reduced, (right * free)[..., None])[0][..., 0]
         step = torch.where(torch.isfinite(step), step, 0.0) * scale
         outward = ((state.theta <= low) & (step < 0)) | ((state.theta >= high) & (step > 0))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Callable, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -50,15 +50,21 @@ class Linearisation(NamedTuple):
     def among(self, places: Sequence[int]) -> Linearisation:
         """The problem in the parameters at `places` alone, the others held."""
         places = list(places)
-        return Linearisation(self.theta[:, places], self.chi2, self.gradient[:, places], self.hessian[:, places][:, :, places])
+        return Linearisation(
+            self.theta[:, places], self.chi2, self.gradient[:, places], self.hessian[:, places][:, :, places]
+        )
 
     def where(self, take: Tensor, other: Linearisation) -> Linearisation:
         """The items of `other` where `take`, [B] bool, holds; these elsewhere."""
-        return Linearisation(*(torch.where(take.reshape(-1, *[1] * (b.ndim - 1)), b, a) for a, b in zip(self, other)))
+        return Linearisation(
+            *(torch.where(take.reshape(-1, *[1] * (b.ndim - 1)), b, a) for a, b in zip(self, other))
+        )
 
     def finite(self) -> Tensor:
         """Items whose every number is finite, [B] bool."""
-        return torch.stack([torch.isfinite(v).reshape(len(v), math.prod(v.shape[1:])).all(-1) for v in self]).all(0)
+        return torch.stack(
+            [torch.isfinite(v).reshape(len(v), math.prod(v.shape[1:])).all(-1) for v in self]
+        ).all(0)
 
 
 Linearise = Callable[[Tensor, Tensor], Linearisation]
@@ -93,8 +99,12 @@ class Outcome:
         """Everything evaluated once, nothing converged."""
         n = len(state.chi2)
         device = state.chi2.device
-        return cls(*(v.clone() for v in state), torch.full((n,), int(Status.NOT_CONVERGED), device=device),
-                   torch.ones(n, dtype=torch.long, device=device), torch.zeros_like(state.theta, dtype=torch.bool))
+        return cls(
+            *(v.clone() for v in state),
+            torch.full((n,), int(Status.NOT_CONVERGED), device=device),
+            torch.ones(n, dtype=torch.long, device=device),
+            torch.zeros_like(state.theta, dtype=torch.bool),
+        )
 
     def keep(self, items: Tensor, state: Linearisation) -> None:
         """Note the best point so far of `items`."""
@@ -108,36 +118,48 @@ class Outcome:
 
     def blank(self, n: int) -> Outcome:
         """An outcome of `n` rows of the same kind, to be filled."""
-        return Outcome(*(torch.zeros((n, *v.shape[1:]), dtype=v.dtype, device=v.device) for v in vars(self).values()))
+        return Outcome(
+            *(torch.zeros((n, *v.shape[1:]), dtype=v.dtype, device=v.device) for v in vars(self).values())
+        )
 
 
 class Solver(Protocol):
     """What every solver is to those who call it: a function with its settings bound.
 
-    A user's own is a class whose objects can be called so, named in the configuration as ``solver=MODULE:CLASS``; its settings are the
-    arguments of its class. It is tried out before the run.
+    A user's own is a class whose objects can be called so, named in the configuration as
+    ``solver=MODULE:CLASS``; its settings are the arguments of its class. It is tried out before the run.
 
     Attributes
     ----------
     tolerance : float
         Gain in chi-square below which an item has converged, in fits of which nothing else is asked.
     polish : Solver, optional
-        A solver that searches has it: it goes from what was found to the minimum. Such a solver is asked once a galaxy, on binned
-        pixels; all fits from nearly the best values are left to `polish`, and no fit is started again from elsewhere.
+        A solver that searches has it: it goes from what was found to the minimum. Such a solver is asked once
+        a galaxy, on binned pixels; all fits from nearly the best values are left to `polish`, and no fit is
+        started again from elsewhere.
     """
 
     tolerance: float
 
-    def __call__(self, linearise: Linearise, start: Tensor, lower: Tensor, upper: Tensor, step_limit: Tensor,
-                 tolerance: float, noise: float) -> Outcome:
+    def __call__(
+        self,
+        linearise: Linearise,
+        start: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        step_limit: Tensor,
+        tolerance: float,
+        noise: float,
+    ) -> Outcome:
         """Minimise.
 
         Parameters
         ----------
         linearise : callable
-            ``linearise(theta [B, P], items [B]) -> Linearisation``: chi-square and its derivatives of any of the N items, at points of
-            theirs. It may give better points than it was asked for. It may have an attribute ``evaluate``, for searches: called
-            alike, it gives the points [B, P] and chi-square [B] alone, without derivatives and so at a part of the price.
+            ``linearise(theta [B, P], items [B]) -> Linearisation``: chi-square and its derivatives of any of
+            the N items, at points of theirs. It may give better points than it was asked for. It may have an
+            attribute ``evaluate``, for searches: called alike, it gives the points [B, P] and chi-square [B]
+            alone, without derivatives and so at a part of the price.
         start : Tensor, [N, P] float64
         lower, upper : Tensor, [P] or [N, P]
             Bounds; where they are equal, a parameter is held.

@@ -15,7 +15,8 @@ _REFINED, _DOWNHILL = 4, 25
 
 
 class Search:
-    """The items of a problem that are searched, their lowest points so far, and the parameters that the search moves.
+    """The items of a problem that are searched, their lowest points so far, and the parameters that the
+    search moves.
 
     Chi-square comes without derivatives where the problem has a way to evaluate it so; see `Solver`.
 
@@ -48,7 +49,9 @@ class Search:
         self.linearise, self.step_limit = linearise, step_limit
         self.lower, self.upper = lower.expand_as(start), upper.expand_as(start)
         self.items = torch.arange(len(start), device=start.device)
-        self.theta, self.chi2 = self._asked(torch.minimum(torch.maximum(start, self.lower), self.upper), self.items)
+        self.theta, self.chi2 = self._asked(
+            torch.minimum(torch.maximum(start, self.lower), self.upper), self.items
+        )
         self.n_iter = torch.ones(len(start), dtype=torch.long, device=start.device)
         self.ended = torch.zeros(len(start), dtype=torch.bool, device=start.device)
         self.moving = torch.isfinite(step_limit).nonzero()[:, 0]
@@ -81,19 +84,27 @@ class Search:
         self.theta[rows[better]], self.chi2[rows[better]] = theta[place[better]], found.amin(1)[better]
         return chi2
 
-    def sample(self, count: int, reach: float, draw: torch.Generator, tolerance: float, noise: float) -> tuple[Tensor, Tensor]:
-        """Points [B, K, D] of a Latin hypercube around the starts, these the first, of which the lowest went downhill; and chi-square [B, K].
+    def sample(
+        self, count: int, reach: float, draw: torch.Generator, tolerance: float, noise: float
+    ) -> tuple[Tensor, Tensor]:
+        """Points [B, K, D] of a Latin hypercube around the starts, these the first, of which the lowest went
+        downhill; and chi-square [B, K].
 
         The hypercube is `reach` step limits to either side, within the bounds, and the same for every item.
         """
         centre = self.theta[:, None, self.moving]
-        offset = (2 * _latin(count, len(self.moving), draw).to(centre) - 1) * reach * self.step_limit[self.moving]
+        offset = (
+            (2 * _latin(count, len(self.moving), draw).to(centre) - 1) * reach * self.step_limit[self.moving]
+        )
         offset[0] = 0.0
         points = self.clipped(centre + offset)
         return self.refine(points, self.evaluate(points), tolerance, noise)
 
-    def refine(self, points: Tensor, chi2: Tensor, tolerance: float, noise: float, which: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Take the lowest quarter of points [B, K, D], whose chi-square is [B, K], downhill; gives all of them with these moved.
+    def refine(
+        self, points: Tensor, chi2: Tensor, tolerance: float, noise: float, which: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Take the lowest quarter of points [B, K, D], whose chi-square is [B, K], downhill; gives all of
+        them with these moved.
 
         Of the items `which` [B] bool alone, where given. This is what makes a search memetic (Moscato 1989).
         """
@@ -105,13 +116,25 @@ class Search:
             return points, chi2
         return self._refined(torch.arange(len(points), device=points.device), points, chi2, tolerance, noise)
 
-    def _refined(self, at: Tensor, points: Tensor, chi2: Tensor, tolerance: float, noise: float) -> tuple[Tensor, Tensor]:
+    def _refined(
+        self, at: Tensor, points: Tensor, chi2: Tensor, tolerance: float, noise: float
+    ) -> tuple[Tensor, Tensor]:
         order = chi2.argsort(dim=1, stable=True)[:, : max(4, chi2.shape[1] // _REFINED)]
         items = self.items[at].repeat_interleave(order.shape[1])
         theta = self.theta[at].repeat_interleave(order.shape[1], 0)
-        theta[:, self.moving] = points.gather(1, order[..., None].expand(-1, -1, points.shape[2])).flatten(0, 1)
+        theta[:, self.moving] = points.gather(1, order[..., None].expand(-1, -1, points.shape[2])).flatten(
+            0, 1
+        )
         downhill = LevenbergMarquardt(_DOWNHILL)
-        out = downhill(lambda t, i: self.linearise(t, items[i]), theta, self.lower[items], self.upper[items], self.step_limit, tolerance, noise)
+        out = downhill(
+            lambda t, i: self.linearise(t, items[i]),
+            theta,
+            self.lower[items],
+            self.upper[items],
+            self.step_limit,
+            tolerance,
+            noise,
+        )
         self.n_iter.index_add_(0, items, out.n_iter)
         found = torch.where(torch.isfinite(out.chi2), out.chi2, torch.inf).unflatten(0, order.shape)
         moved = out.theta.unflatten(0, order.shape)
@@ -146,7 +169,8 @@ class Search:
         return places
 
     def finish(self, polish: LevenbergMarquardt, tolerance: float, noise: float) -> Outcome:
-        """Go from the lowest points to the minima beside them; an item whose search did not end has not converged."""
+        """Go from the lowest points to the minima beside them; an item whose search did not end has not
+        converged."""
         self._keep(torch.zeros_like(self.items, dtype=torch.bool))
         out = polish(self.linearise, self._lowest, self.lower, self.upper, self.step_limit, tolerance, noise)
         out.n_iter += self.n_iter
@@ -155,6 +179,7 @@ class Search:
 
 
 def _latin(count: int, size: int, draw: torch.Generator) -> Tensor:
-    """A Latin hypercube in the unit cube, [count, size] (McKay et al. 1979): each parameter's range is covered evenly."""
+    """A Latin hypercube in the unit cube, [count, size] (McKay et al. 1979): each parameter's range is
+    covered evenly."""
     places = torch.stack([torch.randperm(count, generator=draw) for _ in range(size)], 1)
     return (places + torch.rand((count, size), generator=draw, dtype=torch.float64)) / count

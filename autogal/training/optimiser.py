@@ -12,7 +12,8 @@ __all__ = ["adamw"]
 
 
 def adamw(network: nn.Module, lr: float, weight_decay: float, rate: Callable[[int], float]) -> dict[str, Any]:
-    """AdamW (Loshchilov & Hutter 2019) for Lightning, its rate set at every step; biases and norms do not decay.
+    """AdamW (Loshchilov & Hutter 2019) for Lightning, its rate set at every step; biases and norms do not
+    decay.
 
     Parameters
     ----------
@@ -30,5 +31,10 @@ def adamw(network: nn.Module, lr: float, weight_decay: float, rate: Callable[[in
     """
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}], lr=lr)
-    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimiser, rate), "interval": "step"}}
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}], lr=lr
+    )
+    return {
+        "optimizer": optimiser,
+        "lr_scheduler": {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimiser, rate), "interval": "step"},
+    }

@@ -1,4 +1,5 @@
-"""What both networks need to learn from a user's own images: enough of them, some kept for validation, and steps for all processes."""
+"""What both networks need to learn from a user's own images: enough of them, some kept for validation, and
+steps for all processes."""
 
 from __future__ import annotations
 
@@ -30,12 +31,16 @@ def check_enough(count: int) -> None:
     AutogalError
     """
     if count < FEWEST:
-        raise AutogalError(f"Only {count} usable images with good labels: {FEWEST} are needed.",
-                           "Give more images, or train from the simulator (without data=); autogal.log says what was left out, and why.")
+        raise AutogalError(
+            f"Only {count} usable images with good labels: {FEWEST} are needed.",
+            "Give more images, or train from the simulator (without data=); autogal.log says what was left "
+            "out, and why.",
+        )
 
 
 def set_aside(ids: Sequence[str]) -> Tensor:
-    """Which images are for validation, bool [N]: at least one, and an image stays on its side when others are added.
+    """Which images are for validation, bool [N]: at least one, and an image stays on its side when others are
+    added.
 
     Parameters
     ----------

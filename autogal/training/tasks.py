@@ -13,9 +13,15 @@ from autogal.training.task import Task
 __all__ = ["TASKS", "build_task"]
 
 #: Module and function that make the task of settings; imported when asked for
-TASKS = {"initialiser": "autogal.training.initialiser.task:initialiser_task", "segmenter": "autogal.training.segmenter.task:segmenter_task"}
+TASKS = {
+    "initialiser": "autogal.training.initialiser.task:initialiser_task",
+    "segmenter": "autogal.training.segmenter.task:segmenter_task",
+}
 
-_FORM = "Write name: MODULE:FUNCTION in network/NAME.yaml; FUNCTION(settings) makes an autogal.training.task.Task."
+_FORM = (
+    "Write name: MODULE:FUNCTION in network/NAME.yaml; FUNCTION(settings) makes an "
+    "autogal.training.task.Task."
+)
 
 
 def build_task(settings: DictConfig) -> Task:
@@ -38,6 +44,9 @@ def build_task(settings: DictConfig) -> Task:
             raise AutogalError(f"{name} makes a {type(task).__name__}, not a Task.", _FORM)
         return task
     if name not in TASKS:
-        raise AutogalError(f"There is no network called {name!r}.", f"Choose one of: {', '.join(TASKS)}; or your own: {_FORM}")
+        raise AutogalError(
+            f"There is no network called {name!r}.",
+            f"Choose one of: {', '.join(TASKS)}; or your own: {_FORM}",
+        )
     module, function = TASKS[name].split(":")
     return getattr(import_module(module), function)(settings)

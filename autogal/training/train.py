@@ -31,8 +31,8 @@ def train(settings: DictConfig) -> Path:
     Parameters
     ----------
     settings : DictConfig
-        From ``conf/train.yaml``, as ``compose("train", ["network=segmenter", "survey=sdss"])`` makes it; ``network.name`` says which
-        network.
+        From ``conf/train.yaml``, as ``compose("train", ["network=segmenter", "survey=sdss"])`` makes it;
+        ``network.name`` says which network.
 
     Returns
     -------
@@ -42,7 +42,8 @@ def train(settings: DictConfig) -> Path:
     Raises
     ------
     AutogalError
-        For settings that mean nothing, a checkpoint to start from that does not fit, or weights that became infinite.
+        For settings that mean nothing, a checkpoint to start from that does not fit, or weights that became
+        infinite.
     KeyboardInterrupt
         On Ctrl-C, after the state to resume from has been written.
     """
@@ -50,7 +51,9 @@ def train(settings: DictConfig) -> Path:
     one_device_a_job(settings)
     lightning.seed_everything(settings.seed, verbose=False)
     task = build_task(settings)
-    stem = ensure_writable(settings.out) / stem_name(task.name, settings.survey.name, settings.size, settings.survey.band)
+    stem = ensure_writable(settings.out) / stem_name(
+        task.name, settings.survey.name, settings.size, settings.survey.band
+    )
     folder = ensure_writable(Path(settings.out) / f"{stem.name}.training")
     state = folder / STATE
     resumed = settings.resume and state.exists()
@@ -60,7 +63,9 @@ def train(settings: DictConfig) -> Path:
     trainer = training_trainer(task, settings, folder)
     supply = Supply(task, settings.workers)
     try:
-        trainer.fit(task.module, datamodule=supply, ckpt_path=str(state) if resumed else None, weights_only=True)
+        trainer.fit(
+            task.module, datamodule=supply, ckpt_path=str(state) if resumed else None, weights_only=True
+        )
     except SystemExit as ended:  # what Lightning makes of Ctrl-C
         raise (KeyboardInterrupt if trainer.interrupted else ended) from None
     if (folder / BEST).exists():
@@ -69,7 +74,9 @@ def train(settings: DictConfig) -> Path:
     task.finish()
     measured = trainer.validate(task.module, datamodule=supply, verbose=False)[0]
     if trainer.is_global_zero:
-        weights = save(stem, task.module.network.state_dict(), _card(task, settings, trainer, measured, origin))
+        weights = save(
+            stem, task.module.network.state_dict(), _card(task, settings, trainer, measured, origin)
+        )
         _log.info("wrote %s", weights)
         print(f"Wrote {weights}. Use it: autogal fit ... checkpoints={settings.out}", flush=True)
     trainer.strategy.barrier()
@@ -92,12 +99,27 @@ def _begin(task: Task, settings: DictConfig) -> str | None:
     return stem.name
 
 
-def _card(task: Task, settings: DictConfig, trainer: lightning.Trainer, measured: dict[str, float], origin: str | None) -> dict[str, Any]:
-    versions = {name: metadata.version(name) for name in ("autogal", "torch", "torchvision", "pytorch-lightning")}
+def _card(
+    task: Task,
+    settings: DictConfig,
+    trainer: lightning.Trainer,
+    measured: dict[str, float],
+    origin: str | None,
+) -> dict[str, Any]:
+    versions = {
+        name: metadata.version(name) for name in ("autogal", "torch", "torchvision", "pytorch-lightning")
+    }
     stamps = trainer.global_step * settings.network.batch * trainer.world_size
-    return {"task": task.name, **task.card,
-            "survey": settings.survey.name, "band": settings.survey.band, "pixel_scale": settings.survey.pixel_scale,
-            "size": settings.size, "trained_on": {**task.source, "steps": trainer.global_step, "stamps": stamps, "from": origin},
-            "metrics": {name.removeprefix("val/"): float(f"{value:.4g}") for name, value in measured.items()},
-            "config": OmegaConf.to_container(settings, resolve=True), "versions": versions,
-            "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    return {
+        "task": task.name,
+        **task.card,
+        "survey": settings.survey.name,
+        "band": settings.survey.band,
+        "pixel_scale": settings.survey.pixel_scale,
+        "size": settings.size,
+        "trained_on": {**task.source, "steps": trainer.global_step, "stamps": stamps, "from": origin},
+        "metrics": {name.removeprefix("val/"): float(f"{value:.4g}") for name, value in measured.items()},
+        "config": OmegaConf.to_container(settings, resolve=True),
+        "versions": versions,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -15,14 +15,20 @@ from typing import Any
 import pytorch_lightning as lightning
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader, IterableDataset
 
 from autogal.errors import AutogalError
-from autogal.training.task import Task
 from autogal.runtime.trainer import make_trainer
+from autogal.training.task import Task
 
 __all__ = ["BEST", "PLOT", "STATE", "Supply", "training_trainer"]
 
@@ -51,10 +57,14 @@ class Supply(lightning.LightningDataModule):
         # Asked for after a state has been restored, so that a resumed run sees scenes it has not seen.
         world = self.trainer.world_size
         batches = self.task.examples(self.trainer.global_step * world, self.trainer.global_rank, world)
-        return DataLoader(batches, batch_size=None, num_workers=self.workers, persistent_workers=self.workers > 0)
+        return DataLoader(
+            batches, batch_size=None, num_workers=self.workers, persistent_workers=self.workers > 0
+        )
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(_Kept(self.task.validation(self.trainer.global_rank, self.trainer.world_size)), batch_size=None)
+        return DataLoader(
+            _Kept(self.task.validation(self.trainer.global_rank, self.trainer.world_size)), batch_size=None
+        )
 
 
 def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightning.Trainer:
@@ -89,24 +99,50 @@ def training_trainer(task: Task, settings: DictConfig, folder: Path) -> lightnin
         loggers.append(TensorBoardLogger(folder, name="log"))
     terminal = sys.stderr.isatty()
     callbacks: list[Callback] = [
-        ModelCheckpoint(folder, filename=Path(BEST).stem, monitor=task.monitor, mode=task.mode, save_weights_only=True,
-                        enable_version_counter=False),
+        ModelCheckpoint(
+            folder,
+            filename=Path(BEST).stem,
+            monitor=task.monitor,
+            mode=task.mode,
+            save_weights_only=True,
+            enable_version_counter=False,
+        ),
         # the state after each validation too: a kill loses no more than `save_every` minutes
-        ModelCheckpoint(folder, filename=Path(STATE).stem, train_time_interval=timedelta(minutes=settings.save_every),
-                        enable_version_counter=False, save_on_exception=True),
-        EarlyStopping(task.monitor, mode=task.mode, patience=settings.patience, check_on_train_epoch_end=False),
-        LearningRateMonitor(), _Finite(), _Report(task, folder)]
+        ModelCheckpoint(
+            folder,
+            filename=Path(STATE).stem,
+            train_time_interval=timedelta(minutes=settings.save_every),
+            enable_version_counter=False,
+            save_on_exception=True,
+        ),
+        EarlyStopping(
+            task.monitor, mode=task.mode, patience=settings.patience, check_on_train_epoch_end=False
+        ),
+        LearningRateMonitor(),
+        _Finite(),
+        _Report(task, folder),
+    ]
     if terminal:
         callbacks.append(RichProgressBar(leave=True))
     return make_trainer(
-        given, precision=precision, max_steps=settings.network.steps, max_epochs=-1,
-        val_check_interval=_interval(settings.network.steps, settings.network.validate_every), check_val_every_n_epoch=None,
-        num_sanity_val_steps=0, logger=loggers, callbacks=callbacks, plugins=[_WholeFiles()], enable_progress_bar=terminal,
-        default_root_dir=folder)
+        given,
+        precision=precision,
+        max_steps=settings.network.steps,
+        max_epochs=-1,
+        val_check_interval=_interval(settings.network.steps, settings.network.validate_every),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[_WholeFiles()],
+        enable_progress_bar=terminal,
+        default_root_dir=folder,
+    )
 
 
 def _interval(steps: int, validate_every: int) -> int:
-    """Steps between validations: about as many as asked for, so that the end of the schedule, mostly the best, is among them."""
+    """Steps between validations: about as many as asked for, so that the end of the schedule, mostly the
+    best, is among them."""
     return max(1, steps // math.ceil(steps / validate_every))
 
 
@@ -133,7 +169,8 @@ class _Kept(IterableDataset):
 
 
 class _Finite(Callback):
-    """A step whose gradient is not finite is left out; many in a row end the training, with the last sound weights."""
+    """A step whose gradient is not finite is left out; many in a row end the training, with the last sound
+    weights."""
 
     def __init__(self):
         self._in_a_row = 0
@@ -148,8 +185,11 @@ class _Finite(Callback):
         self._in_a_row += 1
         _log.warning("step %d is left out: its gradient is not finite", trainer.global_step)
         if self._in_a_row == _DIVERGED:
-            raise AutogalError(f"The training diverged: for {_DIVERGED} steps, to step {trainer.global_step}, no gradient was finite.",
-                               "Lower network.lr or trainer.gradient_clip_val, and start again without resume=true.")
+            raise AutogalError(
+                f"The training diverged: for {_DIVERGED} steps, to step {trainer.global_step}, no gradient "
+                f"was finite.",
+                "Lower network.lr or trainer.gradient_clip_val, and start again without resume=true.",
+            )
 
 
 class _Report(Callback):
@@ -168,7 +208,11 @@ class _Report(Callback):
             return
         metrics = trainer.callback_metrics
         seconds, steps = time.monotonic() - self._since, trainer.global_step - self._steps
-        found = "  ".join(f"{name.removeprefix('val/')} {float(metrics[name]):.4g}" for name in self.task.shown if name in metrics)
+        found = "  ".join(
+            f"{name.removeprefix('val/')} {float(metrics[name]):.4g}"
+            for name in self.task.shown
+            if name in metrics
+        )
         rate = f", {seconds / steps:.2f} s a step" if steps else ""
         line = f"step {trainer.global_step} of {trainer.max_steps}{rate}: {found}"
         _log.info(line)

@@ -6,4 +6,13 @@ from autogal.uncertainty.posterior import Posterior
 from autogal.uncertainty.shape import in_plane, shape_errors
 from autogal.uncertainty.shape_plane import plane_of
 
-__all__ = ["KINDS", "Bootstrap", "Posterior", "covariance", "in_plane", "plane_of", "replicate_covariance", "shape_errors"]
+__all__ = [
+    "KINDS",
+    "Bootstrap",
+    "Posterior",
+    "covariance",
+    "in_plane",
+    "plane_of",
+    "replicate_covariance",
+    "shape_errors",
+]

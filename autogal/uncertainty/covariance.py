@@ -12,7 +12,9 @@ _SINGULAR = 1e-7
 _TOUCHED = 1e-3  # part in a direction of which nothing is known, from which a parameter is not known either
 
 
-def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor, score: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def covariance(
+    hessian: Tensor, jacobian: Tensor, frozen: Tensor, score: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Covariance of catalogue parameters from the Gauss-Newton matrix of the free ones.
 
     Parameters
@@ -24,15 +26,16 @@ def covariance(hessian: Tensor, jacobian: Tensor, frozen: Tensor, score: Tensor 
     frozen : Tensor, [B, P] bool
         Free parameters held at a bound.
     score : Tensor, [B, P, P] float64, optional
-        Covariance of the gradient, where it is not the Gauss-Newton matrix itself: of noise that is correlated from pixel to
-        pixel. The covariance is then H^-1 S H^-1 (White 1982, Econometrica 50, 1). NaN: that of the Gauss-Newton matrix.
+        Covariance of the gradient, where it is not the Gauss-Newton matrix itself: of noise that is
+        correlated from pixel to pixel. The covariance is then H^-1 S H^-1 (White 1982, Econometrica 50, 1).
+        NaN: that of the Gauss-Newton matrix.
 
     Returns
     -------
     covariance : Tensor, [B, P, P] float64
-        Full covariance, in the units of the catalogue's values. A value that depends on a frozen parameter has NaN
-        in its row and column: at a bound the curvature says nothing of its error. So has one that depends on what cannot be told:
-        parameters that can take each other's place, or change nothing.
+        Full covariance, in the units of the catalogue's values. A value that depends on a frozen parameter
+        has NaN in its row and column: at a bound the curvature says nothing of its error. So has one that
+        depends on what cannot be told: parameters that can take each other's place, or change nothing.
     singular : Tensor, [B] bool
     """
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)

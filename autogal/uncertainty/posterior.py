@@ -1,4 +1,5 @@
-"""Samples of the posterior: importance sampling from proposals that learn the shape of each galaxy's own posterior."""
+"""Samples of the posterior: importance sampling from proposals that learn the shape of each galaxy's own
+posterior."""
 
 from __future__ import annotations
 
@@ -15,12 +16,18 @@ from autogal.uncertainty.resample import generator
 
 __all__ = ["Posterior", "Samples"]
 
-# Proposals are Student t distributions of so many degrees of freedom: heavier tails than any posterior that is near normal
+# Proposals are Student t distributions of so many degrees of freedom: heavier tails than any posterior that
+# is near normal
 _DOF = 5.0
 _ROUND = 400  # draws of a round
-_WIDER = 1.2  # the first proposal, in units of the covariance at the best fit, and those after it in units of the weighted one
+# the first proposal, in units of the covariance at the best fit, and those after it in units of the weighted
+# one
+_WIDER = 1.2
 _LEAST = 1e-9  # of the largest eigenvalue of a scaled covariance, below which directions are not told
-_NEXT, _DENSE = 0.3, 0.25  # standard deviations from a bound, and the density there in units of a normal posterior's peak
+_NEXT, _DENSE = (
+    0.3,
+    0.25,
+)  # standard deviations from a bound, and the density there in units of a normal posterior's peak
 _LOST = 0.2  # of the samples that were asked for: with fewer effective ones they say little
 
 
@@ -62,11 +69,12 @@ class Posterior:
 
     Notes
     -----
-    Adaptive multiple importance sampling (Cornuet, Marin, Mira & Robert 2012, Scand. J. Stat. 39, 798): the first proposal is a
-    Student t of the covariance at the best fit, each further one has the weighted mean and covariance of all draws so far,
-    and all draws are weighed by the mixture of all proposals (Veach & Guibas 1995). A galaxy ends when its
-    weights are worth as many independent samples as were asked for. The prior is flat in the parameters that the solver moves,
-    within their bounds, times the priors that the model has.
+    Adaptive multiple importance sampling (Cornuet, Marin, Mira & Robert 2012, Scand. J. Stat. 39, 798): the
+    first proposal is a Student t of the covariance at the best fit, each further one has the weighted mean
+    and covariance of all draws so far, and all draws are weighed by the mixture of all proposals (Veach &
+    Guibas 1995). A galaxy ends when its weights are worth as many independent samples as were asked for. The
+    prior is flat in the parameters that the solver moves, within their bounds, times the priors that the
+    model has.
     """
 
     samples: int = 500
@@ -76,7 +84,10 @@ class Posterior:
 
     def __post_init__(self):
         if self.samples < 20:
-            raise AutogalError(f"uncertainty.samples={self.samples} is not possible: quantiles need more.", "Give at least 20; 500 is usual.")
+            raise AutogalError(
+                f"uncertainty.samples={self.samples} is not possible: quantiles need more.",
+                "Give at least 20; 500 is usual.",
+            )
         if self.rounds < 1:
             raise AutogalError(f"uncertainty.rounds={self.rounds} is not possible.", "Give at least 1.")
 
@@ -84,14 +95,22 @@ class Posterior:
         """Whether so many effective samples [N] say something of the posterior, bool [N]."""
         return np.asarray(effective) >= _LOST * self.samples
 
-    def draw(self, cost: Callable[[Tensor, Tensor], Tensor], best: Tensor, covariance: Tensor, lower: Tensor, upper: Tensor,
-             names: Sequence[str]) -> Samples:
+    def draw(
+        self,
+        cost: Callable[[Tensor, Tensor], Tensor],
+        best: Tensor,
+        covariance: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        names: Sequence[str],
+    ) -> Samples:
         """Sample the posteriors of many galaxies.
 
         Parameters
         ----------
         cost : callable
-            Of free vectors [M, P] and the galaxies [M] that they are of: -2 ln posterior, priors included, [M].
+            Of free vectors [M, P] and the galaxies [M] that they are of: -2 ln posterior, priors included,
+            [M].
         best : Tensor, [N, P] float64
         covariance : Tensor, [N, P, P] float64
             About that of the posterior. What has none, a variance that is not finite or 0, is held.
@@ -100,17 +119,27 @@ class Posterior:
         names : sequence of str, length N
             Of the galaxies: random numbers hang on them alone.
         """
-        out = Samples(torch.full((len(best), self.samples, best.shape[1]), torch.nan, dtype=best.dtype, device=best.device),
-                      torch.zeros(len(best), dtype=best.dtype, device=best.device), torch.zeros(len(best), dtype=torch.long, device=best.device),
-                      torch.zeros_like(best, dtype=torch.bool))
+        out = Samples(
+            torch.full(
+                (len(best), self.samples, best.shape[1]), torch.nan, dtype=best.dtype, device=best.device
+            ),
+            torch.zeros(len(best), dtype=best.dtype, device=best.device),
+            torch.zeros(len(best), dtype=torch.long, device=best.device),
+            torch.zeros_like(best, dtype=torch.bool),
+        )
         items = torch.isfinite(best).all(-1).nonzero()[:, 0]
         if not len(items):
             return out
-        states = {int(i): _State(best[i], covariance[i], generator(self.seed, names[int(i)], 0)) for i in items}
+        states = {
+            int(i): _State(best[i], covariance[i], generator(self.seed, names[int(i)], 0)) for i in items
+        }
         running = list(states)
         for _ in range(self.rounds):
             drawn = [states[i].propose() for i in running]
-            theta, which = torch.cat(drawn), torch.tensor(running, device=best.device).repeat_interleave(_ROUND)
+            theta, which = (
+                torch.cat(drawn),
+                torch.tensor(running, device=best.device).repeat_interleave(_ROUND),
+            )
             inside = ((theta >= lower[which]) & (theta <= upper[which])).all(-1).nonzero()[:, 0]
             costs = torch.full((len(theta),), torch.inf, dtype=best.dtype, device=best.device)
             costs[inside] = cost(theta[inside], which[inside]).nan_to_num(torch.inf)
@@ -148,24 +177,30 @@ class _State:
         normal = torch.from_numpy(self.rng.standard_normal((_ROUND, len(self.free)))).to(self.best)
         chi2 = torch.from_numpy(self.rng.chisquare(_DOF, _ROUND)).to(self.best)
         out = self.best.repeat(_ROUND, 1)
-        out[:, self.free] += self.scale * (self.means[-1] + (normal @ self.roots[-1].mT) * (_DOF / chi2).sqrt()[:, None])
+        out[:, self.free] += self.scale * (
+            self.means[-1] + (normal @ self.roots[-1].mT) * (_DOF / chi2).sqrt()[:, None]
+        )
         return out
 
     def add(self, theta: Tensor, costs: Tensor) -> None:
-        """Take note of -2 ln posterior of the draws of a round, weigh all anew, and learn the next proposal."""
+        """Take note of -2 ln posterior of the draws of a round, weigh all anew, and learn the next
+        proposal."""
         if not torch.isfinite(costs).any() and not len(self.points):
             return  # nothing is known yet: the same proposal again
         points = (theta[:, self.free] - self.best[self.free]) / self.scale
         old = torch.stack([_log_density(points, *one) for one in zip(self.means, self.roots)], 1)
         newest = _log_density(self.points, self.means[-1], self.roots[-1])
-        self.densities = torch.cat([torch.cat([self.densities, newest[:, None]], 1), old]) if len(self.points) else old
+        self.densities = (
+            torch.cat([torch.cat([self.densities, newest[:, None]], 1), old]) if len(self.points) else old
+        )
         self.points, self.costs = torch.cat([self.points, points]), torch.cat([self.costs, costs])
         mixture = torch.logsumexp(self.densities, 1)
         log = -self.costs / 2 - mixture
         weights = (log - log.max()).exp()
         self.weights = weights / weights.sum()
         self.effective = float(1 / self.weights.square().sum())
-        # a few large weights would make a proposal of their own: they are cut (Ionides 2008, J. Comp. Graph. Stat. 17, 295)
+        # a few large weights would make a proposal of their own: they are cut (Ionides 2008, J. Comp. Graph.
+        # Stat. 17, 295)
         cut = weights.clamp(max=float(weights.mean()) * math.sqrt(len(weights)))
         cut = cut / cut.sum()
         mean = cut @ self.points
@@ -179,12 +214,15 @@ class _State:
         at = (self.rng.random() + np.arange(count)) / count
         places = np.searchsorted(np.cumsum(self.weights.cpu().numpy()), at).clip(max=len(self.weights) - 1)
         out = self.best.repeat(count, 1)
-        out[:, self.free] += self.scale * self.points[torch.from_numpy(self.rng.permutation(places)).to(self.best.device)]
+        out[:, self.free] += (
+            self.scale * self.points[torch.from_numpy(self.rng.permutation(places)).to(self.best.device)]
+        )
         return out
 
 
 def _cut(theta: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
-    """Whether samples [S, P] are as dense next to a bound as a quarter of a normal posterior's peak, bool [P]."""
+    """Whether samples [S, P] are as dense next to a bound as a quarter of a normal posterior's peak, bool
+    [P]."""
     width = theta.std(0) * _NEXT
     beside = torch.maximum((theta - lower < width).double().mean(0), (upper - theta < width).double().mean(0))
     return (width > 0) & (beside > _DENSE * _NEXT / math.sqrt(2 * math.pi))

@@ -44,14 +44,16 @@ class Residuals:
     usable: np.ndarray
 
     def counts(self, rng: np.random.Generator) -> np.ndarray:
-        """How often each pixel is drawn, [H, W] float32, of as many draws with replacement as there are usable pixels."""
+        """How often each pixel is drawn, [H, W] float32, of as many draws with replacement as there are
+        usable pixels."""
         places = np.flatnonzero(self.usable)
         counts = np.zeros(self.usable.shape, np.float32)
         counts.flat[places] = np.bincount(rng.integers(len(places), size=len(places)), minlength=len(places))
         return counts
 
     def places(self, block: int) -> np.ndarray | None:
-        """First row and column, [M, 2], of every square of 2 `block` pixels that holds no excluded one; None where they are too few."""
+        """First row and column, [M, 2], of every square of 2 `block` pixels that holds no excluded one;
+        None where they are too few."""
         side = 2 * block
         if min(self.usable.shape) < side:
             return None
@@ -63,11 +65,12 @@ class Residuals:
     def blocks(self, places: np.ndarray, block: int, rng: np.random.Generator) -> np.ndarray:
         """Noise sewn together from pieces of the residuals, [H, W] float32: correlated as they are.
 
-        Squares of 2 `block` pixels, each from a random one of `places`, overlap by half, and fade into one another with
-        cosine windows whose squares add up to one, so that the variance is kept everywhere, and the covariance of
-        pixels a lag d apart is about cos(pi d / 2 block) of the residuals' own along each axis; blocks with hard edges
-        keep 1 - d / block (tapered block bootstrap, after Paparoditis & Politis 2001, Biometrika 88, 1105). Where the
-        squares lie is drawn too, so that no pixel is always near a seam.
+        Squares of 2 `block` pixels, each from a random one of `places`, overlap by half, and fade into one
+        another with cosine windows whose squares add up to one, so that the variance is kept everywhere, and
+        the covariance of pixels a lag d apart is about cos(pi d / 2 block) of the residuals' own along each
+        axis; blocks with hard edges keep 1 - d / block (tapered block bootstrap, after Paparoditis & Politis
+        2001, Biometrika 88, 1105). Where the squares lie is drawn too, so that no pixel is always near a
+        seam.
         """
         (height, width), side = self.usable.shape, 2 * block
         top, left = rng.integers(block, size=2)
@@ -79,6 +82,8 @@ class Residuals:
         sewn = np.zeros((rows + 1, columns + 1, block, block), np.float32)
         for i in (0, 1):
             for j in (0, 1):
-                sewn[i : i + rows, j : j + columns] += pieces[:, :, i * block : (i + 1) * block, j * block : (j + 1) * block]
+                sewn[i : i + rows, j : j + columns] += pieces[
+                    :, :, i * block : (i + 1) * block, j * block : (j + 1) * block
+                ]
         whole = sewn.swapaxes(1, 2).reshape((rows + 1) * block, (columns + 1) * block)
         return whole[block + top : block + top + height, block + left : block + left + width]

@@ -1,4 +1,5 @@
-"""Errors of axis ratio, or inclination, and position angle where a galaxy may be round, or a body seen edge-on."""
+"""Errors of axis ratio, or inclination, and position angle where a galaxy may be round, or a body seen
+edge-on."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ _TINY = 1e-12
 
 
 def in_plane(component: EllipticalComponent, values: Tensor, matrix: Tensor) -> Tensor:
-    """Covariance in the component's plane of shapes, `plane_of`, from that of axis ratio and angle to first order.
+    """Covariance in the component's plane of shapes, `plane_of`, from that of axis ratio and angle to first
+    order.
 
     Parameters
     ----------
@@ -41,17 +43,18 @@ def in_plane(component: EllipticalComponent, values: Tensor, matrix: Tensor) -> 
 
 
 def shape_errors(component: EllipticalComponent, values: Tensor, plane: Tensor) -> Tensor:
-    """Errors of axis ratio and position angle of galaxies that may be round: how far off the truth is, in the rms.
+    """Errors of axis ratio and position angle of galaxies that may be round: how far off the truth is, in the
+    rms.
 
-    Noise makes an ellipse of a circle, so near round neither error is what slopes say there (Wardle & Kronberg 1974,
-    ApJ 194, 249, of polarisation). Here the likelihood is normal in the plane of shapes, `plane_of`, and the prior that of a disk
-    seen from anywhere: every axis ratio is as likely, and every angle. An angle of which nothing is known comes out
-    uniform, with the error 180 deg / sqrt(12).
+    Noise makes an ellipse of a circle, so near round neither error is what slopes say there (Wardle &
+    Kronberg 1974, ApJ 194, 249, of polarisation). Here the likelihood is normal in the plane of shapes,
+    `plane_of`, and the prior that of a disk seen from anywhere: every axis ratio is as likely, and every
+    angle. An angle of which nothing is known comes out uniform, with the error 180 deg / sqrt(12).
 
-    For bodies with an inclination every value of its cosine is as likely, and what may be edge-on is summed too: there the
-    image has no slope by the inclination, and the error is finite all the same. Hardly a disk is exactly face-on, or edge-on:
-    these errors hold for disks seen from anywhere, of which the exact ends are the rare exception (noise tilts a body that is
-    face-on by several of the errors).
+    For bodies with an inclination every value of its cosine is as likely, and what may be edge-on is summed
+    too: there the image has no slope by the inclination, and the error is finite all the same. Hardly a disk
+    is exactly face-on, or edge-on: these errors hold for disks seen from anywhere, of which the exact ends
+    are the rare exception (noise tilts a body that is face-on by several of the errors).
 
     Parameters
     ----------
@@ -64,8 +67,8 @@ def shape_errors(component: EllipticalComponent, values: Tensor, plane: Tensor) 
     Returns
     -------
     Tensor, [B, 2]
-        Of axis ratio (or inclination) and position angle [deg]. NaN where `plane` has no inverse, and where the galaxy is
-        beyond doubt not round, nor edge-on: there first order holds.
+        Of axis ratio (or inclination) and position angle [deg]. NaN where `plane` has no inverse, and where
+        the galaxy is beyond doubt not round, nor edge-on: there first order holds.
     """
     out = torch.full_like(values[:, -2:], torch.nan)
     shapes = plane_of(component)
@@ -88,12 +91,20 @@ def _errors(shapes: EllipsePlane | InclinationPlane, w: Tensor, value: Tensor, p
     plane = frame @ plane @ frame.mT  # along the estimate and across
     (a, b), (_, c) = torch.linalg.inv_ex(plane)[0].permute(1, 2, 0)[..., None, None]
     radial, across = plane.diagonal(dim1=-2, dim2=-1).sqrt()[..., None].unbind(1)
-    low, high = (best - _REACH * radial).clamp(min=0.0), torch.hypot(best + _REACH * radial, _REACH * across).clamp(max=shapes.longest)
+    low, high = (
+        (best - _REACH * radial).clamp(min=0.0),
+        torch.hypot(best + _REACH * radial, _REACH * across).clamp(max=shapes.longest),
+    )
     widest = (_REACH * across / (best - _REACH / 2 * radial).clamp(min=_TINY)).clamp(max=math.pi)
     nodes, turns = ((torch.arange(n, dtype=w.dtype, device=w.device) + 0.5) / n for n in _NODES)
     (length, there, share), angle = shapes.seen_from_anywhere(low, high, nodes), widest * (2 * turns - 1)
-    x, y = length[:, :, None] * angle.cos()[:, None] - best[:, :, None], length[:, :, None] * angle.sin()[:, None]
+    x, y = (
+        length[:, :, None] * angle.cos()[:, None] - best[:, :, None],
+        length[:, :, None] * angle.sin()[:, None],
+    )
     weight = torch.exp(-(a * x * x + 2 * b * x * y + c * y * y) / 2) * share[:, :, None]
     weight = weight / weight.sum((1, 2), keepdim=True)
     off = there - value
-    return torch.stack([(weight.sum(2) * off**2).sum(1), (weight.sum(1) * torch.rad2deg(angle / 2) ** 2).sum(1)], 1).sqrt()
+    return torch.stack(
+        [(weight.sum(2) * off**2).sum(1), (weight.sum(1) * torch.rad2deg(angle / 2) ** 2).sum(1)], 1
+    ).sqrt()

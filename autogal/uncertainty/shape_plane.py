@@ -1,4 +1,5 @@
-"""The planes in which noise moves the shapes of galaxies: smooth where an axis ratio, an inclination or an angle is not."""
+"""The planes in which noise moves the shapes of galaxies: smooth where an axis ratio, an inclination or an
+angle is not."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from autogal.model.elliptical import EllipticalComponent
 from autogal.model.ellipse_vector import squashed
+from autogal.model.elliptical import EllipticalComponent
 from autogal.model.inclined import InclinedComponent
 from autogal.parameters import spin
 
@@ -39,10 +40,13 @@ class EllipsePlane:
 
     def slopes(self, values: Tensor) -> Tensor:
         """Derivatives of axis ratio (or inclination) and position angle [deg] by the place, [B, 2, 2]."""
-        return self.component.values_jacobian(self.component.block(values, torch.zeros_like(values[:, 0])))[:, -2:, -2:]
+        return self.component.values_jacobian(self.component.block(values, torch.zeros_like(values[:, 0])))[
+            :, -2:, -2:
+        ]
 
     def seen_from_anywhere(self, low: Tensor, high: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Lengths from `low` to `high` [B, 1] at `nodes` [N] from 0 to 1, axis ratios (or inclinations) and how many are there, [B, N]."""
+        """Lengths from `low` to `high` [B, 1] at `nodes` [N] from 0 to 1, axis ratios (or inclinations)
+        and how many are there, [B, N]."""
         length = low + (high - low) * nodes
         eta = squashed(length, torch.zeros_like(length), self.component.roundness[0])[0]
         q, steepness = torch.exp(-eta), 1 - (eta / math.log(self.component.roundness[0])) ** 2
@@ -53,9 +57,10 @@ class EllipsePlane:
 class InclinationPlane:
     r"""That of :math:`\sin^2 i\,(\cos 2\psi, \sin 2\psi)`. Methods as `EllipsePlane` has them.
 
-    The image of a body that is the same below its plane and above it depends on :math:`\cos^2 i`, and on its angle as
-    :math:`\sin^2 i` grows: it is smooth in this vector from face-on, its origin, to edge-on, where its length is 1 and an
-    inclination has no slope.
+    The image of a body that is the same below its plane and above it depends on :math:`\cos^2 i`, and on its
+    angle as
+    :math:`\sin^2 i` grows: it is smooth in this vector from face-on, its origin, to edge-on, where its length
+    is 1 and an inclination has no slope.
     """
 
     component: InclinedComponent
@@ -69,7 +74,9 @@ class InclinationPlane:
         sin, cos = torch.sin(tilt).clamp(min=_NEARLY), torch.cos(tilt).clamp(min=_NEARLY)
         e1, e2 = spin(torch.ones_like(tilt), values[:, -1])
         along, across = torch.stack([e1, e2], -1), torch.stack([-e2, e1], -1)
-        return math.degrees(0.5) * torch.stack([along / (sin * cos)[:, None], across / (sin * sin)[:, None]], 1)
+        return math.degrees(0.5) * torch.stack(
+            [along / (sin * cos)[:, None], across / (sin * sin)[:, None]], 1
+        )
 
     def seen_from_anywhere(self, low: Tensor, high: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         least, most = torch.sqrt(1 - high), torch.sqrt(1 - low)

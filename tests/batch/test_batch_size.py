@@ -5,8 +5,8 @@ import torch
 from autogal.batch import batch_size as memory
 from autogal.batch.bucket import _chunk
 from autogal.batch.stamps import held_at_once
-from autogal.rendering.grid import Grid
 from autogal.model.model import Model
+from autogal.rendering.grid import Grid
 
 GPU = torch.device("cuda", 0)
 
@@ -39,6 +39,6 @@ def test_chunks_of_a_large_gpu(monkeypatch):
     object.__setattr__(grid, "device", GPU)
     at_once = _chunk(grid, model)
     rows = sum(component.size for component in model.components) + 2
-    assert 4096 <= at_once and at_once * rows * 128 * 128 < 2**31 and at_once * rows * 160 * 160 < 2**31
+    assert at_once >= 4096 and at_once * rows * 128 * 128 < 2**31 and at_once * rows * 160 * 160 < 2**31
     held = held_at_once((128, 128, "effective", 1), GPU, torch.float32)
-    assert 16384 <= held and held * 128 * 128 * 4 * 2 < 140 << 30
+    assert held >= 16384 and held * 128 * 128 * 4 * 2 < 140 << 30

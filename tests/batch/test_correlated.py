@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from autogal.batch.correlated import bartlett, inverse_power, padded_shape, power_spectrum, score_covariance, weighted
+from autogal.batch.correlated import (
+    bartlett,
+    inverse_power,
+    padded_shape,
+    power_spectrum,
+    score_covariance,
+    weighted,
+)
 
 SHAPE = (11, 14)
 
@@ -18,7 +25,10 @@ def lags(reach=2, seed=3):
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
             moved = np.zeros_like(kernel)
-            rows, columns = slice(max(0, dy), reach + 1 + min(0, dy)), slice(max(0, dx), reach + 1 + min(0, dx))
+            rows, columns = (
+                slice(max(0, dy), reach + 1 + min(0, dy)),
+                slice(max(0, dx), reach + 1 + min(0, dx)),
+            )
             others = slice(max(0, -dy), reach + 1 - max(0, dy)), slice(max(0, -dx), reach + 1 - max(0, dx))
             moved[rows, columns] = kernel[others]
             padded[reach + dy, reach + dx] = (kernel * moved).sum()
@@ -31,7 +41,9 @@ def dense(matrix, shape=SHAPE):
     y, x = (v.ravel() for v in np.mgrid[: shape[0], : shape[1]])
     dy, dx = y[:, None] - y, x[:, None] - x
     inside = (np.abs(dy) <= reach) & (np.abs(dx) <= reach)
-    return np.where(inside, matrix[np.clip(dy, -reach, reach) + reach, np.clip(dx, -reach, reach) + reach], 0.0)
+    return np.where(
+        inside, matrix[np.clip(dy, -reach, reach) + reach, np.clip(dx, -reach, reach) + reach], 0.0
+    )
 
 
 def rows(seed=4):
@@ -51,12 +63,16 @@ def test_independent_pixels_give_the_plain_products():
     alone = torch.zeros(2, 5, 5, dtype=torch.float64)
     alone[:, 2, 2] = 1.0
     flat = rows().flatten(2)
-    torch.testing.assert_close(score_covariance(rows(), power_spectrum(alone, padded_shape(SHAPE, 2))), flat @ flat.mT)
+    torch.testing.assert_close(
+        score_covariance(rows(), power_spectrum(alone, padded_shape(SHAPE, 2))), flat @ flat.mT
+    )
     torch.testing.assert_close(weighted(rows(), inverse_power(alone, padded_shape(SHAPE, 2))), rows())
 
 
 def test_power_is_never_negative_and_its_inverse_never_huge():
-    noisy = torch.from_numpy(lags())[None] + 0.3 * torch.randn(1, 5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    noisy = torch.from_numpy(lags())[None] + 0.3 * torch.randn(
+        1, 5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     assert power_spectrum(noisy, (32, 32)).min() >= 0
     assert inverse_power(noisy, (32, 32)).max() <= 20
 

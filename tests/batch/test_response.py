@@ -20,7 +20,12 @@ TARGET = {"x": 22.3, "y": 24.1, "mag": 15.5, "r_eff": 4.0, "n": 1.5, "q": 0.7, "
 
 
 def light(**row):
-    return autogal.render({name: [value] for name, value in ({**TARGET, "sky": 0.0} | row).items()}, psf=PSF, shape=SHAPE, zeropoint=25.0)[0]
+    return autogal.render(
+        {name: [value] for name, value in ({**TARGET, "sky": 0.0} | row).items()},
+        psf=PSF,
+        shape=SHAPE,
+        zeropoint=25.0,
+    )[0]
 
 
 def stamps_of(*images):
@@ -31,7 +36,9 @@ def stamps_of(*images):
 
 
 def best(stamps):
-    start = Model().free(torch.tensor([list(TARGET.values())] * len(stamps), dtype=torch.float64), stamps.zeropoint)
+    start = Model().free(
+        torch.tensor([list(TARGET.values())] * len(stamps), dtype=torch.float64), stamps.zeropoint
+    )
     return fit_bucket(Model(), stamps, [start], LevenbergMarquardt(tolerance=1e-8)).outcome
 
 
@@ -53,7 +60,9 @@ def test_a_fit_moves_as_its_response_says(plain):
     error = torch.linalg.inv(hessian).diagonal(dim1=1, dim2=2).sqrt()
     assert (moved / error).abs().max() > 0.1  # there is something to tell
     torch.testing.assert_close(told[:2] / error, moved / error, atol=0.015, rtol=0.1)
-    torch.testing.assert_close(told[2], told[1])  # the second light moves the first stamp as it does the second
+    torch.testing.assert_close(
+        told[2], told[1]
+    )  # the second light moves the first stamp as it does the second
 
 
 def test_residuals_are_what_the_model_leaves(plain):

@@ -5,19 +5,29 @@ import torch
 
 from autogal.batch import stamps as stamps_module
 from autogal.batch.stamps import Stamps
-from autogal.rendering.grid import Grid
 from autogal.images import Cutout, moffat
+from autogal.rendering.grid import Grid
 from autogal.runtime.prefetch import prefetch
 
 SHAPES = ((40, 40), (34, 37), (33, 40), (40, 35), (38, 38))
-PSFS = (moffat(3.0, size=15), moffat(2.5, size=11), moffat(3.0, size=15), moffat(3.5, size=15), moffat(2.5, size=11))
+PSFS = (
+    moffat(3.0, size=15),
+    moffat(2.5, size=11),
+    moffat(3.0, size=15),
+    moffat(3.5, size=15),
+    moffat(2.5, size=11),
+)
 
 
 def cutouts():
     rng = np.random.default_rng(2)
     made = []
     for i, (shape, psf) in enumerate(zip(SHAPES, PSFS)):
-        image, sigma, mask = rng.normal(5, 1, shape).astype(np.float32), np.full(shape, 2.0 + i, np.float32), rng.random(shape) < 0.1
+        image, sigma, mask = (
+            rng.normal(5, 1, shape).astype(np.float32),
+            np.full(shape, 2.0 + i, np.float32),
+            rng.random(shape) < 0.1,
+        )
         image[3, 4], sigma[5, 6], sigma[7, 8] = np.nan, 0, np.inf
         made.append(Cutout(str(i), image, sigma, mask, psf))
     return made
@@ -32,7 +42,9 @@ def test_pixels_in_units_of_their_noise():
         frame[: cutout.shape[0], : cutout.shape[1]] = good
         assert stamps.usable[i] == good.sum() and stamps.scale[i] == 2.0 + i
         np.testing.assert_array_equal(stamps.weight[i].numpy(), frame.astype(np.float32))
-        np.testing.assert_allclose(stamps.data[i].numpy()[frame], (cutout.image[good] - 5.0) / (2.0 + i), rtol=1e-6)
+        np.testing.assert_allclose(
+            stamps.data[i].numpy()[frame], (cutout.image[good] - 5.0) / (2.0 + i), rtol=1e-6
+        )
         assert not stamps.data[i].numpy()[~frame].any()
 
 
@@ -65,7 +77,9 @@ def test_stamps_that_several_threads_gather_are_the_same(monkeypatch):
     monkeypatch.setitem(stamps_module._AT_ONCE, "cpu", 6)
     monkeypatch.setattr(stamps_module, "_BY_ONE_THREAD", 2)
     used = []
-    monkeypatch.setattr(stamps_module, "prefetch", lambda tasks, threads: prefetch(tasks, used.append(threads) or 3))
+    monkeypatch.setattr(
+        stamps_module, "prefetch", lambda tasks, threads: prefetch(tasks, used.append(threads) or 3)
+    )
     together = Stamps.from_cutouts(given, np.full(15, 5.0), torch.device("cpu"), torch.float32)
     assert used == [0]  # a CPU is busy enough
     for name in ("data", "weight", "scale", "usable", "psf_index"):

@@ -15,9 +15,8 @@ from omegaconf.errors import ConfigAttributeError
 
 from autogal.configuration.composing import compose, known_keys
 from autogal.configuration.overrides import override
-from autogal.errors import did_you_mean
 from autogal.configuration.schemas import SurveyFacts
-from autogal.errors import AutogalError
+from autogal.errors import AutogalError, did_you_mean
 
 SURVEYS = ("none", "sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst", "kids", "jwst_nircam")
 
@@ -25,7 +24,12 @@ SURVEYS = ("none", "sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst", "kids
 def test_the_defaults():
     settings = compose()
     assert settings.out == "autogal_run"
-    assert (settings.solver.name, settings.segment.name, settings.initialise.name, settings.survey.name) == ("lm", "maskrcnn", "resnet50", "none")
+    assert (settings.solver.name, settings.segment.name, settings.initialise.name, settings.survey.name) == (
+        "lm",
+        "maskrcnn",
+        "resnet50",
+        "none",
+    )
     assert settings.psf == {"path": None, "kind": "effective", "oversample": None}
     with pytest.raises(ConfigAttributeError):
         _ = settings.solvr
@@ -73,42 +77,65 @@ def test_every_number_of_a_survey_has_its_origin(repository):
         assert set(yaml.safe_load(path.read_text())) <= set(SurveyFacts.__dataclass_fields__)
 
 
-@pytest.mark.parametrize(("given", "what", "remedy"), [
-    ("solvr=lm", "There is no key solvr.", "Did you mean solver?"),
-    ("solver=lmm", "There is no solver called lmm.", "Did you mean lm? The choices are: adam, de, lbfgs, lm, nelder_mead."),
-    ("survey=lofar", "There is no survey called lofar.", "The choices are: desi, "),
-    ("solver.max_iteratins=3", "There is no key solver.max_iteratins.", "Did you mean solver.max_iterations?"),
-    ("max_iterations=3", "There is no key max_iterations.", "Did you mean solver.max_iterations?"),
-    ("psf.knd=optical", "There is no key psf.knd.", "Did you mean psf.kind?"),
-    ("survey.pixelscale=3", "There is no key survey.pixelscale.", "Did you mean survey.pixel_scale?"),
-    ("solver.colour=1", "There is no key solver.colour.", "The keys of solver are: name, max_iterations"),
-    ("xyzzy=1", "There is no key xyzzy.", "--cfg job"),
-    ("a=1.fits", "There is no key a.", "If a=1.fits is a file: there is none of that name here."),
-    ("pfs=psf.fits", "There is no key pfs.", "Did you mean psf? If pfs=psf.fits is a file"),
-    ("hydra.sweep.dirr=x", "There is no key hydra.sweep.dirr.", "Did you mean hydra.sweep.dir?"),
-    ("block=many", "block=many is not a whole number.", "Give block a whole number"),
-    ("survey.pixel_scale=wide", "survey.pixel_scale=wide is not a number.", "Give survey.pixel_scale a number"),
-    ("psf=3", "psf cannot be a single value.", "psf.path, psf.kind, psf.oversample"),
-    ("solver=lm,adam", "solver=lm,adam has several values.", "Add -m"),
-    ("+survey=sdss", "survey is given twice.", "without the +"),
-    ("out=${nope}", "Interpolation key 'nope' not found.", "--cfg job"),
-    ("out=(", "The value of out=( cannot be read.", "Quote it twice"),
-    ("a b.fits", "a b.fits is neither a file nor key=value.", "put it after --"),
-    ("block=0", "block=0 is not possible.", "above zero"),
-    ("psf.oversample=-1", "psf.oversample=-1 is not possible.", "above zero"),
-    ("dtype=float16", "dtype=float16 is not possible.", "Choose one of: float32, float64."),
-    ("psf.kind=optial", "psf.kind=optial is not possible.", "Choose one of: effective, optical."),
-    ("objects.fits=maybe", "objects.fits=maybe is not possible.", "Choose one of: true, false, auto."),
-    ("device=gpu", "device=gpu is not possible.", "Choose auto, cpu, cuda or cuda:1."),
-    ("solver.max_iterations=ten", "solver.max_iterations=ten is not possible.", "Give a whole number; the default is 60."),
-    ("solver.max_iterations=2.5", "solver.max_iterations=2.5 is not possible.", "Give a whole number"),
-    ("segment.grow=null", "segment.grow=None is not possible.", "Give a number; the default is 1.0."),
-    ("uncertainty.scale_by_chi2=1", "uncertainty.scale_by_chi2=1 is not possible.", "Give true or false"),
-    ("+segment.grwo=2", "There is no key segment.grwo.", "Did you mean segment.grow?"),
-    ("+initialise.colour=2", "There is no key initialise.colour.", "The keys of initialise are: name, checkpoints"),
-    ("~solver", "solver has no name.", "Choose one, as solver=..."),
-    ("out=", "out= is empty.", "Name the folder"),
-])
+@pytest.mark.parametrize(
+    ("given", "what", "remedy"),
+    [
+        ("solvr=lm", "There is no key solvr.", "Did you mean solver?"),
+        (
+            "solver=lmm",
+            "There is no solver called lmm.",
+            "Did you mean lm? The choices are: adam, de, lbfgs, lm, nelder_mead.",
+        ),
+        ("survey=lofar", "There is no survey called lofar.", "The choices are: desi, "),
+        (
+            "solver.max_iteratins=3",
+            "There is no key solver.max_iteratins.",
+            "Did you mean solver.max_iterations?",
+        ),
+        ("max_iterations=3", "There is no key max_iterations.", "Did you mean solver.max_iterations?"),
+        ("psf.knd=optical", "There is no key psf.knd.", "Did you mean psf.kind?"),
+        ("survey.pixelscale=3", "There is no key survey.pixelscale.", "Did you mean survey.pixel_scale?"),
+        ("solver.colour=1", "There is no key solver.colour.", "The keys of solver are: name, max_iterations"),
+        ("xyzzy=1", "There is no key xyzzy.", "--cfg job"),
+        ("a=1.fits", "There is no key a.", "If a=1.fits is a file: there is none of that name here."),
+        ("pfs=psf.fits", "There is no key pfs.", "Did you mean psf? If pfs=psf.fits is a file"),
+        ("hydra.sweep.dirr=x", "There is no key hydra.sweep.dirr.", "Did you mean hydra.sweep.dir?"),
+        ("block=many", "block=many is not a whole number.", "Give block a whole number"),
+        (
+            "survey.pixel_scale=wide",
+            "survey.pixel_scale=wide is not a number.",
+            "Give survey.pixel_scale a number",
+        ),
+        ("psf=3", "psf cannot be a single value.", "psf.path, psf.kind, psf.oversample"),
+        ("solver=lm,adam", "solver=lm,adam has several values.", "Add -m"),
+        ("+survey=sdss", "survey is given twice.", "without the +"),
+        ("out=${nope}", "Interpolation key 'nope' not found.", "--cfg job"),
+        ("out=(", "The value of out=( cannot be read.", "Quote it twice"),
+        ("a b.fits", "a b.fits is neither a file nor key=value.", "put it after --"),
+        ("block=0", "block=0 is not possible.", "above zero"),
+        ("psf.oversample=-1", "psf.oversample=-1 is not possible.", "above zero"),
+        ("dtype=float16", "dtype=float16 is not possible.", "Choose one of: float32, float64."),
+        ("psf.kind=optial", "psf.kind=optial is not possible.", "Choose one of: effective, optical."),
+        ("objects.fits=maybe", "objects.fits=maybe is not possible.", "Choose one of: true, false, auto."),
+        ("device=gpu", "device=gpu is not possible.", "Choose auto, cpu, cuda or cuda:1."),
+        (
+            "solver.max_iterations=ten",
+            "solver.max_iterations=ten is not possible.",
+            "Give a whole number; the default is 60.",
+        ),
+        ("solver.max_iterations=2.5", "solver.max_iterations=2.5 is not possible.", "Give a whole number"),
+        ("segment.grow=null", "segment.grow=None is not possible.", "Give a number; the default is 1.0."),
+        ("uncertainty.scale_by_chi2=1", "uncertainty.scale_by_chi2=1 is not possible.", "Give true or false"),
+        ("+segment.grwo=2", "There is no key segment.grwo.", "Did you mean segment.grow?"),
+        (
+            "+initialise.colour=2",
+            "There is no key initialise.colour.",
+            "The keys of initialise are: name, checkpoints",
+        ),
+        ("~solver", "solver has no name.", "Choose one, as solver=..."),
+        ("out=", "out= is empty.", "Name the folder"),
+    ],
+)
 def test_wrong_settings_are_explained(given, what, remedy):
     with pytest.raises(AutogalError) as caught:
         compose(overrides=[given])
@@ -117,7 +144,10 @@ def test_wrong_settings_are_explained(given, what, remedy):
     assert "\n" not in caught.value.what + caught.value.remedy
 
 
-@pytest.mark.parametrize("given", ["solver.tolerance=1", "segment.grow=2", "uncertainty.scale_by_chi2=true", "solver.max_iterations=5"])
+@pytest.mark.parametrize(
+    "given",
+    ["solver.tolerance=1", "segment.grow=2", "uncertainty.scale_by_chi2=true", "solver.max_iterations=5"],
+)
 def test_numbers_of_groups_are_taken(given):
     key, _, value = given.partition("=")
     assert str(OmegaConf.select(compose(overrides=[given]), key)).lower() == value
@@ -157,24 +187,53 @@ def test_compose_is_quiet():
         assert compose().out == compose().out
 
 
-@pytest.mark.parametrize("value", [
-    "a b.fits", "a=1.fits", "a.fits[SCI,1]", "x,y", "it's", 'say "so"', "~x", "#1", "(1)", "tail\\", "back\\'slash", "a:b", "{a}", "@list",
-])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a b.fits",
+        "a=1.fits",
+        "a.fits[SCI,1]",
+        "x,y",
+        "it's",
+        'say "so"',
+        "~x",
+        "#1",
+        "(1)",
+        "tail\\",
+        "back\\'slash",
+        "a:b",
+        "{a}",
+        "@list",
+    ],
+)
 def test_awkward_words_survive_as_overrides(value):
     assert compose(overrides=[override("out", value)]).out == value
 
 
-@pytest.mark.parametrize(("value", "meaning"), [
-    (50, 50), ("50", 50), (0.25, 0.25), (1e-7, 1e-7), (True, True), (None, None), ("null", None), ([1, "a b", None], [1, "a b", None]),
-    ({"n": [0.2, None]}, {"n": [0.2, None]}), ((1, 2), [1, 2]),
-])
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [
+        (50, 50),
+        ("50", 50),
+        (0.25, 0.25),
+        (1e-7, 1e-7),
+        (True, True),
+        (None, None),
+        ("null", None),
+        ([1, "a b", None], [1, "a b", None]),
+        ({"n": [0.2, None]}, {"n": [0.2, None]}),
+        ((1, 2), [1, 2]),
+    ],
+)
 def test_python_values_survive_as_overrides(value, meaning):
     assert OverridesParser.create().parse_override(override("key", value)).value() == meaning
 
 
 def test_known_keys_are_dotted():
     keys = known_keys()
-    assert {"out", "psf", "psf.kind", "solver.max_iterations", "survey.pixel_scale", "model.bounds.n"} <= set(keys)
+    assert {"out", "psf", "psf.kind", "solver.max_iterations", "survey.pixel_scale", "model.bounds.n"} <= set(
+        keys
+    )
     assert len(keys) == len(set(keys))
 
 

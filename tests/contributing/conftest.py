@@ -1,4 +1,5 @@
-"""What the worked examples share: a copy of the package in which files are changed as a contributor would change them."""
+"""What the worked examples share: a copy of the package in which files are changed as a contributor would
+change them."""
 
 from __future__ import annotations
 
@@ -27,15 +28,18 @@ FIT = """
 
 @pytest.fixture
 def changed_package(repository, tmp_path) -> Callable[..., Callable[[str], str]]:
-    """Change files of a copy of the package; returns what runs a program with that copy, and gives what it printed.
+    """Change files of a copy of the package; returns what runs a program with that copy, and gives what it
+    printed.
 
-    ``changed_package({"results/columns.py": [(old, new), ...], "results/formats/mine.py": "text"}, most=2)``: a list of
-    replacements changes a file, of which each `old` must stand there once, and text is a new file. More than `most` files
-    are refused. Names are of the package, but those that begin with ``conf/``.
+    ``changed_package({"results/columns.py": [(old, new), ...], "results/formats/mine.py": "text"}, most=2)``:
+    a list of replacements changes a file, of which each `old` must stand there once, and text is a new file.
+    More than `most` files are refused. Names are of the package, but those that begin with ``conf/``.
     """
 
     def change(changes: Mapping[str, str | list[tuple[str, str]]], most: int) -> Callable[[str], str]:
-        assert len(changes) <= most, f"{len(changes)} files are touched where {most} are promised: {', '.join(changes)}"
+        assert len(changes) <= most, (
+            f"{len(changes)} files are touched where {most} are promised: {', '.join(changes)}"
+        )
         package = tmp_path / "copy" / "autogal"
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(repository / "autogal", package, ignore=ignored)
@@ -66,8 +70,17 @@ def program(tmp_path, repository) -> Callable[[str], str]:
 
 def run_program(program: str, first: Path, folder: Path, **options) -> str:
     text = textwrap.dedent(program).replace("FIT", textwrap.dedent(FIT).replace("OPTIONS", repr(options)))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(first), str(folder)]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", f"import autogal; assert autogal.__file__.startswith({str(first)!r})\n{text}"],
-                          cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(first), str(folder)]),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", f"import autogal; assert autogal.__file__.startswith({str(first)!r})\n{text}"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

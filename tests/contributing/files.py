@@ -24,9 +24,13 @@ def fit(observed: Observations, **settings) -> autogal.Catalogue:
 
 def off(catalogue: autogal.Catalogue, observed: Observations) -> np.ndarray:
     """Fitted minus true values in units of their errors, [N, P]."""
-    difference = np.stack([np.asarray(catalogue.table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1)
+    difference = np.stack(
+        [np.asarray(catalogue.table[name], float) - observed.truth[name] for name in PARAMETERS], axis=-1
+    )
     difference[:, PARAMETERS.index("pa")] = (difference[:, PARAMETERS.index("pa")] + 90) % 180 - 90
-    return difference / np.stack([np.asarray(catalogue.table[f"{name}_err"], float) for name in PARAMETERS], axis=-1)
+    return difference / np.stack(
+        [np.asarray(catalogue.table[f"{name}_err"], float) for name in PARAMETERS], axis=-1
+    )
 
 
 def write(folder: Path, name: str, text: str) -> Path:

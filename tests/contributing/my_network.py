@@ -1,7 +1,9 @@
-"""A network of one's own: how it is trained, and how a fit asks it for starting values. Nothing in the package changes.
+"""A network of one's own: how it is trained, and how a fit asks it for starting values. Nothing in the
+package changes.
 
-`autogal train network=my_network --config-dir=.` reads network/my_network.yaml, whose name is ``my_network:task``;
-`autogal fit ... initialise.name=my_network:predict checkpoints=FOLDER` uses what was trained.
+`autogal train network=my_network --config-dir=.` reads network/my_network.yaml, whose name is
+``my_network:task``; `autogal fit ... initialise.name=my_network:predict checkpoints=FOLDER` uses what was
+trained.
 """
 
 import pytorch_lightning as lightning
@@ -55,7 +57,14 @@ class Scenes(IterableDataset):
     """Simulated stamps, from one step on, of one process of several."""
 
     def __init__(self, batch, first, rank, world, steps=None, seed=0):
-        self.source, self.batch, self.first, self.rank, self.world, self.steps = SceneSource(shape=(48, 48), seed=seed), batch, first, rank, world, steps
+        self.source, self.batch, self.first, self.rank, self.world, self.steps = (
+            SceneSource(shape=(48, 48), seed=seed),
+            batch,
+            first,
+            rank,
+            world,
+            steps,
+        )
 
     def __iter__(self):
         step = self.first + self.rank
@@ -67,15 +76,33 @@ class Scenes(IterableDataset):
 def task(settings):
     """What the trainer needs to know."""
     batch = settings.network.batch
-    return Task(NAME, Learning(settings.network.lr), CARD, lambda first, rank, world: Scenes(batch, first, rank, world),
-                lambda rank, world: Scenes(batch, 0, rank, world, steps=2, seed=1), "val/loss", "min", ("val/loss",), {"simulator": "general"})
+    return Task(
+        NAME,
+        Learning(settings.network.lr),
+        CARD,
+        lambda first, rank, world: Scenes(batch, first, rank, world),
+        lambda rank, world: Scenes(batch, 0, rank, world, steps=2, seed=1),
+        "val/loss",
+        "min",
+        ("val/loss",),
+        {"simulator": "general"},
+    )
 
 
 def predict(cutouts, segmentations, settings, device):
     """Starting values in a fit: the size is the network's, the rest is measured."""
     starts = []
     for cutout in cutouts:
-        network = trained(SizeNetwork, NAME, "initialise.name=my_network:predict", "initialise=moments", settings, min(cutout.shape), device, **CARD)
+        network = trained(
+            SizeNetwork,
+            NAME,
+            "initialise.name=my_network:predict",
+            "initialise=moments",
+            settings,
+            min(cutout.shape),
+            device,
+            **CARD,
+        )
         image = torch.from_numpy((cutout.image - cutout.image[~cutout.mask].mean()).astype("float32"))
         starts.append({"r_eff": float(network(image[None]).exp().clamp(0.5, 20))})
     return starts

@@ -1,4 +1,5 @@
-"""A segmenter of one's own: what is brighter than three sigma and hangs together is a source, the one in the middle the target."""
+"""A segmenter of one's own: what is brighter than three sigma and hangs together is a source, the one in
+the middle the target."""
 
 import numpy as np
 from scipy import ndimage

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 CHANGES = {
     # the fit puts a number down under the name of its column
-    "fitting/store.py": [(
-        "    fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr\n",
-        "    fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr\n"
-        '    fitted.put("expected_chi2", rows, mean)\n',
-    )],
+    "fitting/store.py": [
+        (
+            "    fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr\n",
+            "    fitted.values[rows], fitted.chi2[rows], fitted.snr[rows] = values, chi2, snr\n"
+            '    fitted.put("expected_chi2", rows, mean)\n',
+        )
+    ],
     # and the catalogue says what it is
-    "results/columns.py": [(
-        '    Column("n_iter", None,',
-        '    Column("expected_chi2", _NONE, "Chi-square that the noise alone would give", ".1f", _fitted("expected_chi2")),\n'
-        '    Column("n_iter", None,',
-    )],
+    "results/columns.py": [
+        (
+            '    Column("n_iter", None,',
+            '    Column("expected_chi2", _NONE, "Chi-square that the noise alone would give", ".1f", _fitted("expected_chi2")),\n'
+            '    Column("n_iter", None,',
+        )
+    ],
 }
 
 
@@ -36,8 +40,11 @@ print(table["expected_chi2"][0], table["chi2_dof"][0], len(joined["expected_chi2
 
 
 def test_of_several_models_it_is_the_chosen_ones(changed_package):
-    printed = changed_package(CHANGES, most=2)("""
+    printed = changed_package(CHANGES, most=2)(
+        """
 FIT
 print(catalogue.table["model"][0], catalogue.table["expected_chi2"][0])
-""", model=["sersic", "exponential"])
+""",
+        model=["sersic", "exponential"],
+    )
     assert 0.8 * 48**2 < float(printed.split()[1]) < 48**2

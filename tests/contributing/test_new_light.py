@@ -1,4 +1,5 @@
-"""A new kind of light: its profile, its renderer, and its name in profiles/__init__.py; 3 files of the package."""
+"""A new kind of light: its profile, its renderer, and its name in profiles/__init__.py; 3 files of the
+package."""
 
 from __future__ import annotations
 
@@ -16,35 +17,48 @@ from autogal.rendering.placed import TransformRenderer
 
 from .files import few_galaxies, fit
 
-
-# -- autogal/rendering/blob.py -----------------------------------------------------------------------------------------
+# -- autogal/rendering/blob.py -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class BlobRenderer(TransformRenderer):
-    """Draws a Gaussian from its transform, exp(-R^2 k^T exp(E) k / 2), with derivatives by x, y, ln R, e1 and e2."""
+    """Draws a Gaussian from its transform, exp(-R^2 k^T exp(E) k / 2), with derivatives by x, y, ln R, e1
+    and e2."""
 
     def transform(self, native: Tensor, derivatives: bool = True) -> list[Tensor]:
-        kx, ky = self.grid.kx.to(self.grid.dtype)[None, :, None], self.grid.ky.to(self.grid.dtype)[None, None, :]
+        kx, ky = (
+            self.grid.kx.to(self.grid.dtype)[None, :, None],
+            self.grid.ky.to(self.grid.dtype)[None, None, :],
+        )
         half = (torch.exp(2 * native[:, 2]) / 2).to(self.grid.dtype)[:, None, None]
         form = elliptical_form(native[:, -2], native[:, -1])
         square = half * evaluate_form(form.radius, kx, ky)
         value = torch.exp(-square)
-        return [value, -2 * square * value, *(-half * evaluate_form(by, kx, ky) * value for by in (form.by_e1, form.by_e2))]
+        return [
+            value,
+            -2 * square * value,
+            *(-half * evaluate_form(by, kx, ky) * value for by in (form.by_e1, form.by_e2)),
+        ]
 
     def wing_error(self, native: Tensor, fwhm: Tensor) -> tuple[Tensor, Tensor]:
-        there = torch.exp(-0.5 * (self.reach(native) / torch.exp(native[:, 2] + torch.hypot(native[:, -2], native[:, -1]) / 2)) ** 2)
+        there = torch.exp(
+            -0.5
+            * (self.reach(native) / torch.exp(native[:, 2] + torch.hypot(native[:, -2], native[:, -1]) / 2))
+            ** 2
+        )
         return there, there
 
 
-# -- autogal/profiles/blob.py ------------------------------------------------------------------------------------------
+# -- autogal/profiles/blob.py --------------------------------------------------------------------------------
 
 
 class Blob(Light):
     """A Gaussian of standard deviation h along the major axis."""
 
     name = "blob"
-    renderer = BlobRenderer  # in the package "autogal.rendering.blob:BlobRenderer", for profiles know no renderers
+    renderer = (
+        BlobRenderer  # in the package "autogal.rendering.blob:BlobRenderer", for profiles know no renderers
+    )
     brightness = "mag"
     size = ShapeParameter("h", 0.05, math.inf, length=True)
     shape: tuple[ShapeParameter, ...] = ()
@@ -55,7 +69,7 @@ class Blob(Light):
         return torch.full_like(shape.sum(-1), math.log(math.sqrt(2 * math.log(2))))
 
 
-# -- autogal/profiles/__init__.py: one more name in PROFILES -----------------------------------------------------------
+# -- autogal/profiles/__init__.py: one more name in PROFILES -------------------------------------------------
 
 
 def test_derivatives_are_those_by_differences():
@@ -82,6 +96,12 @@ def test_it_is_fitted_as_the_gaussian_that_it_is(monkeypatch):
 
 def test_it_stands_beside_other_components(monkeypatch):
     monkeypatch.setitem(PROFILES, "blob", Blob)
-    both = fit(few_galaxies(1), model={"name": "two", "components": {"core": {"profile": "blob"}, "disk": {"profile": "exponential"}}})
+    both = fit(
+        few_galaxies(1),
+        model={
+            "name": "two",
+            "components": {"core": {"profile": "blob"}, "disk": {"profile": "exponential"}},
+        },
+    )
     assert {"core_h", "disk_r_eff", "core_mag", "mag"} <= set(both.table.colnames)
     assert np.isfinite(both.table["mag"][0])

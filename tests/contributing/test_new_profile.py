@@ -1,4 +1,5 @@
-"""A radial profile that comes with the package: its own file, and its name in profiles/__init__.py; 2 files of the package."""
+"""A radial profile that comes with the package: its own file, and its name in profiles/__init__.py; 2
+files of the package."""
 
 from __future__ import annotations
 
@@ -9,8 +10,7 @@ from autogal.profiles.validation import validate_profile
 
 from .files import few_galaxies, fit
 
-
-# -- autogal/profiles/exponential_of_root.py ---------------------------------------------------------------------------------
+# -- autogal/profiles/exponential_of_root.py -----------------------------------------------------------------
 
 
 class ExponentialOfRoot(RadialProfile):
@@ -24,7 +24,7 @@ class ExponentialOfRoot(RadialProfile):
         return b**4 / (24 * torch.pi) * torch.exp(-b * torch.exp(log_t / 2))
 
 
-# -- autogal/profiles/__init__.py: one more name in PROFILES -----------------------------------------------------------
+# -- autogal/profiles/__init__.py: one more name in PROFILES -------------------------------------------------
 
 
 def test_it_passes_the_trial_of_users_profiles():

@@ -1,4 +1,5 @@
-"""A format of the catalogue's file: a class with `write` and `read`. One file in the package, or none: MODULE:CLASS."""
+"""A format of the catalogue's file: a class with `write` and `read`. One file in the package, or none:
+MODULE:CLASS."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def same(one, other):
 
 def test_a_format_of_the_package_is_one_file(changed_package):
     run = changed_package({"results/formats/npz.py": FORMAT}, most=1)
-    run(SAME + """
+    run(
+        SAME
+        + """
 FIT
 same(autogal.read(catalogue.write("run", format="npz")), catalogue)
 same(autogal.read("run"), catalogue)
@@ -59,13 +62,16 @@ try:
     catalogue.write("a.csv")
 except autogal.AutogalError as error:
     assert error.remedy == "Use one of fits, ecsv, npz, parquet, or MODULE:CLASS for your own.", error.remedy
-""")
+"""
+    )
 
 
 def test_a_format_of_ones_own_is_none(program, tmp_path, write_galaxy):
     (tmp_path / "my_formats.py").write_text(FORMAT)
     write_galaxy(tmp_path / "galaxy.fits", tmp_path / "galaxy_psf.fits")
-    program(SAME + """
+    program(
+        SAME
+        + """
 import sys
 sys.argv = ["autogal", "fit", "galaxy.fits", "zeropoint=25", "device=cpu", "out=run", "catalogue.format=my_formats:Npz"]
 from autogal.cli import main
@@ -77,15 +83,19 @@ assert sorted(__import__("os").listdir("run")) == ["autogal.log", "catalogue.npz
 same(autogal.read(catalogue.write("again.npz", format="my_formats:Npz"), "my_formats:Npz"), catalogue)
 assert main() == 0  # the earlier run is set aside, its catalogue with it
 assert sorted(__import__("os").listdir("run/earlier_1")) == ["autogal.log", "catalogue.npz", "config.yaml", "objects"]
-""")
+"""
+    )
 
 
-@pytest.mark.parametrize(("name", "what", "remedy"), [
-    ("csv", "There is no catalogue format 'csv'.", "Use one of fits, ecsv, parquet, or MODULE:CLASS"),
-    ("no_such_module:Csv", "There is no module no_such_module", "working directory"),
-    ("autogal.results.formats.fits:Csv", "There is no Csv in ", "It has Fits."),
-    ("autogal.results.formats.fits:ascii_text", "is not a catalogue format.", "Derive it from"),
-])
+@pytest.mark.parametrize(
+    ("name", "what", "remedy"),
+    [
+        ("csv", "There is no catalogue format 'csv'.", "Use one of fits, ecsv, parquet, or MODULE:CLASS"),
+        ("no_such_module:Csv", "There is no module no_such_module", "working directory"),
+        ("autogal.results.formats.fits:Csv", "There is no Csv in ", "It has Fits."),
+        ("autogal.results.formats.fits:ascii_text", "is not a catalogue format.", "Derive it from"),
+    ],
+)
 def test_what_is_no_format_is_explained(name, what, remedy):
     with pytest.raises(AutogalError) as caught:
         build_format(name)
@@ -96,4 +106,8 @@ def test_what_is_no_format_is_explained(name, what, remedy):
 def test_an_unknown_format_is_known_before_any_image_is_read(autogal_command, tmp_path, write_galaxy):
     write_galaxy(tmp_path / "galaxy.fits")
     done = autogal_command("fit", "galaxy.fits", "catalogue.format=csv")
-    assert done.returncode == 2 and "There is no catalogue format 'csv'." in done.stderr and "fits, ecsv, parquet" in done.stderr
+    assert (
+        done.returncode == 2
+        and "There is no catalogue format 'csv'." in done.stderr
+        and "fits, ecsv, parquet" in done.stderr
+    )

@@ -1,4 +1,5 @@
-"""A likelihood of one's own: a class in a file of one's own, named in the configuration; 0 files of the package."""
+"""A likelihood of one's own: a class in a file of one's own, named in the configuration; 0 files of the
+package."""
 
 from __future__ import annotations
 
@@ -76,26 +77,39 @@ def test_its_settings_are_arguments_of_its_class(likelihood):
 
 
 def test_whether_images_are_counts_is_its_to_say(tmp_path, monkeypatch):
-    write(tmp_path, "my_counts.py", "from autogal.likelihood import Poisson\nclass Photons(Poisson):\n    name = 'photons'\n")
+    write(
+        tmp_path,
+        "my_counts.py",
+        "from autogal.likelihood import Poisson\nclass Photons(Poisson):\n    name = 'photons'\n",
+    )
     monkeypatch.chdir(tmp_path)
     assert Options.from_settings(compose(overrides=["likelihood=my_counts:Photons"])).counts
     assert not Options.from_settings(compose(overrides=["likelihood=student_t"])).counts
     assert build_likelihood(compose(overrides=["likelihood=my_counts:Photons"])).name == "photons"
 
 
-@pytest.mark.parametrize(("changed", "words"), [
-    (("squared * off / root, squared", "-squared * off / root, squared"), "is not -1/2 of the derivative"),
-    (("2 * self.d**2 * (root - 1)", "self.d**2 * (root - 1)"), "is not -1/2 of the derivative"),
-    (("squared / root)", "squared / root / 9)"), "overshoots"),
-    (("used * self.mean,", "used * 2 * self.mean,"), "where it expects"),
-    (("Terms(2", "(lambda *planes: planes)(2"), "are a tuple"),
-    (("return weight.square() * self.curvature", "return self.curvature + 0 * weight"), "is not 0 in excluded pixels"),
-    (("    def information", "    def fisher"), "has no information"),
-    (("    name = ", "    quadratic = True\n    name = "), "is no sum of squares"),
-    (("root = torch.sqrt(", "root = torch.sqrt(-"), "NaN or infinite"),
-    (("rng.random(model.shape)", "rng.random(3)"), "draws an array of shape"),
-    (("off, squared = data - model", "off, squared = data - self.model"), "fails in terms"),
-])
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            ("squared * off / root, squared", "-squared * off / root, squared"),
+            "is not -1/2 of the derivative",
+        ),
+        (("2 * self.d**2 * (root - 1)", "self.d**2 * (root - 1)"), "is not -1/2 of the derivative"),
+        (("squared / root)", "squared / root / 9)"), "overshoots"),
+        (("used * self.mean,", "used * 2 * self.mean,"), "where it expects"),
+        (("Terms(2", "(lambda *planes: planes)(2"), "are a tuple"),
+        (
+            ("return weight.square() * self.curvature", "return self.curvature + 0 * weight"),
+            "is not 0 in excluded pixels",
+        ),
+        (("    def information", "    def fisher"), "has no information"),
+        (("    name = ", "    quadratic = True\n    name = "), "is no sum of squares"),
+        (("root = torch.sqrt(", "root = torch.sqrt(-"), "NaN or infinite"),
+        (("rng.random(model.shape)", "rng.random(3)"), "draws an array of shape"),
+        (("off, squared = data - model", "off, squared = data - self.model"), "fails in terms"),
+    ],
+)
 def test_what_no_fit_can_rely_on_is_refused_before_the_run(changed, words, tmp_path, monkeypatch):
     assert changed[0] in LIKELIHOOD
     write(tmp_path, "broken.py", LIKELIHOOD.replace(*changed))

@@ -1,4 +1,5 @@
-"""A profile of one's own: a class in a file of one's own, named in the configuration; 0 files of the package."""
+"""A profile of one's own: a class in a file of one's own, named in the configuration; 0 files of the
+package."""
 
 from __future__ import annotations
 
@@ -28,6 +29,8 @@ def test_it_is_fitted_and_has_its_columns(tmp_path, monkeypatch):
     own = fit(observed, model={"name": "mine", "profile": "my_profiles:Softened", "start": {"alpha": 3.0}})
     same = fit(observed, model="moffat")
     assert own.table["status"][0] == "converged"
-    assert abs(own.table["mag"][0] - same.table["mag"][0]) < 1e-3, "the Moffat profile, with a size of another name"
+    assert abs(own.table["mag"][0] - same.table["mag"][0]) < 1e-3, (
+        "the Moffat profile, with a size of another name"
+    )
     np.testing.assert_allclose(own.table["alpha"], same.table["beta"], rtol=1e-2)
     assert np.isfinite(own.table["h_err"][0])

@@ -17,5 +17,6 @@ def test_the_floors_are_those_that_are_checked(repository):
 
     text = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| (`.*`) \|$", text, re.MULTILINE)
-    assert {int(floor): set(re.findall(r"`(\w+)`", parts)) for floor, parts in rows} == \
-        {floor: {part for part in parts if part} for floor, parts in enumerate(FLOORS)}
+    assert {int(floor): set(re.findall(r"`(\w+)`", parts)) for floor, parts in rows} == {
+        floor: {part for part in parts if part} for floor, parts in enumerate(FLOORS)
+    }

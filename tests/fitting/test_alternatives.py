@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autogal.configuration.composing import compose
-from autogal.fitting.engine import fit_cutouts
 from autogal.fitting.alternatives import weigh_choices
+from autogal.fitting.engine import fit_cutouts
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 
@@ -38,7 +38,15 @@ def test_light_that_may_be_its_own(fitted):
     (note,) = cutout.notes
     assert "Masked the other way" in note and "of its errors" in note
     # the numbers are those of a fit to all of the light
-    whole = fit_cutouts([Cutout("b", cutout.image, cutout.sigma, np.zeros(cutout.shape, bool), cutout.psf, zeropoint=ZEROPOINT)], START, SETTINGS)
+    whole = fit_cutouts(
+        [
+            Cutout(
+                "b", cutout.image, cutout.sigma, np.zeros(cutout.shape, bool), cutout.psf, zeropoint=ZEROPOINT
+            )
+        ],
+        START,
+        SETTINGS,
+    )
     named = [name for name in found.parameters if f" {name} by " in note]
     assert len(named) == 3
     for name in named:
@@ -65,5 +73,7 @@ def test_what_was_not_measured_has_no_choice(fitted):
 
 def test_the_other_way_there_may_be_nothing(fitted):
     cutout, found = fitted
-    assert weigh_choices([cutout], {0: np.ones(cutout.shape, bool)}, START, SETTINGS, found)[0] == Flag.BLENDED
+    assert (
+        weigh_choices([cutout], {0: np.ones(cutout.shape, bool)}, START, SETTINGS, found)[0] == Flag.BLENDED
+    )
     assert cutout.notes[0].endswith("it could not be fitted.")

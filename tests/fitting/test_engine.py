@@ -18,7 +18,11 @@ ERRORS = tuple(f"{name}_err" for name in PARAMETERS)
 @pytest.fixture(scope="module")
 def mixed() -> Observations:
     """Stamps of four shapes in one list, mixed up."""
-    galaxies = [g for k, shape in enumerate([(48, 48), (41, 57), (72, 72), (64, 90)]) for g in random_galaxies(4, seed=20 + k, shape=shape)]
+    galaxies = [
+        g
+        for k, shape in enumerate([(48, 48), (41, 57), (72, 72), (64, 90)])
+        for g in random_galaxies(4, seed=20 + k, shape=shape)
+    ]
     return observe([galaxies[i] for i in np.random.default_rng(0).permutation(16)], seed=21)
 
 
@@ -37,7 +41,8 @@ def numbers(catalogue) -> np.ndarray:
 
 
 def assert_same(one, other, sigmas: float = 1e-4):
-    """Equal values to `sigmas` of their errors, equal errors to as much, the same status and flags; NaN is NaN."""
+    """Equal values to `sigmas` of their errors, equal errors to as much, the same status and flags; NaN is
+    NaN."""
     a, b = numbers(one), numbers(other)
     count = len(PARAMETERS)
     assert np.array_equal(np.isnan(a), np.isnan(b))
@@ -65,14 +70,18 @@ def test_the_same_alone(mixed, together):
 
 
 def together_row(catalogue, i):
-    return autogal.Catalogue(catalogue.table[i : i + 1], catalogue.covariance[i : i + 1], catalogue.parameters)
+    return autogal.Catalogue(
+        catalogue.table[i : i + 1], catalogue.covariance[i : i + 1], catalogue.parameters
+    )
 
 
 def test_the_same_in_any_order(mixed, together):
     order = np.random.default_rng(1).permutation(len(mixed))
     shuffled = fit(mixed.rows(order))
     back = np.argsort(order)
-    assert_same(autogal.Catalogue(shuffled.table[back], shuffled.covariance[back], shuffled.parameters), together)
+    assert_same(
+        autogal.Catalogue(shuffled.table[back], shuffled.covariance[back], shuffled.parameters), together
+    )
 
 
 @pytest.mark.parametrize("block", [1, 5])
@@ -104,8 +113,11 @@ def test_rows_and_ids_keep_their_order(mixed):
 
 
 def test_float64_gives_the_same_galaxies(mixed, together):
-    assert_same(fit(mixed.rows(range(4)), dtype="float64"),
-                autogal.Catalogue(together.table[:4], together.covariance[:4], together.parameters), sigmas=0.02)  # fmt: skip
+    assert_same(
+        fit(mixed.rows(range(4)), dtype="float64"),
+        autogal.Catalogue(together.table[:4], together.covariance[:4], together.parameters),
+        sigmas=0.02,
+    )
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
@@ -134,7 +146,9 @@ def test_a_profile_without_an_index_starts_where_it_is_told(model, mixed):
     some = mixed.rows([0, 1])
     table = fit(some, model=model, solver={"max_iterations": 1}, restarts=0).table  # no step is taken
     for name in ("x", "y", "r_eff", "q", "pa"):
-        assert np.asarray(table[name]) == pytest.approx(some.start[name] % (180 if name == "pa" else np.inf), rel=1e-6)
+        assert np.asarray(table[name]) == pytest.approx(
+            some.start[name] % (180 if name == "pa" else np.inf), rel=1e-6
+        )
 
 
 def test_sky_level_and_units_change_nothing_else(mixed, together):
@@ -142,11 +156,23 @@ def test_sky_level_and_units_change_nothing_else(mixed, together):
     some = mixed.rows([0, 1, 2, 3])
     level, gain = 1e4, 1e-7
     images = [(image.astype(float) + level) * gain for image in some.images]
-    start = some.start | {"mag": some.start["mag"] - 2.5 * np.log10(gain), "sky": (some.start["sky"] + level) * gain}
-    other = autogal.fit(images, sigma=[s * gain for s in some.sigmas], psf=some.psf, start=start, zeropoint=25.0, dtype="float32")
+    start = some.start | {
+        "mag": some.start["mag"] - 2.5 * np.log10(gain),
+        "sky": (some.start["sky"] + level) * gain,
+    }
+    other = autogal.fit(
+        images,
+        sigma=[s * gain for s in some.sigmas],
+        psf=some.psf,
+        start=start,
+        zeropoint=25.0,
+        dtype="float32",
+    )
     a, b = numbers(other), numbers(together)[:4]
     for column in (2, 7, 15):
-        a[:, column] = {2: a[:, 2] + 2.5 * np.log10(gain), 7: a[:, 7] / gain - level, 15: a[:, 15] / gain}[column]
+        a[:, column] = {2: a[:, 2] + 2.5 * np.log10(gain), 7: a[:, 7] / gain - level, 15: a[:, 15] / gain}[
+            column
+        ]
     # float32 itself keeps 1e-3 of such a level
     assert np.abs((a[:, :8] - b[:, :8]) / b[:, 8:]).max() < 0.02
 
@@ -168,11 +194,15 @@ def spoilt(mixed: Observations) -> tuple[Observations, list[int]]:
 def test_bad_items_touch_no_other(mixed, together):
     many, sound = spoilt(mixed)
     catalogue = fit(many)
-    assert_same(autogal.Catalogue(catalogue.table[sound], catalogue.covariance[sound], catalogue.parameters),
-                autogal.Catalogue(together.table[:4], together.covariance[:4], together.parameters))  # fmt: skip
+    assert_same(
+        autogal.Catalogue(catalogue.table[sound], catalogue.covariance[sound], catalogue.parameters),
+        autogal.Catalogue(together.table[:4], together.covariance[:4], together.parameters),
+    )
     for i in (4, 5, 6):
         row = catalogue.table[i]
-        assert row["status"] in ("failed", "skipped") and row["flags"] & (Flag.BAD_INPUT | Flag.FEW_PIXELS | Flag.NO_TARGET)
+        assert row["status"] in ("failed", "skipped") and row["flags"] & (
+            Flag.BAD_INPUT | Flag.FEW_PIXELS | Flag.NO_TARGET
+        )
         assert np.isnan([row[name] for name in PARAMETERS + ERRORS]).all()
         assert np.isnan(catalogue.covariance[i]).all()
 
@@ -186,7 +216,11 @@ def test_what_is_masked_does_not_matter(mixed, together):
         image[2:9, 3:12] = 1e7
     nan = [np.where(mask, np.nan, image) for image, mask in zip(images, masks)]
     sigma = [np.where(mask, 0.0, s) for s, mask in zip(some.sigmas, masks)]
-    given, as_nan, as_sigma = fit(some, images=images, mask=masks), fit(some, images=nan), fit(some, images=images, sigma=sigma)
+    given, as_nan, as_sigma = (
+        fit(some, images=images, mask=masks),
+        fit(some, images=nan),
+        fit(some, images=images, sigma=sigma),
+    )
     assert_same(given, as_nan)
     assert_same(given, as_sigma)
     a, b = numbers(given), numbers(together)[:2]
@@ -197,7 +231,10 @@ def test_input_is_not_changed(mixed):
     some = mixed.rows([0, 1])
     before = [image.copy() for image in some.images], [s.copy() for s in some.sigmas], some.psf.copy()
     fit(some)
-    assert all(np.array_equal(a, b) for a, b in zip([*some.images, *some.sigmas, some.psf], [*before[0], *before[1], before[2]]))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip([*some.images, *some.sigmas, some.psf], [*before[0], *before[1], before[2]])
+    )
 
 
 BRIGHT = Galaxy(x=24.2, y=23.7, mag=12.2, r_eff=3.5, n=1.5, q=0.6, pa=60.0, noise=10.0)
@@ -248,18 +285,29 @@ def test_at_a_bound_there_is_no_error():
 
 
 def test_a_galaxy_thinner_than_the_thinnest_model():
-    catalogue = fit(observe([replace(BRIGHT, q=0.1, r_eff=8.0, n=1.0, mag=11.5)], seed=5), model={"bounds": {"q": [0.25, 1.0]}})
+    catalogue = fit(
+        observe([replace(BRIGHT, q=0.1, r_eff=8.0, n=1.0, mag=11.5)], seed=5),
+        model={"bounds": {"q": [0.25, 1.0]}},
+    )
     row = catalogue.table[0]
-    assert row["flags"] & Flag.AT_BOUND and row["q"] == pytest.approx(0.25, rel=0.02) and np.isnan(row["q_err"])
+    assert (
+        row["flags"] & Flag.AT_BOUND and row["q"] == pytest.approx(0.25, rel=0.02) and np.isnan(row["q_err"])
+    )
 
 
 def test_the_angle_of_a_round_galaxy_is_unknown_but_not_without_limit():
-    galaxies = [replace(BRIGHT, q=1.0, mag=15.5), replace(BRIGHT, q=0.999), replace(BRIGHT, q=1.0, mag=16.5, r_eff=2.0)]
+    galaxies = [
+        replace(BRIGHT, q=1.0, mag=15.5),
+        replace(BRIGHT, q=0.999),
+        replace(BRIGHT, q=1.0, mag=16.5, r_eff=2.0),
+    ]
     catalogue = fit(observe(galaxies, 6, seed=6))
     errors = np.asarray(catalogue.table["pa_err"])
     measured = errors[np.isfinite(errors)]
     assert len(measured) > 12 and measured.max() <= 180 / np.sqrt(12) + 1e-6 and measured.max() > 20
-    assert (np.asarray(catalogue.table["q"]) <= 1).all() and np.isfinite(np.asarray(catalogue.table["mag_err"])).all()
+    assert (np.asarray(catalogue.table["q"]) <= 1).all() and np.isfinite(
+        np.asarray(catalogue.table["mag_err"])
+    ).all()
     assert ((np.asarray(catalogue.table["pa"]) >= 0) & (np.asarray(catalogue.table["pa"]) < 180)).all()
 
 
@@ -283,7 +331,10 @@ def test_sky_that_cannot_be_told_from_the_galaxy_is_not_measured_in_it():
         off = (np.asarray(catalogue.table[name]) - truth)[:3] / np.asarray(catalogue.table[f"{name}_err"])[:3]
         assert (np.abs(off[np.isfinite(off)]) < 4).all(), name
     # and its neighbours in the bucket are what they are alone
-    assert_same(autogal.Catalogue(catalogue.table[3:], catalogue.covariance[3:], catalogue.parameters), fit(observed.rows([3, 4, 5])))
+    assert_same(
+        autogal.Catalogue(catalogue.table[3:], catalogue.covariance[3:], catalogue.parameters),
+        fit(observed.rows([3, 4, 5])),
+    )
 
 
 def test_too_few_iterations_are_not_converged():
@@ -308,7 +359,10 @@ def test_a_start_on_noise_gives_no_number_that_looks_like_one():
     assert (np.asarray(table["flags"]) & Flag.LOW_SN).all()
     for row in table[nothing]:
         assert row["status"] == "skipped" and row["flags"] & Flag.NO_TARGET
-        assert np.isnan([row[name] for name in (*PARAMETERS, "mag_err", "snr", "chi2_dof")]).all() and "no source" in row["message"]
+        assert (
+            np.isnan([row[name] for name in (*PARAMETERS, "mag_err", "snr", "chi2_dof")]).all()
+            and "no source" in row["message"]
+        )
 
 
 def test_the_faintest_galaxies_keep_their_values():

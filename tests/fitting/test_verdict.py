@@ -1,4 +1,5 @@
-"""What a row says of its fit: the flags of galaxies that their images do not tell, and none on those that they do."""
+"""What a row says of its fit: the flags of galaxies that their images do not tell, and none on those that
+they do."""
 
 from __future__ import annotations
 
@@ -26,7 +27,15 @@ def draw(side, seed=0, noise=1.0, sky=0.0, **galaxy):
 def fit(image, noise=1.0, **how):
     given = {"segment": "none", "initialise": "moments"} | how
     sigma = given.pop("sigma", np.full(np.shape(image), noise))
-    return autogal.fit(np.asarray(image)[None], sigma=sigma[None], psf=PSF, zeropoint=25.0, pixel_scale=0.3, threads=1, **given)
+    return autogal.fit(
+        np.asarray(image)[None],
+        sigma=sigma[None],
+        psf=PSF,
+        zeropoint=25.0,
+        pixel_scale=0.3,
+        threads=1,
+        **given,
+    )
 
 
 def flags(catalogue, row=0):
@@ -34,13 +43,20 @@ def flags(catalogue, row=0):
 
 
 def pulls(table, truth, names=("mag", "r_eff", "n", "q")):
-    return np.array([(float(table[name][0]) - truth[name]) / float(table[f"{name}_err"][0]) for name in names])
+    return np.array(
+        [(float(table[name][0]) - truth[name]) / float(table[f"{name}_err"][0]) for name in names]
+    )
 
 
-@pytest.mark.parametrize(("side", "ratio", "n", "brightness"), [(40, 0.5, 2.0, 30.0), (64, 1.0, 4.0, 20.0), (64, 1.4, 1.0, 10.0), (48, 0.35, 1.0, 5.0)])
+@pytest.mark.parametrize(
+    ("side", "ratio", "n", "brightness"),
+    [(40, 0.5, 2.0, 30.0), (64, 1.0, 4.0, 20.0), (64, 1.4, 1.0, 10.0), (48, 0.35, 1.0, 5.0)],
+)
 def test_a_galaxy_as_large_as_its_stamp_is_right_or_said_not_to_be_told(side, ratio, n, brightness):
     r_eff = ratio * side
-    image, truth = draw(side, seed=side, r_eff=r_eff, n=n, mag=25 - 2.5 * np.log10(brightness * 2 * np.pi * 0.7 * r_eff**2))
+    image, truth = draw(
+        side, seed=side, r_eff=r_eff, n=n, mag=25 - 2.5 * np.log10(brightness * 2 * np.pi * 0.7 * r_eff**2)
+    )
     catalogue = fit(image)
     off = pulls(catalogue.table, truth)
     assert (np.abs(off[np.isfinite(off)]) < 4).all(), catalogue.table["r_eff", "r_eff_err", "mag", "mag_err"]
@@ -48,22 +64,32 @@ def test_a_galaxy_as_large_as_its_stamp_is_right_or_said_not_to_be_told(side, ra
 
 
 def test_galaxies_well_inside_their_stamps_are_told():
-    for seed, (mag, r_eff, n) in enumerate([(17.5, 3.0, 1.0), (15.0, 6.0, 4.0), (13.0, 5.0, 6.0), (16.0, 8.0, 0.7)]):
+    for seed, (mag, r_eff, n) in enumerate(
+        [(17.5, 3.0, 1.0), (15.0, 6.0, 4.0), (13.0, 5.0, 6.0), (16.0, 8.0, 0.7)]
+    ):
         catalogue = fit(draw(96, seed=seed, mag=mag, r_eff=r_eff, n=n)[0])
-        assert not flags(catalogue) & (Flag.UNCONSTRAINED | Flag.SKY_FIXED | Flag.SKY_SLOPED | Flag.POOR_FIT | Flag.AT_BOUND)
+        assert not flags(catalogue) & (
+            Flag.UNCONSTRAINED | Flag.SKY_FIXED | Flag.SKY_SLOPED | Flag.POOR_FIT | Flag.AT_BOUND
+        )
         assert catalogue.table["quality"][0] == "good"
 
 
 @pytest.mark.parametrize("side", [48, 96, 250])
 def test_a_star_beside_the_centre_is_a_misfit_whatever_the_size_of_the_stamp(side):
     image, truth = draw(side, mag=15.5)
-    star = autogal.render(Table([truth | {"x": truth["x"] + 2.0, "mag": 15.5, "r_eff": 0.05, "n": 0.5}]), psf=PSF, shape=image.shape, zeropoint=25.0)
+    star = autogal.render(
+        Table([truth | {"x": truth["x"] + 2.0, "mag": 15.5, "r_eff": 0.05, "n": 0.5}]),
+        psf=PSF,
+        shape=image.shape,
+        zeropoint=25.0,
+    )
     assert Flag.POOR_FIT in flags(fit(image + star[0]))
     assert Flag.POOR_FIT not in flags(fit(image))
 
 
 def test_photons_that_nobody_counted_are_no_misfit():
-    """Without sigma map and gain the light's own noise stays above what was estimated: grain, which no model could take up."""
+    """Without sigma map and gain the light's own noise stays above what was estimated: grain, which no
+    model could take up."""
     seen = observe(random_galaxies(40, seed=1, snr=(40, 200)), seed=1)
     table = autogal.fit(seen.images, psf=seen.psf, zeropoint=25.0, start=seen.start, threads=1).table
     assert not (np.asarray(table["flags"]) & Flag.POOR_FIT).any()
@@ -79,20 +105,35 @@ def test_photons_that_nobody_counted_are_no_misfit():
 @pytest.mark.parametrize(("mag", "part"), [(10.0, 0.01), (9.0, 0.004)])
 def test_what_is_missed_of_a_very_bright_galaxy_is_a_misfit_too(mag, part):
     image, truth = draw(96, mag=mag, r_eff=6.0)
-    star = autogal.render(Table([truth | {"x": truth["x"] + 3.0, "mag": mag - 2.5 * np.log10(part), "r_eff": 0.05, "n": 0.5}]), psf=PSF,
-                          shape=image.shape, zeropoint=25.0)
+    star = autogal.render(
+        Table([truth | {"x": truth["x"] + 3.0, "mag": mag - 2.5 * np.log10(part), "r_eff": 0.05, "n": 0.5}]),
+        psf=PSF,
+        shape=image.shape,
+        zeropoint=25.0,
+    )
     assert Flag.POOR_FIT in flags(fit(image + star[0])) and fit(image + star[0]).table["quality"][0] == "poor"
     assert Flag.POOR_FIT not in flags(fit(image))
-    short = flags(fit(image, sigma=np.full(image.shape, 0.4)))  # a map that is too small is no fault of the model
+    short = flags(
+        fit(image, sigma=np.full(image.shape, 0.4))
+    )  # a map that is too small is no fault of the model
     assert Flag.NOISE_MISMATCH in short and Flag.POOR_FIT not in short
 
 
 @pytest.mark.parametrize(("factor", "seed"), [(1.0, 1), (3.0, 2), (40.0, 3), (1000.0, 4)])
 def test_a_gain_that_the_noise_denies_is_said(factor, seed):
-    light, truth = draw(96, noise=0.0, mag=13.5, r_eff=7.0)
+    light, _truth = draw(96, noise=0.0, mag=13.5, r_eff=7.0)
     rng = np.random.default_rng(seed)
     image = light + rng.normal(size=light.shape) * np.sqrt(9.0 + factor * light / 2.0)
-    found = autogal.fit(image[None], psf=PSF, zeropoint=25.0, pixel_scale=0.3, threads=1, gain=2.0, segment="none", initialise="moments")
+    found = autogal.fit(
+        image[None],
+        psf=PSF,
+        zeropoint=25.0,
+        pixel_scale=0.3,
+        threads=1,
+        gain=2.0,
+        segment="none",
+        initialise="moments",
+    )
     assert (Flag.NOISE_MISMATCH in flags(found)) == (factor > 10)
 
 
@@ -110,7 +151,10 @@ def test_what_a_bound_drags_along_has_no_error():
     off = pulls(bound.table, truth)
     assert (np.abs(off[np.isfinite(off)]) < 5).all(), "what is far from the truth has no error"
     flat = fit(draw(64, mag=16.0, r_eff=6.0, n=4.0)[0], **{"model.bounds.n": [0.2, 1.5]})
-    assert Flag.AT_BOUND in flags(flat) and np.isnan([flat.table[name][0] for name in ("n_err", "mag_err", "r_eff_err")]).all()
+    assert (
+        Flag.AT_BOUND in flags(flat)
+        and np.isnan([flat.table[name][0] for name in ("n_err", "mag_err", "r_eff_err")]).all()
+    )
     assert np.isfinite([flat.table[name][0] for name in ("x_err", "pa_err")]).all()
 
 
@@ -145,10 +189,13 @@ def test_masks_of_neighbours_over_most_of_the_target_are_said_with_a_number():
 
 
 def test_a_bulge_larger_than_its_disk_is_said():
-    inner, truth = draw(96, mag=15.0, r_eff=4.0, n=1.0)
+    inner, _truth = draw(96, mag=15.0, r_eff=4.0, n=1.0)
     outer = draw(96, noise=0.0, mag=14.0, r_eff=16.0, n=4.0)[0]
     swapped = fit(inner + outer, model="bulge_disk", **{"model.priors.size_ratio": None})
     assert Flag.ROLES_SWAPPED in flags(swapped) and "ended larger" in swapped.table["message"][0]
-    assert swapped.table["bulge_r_eff"][0] > swapped.table["disk_r_eff"][0] and swapped.table["quality"][0] == "poor"
+    assert (
+        swapped.table["bulge_r_eff"][0] > swapped.table["disk_r_eff"][0]
+        and swapped.table["quality"][0] == "poor"
+    )
     sane = draw(96, mag=15.0, r_eff=3.0, n=4.0)[0] + draw(96, noise=0.0, mag=14.0, r_eff=14.0, n=1.0)[0]
     assert Flag.ROLES_SWAPPED not in flags(fit(sane, model="bulge_disk"))

@@ -11,12 +11,19 @@ from autogal.flags import Flag
 from autogal.images import from_arrays, moffat
 
 RNG = np.random.default_rng(5)
-IMAGES = RNG.normal(3, 1, (4, 20, 24)) + 50 * np.exp(-np.hypot(*(np.indices((20, 24)) - np.array([10, 12])[:, None, None])) / 3)
+IMAGES = RNG.normal(3, 1, (4, 20, 24)) + 50 * np.exp(
+    -np.hypot(*(np.indices((20, 24)) - np.array([10, 12])[:, None, None])) / 3
+)
 PSF = moffat(3.0, size=31)
 
 
 def test_one_cutout_each_and_nothing_changed_in_place():
-    given = {"images": IMAGES.copy(), "sigma": np.ones_like(IMAGES), "psf": PSF * 3, "mask": np.zeros(IMAGES.shape, bool)}
+    given = {
+        "images": IMAGES.copy(),
+        "sigma": np.ones_like(IMAGES),
+        "psf": PSF * 3,
+        "mask": np.zeros(IMAGES.shape, bool),
+    }
     given["images"][1, 2, 3] = np.nan
     given["sigma"][2, 4, 5] = -1
     before = {name: array.copy() for name, array in given.items()}
@@ -32,7 +39,14 @@ def test_one_cutout_each_and_nothing_changed_in_place():
 def test_lists_of_different_sizes_and_companions_one_each():
     images = [IMAGES[0], IMAGES[1][:15, :11].astype(">f4"), (100 * IMAGES[2]).astype(np.int16)]
     psfs = [PSF, moffat(4.0, 5.0, size=21), moffat(2.5, 5.0, size=14 + 1)]
-    cutouts = from_arrays(images, [None, 0.5, np.ones((20, 24))], psfs, zeropoint=[1.0, 2.0, 3.0], pixel_scale=1.0, ids=["p", "q", "q"])
+    cutouts = from_arrays(
+        images,
+        [None, 0.5, np.ones((20, 24))],
+        psfs,
+        zeropoint=[1.0, 2.0, 3.0],
+        pixel_scale=1.0,
+        ids=["p", "q", "q"],
+    )
     assert [cutout.shape for cutout in cutouts] == [(20, 24), (15, 11), (20, 24)]
     assert [cutout.id for cutout in cutouts] == ["p", "q", "q_2"]
     assert [cutout.zeropoint for cutout in cutouts] == [1.0, 2.0, 3.0]
@@ -105,18 +119,27 @@ def test_images_that_are_none(images):
 
 def test_file_names(tmp_path):
     for name, image in zip("ab", IMAGES):
-        fits.PrimaryHDU(image, header=fits.Header({"MAGZERO": 30.0, "GAIN": 2.0})).writeto(tmp_path / f"{name}.fits")
+        fits.PrimaryHDU(image, header=fits.Header({"MAGZERO": 30.0, "GAIN": 2.0})).writeto(
+            tmp_path / f"{name}.fits"
+        )
     fits.writeto(tmp_path / "a_psf.fits", PSF)
-    own, other = from_arrays([tmp_path / "a.fits", str(tmp_path / "b.fits")], start={"x": [1.0, 2.0]}, gain=3.0)
+    own, other = from_arrays(
+        [tmp_path / "a.fits", str(tmp_path / "b.fits")], start={"x": [1.0, 2.0]}, gain=3.0
+    )
     assert (own.id, own.zeropoint, own.gain, own.start) == ("a", 30.0, 3.0, {"x": 1.0})
     assert own.psf.shape == (31, 31) and other.flags & Flag.PSF_DEFAULT
-    own, other = from_arrays(str(tmp_path / "?.fits"), psf=moffat(2.5, 8.0, size=9), sigma=2.0, zeropoint=[1.0, 2.0])
+    own, other = from_arrays(
+        str(tmp_path / "?.fits"), psf=moffat(2.5, 8.0, size=9), sigma=2.0, zeropoint=[1.0, 2.0]
+    )
     assert (own.psf.shape, other.psf.shape, other.zeropoint) == ((9, 9), (9, 9), 2.0)
     assert np.all(own.sigma == 2.0)
 
 
 def test_psf_file_for_arrays(tmp_path):
     fits.writeto(tmp_path / "psf.fits", PSF)
-    for arguments in ({"psf": str(tmp_path / "psf.fits")}, {"settings": {"psf": {"path": str(tmp_path / "psf.fits")}}}):
+    for arguments in (
+        {"psf": str(tmp_path / "psf.fits")},
+        {"settings": {"psf": {"path": str(tmp_path / "psf.fits")}}},
+    ):
         cutouts = from_arrays(IMAGES, **arguments)
         assert all(cutout.psf.shape == (31, 31) and not cutout.flags & Flag.PSF_DEFAULT for cutout in cutouts)

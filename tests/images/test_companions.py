@@ -1,4 +1,5 @@
-"""What lies beside an image: noise maps under the names that surveys give them, and files that autogal wrote itself."""
+"""What lies beside an image: noise maps under the names that surveys give them, and files that autogal
+wrote itself."""
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ SHAPE = (48, 48)
 @pytest.fixture
 def pixels():
     y, x = np.mgrid[:48, :48] - 24.0
-    return (30 * np.exp(-np.hypot(x, y) / 3) + np.random.default_rng(5).normal(0, NOISE, SHAPE)).astype(np.float32)
+    return (30 * np.exp(-np.hypot(x, y) / 3) + np.random.default_rng(5).normal(0, NOISE, SHAPE)).astype(
+        np.float32
+    )
 
 
 MAPS = {"sigma": NOISE, "rms": NOISE, "err": NOISE, "ivar": NOISE**-2, "invvar": NOISE**-2, "var": NOISE**2}
@@ -52,7 +55,10 @@ def test_other_maps_are_no_images_and_named(tmp_path, pixels, caplog, word, how)
         fits.writeto(tmp_path / f"{name}.fits", pixels)
         fits.writeto(tmp_path / f"{name}_{word}.fits", np.ones(SHAPE, np.int16))
     entries = find_entries([tmp_path] if how == "folder" else [tmp_path / "a.fits", tmp_path / "b.fits"])
-    assert [(entry.id, entry.sigma, entry.mask) for entry in entries] == [("a", None, None), ("b", None, None)]
+    assert [(entry.id, entry.sigma, entry.mask) for entry in entries] == [
+        ("a", None, None),
+        ("b", None, None),
+    ]
     assert [record.getMessage() for record in caplog.records if f"_{word} (2)" in record.getMessage()]
 
 
@@ -67,7 +73,10 @@ def exposure(path, pixels, **layers):
     hdus = [fits.PrimaryHDU()]
     for version in (1, 2):
         hdus.append(fits.ImageHDU(pixels, name="SCI", ver=version))
-        hdus += [fits.ImageHDU(np.full(SHAPE, value * version, np.float32), name=name, ver=version) for name, value in layers.items()]
+        hdus += [
+            fits.ImageHDU(np.full(SHAPE, value * version, np.float32), name=name, ver=version)
+            for name, value in layers.items()
+        ]
     fits.HDUList(hdus).writeto(path)
 
 
@@ -105,7 +114,9 @@ def test_an_extension_without_noise_does_not_lose_the_image(tmp_path, pixels):
 
 @pytest.mark.parametrize("cut", [100, 2880 + 3000, 2880 + 9216 + 1])
 def test_a_damaged_extension_does_not_lose_the_image(tmp_path, pixels, cut):
-    fits.HDUList([fits.PrimaryHDU(pixels), fits.ImageHDU(np.full(SHAPE, NOISE, np.float32), name="ERR")]).writeto(tmp_path / "x.fits")
+    fits.HDUList(
+        [fits.PrimaryHDU(pixels), fits.ImageHDU(np.full(SHAPE, NOISE, np.float32), name="ERR")]
+    ).writeto(tmp_path / "x.fits")
     whole = (tmp_path / "x.fits").read_bytes()
     (tmp_path / "x.fits").write_bytes(whole[: len(whole) // 2 + cut])
     cutout = load(*find_entries([tmp_path / "x.fits"]))
@@ -117,14 +128,18 @@ def test_a_damaged_extension_does_not_lose_the_image(tmp_path, pixels, cut):
 def test_extensions_of_packed_files(tmp_path, pixels, name):
     kind = fits.CompImageHDU if name.endswith(".fz") else fits.ImageHDU
     noise = np.full(SHAPE, NOISE, np.float32)
-    fits.HDUList([fits.PrimaryHDU(), kind(pixels, name="SCI"), kind(noise, name="ERR")]).writeto(tmp_path / name)
+    fits.HDUList([fits.PrimaryHDU(), kind(pixels, name="SCI"), kind(noise, name="ERR")]).writeto(
+        tmp_path / name
+    )
     cutout = load(*find_entries([tmp_path / name]))
     assert not cutout.flags & Flag.SIGMA_ESTIMATED
     np.testing.assert_allclose(cutout.sigma, NOISE, rtol=1e-3)
 
 
 def test_extensions_of_another_shape_do_not_belong_to_the_image(tmp_path, pixels):
-    fits.HDUList([fits.PrimaryHDU(pixels), fits.ImageHDU(np.ones((9, 9), np.float32), name="ERR")]).writeto(tmp_path / "x.fits")
+    fits.HDUList([fits.PrimaryHDU(pixels), fits.ImageHDU(np.ones((9, 9), np.float32), name="ERR")]).writeto(
+        tmp_path / "x.fits"
+    )
     cutout = load(*find_entries([tmp_path / "x.fits"]))
     assert cutout.flags & Flag.SIGMA_ESTIMATED and not any("ERR" in note for note in cutout.notes)
 
@@ -135,7 +150,14 @@ def run(tmp_path, pixels):
     import autogal
     from autogal.report.object_files import write_objects
 
-    catalogue = autogal.fit([pixels, pixels], zeropoint=25.0, pixel_scale=0.2, segment="sep", initialise="moments", neighbours="mask")
+    catalogue = autogal.fit(
+        [pixels, pixels],
+        zeropoint=25.0,
+        pixel_scale=0.2,
+        segment="sep",
+        initialise="moments",
+        neighbours="mask",
+    )
     (tmp_path / "run" / "objects").mkdir(parents=True)
     catalogue.write(tmp_path / "run" / "catalogue.fits")
     write_objects(catalogue, ["0", "1"], tmp_path / "run" / "objects", {"fits": True, "png": False})
@@ -169,7 +191,14 @@ def test_the_images_of_an_object_can_be_asked_for(run):
 
 def test_rows_that_mean_the_same_galaxy_are_warned_of(tmp_path, pixels, caplog):
     fits.writeto(tmp_path / "field.fits", pixels)
-    table = Table({"id": [1, 2, 3], "image": ["field.fits"] * 3, "X_IMAGE": [10.0, 20.0, 30.0], "Y_IMAGE": [9.0, 8.0, 7.0]})
+    table = Table(
+        {
+            "id": [1, 2, 3],
+            "image": ["field.fits"] * 3,
+            "X_IMAGE": [10.0, 20.0, 30.0],
+            "Y_IMAGE": [9.0, 8.0, 7.0],
+        }
+    )
     table.write(tmp_path / "m.csv")
     find_entries([tmp_path / "m.csv"])
     assert "3 rows of" in caplog.text and "x = X_IMAGE - 1" in caplog.text

@@ -61,13 +61,27 @@ def test_every_damaged_file_is_read_or_says_why_not(folder, damaged):
 
 
 def run(out, path):
-    words = [f"out='{out}'", "objects.png=false", "objects.fits=true", f"zeropoint={ZEROPOINT}", "pixel_scale=0.4"]
-    quick = ["segment=sep", "initialise=moments", "neighbours=mask", "restarts=0"]  # what comes in is the same for all of them
+    words = [
+        f"out='{out}'",
+        "objects.png=false",
+        "objects.fits=true",
+        f"zeropoint={ZEROPOINT}",
+        "pixel_scale=0.4",
+    ]
+    quick = [
+        "segment=sep",
+        "initialise=moments",
+        "neighbours=mask",
+        "restarts=0",
+    ]  # what comes in is the same for all of them
     return pipeline.run(compose(overrides=words + quick), [path])
 
 
 def test_good_ones_beside_damaged_ones_keep_their_numbers(folder, damaged, tmp_path):
-    sound = [{"id": f"good {i}", "image": f"good{i}.fits", "sigma": f"good_sigma{i}.fits", "psf": "star.fits"} for i in range(20)]
+    sound = [
+        {"id": f"good {i}", "image": f"good{i}.fits", "sigma": f"good_sigma{i}.fits", "psf": "star.fits"}
+        for i in range(20)
+    ]
     alone = run(tmp_path / "alone", manifest(folder / "good.csv", sound)).table
     some = damaged[::8]
     mixed = [row for i in range(20) for row in (*some[6 * i : 6 * i + 6], sound[i])] + some[120:]
@@ -78,7 +92,10 @@ def test_good_ones_beside_damaged_ones_keep_their_numbers(folder, damaged, tmp_p
         other = beside[row["id"]]
         assert row["status"] == other["status"] and row["flags"] == other["flags"]
         for name in PARAMETERS:
-            assert abs(row[name] - other[name]) < 1e-3 * row[f"{name}_err"] or np.isnan(row[name]), (row["id"], name)
+            assert abs(row[name] - other[name]) < 1e-3 * row[f"{name}_err"] or np.isnan(row[name]), (
+                row["id"],
+                name,
+            )
     assert sum(row["status"] == "converged" for row in alone) >= 18
     bad = [row for row in catalogue.table if row["status"] in ("failed", "skipped")]
     assert len(bad) > 30 and all(row["message"] for row in bad)
@@ -91,7 +108,12 @@ def test_good_ones_beside_damaged_ones_keep_their_numbers(folder, damaged, tmp_p
 def test_a_card_that_is_no_number_is_not_read(key, value):
     header = fits.Header.fromstring(f"{key:<8}= {value}".ljust(80)[:80] + "END".ljust(80))
     found = header_facts(header)
-    taken = {"GAIN": found.gain, "PIXSCALE": found.pixel_scale, "MAGZERO": found.zeropoint, "GAINEFF": found.gain}[key]
+    taken = {
+        "GAIN": found.gain,
+        "PIXSCALE": found.pixel_scale,
+        "MAGZERO": found.zeropoint,
+        "GAINEFF": found.gain,
+    }[key]
     try:
         said = float(value.replace(" ", ""))  # FITS lets a number have blanks behind its sign
     except ValueError:
@@ -109,11 +131,22 @@ def test_a_bad_card_does_not_hide_the_good_ones(tmp_path, good):
     data = (tmp_path / "a.fits").read_bytes()
     cards = [b"GAIN    = N/A", b"PIXSCALE= 0.396 arcsec", b"SATURATE= 2,5"]
     end = data.index(b"END     ")
-    data = data[:end] + b"".join(card.ljust(80) for card in cards) + data[end:end + 80] + b" " * (2880 - end - 80 * (len(cards) + 1)) + data[2880:]
+    data = (
+        data[:end]
+        + b"".join(card.ljust(80) for card in cards)
+        + data[end : end + 80]
+        + b" " * (2880 - end - 80 * (len(cards) + 1))
+        + data[2880:]
+    )
     (tmp_path / "a.fits").write_bytes(data)
     (entry,) = find_entries([str(tmp_path / "a.fits")])
     cutout = load(entry)
-    assert cutout.error is None and cutout.zeropoint == 27.5 and cutout.gain is None and cutout.pixel_scale == 1.0
+    assert (
+        cutout.error is None
+        and cutout.zeropoint == 27.5
+        and cutout.gain is None
+        and cutout.pixel_scale == 1.0
+    )
     for key in ("GAIN", "PIXSCALE", "SATURATE"):
         assert sum(f"header's {key} " in note for note in cutout.notes) == 1
 

@@ -83,8 +83,17 @@ def test_extension_asked_for_apart_from_the_path(several):
     np.testing.assert_array_equal(read(several + "[SCI,2]", "ERR").data, IMAGE + 2)  # the path's own wins
 
 
-@pytest.mark.parametrize("selection, words", [("[CUBE]", "cube of 3 x 5 x 7"), ("[1]", "no 2-D image"), ("[0]", "no 2-D image"),
-                                              ("[DQ]", "no extension"), ("[99]", "no extension"), ("[SCI,9]", "no extension")])
+@pytest.mark.parametrize(
+    "selection, words",
+    [
+        ("[CUBE]", "cube of 3 x 5 x 7"),
+        ("[1]", "no 2-D image"),
+        ("[0]", "no 2-D image"),
+        ("[DQ]", "no extension"),
+        ("[99]", "no extension"),
+        ("[SCI,9]", "no extension"),
+    ],
+)
 def test_extension_that_is_not_there(several, selection, words):  # fmt: skip
     with pytest.raises(AutogalError, match=words) as caught:
         read(several + selection)
@@ -130,7 +139,12 @@ def test_truncated(tmp_path, ending, kept):
 
 def test_truncated_tiles(tmp_path):
     path = tmp_path / "a.fits.fz"
-    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.random.default_rng(0).integers(0, 999, (100, 100), np.int32))]).writeto(path)
+    fits.HDUList(
+        [
+            fits.PrimaryHDU(),
+            fits.CompImageHDU(np.random.default_rng(0).integers(0, 999, (100, 100), np.int32)),
+        ]
+    ).writeto(path)
     path.write_bytes(path.read_bytes()[:12000])
     with pytest.raises(AutogalError, match="truncated or damaged"):
         read(str(path))
@@ -144,7 +158,9 @@ def test_truncated_in_the_header(tmp_path):
         read(str(path))
 
 
-@pytest.mark.parametrize("data, words", [(None, "no 2-D image"), (np.ones((4, 5, 6)), "cube of 4 x 5 x 6"), (np.ones(9), "no 2-D")])
+@pytest.mark.parametrize(
+    "data, words", [(None, "no 2-D image"), (np.ones((4, 5, 6)), "cube of 4 x 5 x 6"), (np.ones(9), "no 2-D")]
+)
 def test_no_image(tmp_path, data, words):
     fits.PrimaryHDU(data).writeto(tmp_path / "a.fits")
     with pytest.raises(AutogalError, match=words):

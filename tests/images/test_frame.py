@@ -17,7 +17,14 @@ NAMES = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 
 def blank(height, width, **facts):
     shape = height, width
-    return Cutout("field", np.zeros(shape, np.float32), np.ones(shape, np.float32), np.zeros(shape, bool), moffat(2.5), **facts)
+    return Cutout(
+        "field",
+        np.zeros(shape, np.float32),
+        np.ones(shape, np.float32),
+        np.zeros(shape, bool),
+        moffat(2.5),
+        **facts,
+    )
 
 
 def galaxy(**values):
@@ -36,7 +43,9 @@ def test_a_large_galaxy_keeps_its_whole_image():
     assert window(cutout, {"x": 750, "y": 750, "r_eff": 80})[0] is cutout
 
 
-@pytest.mark.parametrize("x, y, first", [(1000.4, 800, (744, 544)), (3, 1595, (0, 1088)), (1999, 10, (1488, 0))])
+@pytest.mark.parametrize(
+    "x, y, first", [(1000.4, 800, (744, 544)), (3, 1595, (0, 1088)), (1999, 10, (1488, 0))]
+)
 def test_of_a_field_only_the_surroundings_of_the_target_are_fitted(x, y, first):
     cutout = blank(1600, 2000, start={"x": x, "y": y}, wcs=WCS(naxis=2))
     cutout.image[:] = np.arange(2000)
@@ -46,7 +55,9 @@ def test_of_a_field_only_the_surroundings_of_the_target_are_fitted(x, y, first):
     assert (column, row) == first
     assert part.image[0, 0] == cutout.image[row, column]
     assert part.start == pytest.approx({"x": x - column, "y": y - row})
-    np.testing.assert_allclose(part.wcs.pixel_to_world_values(5, 6), cutout.wcs.pixel_to_world_values(5 + column, 6 + row))
+    np.testing.assert_allclose(
+        part.wcs.pixel_to_world_values(5, 6), cutout.wcs.pixel_to_world_values(5 + column, 6 + row)
+    )
     assert cutout.start == {"x": x, "y": y}, "the caller's own cutout has not changed"
     assert "512 x 512" in cutout.notes[0] and part.notes is cutout.notes
 

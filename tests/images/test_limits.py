@@ -32,14 +32,22 @@ def claimed(path, *sides, bitpix=-32, data=b"", end=True):
 @pytest.fixture
 def sound(tmp_path):
     y, x = np.indices((32, 32))
-    fits.writeto(tmp_path / "a.fits", 100 * np.exp(-np.hypot(x - 16, y - 16) / 3) + np.random.default_rng(0).normal(0, 1, (32, 32)))
+    fits.writeto(
+        tmp_path / "a.fits",
+        100 * np.exp(-np.hypot(x - 16, y - 16) / 3) + np.random.default_rng(0).normal(0, 1, (32, 32)),
+    )
     return tmp_path / "a.fits"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "/dev/zero", "folder"])
 @pytest.mark.parametrize("role", ["image", "psf", "sigma", "mask"])
 def test_only_files_are_read(kind, role, sound, tmp_path):
-    path = {"/dev/zero": "/dev/zero", "pipe": str(tmp_path / "pipe.fits"), "socket": str(tmp_path / "socket.fits"), "folder": str(tmp_path / "x.fits")}[kind]
+    path = {
+        "/dev/zero": "/dev/zero",
+        "pipe": str(tmp_path / "pipe.fits"),
+        "socket": str(tmp_path / "socket.fits"),
+        "folder": str(tmp_path / "x.fits"),
+    }[kind]
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "socket":
@@ -47,7 +55,14 @@ def test_only_files_are_read(kind, role, sound, tmp_path):
     elif kind == "folder":
         os.mkdir(path)
     rows = {"image": "a.fits"} | {role: path}
-    (tmp_path / "m.csv").write_text(",".join(rows) + "\n" + ",".join(rows.values()) + "\n" + ",".join({**rows, role: "a.fits"}.values()) + "\n")
+    (tmp_path / "m.csv").write_text(
+        ",".join(rows)
+        + "\n"
+        + ",".join(rows.values())
+        + "\n"
+        + ",".join({**rows, role: "a.fits"}.values())
+        + "\n"
+    )
     began = time.monotonic()
     bad, _ = (load(entry) for entry in find_entries([str(tmp_path / "m.csv")]))
     assert "a folder" in bad.error or "is not a file but a" in bad.error
@@ -69,7 +84,9 @@ def test_a_header_may_claim_what_it_likes(sound, tmp_path):
     with pytest.raises(AutogalError, match="truncated"):
         read(str(claimed(tmp_path / "short.fits", 100, 100)))
     assert load(find_entries([str(sound)])[0], Options(largest=32 * 32)).error is None
-    assert "at most 0.001023 million" in load(find_entries([str(sound)])[0], Options(largest=32 * 32 - 1)).error
+    assert (
+        "at most 0.001023 million" in load(find_entries([str(sound)])[0], Options(largest=32 * 32 - 1)).error
+    )
 
 
 def test_a_sparse_file_is_refused_unread(tmp_path):
@@ -82,7 +99,11 @@ def test_a_sparse_file_is_refused_unread(tmp_path):
 @pytest.mark.parametrize("packing", ["gz", "bz2", "zip"])
 @pytest.mark.parametrize("kind", ["image", "extension", "header"])
 def test_what_unpacks_to_far_more_is_refused_unpacked(packing, kind, tmp_path):
-    head = claimed(tmp_path / "head", 8000, 4000, end=kind != "header").read_bytes() if kind != "extension" else claimed(tmp_path / "head", 4000, 4000, 2).read_bytes()
+    head = (
+        claimed(tmp_path / "head", 8000, 4000, end=kind != "header").read_bytes()
+        if kind != "extension"
+        else claimed(tmp_path / "head", 4000, 4000, 2).read_bytes()
+    )
     content = head + (b" " if kind == "header" else b"\0") * (4 * 8000 * 4000)
     path = tmp_path / f"bomb.fits.{packing}"
     if packing == "zip":
@@ -101,7 +122,7 @@ def test_what_follows_the_image_is_not_looked_through(packed, tmp_path):
     image = np.random.default_rng(1).normal(size=(16, 16)).astype(np.float32)
     fits.writeto(tmp_path / "a.fits", image)
     path = tmp_path / ("b.fits.gz" if packed else "b.fits")
-    with (gzip.open(path, "wb", 1) if packed else open(path, "wb")) as file:
+    with gzip.open(path, "wb", 1) if packed else open(path, "wb") as file:
         file.write((tmp_path / "a.fits").read_bytes())
         for _ in range(24):
             file.write(bytes(1 << 22))
@@ -119,7 +140,11 @@ def test_tiles_are_counted_by_what_they_hold(tmp_path):
 
 
 def test_a_large_extension_beside_the_image_does_not_matter(tmp_path):
-    hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.ones((300, 300)), name="BIG"), fits.ImageHDU(np.eye(9), name="SCI")]
+    hdus = [
+        fits.PrimaryHDU(),
+        fits.ImageHDU(np.ones((300, 300)), name="BIG"),
+        fits.ImageHDU(np.eye(9), name="SCI"),
+    ]
     fits.HDUList(hdus).writeto(tmp_path / "a.fits")
     for path in (f"{tmp_path}/a.fits[SCI]", f"{tmp_path}/a.fits[2]", f"{tmp_path}/a.fits[SCI,1]"):
         assert read(path, most=100).data.shape == (9, 9)
@@ -148,5 +173,7 @@ def test_a_file_that_goes_while_it_is_opened(sound, monkeypatch):
 
 def test_memory_that_ends_after_reading(sound, monkeypatch):
     entry = find_entries([str(sound)])[0]
-    monkeypatch.setattr(sys.modules["autogal.images.load"], "prepare", lambda *_, **__: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(
+        sys.modules["autogal.images.load"], "prepare", lambda *_, **__: (_ for _ in ()).throw(MemoryError())
+    )
     assert "memory" in load(entry).error

@@ -10,7 +10,9 @@ from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images import Entry, Options, Survey, from_arrays, fwhm, load, moffat
 
-SDSS = Survey("sdss", "r", pixel_scale=0.4, zeropoint=22.5, psf_fwhm=1.4, psf_beta=3.0, gain=900.0, sky_sigma=0.03)
+SDSS = Survey(
+    "sdss", "r", pixel_scale=0.4, zeropoint=22.5, psf_fwhm=1.4, psf_beta=3.0, gain=900.0, sky_sigma=0.03
+)
 
 
 @pytest.fixture
@@ -44,8 +46,10 @@ def test_everything_given(scene):
     header = {"MAGZERO": 27.0, "PIXSCALE": 0.2, "GAIN": 3.0, "EXPTIME": 30.0, "SATURATE": 5e4}
     cutout = load(scene(header=header, sigma=sigma, mask=mask, psf=moffat(3.0)))
     assert cutout.error is None and cutout.flags == Flag(0) and not cutout.warnings
-    assert cutout.notes == ["Header: pixel scale 0.2 arcsec from PIXSCALE of HDU 0, zero point 27 from MAGZERO of HDU 0, "
-                            "gain 3 from GAIN of HDU 0."]
+    assert cutout.notes == [
+        "Header: pixel scale 0.2 arcsec from PIXSCALE of HDU 0, zero point 27 from MAGZERO of HDU 0, "
+        "gain 3 from GAIN of HDU 0."
+    ]
     assert (cutout.zeropoint, cutout.pixel_scale, cutout.gain) == (27.0, 0.2, 3.0)
     assert (cutout.exposure_time, cutout.saturation) == (30.0, 5e4)
     np.testing.assert_allclose(cutout.image, scene.image, rtol=1e-6)
@@ -84,7 +88,9 @@ def test_survey_zero_point_of_counts_is_flagged(scene):
 
 def test_settings_before_entry_before_header_before_survey(scene):
     header = {"MAGZERO": 27.0, "GAIN": 3.0, "PIXSCALE": 0.2}
-    cutout = load(scene(header=header, entry={"zeropoint": 28.0, "gain": 5.0}), Options(zeropoint=29.0, survey=SDSS))
+    cutout = load(
+        scene(header=header, entry={"zeropoint": 28.0, "gain": 5.0}), Options(zeropoint=29.0, survey=SDSS)
+    )
     assert (cutout.zeropoint, cutout.gain, cutout.pixel_scale) == (29.0, 5.0, 0.2)
 
 
@@ -133,7 +139,13 @@ def test_saturation_level_in_other_units_is_ignored_and_said(scene):
 
 @pytest.mark.parametrize("shape", [(8, 8), (40, 48), (41, 9)])
 def test_small_and_odd_stamps_work(scene, shape):
-    cutout = load(scene(scene.image[: shape[0], : shape[1]] if shape[0] < 41 else np.pad(scene.image, ((0, 1), (0, 0)))[:, 20:29]))
+    cutout = load(
+        scene(
+            scene.image[: shape[0], : shape[1]]
+            if shape[0] < 41
+            else np.pad(scene.image, ((0, 1), (0, 0)))[:, 20:29]
+        )
+    )
     assert cutout.error is None and cutout.shape == shape
 
 
@@ -211,7 +223,11 @@ def test_shared_psf_is_used_and_read_again_when_it_changes(scene):
 
 def test_selected_extension(scene, tmp_path):
     path = tmp_path / "mef.fits"
-    hdus = [fits.PrimaryHDU(), fits.ImageHDU(scene.image, name="SCI"), fits.ImageHDU(np.full((40, 48), 2.0), name="ERR")]
+    hdus = [
+        fits.PrimaryHDU(),
+        fits.ImageHDU(scene.image, name="SCI"),
+        fits.ImageHDU(np.full((40, 48), 2.0), name="ERR"),
+    ]
     fits.HDUList(hdus).writeto(path)
     cutout = load(Entry("a", f"{path}[SCI]", sigma=f"{path}[ERR]"))
     assert cutout.error is None and np.all(cutout.sigma == 2.0)
@@ -227,7 +243,9 @@ def test_wrong_options_are_refused(wrong):
 def test_options_from_the_composed_configuration():
     from autogal.configuration.composing import compose
 
-    options = Options.from_settings(compose(overrides=["survey=sdss", "psf.kind=optical", "zeropoint=24", "psf.path=p.fits"]))
+    options = Options.from_settings(
+        compose(overrides=["survey=sdss", "psf.kind=optical", "zeropoint=24", "psf.path=p.fits"])
+    )
     assert options.survey.name == "sdss" and options.survey.pixel_scale == 0.396
     assert options.psf_kind == "optical" and options.zeropoint == 24.0
     assert options.psf.endswith("/p.fits") and options.psf.startswith("/")
@@ -239,7 +257,12 @@ def test_every_survey_of_the_configuration_is_usable():
 
     for name in ("sdss", "desi", "hst_acs", "euclid_vis", "hsc", "lsst"):
         survey = Options.from_settings(compose(overrides=[f"survey={name}"])).survey
-        assert survey.name == name and survey.pixel_scale > 0 and survey.psf_fwhm > 0 and survey.zeropoint is not None
+        assert (
+            survey.name == name
+            and survey.pixel_scale > 0
+            and survey.psf_fwhm > 0
+            and survey.zeropoint is not None
+        )
 
 
 @pytest.mark.parametrize("kind", ["f8", "i4", "u4"])
@@ -249,13 +272,22 @@ def test_pixels_on_a_large_pedestal_keep_their_digits(scene, tmp_path, kind, rat
     noise = 3.0 if kind == "f8" else 60.0
     image = np.random.default_rng(4).normal(0, noise, (50, 50)) + ratio * noise
     fits.writeto(entry.image, image.astype(kind), overwrite=True)
-    for cutout in (load(entry), *from_arrays(image[None].astype(kind), sigma=np.full((1, 50, 50), noise), psf=moffat(3.0))):
+    for cutout in (
+        load(entry),
+        *from_arrays(image[None].astype(kind), sigma=np.full((1, 50, 50), noise), psf=moffat(3.0)),
+    ):
         assert cutout.image.dtype == kept
-        np.testing.assert_allclose(cutout.image - ratio * noise, image - ratio * noise, atol=max(2e-5 * noise * ratio / 1e2, 1.0))
+        np.testing.assert_allclose(
+            cutout.image - ratio * noise, image - ratio * noise, atol=max(2e-5 * noise * ratio / 1e2, 1.0)
+        )
     assert load(entry, Options(dtype="float64")).image.dtype == "float64"
 
 
 def test_single_precision_stays_where_the_file_has_no_more(scene):
     entry = scene()
-    fits.writeto(entry.image, (np.random.default_rng(4).normal(0, 1, (50, 50)) + 1e6).astype(np.float32), overwrite=True)
+    fits.writeto(
+        entry.image,
+        (np.random.default_rng(4).normal(0, 1, (50, 50)) + 1e6).astype(np.float32),
+        overwrite=True,
+    )
     assert load(entry).image.dtype == "float32"

@@ -12,13 +12,22 @@ from autogal.images.orientation import ORIENTATIONS, Orientation
 SHAPE = (41, 54)
 GALAXY = {"x": 21.3, "y": 23.9, "mag": 17.0, "r_eff": 5.0, "n": 1.3, "q": 0.4, "pa": 25.0}
 # mirrored along either axis, then transposed
-PLAIN = {Orientation(True): lambda a: a[:, ::-1], Orientation(False, True): lambda a: a[::-1], Orientation(True, True): lambda a: np.rot90(a, 2),
-         Orientation(transposed=True): lambda a: a.T, Orientation(True, False, True): lambda a: np.rot90(a), Orientation(): lambda a: a,
-         Orientation(False, True, True): lambda a: np.rot90(a, -1), Orientation(True, True, True): lambda a: np.rot90(a, 2).T}  # fmt: skip
+PLAIN = {
+    Orientation(True): lambda a: a[:, ::-1],
+    Orientation(False, True): lambda a: a[::-1],
+    Orientation(True, True): lambda a: np.rot90(a, 2),
+    Orientation(transposed=True): lambda a: a.T,
+    Orientation(True, False, True): lambda a: np.rot90(a),
+    Orientation(): lambda a: a,
+    Orientation(False, True, True): lambda a: np.rot90(a, -1),
+    Orientation(True, True, True): lambda a: np.rot90(a, 2).T,
+}
 
 
 def draw(galaxy, shape, psf):
-    return autogal.render({name: [value] for name, value in galaxy.items()}, psf=psf, shape=shape, zeropoint=25.0)[0]
+    return autogal.render(
+        {name: [value] for name, value in galaxy.items()}, psf=psf, shape=shape, zeropoint=25.0
+    )[0]
 
 
 def test_there_are_eight():
@@ -59,9 +68,17 @@ def test_covariances_turn_with_the_values(how):
 
     def turn(vector):
         e1, e2 = vector[5:]
-        values = how.values({"x": vector[0], "y": vector[1], "pa": np.degrees(np.arctan2(e2, e1)) / 2 - 90}, SHAPE)
+        values = how.values(
+            {"x": vector[0], "y": vector[1], "pa": np.degrees(np.arctan2(e2, e1)) / 2 - 90}, SHAPE
+        )
         angle = 2 * np.radians(values["pa"] + 90)
-        return [values["x"], values["y"], *vector[2:5], np.hypot(e1, e2) * np.cos(angle), np.hypot(e1, e2) * np.sin(angle)]
+        return [
+            values["x"],
+            values["y"],
+            *vector[2:5],
+            np.hypot(e1, e2) * np.cos(angle),
+            np.hypot(e1, e2) * np.sin(angle),
+        ]
 
     turned = np.array([turn(vector) for vector in vectors])
     assert np.allclose(how.covariance(np.cov(vectors.T)), np.cov(turned.T), rtol=1e-6, atol=1e-12)

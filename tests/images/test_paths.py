@@ -70,7 +70,9 @@ def test_a_file_named_like_a_companion_is_an_image_where_it_is_alone(tmp_path):
     assert ids(find_entries([str(tmp_path)])) == ["a_mask", "old_psf"]
 
 
-@pytest.mark.parametrize("name", ["a b.fits", "a=1.fits", "a[1].fits", "a,b#(c)~.fits", "é*.fits", "noending", "a.b.c.fits"])
+@pytest.mark.parametrize(
+    "name", ["a b.fits", "a=1.fits", "a[1].fits", "a,b#(c)~.fits", "é*.fits", "noending", "a.b.c.fits"]
+)
 def test_any_file_name(tmp_path, name):
     entry = find_entries([touch(tmp_path / name)])[0]
     assert entry.image == str(tmp_path / name)
@@ -111,8 +113,19 @@ def test_same_id_gets_a_number_that_is_free(tmp_path):
     assert entries[2].note is None
 
 
-@pytest.mark.parametrize("paths", [[], ["nothing/*.fits"], ["gone.fits"], ["gone1.fits", "gone2.fits"], ["@gone.txt"],
-                                   ["@empty.txt"], ["gone.csv"], ["empty"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [],
+        ["nothing/*.fits"],
+        ["gone.fits"],
+        ["gone1.fits", "gone2.fits"],
+        ["@gone.txt"],
+        ["@empty.txt"],
+        ["gone.csv"],
+        ["empty"],
+    ],
+)
 def test_nothing_to_fit_is_one_error(tmp_path, monkeypatch, paths):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -146,8 +159,13 @@ def write_manifest(folder, form):
         table["n"] = ["2.5", "1", ""]
         table.write(path, format="csv")
     elif form == "parquet":
-        columns = {name: [None if value in ("", "nan") else value for value in map(str, table[name])] for name in ("psf",)}
-        pyarrow.parquet.write_table(pyarrow.table({**{name: list(ROWS[name]) for name in ROWS}, **columns}), path)
+        columns = {
+            name: [None if value in ("", "nan") else value for value in map(str, table[name])]
+            for name in ("psf",)
+        }
+        pyarrow.parquet.write_table(
+            pyarrow.table({**{name: list(ROWS[name]) for name in ROWS}, **columns}), path
+        )
     else:
         table.write(path, format={"ecsv": "ascii.ecsv", "fits": "fits"}[form])
     return str(path)
@@ -181,7 +199,12 @@ def test_manifest_cell_that_is_no_number_costs_its_row_only(folder):
 
 @pytest.mark.parametrize(
     "text, word",
-    [("id,file\n1,a.fits\n", "no column `image`"), ("image\n", "no rows"), ("", "no column"), ("\xff\xfe\x00", "cannot be read")],
+    [
+        ("id,file\n1,a.fits\n", "no column `image`"),
+        ("image\n", "no rows"),
+        ("", "no column"),
+        ("\xff\xfe\x00", "cannot be read"),
+    ],
 )
 def test_manifest_that_is_none(folder, text, word):
     path = folder / "m.csv"
@@ -197,7 +220,9 @@ def test_manifest_with_a_duplicate_id_keeps_every_row(folder):
 
 
 def test_a_fits_table_beside_an_image_is_no_manifest(tmp_path):
-    hdus = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(Table({"image": ["x"]})), fits.ImageHDU(np.ones((9, 9)))])
+    hdus = fits.HDUList(
+        [fits.PrimaryHDU(), fits.BinTableHDU(Table({"image": ["x"]})), fits.ImageHDU(np.ones((9, 9)))]
+    )
     hdus.writeto(tmp_path / "a.fits")
     assert ids(find_entries([str(tmp_path / "a.fits")])) == ["a"]
 

@@ -18,15 +18,22 @@ BAD = {
     "all NaN": lambda image, sigma, mask: image.fill(np.nan),
     "constant": lambda image, sigma, mask: image.fill(5.0),
     "clipped core": lambda image, sigma, mask: image.__setitem__((slice(9, 13), slice(9, 13)), 900.0),
-    "scattered maximum": lambda image, sigma, mask: image.__setitem__((slice(None, None, 4), slice(None, None, 4)), 900.0),
+    "scattered maximum": lambda image, sigma, mask: image.__setitem__(
+        (slice(None, None, 4), slice(None, None, 4)), 900.0
+    ),
     "bright, not clipped": lambda image, sigma, mask: image.__setitem__((10, 10), 150.0),
     "sigma zero": lambda image, sigma, mask: sigma.fill(0.0),
     "sigma negative": lambda image, sigma, mask: sigma.fill(-1.0),
-    "sigma partly bad": lambda image, sigma, mask: sigma.__setitem__((slice(2), slice(None)), [[-1.0], [np.nan]]),
+    "sigma partly bad": lambda image, sigma, mask: sigma.__setitem__(
+        (slice(2), slice(None)), [[-1.0], [np.nan]]
+    ),
     "sigma infinite": lambda image, sigma, mask: sigma.__setitem__((3, 3), np.inf),
     "all masked": lambda image, sigma, mask: mask.fill(1),
     "one pixel left": lambda image, sigma, mask: (mask.fill(1), mask.__setitem__((5, 5), 0)),
-    "mask and bad sigma leave nothing": lambda image, sigma, mask: (mask.__setitem__(slice(10), 1), sigma.__setitem__(slice(10, None), 0.0)),
+    "mask and bad sigma leave nothing": lambda image, sigma, mask: (
+        mask.__setitem__(slice(10), 1),
+        sigma.__setitem__(slice(10, None), 0.0),
+    ),
 }
 
 
@@ -49,10 +56,34 @@ def psf_stack():
     hot, ring = star.copy(), np.exp(-((np.hypot(x, y) - 5) ** 2))
     hot[1, 2] = 1.0
     noisy = star + np.random.default_rng(1).normal(0, 1e-3, star.shape)
-    return np.stack([star, moffat(3.3, size=21), moffat(2.0, size=21, q=0.7, pa=30), star * 3, np.roll(star, 2, 0), star + star.max() * 0.05,
-                     star + star.max() * 0.004, gaussian, hot, ring, noisy, noisy * 12507.1, np.exp(-(x**2 + y**2) / 200), np.where(y == x, 1.0, 0),
-                     np.where((x == 0) & (y == 0), 1.0, 0), np.zeros_like(star), -star, np.full_like(star, 0.3), np.where(x == 3, np.nan, star),
-                     np.where(x == 3, np.inf, star), np.where((x + y) % 2, -0.8, 1.0), star - 0.5 * moffat(9.0, size=21), 1e200 * star, star * 1e-300])
+    return np.stack(
+        [
+            star,
+            moffat(3.3, size=21),
+            moffat(2.0, size=21, q=0.7, pa=30),
+            star * 3,
+            np.roll(star, 2, 0),
+            star + star.max() * 0.05,
+            star + star.max() * 0.004,
+            gaussian,
+            hot,
+            ring,
+            noisy,
+            noisy * 12507.1,
+            np.exp(-(x**2 + y**2) / 200),
+            np.where(y == x, 1.0, 0),
+            np.where((x == 0) & (y == 0), 1.0, 0),
+            np.zeros_like(star),
+            -star,
+            np.full_like(star, 0.3),
+            np.where(x == 3, np.nan, star),
+            np.where(x == 3, np.inf, star),
+            np.where((x + y) % 2, -0.8, 1.0),
+            star - 0.5 * moffat(9.0, size=21),
+            1e200 * star,
+            star * 1e-300,
+        ]
+    )
 
 
 def assert_same(one, other):
@@ -76,7 +107,11 @@ def test_pixels(as_list, dtype, saturation, monkeypatch):
     together = from_arrays(**given, psf=moffat(3.0, size=15), saturation=saturation, zeropoint=25.0)
     seen = sum(cutout.mask.base is not None for cutout in together)
     monkeypatch.setattr("autogal.images.arrays.uniform", lambda given, values: None)
-    for one, other in zip(together, from_arrays(**given, psf=moffat(3.0, size=15), saturation=saturation, zeropoint=25.0), strict=True):
+    for one, other in zip(
+        together,
+        from_arrays(**given, psf=moffat(3.0, size=15), saturation=saturation, zeropoint=25.0),
+        strict=True,
+    ):
         assert_same(one, other)
     assert sum(cutout.error is not None for cutout in together) >= 7
     assert seen == 0 if saturation == 2.0 else seen > 10  # most were looked at together
@@ -116,8 +151,13 @@ def test_psfs(dtype):
 def test_random_psfs():
     rng = np.random.default_rng(7)
     y, x = np.mgrid[-9:10, -9:10]
-    psfs = [np.exp(-((y - rng.normal(0, 0.3)) ** 2 + (x - rng.normal(0, 0.3)) ** 2) / rng.uniform(1, 20)) * rng.uniform(0.5, 2)
-            + rng.normal(0, rng.choice([0, 0.01, 0.1]), x.shape) + rng.choice([0, 0, 0.002, 0.02]) for _ in range(300)]
+    psfs = [
+        np.exp(-((y - rng.normal(0, 0.3)) ** 2 + (x - rng.normal(0, 0.3)) ** 2) / rng.uniform(1, 20))
+        * rng.uniform(0.5, 2)
+        + rng.normal(0, rng.choice([0, 0.01, 0.1]), x.shape)
+        + rng.choice([0, 0, 0.002, 0.02])
+        for _ in range(300)
+    ]
     found = normalise_sound(psfs)
     for psf, prepared in zip(psfs, found, strict=True):
         if prepared is not None:

@@ -1,4 +1,5 @@
-"""Pixels without a measurement are found whatever their value, share and shape; what is measured never is taken for one."""
+"""Pixels without a measurement are found whatever their value, share and shape; what is measured never is
+taken for one."""
 
 import galsim
 import numpy as np
@@ -11,8 +12,10 @@ from autogal.images.unmeasured import suspect, unmeasured
 
 
 def galaxy(rng, side=96, flux=2e4, r_eff=6.0, n=1.5, noise=1.0, sky=0.0):
-    light = galsim.Convolve(galsim.Sersic(n, half_light_radius=r_eff, flux=flux).shear(q=0.6, beta=0.5 * galsim.radians),
-                            galsim.Moffat(3, fwhm=3.0))  # fmt: skip
+    light = galsim.Convolve(
+        galsim.Sersic(n, half_light_radius=r_eff, flux=flux).shear(q=0.6, beta=0.5 * galsim.radians),
+        galsim.Moffat(3, fwhm=3.0),
+    )
     image = light.drawImage(nx=side, ny=side, scale=1.0).array.astype(float) + sky
     return image + rng.normal(0.0, noise, image.shape) if noise else image
 
@@ -30,7 +33,9 @@ def test_areas_of_one_value(kind, sky):
     rng = np.random.default_rng(11)
     for share in (0.1, 0.3, 0.5, 0.7):
         for side, value in ((48, 0), (96, -99), (130, 7)):
-            image = galaxy(rng, side, side**2, side / 14, sky=sky, noise=3.0 if kind == "i2" else 1.0).round(0 if kind == "i2" else 9)
+            image = galaxy(rng, side, side**2, side / 14, sky=sky, noise=3.0 if kind == "i2" else 1.0).round(
+                0 if kind == "i2" else 9
+            )
             empty = wedge(rng, side, share)
             image = np.where(empty, value, image).astype(kind)
             mask, notes = unmeasured(image)
@@ -129,12 +134,20 @@ def test_arrays_too_and_unchanged(sigma):
     images = np.stack([galaxy(rng).astype(np.float32) for _ in range(3)])
     images[1, :, :20] = 0.0
     before = images.copy()
-    cutouts = from_arrays(images, sigma=None if sigma is None else np.full_like(images, sigma), psf=moffat(3.0), settings=Options())
+    cutouts = from_arrays(
+        images,
+        sigma=None if sigma is None else np.full_like(images, sigma),
+        psf=moffat(3.0),
+        settings=Options(),
+    )
     assert [cutout.mask.sum() for cutout in cutouts] == [0, 20 * 96, 0]
     np.testing.assert_array_equal(images, before)
 
 
-@pytest.mark.parametrize(("value", "sky", "share"), [(0.0, 0.0, 0.15), (0.0, 0.0, 0.01), (-1.0, 10.0, 0.02), (1e38, 3.0, 0.01), (-1e30, 10.0, 0.01)])
+@pytest.mark.parametrize(
+    ("value", "sky", "share"),
+    [(0.0, 0.0, 0.15), (0.0, 0.0, 0.01), (-1.0, 10.0, 0.02), (1e38, 3.0, 0.01), (-1e30, 10.0, 0.01)],
+)
 def test_scattered_pixels_amid_noise_and_beyond_all_scales(value, sky, share):
     rng = np.random.default_rng(5)
     image = galaxy(rng, sky=sky).astype(np.float32)

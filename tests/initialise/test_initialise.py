@@ -6,20 +6,29 @@ import numpy as np
 import pytest
 
 import autogal
-from autogal.images import moffat
 from autogal.errors import AutogalError
 from autogal.flags import Flag
+from autogal.images import moffat
 from autogal.images.cutout import Cutout
 from autogal.images.survey import Survey
 from autogal.initialise import initialise
 from autogal.segment import Segmentation, segment
 from autogal.simulate import Population, simulate
 
-SEGMENT = SimpleNamespace(name="sep", threshold=4.0, min_area=5, deblend_levels=64, deblend_contrast=3e-5, grow=1.0)
+SEGMENT = SimpleNamespace(
+    name="sep", threshold=4.0, min_area=5, deblend_levels=64, deblend_contrast=3e-5, grow=1.0
+)
 MOMENTS = SimpleNamespace(name="moments")
 CATALOGUE = SimpleNamespace(name="catalogue")
-SURVEY = Survey(name="test", pixel_scale=0.4, zeropoint=22.5, psf_fwhm=1.3, gain=900.0, sky_sigma=0.028,
-                magnitude=(16.0, 19.5))
+SURVEY = Survey(
+    name="test",
+    pixel_scale=0.4,
+    zeropoint=22.5,
+    psf_fwhm=1.3,
+    gain=900.0,
+    sky_sigma=0.028,
+    magnitude=(16.0, 19.5),
+)
 
 
 def starts(simulation):
@@ -42,9 +51,11 @@ def deviations(simulation, found):
     value = {name: np.array([one.values[name] for one in found]) for name in found[0].values}
     flux = 10 ** (-0.4 * (truth["mag"] - SURVEY.zeropoint))
     return {
-        "x": value["x"] - truth["x"], "y": value["y"] - truth["y"],
+        "x": value["x"] - truth["x"],
+        "y": value["y"] - truth["y"],
         "mag": -2.5 * np.log10(value["flux"] / flux),
-        "r_eff": np.log(value["r_eff"] / truth["r_eff"]), "n": np.log(value["n"] / truth["n"]),
+        "r_eff": np.log(value["r_eff"] / truth["r_eff"]),
+        "n": np.log(value["n"] / truth["n"]),
         "q": value["q"] - truth["q"],
         "pa": ((value["pa"] - truth["pa"] + 90) % 180 - 90)[truth["q"] < 0.7],
         "sky": (value["sky"] - truth["sky"]) / SURVEY.sky_sigma,
@@ -74,12 +85,19 @@ def test_starts_survive_neighbours():
 def test_units_do_not_matter(alone, factor):
     simulation, found = alone
     for cutout, before in list(zip(simulation.cutouts, found, strict=True))[:5]:
-        scaled = Cutout(cutout.id, cutout.image.astype(float) * factor, cutout.sigma.astype(float) * factor,
-                        cutout.mask, cutout.psf)
+        scaled = Cutout(
+            cutout.id,
+            cutout.image.astype(float) * factor,
+            cutout.sigma.astype(float) * factor,
+            cutout.mask,
+            cutout.psf,
+        )
         after = initialise(scaled, segment(scaled, SEGMENT), MOMENTS)
         for name, value in before.values.items():
             expected = value * (factor if name in ("flux", "sky") else 1)
-            assert after.values[name] == pytest.approx(expected, rel=1e-3, abs=1e-4 * factor * SURVEY.sky_sigma)
+            assert after.values[name] == pytest.approx(
+                expected, rel=1e-3, abs=1e-4 * factor * SURVEY.sky_sigma
+            )
 
 
 def test_every_value_can_start_a_fit(alone):
@@ -130,8 +148,13 @@ def test_masked_pixels_pull_a_population_little(alone):
         image[mask] = np.nan
         holed = Cutout("holed", image, cutout.sigma, mask, cutout.psf)
         after = initialise(holed, segment(holed, SEGMENT), MOMENTS).values
-        moved.append((np.hypot(after["x"] - before["x"], after["y"] - before["y"]), abs(np.log(after["flux"] / before["flux"])),
-                      abs(after["q"] - before["q"])))
+        moved.append(
+            (
+                np.hypot(after["x"] - before["x"], after["y"] - before["y"]),
+                abs(np.log(after["flux"] / before["flux"])),
+                abs(after["q"] - before["q"]),
+            )
+        )
     assert np.all(np.median(moved, axis=0) < (0.25, 0.1, 0.07))
 
 
@@ -144,11 +167,16 @@ def test_no_target_gives_flagged_guesses():
     assert start.values["flux"] > 0 and (start.values["x"], start.values["y"]) == (19.5, 19.5)
 
 
-@pytest.mark.parametrize("image", [np.full((9, 9), np.nan), np.zeros((9, 9)), np.full((3, 3), 5.0), np.ones((1, 30))],
-                         ids=["nan", "zero", "tiny", "line"])
+@pytest.mark.parametrize(
+    "image",
+    [np.full((9, 9), np.nan), np.zeros((9, 9)), np.full((3, 3), 5.0), np.ones((1, 30))],
+    ids=["nan", "zero", "tiny", "line"],
+)
 @pytest.mark.parametrize("sigma", [None, 1.0])
 def test_images_without_information_give_finite_flagged_guesses(image, sigma):
-    cutout = Cutout("bad", image, None if sigma is None else np.full(image.shape, sigma), ~np.isfinite(image), None)
+    cutout = Cutout(
+        "bad", image, None if sigma is None else np.full(image.shape, sigma), ~np.isfinite(image), None
+    )
     start = initialise(cutout, segment(cutout, SEGMENT), MOMENTS)
     assert Flag.START_FALLBACK in start.flags
     assert all(np.isfinite(value) for value in start.values.values())
@@ -179,13 +207,22 @@ def test_only_the_sky_may_be_left_out(alone):
 
 
 def test_swapped_axes_are_put_right(alone):
-    start = start_with(alone[0].cutouts[1], dict(x=50.0, y=49.0, mag=18.0, r_eff=3.0, n=2.0, q=2.0, pa=20.0, sky=0.0))
+    start = start_with(
+        alone[0].cutouts[1], dict(x=50.0, y=49.0, mag=18.0, r_eff=3.0, n=2.0, q=2.0, pa=20.0, sky=0.0)
+    )
     assert (start.values["r_eff"], start.values["q"], start.values["pa"]) == (6.0, 0.5, 110.0)
 
 
 def start_with(cutout, given):
-    asked = Cutout(cutout.id, cutout.image, cutout.sigma, cutout.mask, cutout.psf, zeropoint=cutout.zeropoint,
-                   start=given)
+    asked = Cutout(
+        cutout.id,
+        cutout.image,
+        cutout.sigma,
+        cutout.mask,
+        cutout.psf,
+        zeropoint=cutout.zeropoint,
+        start=given,
+    )
     return initialise(asked, segment(asked, SEGMENT), CATALOGUE)
 
 

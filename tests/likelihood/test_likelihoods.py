@@ -1,4 +1,5 @@
-"""One battery for every likelihood: its deviance, derivatives and information against scipy and against draws."""
+"""One battery for every likelihood: its deviance, derivatives and information against scipy and against
+draws."""
 
 from __future__ import annotations
 
@@ -54,7 +55,11 @@ def test_the_perfect_model_has_no_deviance(likelihood):
 def test_excluded_pixels_say_nothing(likelihood):
     data, model, weight = pixels(likelihood, 3.0, 4)
     weight[..., 1], data[..., 1] = 0.0, 0.0
-    for term in (*likelihood.terms(data, model, weight), likelihood.information(model, weight), *likelihood.expected(model, weight)):
+    for term in (
+        *likelihood.terms(data, model, weight),
+        likelihood.information(model, weight),
+        *likelihood.expected(model, weight),
+    ):
         assert (term[..., 1] == 0).all() and (term[..., 0] > 0).any() | (term[..., 0] != 0).any()
 
 
@@ -102,7 +107,9 @@ def test_the_deviance_of_a_faint_sky_beside_a_bright_source_is_that_of_cash():
 def test_many_counts_in_single_precision():
     n = torch.full((1, 8, 8), 1e6)
     m = n + torch.linspace(-3000, 3000, 64).reshape(n.shape)
-    np.testing.assert_allclose(Poisson().terms(n, m, torch.ones_like(n)).deviance, (n - m).square() / m, rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        Poisson().terms(n, m, torch.ones_like(n)).deviance, (n - m).square() / m, rtol=2e-3, atol=1e-6
+    )
 
 
 def test_a_model_below_zero_is_drawn_back_and_never_infinite():
@@ -120,8 +127,12 @@ def test_student_t_is_that_of_scipy_and_tends_to_the_normal():
     z = torch.linspace(-30, 30, 101, dtype=torch.float64)[None, None]
     kind = StudentT(dof=3.0, scale=2.0)
     log = stats.t(3.0, scale=2.0 / 0.5).logpdf
-    np.testing.assert_allclose(kind.terms(z, 0 * z, torch.full_like(z, 0.5)).deviance, -2 * (log(z) - log(0)), rtol=1e-10, atol=1e-12)
-    for one, other in zip(StudentT(dof=1e9).terms(z, 0 * z, torch.ones_like(z)), Gaussian().terms(z, 0 * z, torch.ones_like(z))):
+    np.testing.assert_allclose(
+        kind.terms(z, 0 * z, torch.full_like(z, 0.5)).deviance, -2 * (log(z) - log(0)), rtol=1e-10, atol=1e-12
+    )
+    for one, other in zip(
+        StudentT(dof=1e9).terms(z, 0 * z, torch.ones_like(z)), Gaussian().terms(z, 0 * z, torch.ones_like(z))
+    ):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
 
@@ -134,22 +145,45 @@ def test_draws_are_of_the_likelihood(likelihood):
         np.testing.assert_allclose(drawn + 6, np.round(drawn + 6), atol=1e-5)
         assert drawn.var() == pytest.approx(6, rel=0.03)
     else:
-        kind = stats.t(likelihood.dof, scale=likelihood.scale) if isinstance(likelihood, StudentT) else stats.norm
+        kind = (
+            stats.t(likelihood.dof, scale=likelihood.scale)
+            if isinstance(likelihood, StudentT)
+            else stats.norm
+        )
         assert np.quantile(drawn, 0.9) == pytest.approx(kind.ppf(0.9), rel=0.03)
 
 
-@pytest.mark.parametrize(("given", "what", "remedy"), [
-    ("likelihood=cash", "There is no likelihood called cash.", "gaussian, poisson, student_t"),
-    ("likelihood.name=cash", "There is no likelihood called 'cash'.", "Choose one of: gaussian, poisson, student_t; your own is MODULE:CLASS."),
-    ("likelihood=student_t likelihood.dof=0", "likelihood.dof=0 is not possible.", "above zero"),
-    ("likelihood=student_t likelihood.dof=-3.5", "likelihood.dof=-3.5 is not possible.", "above zero"),
-    ("likelihood=student_t likelihood.dof=nan", "likelihood.dof=nan is not possible.", "above zero"),
-    ("likelihood=student_t likelihood.dof=inf", "likelihood.dof=inf is not possible.", "likelihood=gaussian"),
-    ("likelihood=student_t likelihood.dof=few", "likelihood.dof=few is not possible.", "Give a number"),
-    ("likelihood=student_t likelihood.scale=0", "likelihood.scale=0 is not possible.", "above zero"),
-    ("likelihood=poisson +likelihood.dof=4", "The likelihood poisson does not take these settings: dof.", "conf/likelihood/poisson.yaml"),
-    ("likelihood=student_t +likelihood.dog=4", "The likelihood student_t does not take these settings: dog.", "Did you mean likelihood.dof?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "what", "remedy"),
+    [
+        ("likelihood=cash", "There is no likelihood called cash.", "gaussian, poisson, student_t"),
+        (
+            "likelihood.name=cash",
+            "There is no likelihood called 'cash'.",
+            "Choose one of: gaussian, poisson, student_t; your own is MODULE:CLASS.",
+        ),
+        ("likelihood=student_t likelihood.dof=0", "likelihood.dof=0 is not possible.", "above zero"),
+        ("likelihood=student_t likelihood.dof=-3.5", "likelihood.dof=-3.5 is not possible.", "above zero"),
+        ("likelihood=student_t likelihood.dof=nan", "likelihood.dof=nan is not possible.", "above zero"),
+        (
+            "likelihood=student_t likelihood.dof=inf",
+            "likelihood.dof=inf is not possible.",
+            "likelihood=gaussian",
+        ),
+        ("likelihood=student_t likelihood.dof=few", "likelihood.dof=few is not possible.", "Give a number"),
+        ("likelihood=student_t likelihood.scale=0", "likelihood.scale=0 is not possible.", "above zero"),
+        (
+            "likelihood=poisson +likelihood.dof=4",
+            "The likelihood poisson does not take these settings: dof.",
+            "conf/likelihood/poisson.yaml",
+        ),
+        (
+            "likelihood=student_t +likelihood.dog=4",
+            "The likelihood student_t does not take these settings: dog.",
+            "Did you mean likelihood.dof?",
+        ),
+    ],
+)
 def test_what_cannot_be(given, what, remedy):
     with pytest.raises(AutogalError) as error:
         build_likelihood(compose(overrides=given.split()))
@@ -163,4 +197,6 @@ def test_every_name_is_a_choice(name):
 
 def test_blocks_of_residuals_are_no_counts():
     with pytest.raises(AutogalError, match="residuals that are moved about are no counts"):
-        build_bootstrap(compose(overrides=["likelihood=poisson", "uncertainty=both", "uncertainty.kind=block"]))
+        build_bootstrap(
+            compose(overrides=["likelihood=poisson", "uncertainty=both", "uncertainty.kind=block"])
+        )

@@ -1,4 +1,5 @@
-"""Catalogue values and the free vector that the solver moves: one to one, smooth, and differentiated right."""
+"""Catalogue values and the free vector that the solver moves: one to one, smooth, and differentiated
+right."""
 
 from __future__ import annotations
 
@@ -13,15 +14,31 @@ NAMES = ("x", "y", "mag", "r_eff", "n", "q", "pa", "sky")
 
 
 def values(**changes):
-    row = {"x": 31.2, "y": 30.1, "mag": 18.3, "r_eff": 5.0, "n": 1.7, "q": 0.6, "pa": 40.0, "sky": -0.3} | changes
+    row = {
+        "x": 31.2,
+        "y": 30.1,
+        "mag": 18.3,
+        "r_eff": 5.0,
+        "n": 1.7,
+        "q": 0.6,
+        "pa": 40.0,
+        "sky": -0.3,
+    } | changes
     return torch.tensor([[row[name] for name in NAMES]], dtype=torch.float64)
 
 
 def random_values(count=200, seed=0):
     rng = np.random.default_rng(seed)
-    columns = [rng.uniform(-20, 150, count), rng.uniform(-20, 150, count), rng.uniform(14, 28, count), np.exp(rng.uniform(-2, 4, count)),
-               np.exp(rng.uniform(np.log(0.2), np.log(10), count)), rng.uniform(0.055, 0.999, count), rng.uniform(0, 180, count),
-               rng.normal(0, 10, count)]  # fmt: skip
+    columns = [
+        rng.uniform(-20, 150, count),
+        rng.uniform(-20, 150, count),
+        rng.uniform(14, 28, count),
+        np.exp(rng.uniform(-2, 4, count)),
+        np.exp(rng.uniform(np.log(0.2), np.log(10), count)),
+        rng.uniform(0.055, 0.999, count),
+        rng.uniform(0, 180, count),
+        rng.normal(0, 10, count),
+    ]
     return torch.from_numpy(np.stack(columns, axis=1))
 
 
@@ -54,7 +71,8 @@ def test_angle_stays_in_range_and_turns_without_a_jump():
 
 
 def test_roundness_is_passed_through_smoothly():
-    # a straight line in the free vector across q = 1 turns the ellipse by 90 degrees, and q touches 1 only there
+    # a straight line in the free vector across q = 1 turns the ellipse by 90 degrees, and q touches 1 only
+    # there
     model = Model()
     free = model.free(values(q=0.9, pa=20.0), ZEROPOINT)
     line = torch.linspace(1, -1, 41, dtype=torch.float64)
@@ -63,7 +81,9 @@ def test_roundness_is_passed_through_smoothly():
     out = model.values(path, ZEROPOINT.expand(41))
     assert out[0, 6].item() == pytest.approx(20.0) and out[-1, 6].item() == pytest.approx(110.0)
     assert out[20, 5].item() == pytest.approx(1.0, abs=1e-9)
-    assert torch.isfinite(out).all() and (out[:, 5] <= 1).all() and (out[1:, 5] - out[:-1, 5]).abs().max() < 0.02
+    assert (
+        torch.isfinite(out).all() and (out[:, 5] <= 1).all() and (out[1:, 5] - out[:-1, 5]).abs().max() < 0.02
+    )
     assert torch.isfinite(model.native(path)[0]).all() and torch.isfinite(model.image_jacobian(path)).all()
 
 
@@ -73,7 +93,10 @@ def test_thinnest_is_never_passed():
     free[:, 5:7] = torch.tensor([[5.0, 0.0], [50.0, -20.0], [0.0, 1e4]])
     q = model.values(free, ZEROPOINT.expand(3))[:, 5]
     assert ((q >= 0.01 * (1 - 1e-12)) & (q < 0.03)).all()
-    assert torch.isfinite(model.free(values(q=0.01), ZEROPOINT)).all() and torch.isfinite(model.free(values(q=0.001), ZEROPOINT)).all()
+    assert (
+        torch.isfinite(model.free(values(q=0.01), ZEROPOINT)).all()
+        and torch.isfinite(model.free(values(q=0.001), ZEROPOINT)).all()
+    )
 
 
 def numerical(function, free, step=1e-6):
@@ -94,7 +117,9 @@ def test_jacobian_of_the_values():
     usual = ((there[:, 6] > 0.1) & (there[:, 6] < 179.9) & (there[:, 5] < 0.99))[:, None, None]
     got = model.values_jacobian(free)
     assert usual.sum() > 50
-    torch.testing.assert_close(torch.where(usual, got, 0), torch.where(usual, expected, 0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        torch.where(usual, got, 0), torch.where(usual, expected, 0), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_jacobian_of_a_round_galaxy_is_finite_but_for_its_angle():
@@ -109,7 +134,9 @@ def test_light_follows_the_free_vector_as_what_is_drawn_does():
     keep = [i for i in range(model.size) if i not in model.linear]
     expected = numerical(lambda f: model.native(f)[0], free)[:, :, keep]
     lift = model.image_jacobian(free)
-    torch.testing.assert_close(lift[:, 1:-1][:, :, keep] / free[:, 2, None, None], expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        lift[:, 1:-1][:, :, keep] / free[:, 2, None, None], expected, rtol=1e-5, atol=1e-6
+    )
     assert (lift[:, 0, 2] == 1).all() and (lift[:, -1, -1] == 1).all()
 
 

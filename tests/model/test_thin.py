@@ -35,12 +35,18 @@ def test_thin_galaxies_are_not_thickened(pa):
     star, truths = galsim.Moffat(3.0, fwhm=3.0), [0.01, 0.02, 0.035, 0.06] * 3
     images, sigmas = [], []
     for q in truths:
-        light = galsim.Sersic(1.0, half_light_radius=10 * math.sqrt(q), flux=3000.0).shear(q=q, beta=(pa + 90) * galsim.degrees)
+        light = galsim.Sersic(1.0, half_light_radius=10 * math.sqrt(q), flux=3000.0).shear(
+            q=q, beta=(pa + 90) * galsim.degrees
+        )
         image = galsim.Convolve(light, star).drawImage(nx=64, ny=64, scale=1.0).array.astype(float)
         sigmas.append(np.sqrt(0.2 + np.maximum(image, 0) / 5))
         images.append(image + sigmas[-1] * rng.normal(size=image.shape))
-    table = autogal.fit(np.array(images), sigma=np.array(sigmas), psf=psf, zeropoint=25.0, pixel_scale=0.2).table
+    table = autogal.fit(
+        np.array(images), sigma=np.array(sigmas), psf=psf, zeropoint=25.0, pixel_scale=0.2
+    ).table
     for row, q in zip(table, truths):
         if "AT_BOUND" not in row["flag_names"]:
             missed.append((row["q"] - q) / row["q_err"])
-    assert np.median(missed or [0.0]) < 1.5 and all(abs(one) < 4 for one in missed)  # a thin image tells of q^2: to the thin side errors of q reach farther
+    assert np.median(missed or [0.0]) < 1.5 and all(
+        abs(one) < 4 for one in missed
+    )  # a thin image tells of q^2: to the thin side errors of q reach farther

@@ -31,7 +31,9 @@ def around(*boxes, bad=None):
     labels[26:34, 28:36] = 1
     for label, (rows, columns) in enumerate(boxes, start=2):
         labels[slice(*rows), slice(*columns)] = label
-        box = tuple(slice(low - 2, min(high + 2, length)) for (low, high), length in zip((rows, columns), SHAPE))
+        box = tuple(
+            slice(low - 2, min(high + 2, length)) for (low, high), length in zip((rows, columns), SHAPE)
+        )
         reaches[label] = box, np.ones(tuple(side.stop - side.start for side in box), bool)
     return Surroundings(labels, reaches, np.zeros(SHAPE, bool) if bad is None else bad)
 
@@ -58,8 +60,12 @@ def test_touching_neighbours():
 
 
 def draw(r_eff=None, noise=0.0, mag=17.5, n=1.5, q=0.7, x=44.3, y=44.6):
-    row = {"x": [x], "y": [y], "mag": [mag]} | ({} if r_eff is None else {"r_eff": [r_eff], "n": [n], "q": [q], "pa": [30.0]})
-    light = autogal.render(row, "point_source" if r_eff is None else "sersic", star(), shape=SHAPE, zeropoint=25.0)[0]
+    row = {"x": [x], "y": [y], "mag": [mag]} | (
+        {} if r_eff is None else {"r_eff": [r_eff], "n": [n], "q": [q], "pa": [30.0]}
+    )
+    light = autogal.render(
+        row, "point_source" if r_eff is None else "sersic", star(), shape=SHAPE, zeropoint=25.0
+    )[0]
     return (light + noise * np.random.default_rng(4).normal(size=SHAPE)).astype(np.float32)
 
 
@@ -71,13 +77,19 @@ def cutout_of(image):
 def test_what_a_neighbour_looks_like(r_eff):
     image = draw(r_eff, noise=1.0)
     ((found,),) = look([cutout_of(image)], [around(((39, 51), (39, 51)))], [image], [[2]], CPU)
-    assert abs(found.start["x"] - 44.3) < 0.3 and abs(found.start["y"] - 44.6) < 0.3 and abs(found.start["mag"] - 17.5) < 0.3
+    assert (
+        abs(found.start["x"] - 44.3) < 0.3
+        and abs(found.start["y"] - 44.6) < 0.3
+        and abs(found.start["mag"] - 17.5) < 0.3
+    )
     assert found.low[0] < 39 < 50 < found.high[0] and abs(np.log(found.start["r_eff"] / r_eff)) < 0.4
     assert abs(found.start["q"] - 0.7) < 0.1 and abs(found.start["pa"] - 30) < 8
 
 
 def test_a_neighbour_looks_the_same_in_any_company():
-    images = [draw(r_eff, noise=1.0, x=x) for r_eff, x in ((2.0, 44.3), (6.0, 62.8))]  # one of them leaves the image
+    images = [
+        draw(r_eff, noise=1.0, x=x) for r_eff, x in ((2.0, 44.3), (6.0, 62.8))
+    ]  # one of them leaves the image
     places = [around(((39, 51), (39, 51))), around(((39, 51), (54, 64)), ((5, 12), (5, 12)))]
     together = look([cutout_of(image) for image in images], places, images, [[2], [2, 3]], CPU)
     for image, place, labels, found in zip(images, places, [[2], [2, 3]], together):
@@ -94,8 +106,18 @@ def test_light_of_others_is_left_out():
     assert abs(one.start["x"] - 40.3) < 0.7 and abs(one.start["mag"] - 17.5) < 0.4
 
 
-@pytest.mark.parametrize(("r_eff", "mag", "expected"), [(None, 16.0, True), (None, 18.5, True), (None, 20.5, True), (1.5, 16.0, False),
-                                                        (1.5, 18.5, False), (4.0, 18.5, False), (4.0, 22.0, True)])
+@pytest.mark.parametrize(
+    ("r_eff", "mag", "expected"),
+    [
+        (None, 16.0, True),
+        (None, 18.5, True),
+        (None, 20.5, True),
+        (1.5, 16.0, False),
+        (1.5, 18.5, False),
+        (4.0, 18.5, False),
+        (4.0, 22.0, True),
+    ],
+)
 def test_a_star_is_a_point_and_a_galaxy_is_none_unless_noise_hides_it(r_eff, mag, expected):
     width = FWHM / 2.355
     rows, columns = np.indices(SHAPE)
@@ -121,4 +143,7 @@ def test_points_are_told_apart_at_the_border_too():
             image = draw(r_eff, noise=1.0, mag=16.5, x=61.3, y=44.6)
             place = around(((39, 51), (56, 64)))
             ((one,),) = look([cutout_of(image)], [place], [image], [[2]], CPU)
-            assert are_points([one, one], [cutout_of(image)] * 2, [image] * 2, [place] * 2, how) == [expected] * 2
+            assert (
+                are_points([one, one], [cutout_of(image)] * 2, [image] * 2, [place] * 2, how)
+                == [expected] * 2
+            )

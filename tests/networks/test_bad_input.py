@@ -1,4 +1,5 @@
-"""What cannot be used, from the command line: two lines that say what is wrong and what to do, and no network where it cannot help."""
+"""What cannot be used, from the command line: two lines that say what is wrong and what to do, and no
+network where it cannot help."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ CLASSICAL = {"segmenter": "initialise=moments", "initialiser": "segment=sep"}  #
 
 def galaxy(side: int, seed: int = 0) -> np.ndarray:
     rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
-    return 40 * np.exp(-0.5 * (columns**2 + 1.5 * rows**2) / 6) + np.random.default_rng(seed).normal(size=(side, side))
+    return 40 * np.exp(-0.5 * (columns**2 + 1.5 * rows**2) / 6) + np.random.default_rng(seed).normal(
+        size=(side, side)
+    )
 
 
 @pytest.fixture
@@ -66,21 +69,30 @@ def _broken_card(stem):
 
 
 def _other_network(stem):
-    other = stem.with_name({"segmenter-general": "initialiser-general", "initialiser-general": "segmenter-general"}[stem.name])
+    other = stem.with_name(
+        {"segmenter-general": "initialiser-general", "initialiser-general": "segmenter-general"}[stem.name]
+    )
     for ending in (".json", ".safetensors"):
         stem.with_suffix(ending).write_bytes(other.with_suffix(ending).read_bytes())
 
 
-HARMS = [(_truncated, "cut short, altered or exchanged"), (_another_sum, "cut short, altered or exchanged"),
-         (_broken_card, "is not a checkpoint's card"), (_other_network, "its task is"),
-         (lambda stem: None, "does not hold the weights that its card promises")]
+HARMS = [
+    (_truncated, "cut short, altered or exchanged"),
+    (_another_sum, "cut short, altered or exchanged"),
+    (_broken_card, "is not a checkpoint's card"),
+    (_other_network, "its task is"),
+    (lambda stem: None, "does not hold the weights that its card promises"),
+]
 
 
 @pytest.mark.parametrize("task", CARDS)
 @pytest.mark.parametrize(("harm", "what"), HARMS)
 def test_a_fit_refuses_a_checkpoint_that_cannot_be_used(task, harm, what, image, folder, tmp_path, capsys):
     harm(folder / f"{task}-general")
-    text = said(["fit", image, CHOICES[task], CLASSICAL[task], f"checkpoints={folder}", f"out={tmp_path / 'out'}"], capsys)
+    text = said(
+        ["fit", image, CHOICES[task], CLASSICAL[task], f"checkpoints={folder}", f"out={tmp_path / 'out'}"],
+        capsys,
+    )
     assert what in text and "general" in text
 
 
@@ -88,7 +100,9 @@ def test_a_fit_refuses_a_checkpoint_that_cannot_be_used(task, harm, what, image,
 @pytest.mark.parametrize(("harm", "what"), HARMS[:4])
 def test_training_does_not_start_from_one(task, harm, what, folder, tmp_path, capsys):
     harm(folder / f"{task}-general")
-    text = said(["train", task, f"checkpoints={folder}", f"out={tmp_path / 'out'}", "size=64", "trainer=cpu"], capsys)
+    text = said(
+        ["train", task, f"checkpoints={folder}", f"out={tmp_path / 'out'}", "size=64", "trainer=cpu"], capsys
+    )
     assert what in text
 
 
@@ -101,20 +115,50 @@ def test_a_fit_without_a_checkpoint_says_how_to_get_one(task, image, tmp_path, c
 
 @pytest.mark.parametrize("task", CARDS)
 def test_a_folder_of_checkpoints_that_is_not_there(task, image, tmp_path, capsys):
-    text = said(["fit", image, CHOICES[task], CLASSICAL[task], f"checkpoints={tmp_path / 'nowhere'}", f"out={tmp_path / 'out'}"], capsys)
+    text = said(
+        [
+            "fit",
+            image,
+            CHOICES[task],
+            CLASSICAL[task],
+            f"checkpoints={tmp_path / 'nowhere'}",
+            f"out={tmp_path / 'out'}",
+        ],
+        capsys,
+    )
     assert "nowhere" in text and "checkpoints=" in text
 
 
 def test_no_usable_image_and_labels_of_none(tmp_path, capsys):
     (tmp_path / "blank").mkdir()
     for i in range(3):
-        fits.writeto(tmp_path / "blank" / f"blank{i}.fits", np.random.default_rng(i).normal(size=(40, 40)).astype(np.float32))
+        fits.writeto(
+            tmp_path / "blank" / f"blank{i}.fits",
+            np.random.default_rng(i).normal(size=(40, 40)).astype(np.float32),
+        )
     out = f"out={tmp_path / 'out'}"
-    assert "usable images" in said(["train", "segmenter", f"data={tmp_path / 'blank'}", "labels=sep", out], capsys)
-    values = dict(x=20.0, y=20.0, flux=900.0, r_eff=3.0, n=1.0, q=0.8, pa=0.0, chi2_dof=1.0, status="converged", flags=0, snr=90.0)
+    assert "usable images" in said(
+        ["train", "segmenter", f"data={tmp_path / 'blank'}", "labels=sep", out], capsys
+    )
+    values = dict(
+        x=20.0,
+        y=20.0,
+        flux=900.0,
+        r_eff=3.0,
+        n=1.0,
+        q=0.8,
+        pa=0.0,
+        chi2_dof=1.0,
+        status="converged",
+        flags=0,
+        snr=90.0,
+    )
     for ids, what in (("galaxy", "No image of"), ("blank", "usable images")):
         Table([dict(id=f"{ids}{i}", **values) for i in range(3)]).write(tmp_path / f"{ids}.fits")
-        assert what in said(["train", "initialiser", f"data={tmp_path / 'blank'}", f"labels={tmp_path / ids}.fits", out], capsys)
+        assert what in said(
+            ["train", "initialiser", f"data={tmp_path / 'blank'}", f"labels={tmp_path / ids}.fits", out],
+            capsys,
+        )
 
 
 def test_empty_label_masks(tmp_path, capsys):
@@ -123,15 +167,30 @@ def test_empty_label_masks(tmp_path, capsys):
     for i in range(3):
         fits.writeto(tmp_path / "images" / f"galaxy{i}.fits", galaxy(48, i).astype(np.float32))
         fits.writeto(tmp_path / "labels" / f"galaxy{i}.fits", np.zeros((48, 48), np.int16))
-    words = ["train", "segmenter", f"data={tmp_path / 'images'}", f"labels={tmp_path / 'labels'}", f"out={tmp_path / 'out'}"]
+    words = [
+        "train",
+        "segmenter",
+        f"data={tmp_path / 'images'}",
+        f"labels={tmp_path / 'labels'}",
+        f"out={tmp_path / 'out'}",
+    ]
     assert "Only 0 usable images" in said(words, capsys)
     assert (tmp_path / "out" / "autogal.log").read_text().count("its label mask is empty") == 3
 
 
 def test_a_stamp_too_small_for_the_networks_is_fitted_without_them(folder):
     """The networks are not even loaded for it: their weights could not be."""
-    catalogue = autogal.fit([galaxy(28)], sigma=[np.ones((28, 28))], segment="maskrcnn", initialise="resnet50", checkpoints=str(folder))
+    catalogue = autogal.fit(
+        [galaxy(28)],
+        sigma=[np.ones((28, 28))],
+        segment="maskrcnn",
+        initialise="resnet50",
+        checkpoints=str(folder),
+    )
     row = catalogue.table[0]
     assert row["status"] == "converged" and row["x"] == pytest.approx(13.5, abs=0.2)
-    assert Flag(int(row["flags"])) & (Flag.MASK_FALLBACK | Flag.START_FALLBACK) == Flag.MASK_FALLBACK | Flag.START_FALLBACK
+    assert (
+        Flag(int(row["flags"])) & (Flag.MASK_FALLBACK | Flag.START_FALLBACK)
+        == Flag.MASK_FALLBACK | Flag.START_FALLBACK
+    )
     assert "smaller than 32 px" in row["message"]

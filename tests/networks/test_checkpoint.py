@@ -15,7 +15,11 @@ CARD = {"task": "initialiser", "version": 1, "channels": 4}
 
 @pytest.fixture
 def stem(tmp_path):
-    state = {"layer.weight": torch.randn(3, 4), "norm.running_var": torch.tensor([1e6, 3.1415927]), "count": torch.tensor(7)}
+    state = {
+        "layer.weight": torch.randn(3, 4),
+        "norm.running_var": torch.tensor([1e6, 3.1415927]),
+        "count": torch.tensor(7),
+    }
     save(tmp_path / "initialiser-general", state, CARD)
     return tmp_path / "initialiser-general"
 
@@ -33,12 +37,15 @@ def test_kernels_are_stored_in_half_precision(tmp_path):
     assert 200_000 < (tmp_path / "a.safetensors").stat().st_size < 201_000
 
 
-@pytest.mark.parametrize(("task", "expected", "reason"), [
-    ("segmenter", {}, "task is 'initialiser'"),
-    ("initialiser", {"channels": 3}, "channels is 4, 3 is needed"),
-    ("initialiser", {"version": 2}, "version is 1"),
-    ("initialiser", {"classes": 3}, "classes is None"),
-])
+@pytest.mark.parametrize(
+    ("task", "expected", "reason"),
+    [
+        ("segmenter", {}, "task is 'initialiser'"),
+        ("initialiser", {"channels": 3}, "channels is 4, 3 is needed"),
+        ("initialiser", {"version": 2}, "version is 1"),
+        ("initialiser", {"classes": 3}, "classes is None"),
+    ],
+)
 def test_another_network_is_refused(stem, task, expected, reason):
     with pytest.raises(AutogalError, match=reason):
         load(stem, task, **expected)
@@ -55,18 +62,23 @@ def _garbage(stem):
 
     stem.with_suffix(".safetensors").write_bytes(b"no weights")
     card = json.loads(stem.with_suffix(".json").read_text())
-    stem.with_suffix(".json").write_text(json.dumps(card | {"sha256": hashlib.sha256(b"no weights").hexdigest()}))
+    stem.with_suffix(".json").write_text(
+        json.dumps(card | {"sha256": hashlib.sha256(b"no weights").hexdigest()})
+    )
 
 
-@pytest.mark.parametrize(("harm", "reason"), [
-    (_truncate, "cut short"),
-    (_garbage, "no weights that can be read"),
-    (lambda stem: stem.with_suffix(".safetensors").unlink(), "cannot be read"),
-    (lambda stem: stem.with_suffix(".json").unlink(), "card .* cannot be read"),
-    (lambda stem: stem.with_suffix(".json").write_text("{"), "not a checkpoint's card"),
-    (lambda stem: stem.with_suffix(".json").write_bytes(b"\xff\xfe\x00"), "not a checkpoint's card"),
-    (lambda stem: stem.with_suffix(".json").write_text("[1]"), "not a checkpoint's card"),
-])
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (_truncate, "cut short"),
+        (_garbage, "no weights that can be read"),
+        (lambda stem: stem.with_suffix(".safetensors").unlink(), "cannot be read"),
+        (lambda stem: stem.with_suffix(".json").unlink(), "card .* cannot be read"),
+        (lambda stem: stem.with_suffix(".json").write_text("{"), "not a checkpoint's card"),
+        (lambda stem: stem.with_suffix(".json").write_bytes(b"\xff\xfe\x00"), "not a checkpoint's card"),
+        (lambda stem: stem.with_suffix(".json").write_text("[1]"), "not a checkpoint's card"),
+    ],
+)
 def test_a_damaged_checkpoint_is_refused(stem, harm, reason):
     harm(stem)
     with pytest.raises(AutogalError, match=reason) as caught:
@@ -86,14 +98,17 @@ def test_names():
     assert stem_name("segmenter", "none") == "segmenter-general"
 
 
-@pytest.mark.parametrize(("there", "survey", "size", "band", "found"), [
-    (["general", "sdss-128-r"], "sdss", 128, "r", "sdss-128-r"),
-    (["general", "sdss-128-r"], None, 128, None, "general"),
-    (["general", "sdss-128-r"], "desi", 128, "r", "general"),
-    (["sdss-128-g", "sdss-64-r"], "sdss", 128, "r", "sdss-64-r"),
-    (["sdss-64-r", "sdss-256-r"], "sdss", 200, "r", "sdss-256-r"),
-    (["desi-64-r"], "sdss", 64, "r", "desi-64-r"),
-])
+@pytest.mark.parametrize(
+    ("there", "survey", "size", "band", "found"),
+    [
+        (["general", "sdss-128-r"], "sdss", 128, "r", "sdss-128-r"),
+        (["general", "sdss-128-r"], None, 128, None, "general"),
+        (["general", "sdss-128-r"], "desi", 128, "r", "general"),
+        (["sdss-128-g", "sdss-64-r"], "sdss", 128, "r", "sdss-64-r"),
+        (["sdss-64-r", "sdss-256-r"], "sdss", 200, "r", "sdss-256-r"),
+        (["desi-64-r"], "sdss", 64, "r", "desi-64-r"),
+    ],
+)
 def test_the_best_checkpoint_of_a_folder(tmp_path, there, survey, size, band, found):
     for name in there:
         save(tmp_path / f"initialiser-{name}", {"w": torch.zeros(1)}, CARD)

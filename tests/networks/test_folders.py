@@ -37,11 +37,15 @@ def test_a_folder_with_one_kind_says_where_the_other_is_from(tmp_path, repositor
         check_checkpoints(settings)
         check_checkpoints(settings)
     said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 1 and "no checkpoint of the initialiser" in said[0] and "initialiser-general" in said[0]
+    assert (
+        len(said) == 1 and "no checkpoint of the initialiser" in said[0] and "initialiser-general" in said[0]
+    )
     assert find("segmenter", tmp_path).parent == tmp_path
 
 
 def test_a_folder_that_no_method_uses_is_named(tmp_path, caplog):
     with caplog.at_level("WARNING"):
-        check_checkpoints(compose(overrides=[f"checkpoints='{tmp_path}'", "segment=sep", "initialise=moments"]))
+        check_checkpoints(
+            compose(overrides=[f"checkpoints='{tmp_path}'", "segment=sep", "initialise=moments"])
+        )
     assert "is not used" in caplog.text

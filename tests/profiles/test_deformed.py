@@ -1,4 +1,5 @@
-"""Contours of deformed profiles: GALFIT's definitions, their area, their derivatives, and numbers everywhere within the bounds."""
+"""Contours of deformed profiles: GALFIT's definitions, their area, their derivatives, and numbers
+everywhere within the bounds."""
 
 from __future__ import annotations
 
@@ -38,7 +39,11 @@ def test_the_radius_is_galfits():
     theta = np.arctan2(y, x)
     radius *= 1 + sum(a * np.cos(m * (theta + np.radians(phase))) for m, a, phase in modes)
     profile = Deformed(Sersic(), True, (1, 3))
-    got = profile.contour(torch.from_numpy(theta)[None] + PSI, torch.tensor([own], dtype=torch.float64), PSI).log_s[0].exp()
+    got = (
+        profile.contour(torch.from_numpy(theta)[None] + PSI, torch.tensor([own], dtype=torch.float64), PSI)
+        .log_s[0]
+        .exp()
+    )
     np.testing.assert_allclose(got.numpy() * np.hypot(x, y), radius, rtol=1e-12)
 
 
@@ -46,7 +51,9 @@ def test_the_radius_is_galfits():
 def test_the_area_of_a_box_is_the_closed_form(c0):
     log_area, *_ = Deformed(Sersic(), True).log_area(torch.tensor([[c0]], dtype=torch.float64), PSI)
     p = c0 + 2
-    assert float(log_area.exp()) == pytest.approx(4 * beta(1 / p, 1 + 1 / p) / (math.pi * p), rel=2e-5)  # GALFIT's 1 / R(c0)
+    assert float(log_area.exp()) == pytest.approx(
+        4 * beta(1 / p, 1 + 1 / p) / (math.pi * p), rel=2e-5
+    )  # GALFIT's 1 / R(c0)
 
 
 def test_a_brightness_at_a_break_is_not_normalised():
@@ -59,24 +66,30 @@ def test_derivatives_are_those_by_differences(case):
     theta = torch.linspace(-3.1, 3.1, 41, dtype=torch.float64)[None]
     got, (_, area_by_psi, area_by_own) = profile.contour(theta, own, PSI), profile.log_area(own, PSI)
     step = 1e-6
-    close = lambda a, b, atol=1e-7: torch.testing.assert_close(a, b, rtol=1e-5, atol=atol)  # noqa: E731
-    differ = lambda f: (f(step) - f(-step)) / (2 * step)  # noqa: E731
+    close = lambda a, b, atol=1e-7: torch.testing.assert_close(a, b, rtol=1e-5, atol=atol)
+    differ = lambda f: (f(step) - f(-step)) / (2 * step)
     close(got.by_theta, differ(lambda h: profile.contour(theta + h, own, PSI).log_s))
     close(got.by_psi, differ(lambda h: profile.contour(theta, own, PSI + h).log_s))
-    close(area_by_psi, differ(lambda h: profile.log_area(own, PSI + h)[0]), atol=1e-4)  # its sum stands on directions that turn with psi
+    close(
+        area_by_psi, differ(lambda h: profile.log_area(own, PSI + h)[0]), atol=1e-4
+    )  # its sum stands on directions that turn with psi
     for i in range(own.shape[1]):
         one = torch.zeros_like(own)
         one[0, i] = 1.0
-        close(got.by_own[i], differ(lambda h: profile.contour(theta, own + h * one, PSI).log_s))  # noqa: B023
-        close(area_by_own[i], differ(lambda h: profile.log_area(own + h * one, PSI)[0]))  # noqa: B023
+        close(got.by_own[i], differ(lambda h: profile.contour(theta, own + h * one, PSI).log_s))
+        close(area_by_own[i], differ(lambda h: profile.log_area(own + h * one, PSI)[0]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_numbers_everywhere_within_the_bounds(dtype):
     profile = Deformed(Sersic(), True, (1, 3, 10))
-    own = torch.tensor(list(itertools.product((-1.0, 0.0, 2.0), *[(-0.5, 0.0, 0.5)] * 6)), dtype=torch.float64)
+    own = torch.tensor(
+        list(itertools.product((-1.0, 0.0, 2.0), *[(-0.5, 0.0, 0.5)] * 6)), dtype=torch.float64
+    )
     psi = torch.zeros(len(own), dtype=torch.float64)
-    theta = torch.tensor([0, math.pi / 4, math.pi / 2, math.pi, -math.pi / 2, 0.3, -2.0], dtype=dtype).expand(len(own), -1)
+    theta = torch.tensor([0, math.pi / 4, math.pi / 2, math.pi, -math.pi / 2, 0.3, -2.0], dtype=dtype).expand(
+        len(own), -1
+    )
     contour, area = profile.contour(theta, own, psi), profile.log_area(own, psi)
     for numbers in (contour.log_s, contour.by_theta, contour.by_psi, *contour.by_own, *area):
         assert torch.isfinite(numbers).all()

@@ -1,4 +1,5 @@
-"""One battery for every radial profile: flux, definition, derivatives, and numbers everywhere within the bounds."""
+"""One battery for every radial profile: flux, definition, derivatives, and numbers everywhere within the
+bounds."""
 
 from __future__ import annotations
 
@@ -29,7 +30,12 @@ def logs(*values):
 def corners(profile):
     """Every combination of lowest, middle and highest own parameters, [B, S]."""
     ends = [LENGTHS if s.length else (s.lower, s.upper) for s in profile.shape]
-    return torch.cat([logs(*combination) for combination in itertools.product(*((low, math.sqrt(low * high), high) for low, high in ends))])
+    return torch.cat(
+        [
+            logs(*combination)
+            for combination in itertools.product(*((low, math.sqrt(low * high), high) for low, high in ends))
+        ]
+    )
 
 
 @pytest.fixture(params=RADIAL)
@@ -80,7 +86,9 @@ def test_derivatives(profile):
     for i in range(shape.shape[1]):
         move = torch.zeros_like(shape)
         move[:, i] = step
-        expected = (profile.intensity(log_t, shape + move) - profile.intensity(log_t, shape - move)) / (2 * step)
+        expected = (profile.intensity(log_t, shape + move) - profile.intensity(log_t, shape - move)) / (
+            2 * step
+        )
         off = ((g_shape[i] - expected).abs() / (scale + expected.abs())).quantile(0.99, dim=-1)
         assert off.max() < 1e-5, (profile.shape[i].name, shape[off.argmax()].exp())
 
@@ -101,17 +109,31 @@ def test_half_light_radius(profile):
 FORMULAS = {
     "gaussian": ((), lambda r: np.exp(-4 * np.log(2) * r**2)),
     "moffat": ((2.7,), lambda r, beta: (1 + 4 * (2 ** (1 / beta) - 1) * r**2) ** -beta),
-    "king": ((9.0, 1.6), lambda r, rt, a: np.where(r < rt, np.abs((1 + r**2) ** (-1 / a) - (1 + rt**2) ** (-1 / a)) ** a, 0)),
+    "king": (
+        (9.0, 1.6),
+        lambda r, rt, a: np.where(r < rt, np.abs((1 + r**2) ** (-1 / a) - (1 + rt**2) ** (-1 / a)) ** a, 0),
+    ),
     "ferrer": ((2.4, 0.7), lambda r, a, b: np.where(r < 1, (1 - np.minimum(r, 1) ** (2 - b)) ** a, 0)),
     "nuker": ((1.7, 2.3, 0.4), lambda r, a, b, c: r**-c * (1 + r**a) ** ((c - b) / a)),
-    "core_sersic": ((3.0, 0.1, 0.3, 4.0), lambda r, n, rb, c, a: (1 + (rb / r) ** a) ** (c / a) * np.exp(
-        -gammaincinv(2 * n, 0.5) * (r**a + rb**a) ** (1 / (a * n)))),
-    "broken_exponential": ((0.4, 3.0, 6.0), lambda r, h, rb, s: np.exp(-r) * (1 + np.exp(s * (r - rb))) ** ((1 - 1 / h) / s)),
+    "core_sersic": (
+        (3.0, 0.1, 0.3, 4.0),
+        lambda r, n, rb, c, a: (
+            (1 + (rb / r) ** a) ** (c / a)
+            * np.exp(-gammaincinv(2 * n, 0.5) * (r**a + rb**a) ** (1 / (a * n)))
+        ),
+    ),
+    "broken_exponential": (
+        (0.4, 3.0, 6.0),
+        lambda r, h, rb, s: np.exp(-r) * (1 + np.exp(s * (r - rb))) ** ((1 - 1 / h) / s),
+    ),
     "exponential": ((), lambda r: np.exp(-gammaincinv(2, 0.5) * r)),
     "devaucouleurs": ((), lambda r: np.exp(-gammaincinv(8, 0.5) * r**0.25)),
     "sersic": ((2.5,), lambda r, n: np.exp(-gammaincinv(2 * n, 0.5) * r ** (1 / n))),
-    "truncated": ((4.0, 0.3), lambda r, rt, s: np.exp(-gammaincinv(2, 0.5) * r) * (1 - np.tanh(2 * (r / rt - 1) / s))),
-}  # fmt: skip
+    "truncated": (
+        (4.0, 0.3),
+        lambda r, rt, s: np.exp(-gammaincinv(2, 0.5) * r) * (1 - np.tanh(2 * (r / rt - 1) / s)),
+    ),
+}
 
 
 def test_definition(profile):
@@ -138,7 +160,9 @@ def test_a_truncation_far_out_changes_nothing_and_gives_the_nuker_law_a_total():
     far = Truncated(RADIAL["sersic"]).intensity(LOG_T, logs(1.5, 500.0, 0.1))
     torch.testing.assert_close(far, RADIAL["sersic"].intensity(LOG_T, logs(1.5)), rtol=1e-6, atol=1e-15)
     cut = Truncated(RADIAL["nuker"])
-    assert cut.brightness == "mag" and within(cut, logs(2.0, 1.2, 0.3, 20.0, 0.2)).item() == pytest.approx(1.0, abs=1e-4)
+    assert cut.brightness == "mag" and within(cut, logs(2.0, 1.2, 0.3, 20.0, 0.2)).item() == pytest.approx(
+        1.0, abs=1e-4
+    )
 
 
 def test_a_gaussian_and_a_sersic_profile_of_half_are_one():

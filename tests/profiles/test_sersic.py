@@ -42,7 +42,10 @@ def test_all_the_flux_and_half_of_it_within_the_half_light_radius(n):
 
     # p = b t^(1/n): nearly all the light lies between these
     ends = n * np.log(gammaincinv(2 * n, [1e-10, 1 - 1e-12]) / gammaincinv(2 * n, 0.5))
-    inner, outer = quad(ring, ends[0], 0, epsabs=1e-10, limit=200)[0], quad(ring, 0, ends[1], epsabs=1e-10, limit=200)[0]
+    inner, outer = (
+        quad(ring, ends[0], 0, epsabs=1e-10, limit=200)[0],
+        quad(ring, 0, ends[1], epsabs=1e-10, limit=200)[0],
+    )
     assert inner == pytest.approx(0.5, abs=1e-8) and outer == pytest.approx(0.5, abs=1e-8)
 
 

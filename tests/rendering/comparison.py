@@ -14,7 +14,10 @@ def render(galaxies: Sequence, psf: np.ndarray, **options) -> list[np.ndarray]:
     images = [None] * len(galaxies)
     for shape in {galaxy.shape for galaxy in galaxies}:
         places = [i for i, galaxy in enumerate(galaxies) if galaxy.shape == shape]
-        table = {name: np.array([getattr(galaxies[i], name) for i in places]) for name in ("x", "y", "r_eff", "n", "q", "pa")}
+        table = {
+            name: np.array([getattr(galaxies[i], name) for i in places])
+            for name in ("x", "y", "r_eff", "n", "q", "pa")
+        }
         drawn = autogal.render(table | {"flux": np.ones(len(places))}, psf=psf, shape=shape, **options)
         for i, image in zip(places, drawn, strict=True):
             images[i] = np.asarray(image, float)

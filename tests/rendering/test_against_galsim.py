@@ -6,14 +6,29 @@ import numpy as np
 import pytest
 
 from .comparison import differences, render
-from .galsim_truth import ACCURATE, AXIS_RATIOS, INDICES, PLACES, SIZES, Galaxy, draw, galaxies, galsim, optics, sample
+from .galsim_truth import (
+    ACCURATE,
+    AXIS_RATIOS,
+    INDICES,
+    PLACES,
+    SIZES,
+    Galaxy,
+    draw,
+    galaxies,
+    galsim,
+    optics,
+    sample,
+)
 
 LARGEST, MEDIAN, TOTAL = 1e-3, 2e-4, 2e-3
 
 
 def assert_close(images, truths, cases=None):
     largest, total = differences(images, truths)
-    report = f"largest {largest.max():.1e} (median {np.median(largest):.1e}) of the peak, sum {total.max():.1e} of the flux"
+    report = (
+        f"largest {largest.max():.1e} (median {np.median(largest):.1e}) of the peak, sum {total.max():.1e} "
+        f"of the flux"
+    )
     if cases is not None:
         report += f"; worst {cases[largest.argmax()]}, {cases[total.argmax()]}"
     print(report)  # for `pytest -s`
@@ -45,7 +60,12 @@ def spread(psf):
 
 def test_the_spread_covers_every_axis(spread):
     cases, _ = spread
-    for name, values in {"n": INDICES, "r_eff": SIZES, "q": AXIS_RATIOS, "shape": {place[1] for place in PLACES}}.items():
+    for name, values in {
+        "n": INDICES,
+        "r_eff": SIZES,
+        "q": AXIS_RATIOS,
+        "shape": {place[1] for place in PLACES},
+    }.items():
         assert {getattr(g, name) for g in cases} == set(values)
     assert len(cases) > 60
 
@@ -78,9 +98,17 @@ def test_doubling_the_stamp_changes_no_pixel(n, place, star):
     assert np.abs(one - inside).max() <= LARGEST * inside.max()
 
 
-SMALL_SET = [Galaxy(n, r, q, pa, x, y, (49, 56)) for n, r, q, pa, x, y in (
-    (0.5, 0.7, 0.9, 10.0, 27.3, 24.1), (1.0, 1.5, 0.3, 60.0, 28.0, 23.5), (2.5, 4.0, 0.1, 110.0, 26.8, 24.4),
-    (4.0, 4.0, 0.9, 160.0, 27.5, 20.2), (6.0, 1.5, 0.3, 85.0, 4.2, 45.9), (1.0, 9.0, 0.1, 135.0, 57.5, 30.0))]  # fmt: skip
+SMALL_SET = [
+    Galaxy(n, r, q, pa, x, y, (49, 56))
+    for n, r, q, pa, x, y in (
+        (0.5, 0.7, 0.9, 10.0, 27.3, 24.1),
+        (1.0, 1.5, 0.3, 60.0, 28.0, 23.5),
+        (2.5, 4.0, 0.1, 110.0, 26.8, 24.4),
+        (4.0, 4.0, 0.9, 160.0, 27.5, 20.2),
+        (6.0, 1.5, 0.3, 85.0, 4.2, 45.9),
+        (1.0, 9.0, 0.1, 135.0, 57.5, 30.0),
+    )
+]
 
 
 def test_the_kind_of_psf_matters(psf, star):
@@ -116,7 +144,10 @@ def test_undersampled_image_of_an_oversampled_psf(kind):
 
 def test_flux_is_kept_whatever_the_sampling(psf):
     galaxy = Galaxy(1.0, 2.0, 0.6, 30.0, 40.2, 39.7, (80, 80))
-    sums = [render([galaxy], sample(psf, (41 * k, 41 * k), oversample=k), psf_oversample=k)[0].sum() for k in (1, 2, 3, 4, 5)]
+    sums = [
+        render([galaxy], sample(psf, (41 * k, 41 * k), oversample=k), psf_oversample=k)[0].sum()
+        for k in (1, 2, 3, 4, 5)
+    ]
     assert np.allclose(sums, draw(galaxy, psf).sum(), atol=2e-3)
 
 
@@ -135,7 +166,9 @@ def test_small_even_sized_psf(shape):
     assert_close(render(SMALL_SET, sample(compact, shape)), [draw(g, compact) for g in SMALL_SET], SMALL_SET)
 
 
-@pytest.mark.parametrize("oversample, shape", [(2, (122, 122)), (3, (154, 154)), (3, (154, 153)), (4, (164, 164)), (5, (206, 206))])
+@pytest.mark.parametrize(
+    "oversample, shape", [(2, (122, 122)), (3, (154, 154)), (3, (154, 153)), (4, (164, 164)), (5, (206, 206))]
+)
 def test_even_sized_oversampled_psf(oversample, shape, psf):
     images = render(SMALL_SET, sample(psf, shape, oversample=oversample), psf_oversample=oversample)
     assert_close(images, [draw(g, psf) for g in SMALL_SET], SMALL_SET)
@@ -162,12 +195,25 @@ def test_a_psf_for_each_row(psf):
 
 def test_galsim_agrees_with_itself_tightened(psf):
     # the yardstick: with its parameters ten times tighter GalSim moves by far less than what is allowed
-    tight = galsim.GSParams(folding_threshold=5e-5, maxk_threshold=1e-5, kvalue_accuracy=1e-7, xvalue_accuracy=1e-7,
-                            stepk_minimum_hlr=20, maximum_fft_size=24000)  # fmt: skip
+    tight = galsim.GSParams(
+        folding_threshold=5e-5,
+        maxk_threshold=1e-5,
+        kvalue_accuracy=1e-7,
+        xvalue_accuracy=1e-7,
+        stepk_minimum_hlr=20,
+        maximum_fft_size=24000,
+    )
     for galaxy in SMALL_SET[1:5]:
         truth = draw(galaxy, psf)
         light = galsim.Sersic(n=galaxy.n, half_light_radius=galaxy.r_eff * np.sqrt(galaxy.q), gsparams=tight)
-        both = galsim.Convolve(light.shear(q=galaxy.q, beta=(galaxy.pa + 90) * galsim.degrees), psf, gsparams=tight, propagate_gsparams=True)
+        both = galsim.Convolve(
+            light.shear(q=galaxy.q, beta=(galaxy.pa + 90) * galsim.degrees),
+            psf,
+            gsparams=tight,
+            propagate_gsparams=True,
+        )
         offset = (galaxy.x - (galaxy.shape[1] - 1) / 2, galaxy.y - (galaxy.shape[0] - 1) / 2)
-        tighter = both.drawImage(nx=galaxy.shape[1], ny=galaxy.shape[0], scale=1, offset=offset, dtype=float).array
+        tighter = both.drawImage(
+            nx=galaxy.shape[1], ny=galaxy.shape[0], scale=1, offset=offset, dtype=float
+        ).array
         assert np.abs(truth - tighter).max() < 1e-4 * truth.max()

@@ -1,4 +1,5 @@
-"""Every Sersic index from 0.3 to 8, against an integral in real space that shares nothing with the package."""
+"""Every Sersic index from 0.3 to 8, against an integral in real space that shares nothing with the
+package."""
 
 from __future__ import annotations
 
@@ -37,8 +38,13 @@ def test_optical_psf(n, oversample):
     psf = Gaussian(WIDE if oversample == 1 else 0.9, pixel=True)
     cases = [galaxy(n, *s) for s in SHAPES[:2]]
     truths = [sersic_image(psf, SHAPE, **g) for g in cases]
-    images = render([SimpleNamespace(shape=SHAPE, **g) for g in cases], psf.star(45 * oversample, oversample), dtype="float64",
-                    psf_kind="optical", psf_oversample=oversample)  # fmt: skip
+    images = render(
+        [SimpleNamespace(shape=SHAPE, **g) for g in cases],
+        psf.star(45 * oversample, oversample),
+        dtype="float64",
+        psf_kind="optical",
+        psf_oversample=oversample,
+    )
     largest, total = differences(images, truths)
     assert largest.max() < 2e-4 and total.max() < 3e-4
 

@@ -1,4 +1,5 @@
-"""Boxy, disky, lopsided and bent galaxies: drawn against integrals in real space, and the derivatives of what is drawn."""
+"""Boxy, disky, lopsided and bent galaxies: drawn against integrals in real space, and the derivatives of
+what is drawn."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ GALAXIES = {
 
 
 def model_of(boxiness, modes, profile="sersic", **said):
-    return build_model(OmegaConf.create({"profile": profile, "boxiness": boxiness, "fourier": list(modes)} | said))
+    return build_model(
+        OmegaConf.create({"profile": profile, "boxiness": boxiness, "fourier": list(modes)} | said)
+    )
 
 
 def galaxy(name):
@@ -41,12 +44,20 @@ def galaxy(name):
     model = model_of(c0 is not None, [m for m, *_ in modes])
     values = dict(PLACE, mag=0.0, r_eff=r_eff, n=n, q=q, pa=pa, sky=0.0, **({} if c0 is None else {"c0": c0}))
     values |= {f"{kind}m{m}": v for m, a, phase in modes for kind, v in (("a", a), ("p", phase))}
-    return model, values, model.free(torch.tensor([[values[key] for key in model.parameters]], dtype=torch.float64), ZEROPOINT)
+    return (
+        model,
+        values,
+        model.free(torch.tensor([[values[key] for key in model.parameters]], dtype=torch.float64), ZEROPOINT),
+    )
 
 
 def drawing(model, free, shape=SHAPE, binning=1):
     native = model.native(free)
-    level = 0 if binning > 1 else int(model_level(model, shape, native, torch.tensor([3.06], dtype=torch.float64)))
+    level = (
+        0
+        if binning > 1
+        else int(model_level(model, shape, native, torch.tensor([3.06], dtype=torch.float64)))
+    )
     renderer = renderers_at(level, model, shape, 1, binning, torch.device("cpu"), torch.float64)[0]
     return renderer, renderer.grid.psf_transform(torch.from_numpy(PSF.star(33))[None], False), native[0]
 
@@ -59,7 +70,9 @@ def test_against_the_integral(name):
     renderer, psf, native = drawing(model, free)
     image = renderer.image(native, psf)[0].numpy()
     r_eff, n, q, pa, c0, modes = GALAXIES[name]
-    truth = sersic_image(PSF, SHAPE, **PLACE, r_eff=r_eff, n=n, q=q, pa=pa, panels=60, contour=Contour(c0 or 0.0, modes))
+    truth = sersic_image(
+        PSF, SHAPE, **PLACE, r_eff=r_eff, n=n, q=q, pa=pa, panels=60, contour=Contour(c0 or 0.0, modes)
+    )
     assert np.abs(image - truth).max() < 3e-4 * truth.max()
     assert np.abs(image - truth).sum() < 2e-3 * truth.sum()
 
@@ -86,11 +99,15 @@ def test_light_follows_every_free_parameter(name):
     slopes = torch.einsum("rp,rhw->phw", model.image_jacobian(free)[0], rows)
     for i in sorted(set(range(model.size)) - set(model.linear)):
         step = torch.zeros_like(free)
-        turning = i >= model.size - 3  # ellipticities move the places in interpolated tables: a step that evens these out
+        turning = (
+            i >= model.size - 3
+        )  # ellipticities move the places in interpolated tables: a step that evens these out
         step[0, i] = h = 2e-2 if turning else 1e-5
-        image = lambda k: renderer.image(model.native(free + k * step)[0], psf)[0]  # noqa: B023, E731
+        image = lambda k: renderer.image(model.native(free + k * step)[0], psf)[0]
         expected = (8 * (image(1) - image(-1)) - (image(2) - image(-2))) / (12 * h)
-        assert (slopes[i] - expected).abs().max() < (5e-3 if turning else 1e-4) * expected.abs().max() + 2e-4 * turning * rows[0].max(), i
+        assert (slopes[i] - expected).abs().max() < (
+            5e-3 if turning else 1e-4
+        ) * expected.abs().max() + 2e-4 * turning * rows[0].max(), i
 
 
 @pytest.mark.parametrize("name", GALAXIES)
@@ -107,16 +124,21 @@ def test_jacobian_of_the_values(name):
 def test_a_mode_without_amplitude_has_a_jacobian():
     model, _, free = galaxy("lopsided")
     free[0, 5:7] = 0.0
-    assert torch.isfinite(model.values_jacobian(free)).all() and float(model.values(free, ZEROPOINT)[0, 5]) < 1e-9
+    assert (
+        torch.isfinite(model.values_jacobian(free)).all()
+        and float(model.values(free, ZEROPOINT)[0, 5]) < 1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ["everything", "disky", "lopsided"])
 def test_binned_image_is_the_mean_of_its_pixels(name):
     model, _, free = galaxy(name)
-    (fine, psf, native), (coarse, binned, _) = drawing(model, free), drawing(model, free, binning=2)
+    (fine, psf, native), (coarse, _binned, _) = drawing(model, free), drawing(model, free, binning=2)
     sharp = torch.from_numpy(PSF.star(33))[None]
     image = fine.image(native, psf)[0].unflatten(0, (-1, 2)).unflatten(-1, (-1, 2)).mean((1, 3))
-    assert (coarse.image(native, coarse.grid.psf_transform(sharp, False, 1))[0] - image).abs().max() < 5e-3 * image.max()
+    assert (
+        coarse.image(native, coarse.grid.psf_transform(sharp, False, 1))[0] - image
+    ).abs().max() < 5e-3 * image.max()
 
 
 @pytest.mark.parametrize("name", [name for name, kind in PROFILES.items() if issubclass(kind, RadialProfile)])
@@ -126,7 +148,13 @@ def test_every_profile_within_the_bounds(name):
     kinds = profile.typical or ((),)
     size = {"fwhm": 4.0, "r_core": 1.5}.get(profile.size.name, 3.0)
     rows = []
-    for c0, a1, a3, q in [(-1.0, 0.5, 0.5, 0.05), (2.0, 0.5, 0.0, 1.0), (0.0, 0.0, 0.0, 0.7), (-1.0, 0.2, 0.0, 0.7), (2.0, 0.0, 0.2, 0.7)]:
+    for c0, a1, a3, q in [
+        (-1.0, 0.5, 0.5, 0.05),
+        (2.0, 0.5, 0.0, 1.0),
+        (0.0, 0.0, 0.0, 0.7),
+        (-1.0, 0.2, 0.0, 0.7),
+        (2.0, 0.0, 0.2, 0.7),
+    ]:
         own = [v * (size if s.length else 1.0) for s, v in zip(profile.shape, kinds[0], strict=True)]
         rows.append([30.2, 31.4, 0.0, size, *own, c0, a1, 20.0, a3, -30.0, q, 50.0, 0.0])
     free = model.free(torch.tensor(rows, dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64))
@@ -146,15 +174,26 @@ def test_magnitudes_are_of_all_the_light():
     assert image.sum() == pytest.approx(1000.0, rel=2e-3)
 
 
-@pytest.mark.parametrize(("said", "words"), [
-    ({"fourier": [0]}, "fourier is"), ({"fourier": [2]}, "without 2"), ({"fourier": [1.5]}, "whole numbers"),
-    ({"fourier": [11]}, "from 1 to 10"),
-    ({"fourier": [3, 1, 3]}, "each mode once"), ({"fourier": "lopsided"}, "fourier is"), ({"fourier": [True]}, "fourier is"),
-    ({"boxiness": 0.5}, "boxiness is 0.5"), ({"profile": "point_source", "fourier": [1]}, "elliptical isophotes"),
-    ({"profile": "edge_on", "boxiness": True}, "elliptical isophotes"), ({"boxiness": True, "bounds": {"c0": [-2, 1]}}, "bounds of c0"),
-    ({"boxiness": True, "fixed": {"c0": 3.0}}, "outside its bounds"), ({"fixed": {"c0": 0.3}}, "c0"),
-    ({"fourier": [1], "priors": {"am1": [0.1, 0.2]}}, "log-normal"), ({"fourier": [1], "start": {"am3": 0.1}}, "am3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"fourier": [0]}, "fourier is"),
+        ({"fourier": [2]}, "without 2"),
+        ({"fourier": [1.5]}, "whole numbers"),
+        ({"fourier": [11]}, "from 1 to 10"),
+        ({"fourier": [3, 1, 3]}, "each mode once"),
+        ({"fourier": "lopsided"}, "fourier is"),
+        ({"fourier": [True]}, "fourier is"),
+        ({"boxiness": 0.5}, "boxiness is 0.5"),
+        ({"profile": "point_source", "fourier": [1]}, "elliptical isophotes"),
+        ({"profile": "edge_on", "boxiness": True}, "elliptical isophotes"),
+        ({"boxiness": True, "bounds": {"c0": [-2, 1]}}, "bounds of c0"),
+        ({"boxiness": True, "fixed": {"c0": 3.0}}, "outside its bounds"),
+        ({"fixed": {"c0": 0.3}}, "c0"),
+        ({"fourier": [1], "priors": {"am1": [0.1, 0.2]}}, "log-normal"),
+        ({"fourier": [1], "start": {"am3": 0.1}}, "am3"),
+    ],
+)
 def test_bad_input_is_two_lines(said, words):
     with pytest.raises(AutogalError) as caught:
         build_model(OmegaConf.create({"profile": "sersic"} | said))
@@ -162,16 +201,49 @@ def test_bad_input_is_two_lines(said, words):
 
 
 def test_a_contour_can_be_fixed_bounded_and_tied():
-    node = {"components": {"bulge": {"profile": "sersic", "boxiness": True, "fixed": {"c0": -0.3}},
-                           "disk": {"profile": "exponential", "fourier": [1, 3], "bounds": {"am1": [0.0, 0.3]}, "fixed": {"pm3": 10.0}}},
-            "shared": {"disk.x": "bulge.x", "disk.y": "bulge.y"}}  # fmt: skip
+    node = {
+        "components": {
+            "bulge": {"profile": "sersic", "boxiness": True, "fixed": {"c0": -0.3}},
+            "disk": {
+                "profile": "exponential",
+                "fourier": [1, 3],
+                "bounds": {"am1": [0.0, 0.3]},
+                "fixed": {"pm3": 10.0},
+            },
+        },
+        "shared": {"disk.x": "bulge.x", "disk.y": "bulge.y"},
+    }
     model = build_model(OmegaConf.create(node))
-    at = dict(bulge_x=30.0, bulge_y=31.0, bulge_mag=0.0, bulge_r_eff=2.0, bulge_n=3.0, bulge_c0=0.0, bulge_q=0.8, bulge_pa=20.0,
-              disk_x=0.0, disk_y=0.0, disk_mag=-1.0, disk_r_eff=6.0, disk_am1=0.1, disk_pm1=-60.0, disk_am3=0.05, disk_pm3=50.0,
-              disk_q=0.5, disk_pa=40.0, sky=0.0, mag=0.0, bt=0.0)  # fmt: skip
+    at = dict(
+        bulge_x=30.0,
+        bulge_y=31.0,
+        bulge_mag=0.0,
+        bulge_r_eff=2.0,
+        bulge_n=3.0,
+        bulge_c0=0.0,
+        bulge_q=0.8,
+        bulge_pa=20.0,
+        disk_x=0.0,
+        disk_y=0.0,
+        disk_mag=-1.0,
+        disk_r_eff=6.0,
+        disk_am1=0.1,
+        disk_pm1=-60.0,
+        disk_am3=0.05,
+        disk_pm3=50.0,
+        disk_q=0.5,
+        disk_pa=40.0,
+        sky=0.0,
+        mag=0.0,
+        bt=0.0,
+    )
     free = model.free(torch.tensor([[at[name] for name in model.parameters]], dtype=torch.float64), ZEROPOINT)
     back = dict(zip(model.parameters, model.values(free, ZEROPOINT)[0].tolist(), strict=True))
     assert back["bulge_c0"] == pytest.approx(-0.3) and back["disk_pm3"] == pytest.approx(10.0)
-    assert back["disk_am1"] == pytest.approx(0.1) and back["disk_pm1"] == pytest.approx(-60.0) and back["disk_am3"] == pytest.approx(0.05)
+    assert (
+        back["disk_am1"] == pytest.approx(0.1)
+        and back["disk_pm1"] == pytest.approx(-60.0)
+        and back["disk_am3"] == pytest.approx(0.05)
+    )
     low, high = model.bounds((64, 64), free)
     assert ((low <= free[0]) & (free[0] <= high)).all() and 0.3 in high.tolist()

@@ -32,15 +32,30 @@ GALAXIES = {
 
 
 def free_vector(galaxy, flux=1.0, sky=0.0):
-    row = [galaxy["x"], galaxy["y"], -2.5 * np.log10(flux), galaxy["r_eff"], galaxy["n"], galaxy["q"], galaxy["pa"], sky]
+    row = [
+        galaxy["x"],
+        galaxy["y"],
+        -2.5 * np.log10(flux),
+        galaxy["r_eff"],
+        galaxy["n"],
+        galaxy["q"],
+        galaxy["pa"],
+        sky,
+    ]
     return Model().free(torch.tensor([row], dtype=torch.float64), ZEROPOINT)
 
 
 def drawing(free, binning=1, psf=None):
     """The renderer that the galaxy needs, and the PSF on its grid."""
     model = Model()
-    level = 0 if binning > 1 else int(model_level(model, SHAPE, model.native(free), torch.tensor([4.0], dtype=torch.float64)))
-    renderer = renderer_at(level, model.components[0].profile, SHAPE, 1, binning, torch.device("cpu"), torch.float64)
+    level = (
+        0
+        if binning > 1
+        else int(model_level(model, SHAPE, model.native(free), torch.tensor([4.0], dtype=torch.float64)))
+    )
+    renderer = renderer_at(
+        level, model.components[0].profile, SHAPE, 1, binning, torch.device("cpu"), torch.float64
+    )
     star = torch.from_numpy(PSF.star(33) if psf is None else psf)
     return renderer, renderer.grid.psf_transform(star[None], False)
 
@@ -60,7 +75,8 @@ def integral(native):
 
 @pytest.mark.parametrize("name", GALAXIES)
 def test_image_by_every_parameter_of_the_renderer(name):
-    # differences of the integral, not of the renderer: its interpolated tables are smooth to 1e-5, their slopes less so
+    # differences of the integral, not of the renderer: its interpolated tables are smooth to 1e-5, their
+    # slopes less so
     free = free_vector(GALAXIES[name])
     renderer, psf = drawing(free)
     native = Model().native(free)[0]
@@ -88,17 +104,34 @@ def test_gradient_of_chi_square(name):
     data = (image + 0.1 * sigma + torch.from_numpy(rng.normal(0, sigma, image.shape))) / sigma
     weight = torch.ones_like(data)
     weight[0, 10:14, 8:20] = 0.0  # a masked neighbour
-    problem = StampProblem(model=model, renderers=(renderer,), data=data, weight=weight, psf=psf, psf_index=torch.tensor([0]), chunk=1)
+    problem = StampProblem(
+        model=model,
+        renderers=(renderer,),
+        data=data,
+        weight=weight,
+        psf=psf,
+        psf_index=torch.tensor([0]),
+        chunk=1,
+    )
     free[0, 2] /= sigma
     item = torch.tensor([0])
     state = problem.linearise(free, item)
-    assert state.gradient[0, list(model.linear)].abs().max() < 1e-6 * state.chi2[0]  # flux and sky are at their best
+    assert (
+        state.gradient[0, list(model.linear)].abs().max() < 1e-6 * state.chi2[0]
+    )  # flux and sky are at their best
     errors = state.hessian.diagonal(dim1=-2, dim2=-1).rsqrt()[0]
     for i in (0, 1, 3, 4, 5, 6):
         step = torch.zeros_like(free)
-        step[0, i] = 3e-2  # wide enough to even out the interpolation of the tables; the rule is of fourth order
-        one, two = (float(problem.linearise(state.theta + m * step, item).chi2 - problem.linearise(state.theta - m * step, item).chi2)
-                    for m in (1, 2))  # fmt: skip
+        step[0, i] = (
+            3e-2  # wide enough to even out the interpolation of the tables; the rule is of fourth order
+        )
+        one, two = (
+            float(
+                problem.linearise(state.theta + m * step, item).chi2
+                - problem.linearise(state.theta - m * step, item).chi2
+            )
+            for m in (1, 2)
+        )
         numerical = (8 * one - two) / (12 * 3e-2)
         # in units of the parameter's error: how far from the minimum a solver would stop
         off = abs(numerical + 2 * float(state.gradient[0, i])) * float(errors[i])
@@ -110,8 +143,15 @@ def test_linearise_does_not_depend_on_the_company():
     free = torch.cat([free_vector(g, flux=500.0) for g in list(GALAXIES.values())[:3]])
     renderer, psf = drawing(free[:1])
     data = torch.from_numpy(np.random.default_rng(1).normal(0, 1, (3, *SHAPE)))
-    make = lambda chunk: StampProblem(model=model, renderers=(renderer,), data=data, weight=torch.ones_like(data), psf=psf,  # noqa: E731
-                                      psf_index=torch.zeros(3, dtype=torch.long), chunk=chunk)  # fmt: skip
+    make = lambda chunk: StampProblem(
+        model=model,
+        renderers=(renderer,),
+        data=data,
+        weight=torch.ones_like(data),
+        psf=psf,
+        psf_index=torch.zeros(3, dtype=torch.long),
+        chunk=chunk,
+    )
     together = make(3).linearise(free, torch.arange(3))
     for i in range(3):
         alone = make(1).linearise(free[i : i + 1], torch.tensor([i]))
@@ -127,8 +167,18 @@ def test_pixels_of_no_weight_hold_anything():
     weight[0, :, 40:] = 0.0
     other = data.clone()
     other[0, :, 40:] = 1e6
-    states = [StampProblem(model=model, renderers=(renderer,), data=d, weight=weight, psf=psf, psf_index=torch.tensor([0]),
-                           chunk=1).linearise(free, torch.tensor([0])) for d in (data, other)]  # fmt: skip
+    states = [
+        StampProblem(
+            model=model,
+            renderers=(renderer,),
+            data=d,
+            weight=weight,
+            psf=psf,
+            psf_index=torch.tensor([0]),
+            chunk=1,
+        ).linearise(free, torch.tensor([0]))
+        for d in (data, other)
+    ]
     for one, two in zip(*states, strict=True):
         torch.testing.assert_close(one, two)
 

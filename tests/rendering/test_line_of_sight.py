@@ -1,4 +1,5 @@
-"""Emissivities summed along the line of sight: against closed forms, and their derivatives against differences."""
+"""Emissivities summed along the line of sight: against closed forms, and their derivatives against
+differences."""
 
 from __future__ import annotations
 
@@ -54,7 +55,9 @@ class Bar(Emissivity):
 
 def prepared(profile, own, inclination, dtype=torch.float64):
     model = Model((InclinedComponent(profile),))
-    free = model.free(torch.tensor([[23.3, 21.8, 0.0, *own, inclination, 40.0, 0.0]], dtype=torch.float64), ZEROPOINT)
+    free = model.free(
+        torch.tensor([[23.3, 21.8, 0.0, *own, inclination, 40.0, 0.0]], dtype=torch.float64), ZEROPOINT
+    )
     level = int(model_level(model, SHAPE, model.native(free), torch.tensor([3.5], dtype=torch.float64)))
     renderer = renderers_at(level, model, SHAPE, 1, 1, torch.device("cpu"), dtype)[0]
     return model, free, renderer, renderer.grid.psf_transform(torch.from_numpy(PSF)[None], False)
@@ -66,7 +69,10 @@ def prepared(profile, own, inclination, dtype=torch.float64):
 def test_a_disk_and_its_derivatives_are_those_in_closed_form(h, z0, inclination):
     both = (prepared(profile, [h, z0], inclination) for profile in (Disk(), ThickDisk()))
     numerical, closed = (renderer.draw(model.native(free)[0], psf)[0] for model, free, renderer, psf in both)
-    off = [float((one - other).abs().max() / other.abs().max().clamp(min=1e-6)) for one, other in zip(numerical, closed)]
+    off = [
+        float((one - other).abs().max() / other.abs().max().clamp(min=1e-6))
+        for one, other in zip(numerical, closed)
+    ]
     print(f"h {h} z0 {z0} inclination {inclination}: " + " ".join(f"{v:.0e}" for v in off))
     assert off[0] < 3e-4 and max(off[:3]) < 1e-3
     if 20 < inclination < 80:
@@ -78,20 +84,32 @@ def test_a_flattened_plummer_sphere_is_a_moffat_profile(flattening, inclination)
     place, tilt = dict(x=[23.3], y=[21.8], flux=[1.0], pa=[25.0]), np.radians(inclination)
     q = np.sqrt(np.cos(tilt) ** 2 + (flattening * np.sin(tilt)) ** 2)
     settings = dict(psf=PSF, shape=SHAPE, dtype="float64")
-    body = autogal.render(place | dict(h=[3.0], flattening=[flattening], inclination=[inclination]), model=Plummer, **settings)[0]
-    seen = autogal.render(place | dict(fwhm=[6 * np.sqrt(np.sqrt(2) - 1)], beta=[2.0], q=[q]), model="moffat", **settings)[0]
+    body = autogal.render(
+        place | dict(h=[3.0], flattening=[flattening], inclination=[inclination]), model=Plummer, **settings
+    )[0]
+    seen = autogal.render(
+        place | dict(fwhm=[6 * np.sqrt(np.sqrt(2) - 1)], beta=[2.0], q=[q]), model="moffat", **settings
+    )[0]
     assert np.abs(body - seen).max() < 1e-3 * seen.max()
 
 
-@pytest.mark.parametrize(("profile", "own", "inclination"), [(Disk(), [4.0, 1.0], 65.0), (Bar(), [4.0, 0.5], 50.0)], ids=["disk", "bar"])
+@pytest.mark.parametrize(
+    ("profile", "own", "inclination"),
+    [(Disk(), [4.0, 1.0], 65.0), (Bar(), [4.0, 0.5], 50.0)],
+    ids=["disk", "bar"],
+)
 def test_light_follows_every_free_parameter(profile, own, inclination):
     model, free, renderer, psf = prepared(profile, own, inclination)
-    rows = torch.cat([renderer.draw(model.native(free)[0], psf), torch.ones(1, 1, *SHAPE, dtype=torch.float64)], dim=1)[0]
+    rows = torch.cat(
+        [renderer.draw(model.native(free)[0], psf), torch.ones(1, 1, *SHAPE, dtype=torch.float64)], dim=1
+    )[0]
     slopes = torch.einsum("rp,rhw->phw", model.image_jacobian(free)[0], rows)
     for i in (0, 1, *range(3, free.shape[1] - 1)):
         step = torch.zeros_like(free)
-        step[0, i] = 2e-2  # wide enough to even out the interpolation of the tables; the rule is of fourth order
-        image = lambda m: renderer.image(model.native(free + m * step)[0], psf)[0]  # noqa: B023, E731
+        step[0, i] = (
+            2e-2  # wide enough to even out the interpolation of the tables; the rule is of fourth order
+        )
+        image = lambda m: renderer.image(model.native(free + m * step)[0], psf)[0]
         expected = (8 * (image(1) - image(-1)) - (image(2) - image(-2))) / (12 * 2e-2)
         off = float((slopes[i] - expected).abs().max() / expected.abs().max())
         print(f"{profile.name} {model.parameters[i]}: {off:.1e}")
@@ -127,7 +145,9 @@ def test_numbers_and_flux_at_every_inclination(profile):
 
 def test_bodies_are_drawn_together_as_alone():
     model, free, renderer, psf = prepared(Disk(), [4.0, 1.0], 65.0)
-    several = torch.cat([model.native(free)[0] + torch.tensor([0.0, 0.0, shift, 0.0, 0.0, 0.0]) for shift in (0.0, -0.7, 0.3)])
+    several = torch.cat(
+        [model.native(free)[0] + torch.tensor([0.0, 0.0, shift, 0.0, 0.0, 0.0]) for shift in (0.0, -0.7, 0.3)]
+    )
     together = renderer.image(several, psf.expand(3, -1, -1))
     for one, image in zip(several, together):
         torch.testing.assert_close(renderer.image(one[None], psf)[0], image, rtol=0, atol=1e-12)

@@ -1,5 +1,7 @@
 """The picture of an object: what is drawn, and that nothing odd stops it."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -47,7 +49,11 @@ def odd_cutouts():
 @pytest.mark.parametrize("result", ["measured", "failed", "no row"])
 def test_every_cutout_has_a_picture(tmp_path, cutout, result):
     model = make_model(cutout.shape) if result == "measured" and cutout.image.size else None
-    row = None if result == "no row" else row_of(cutout, status=["converged" if result == "measured" else "failed"])
+    row = (
+        None
+        if result == "no row"
+        else row_of(cutout, status=["converged" if result == "measured" else "failed"])
+    )
     before = cutout.image.copy()
     picture = imread(object_png(tmp_path / "a.png", cutout, model, row))
     assert picture.shape[1] == 1300 and 400 < picture.shape[0] < 600
@@ -81,9 +87,17 @@ def test_flags_numbers_and_status_are_written_in_words():
     cutout = make_cutout("my $galaxy_1$")
     cutout.flags |= Flag.SIGMA_ESTIMATED
     bits = Flag.NOT_CONVERGED | Flag.LOW_SN
-    figure = object_figure(cutout, make_model(), row_of(cutout, status=["not_converged"], flags=np.array([int(bits)])))
+    figure = object_figure(
+        cutout, make_model(), row_of(cutout, status=["not_converged"], flags=np.array([int(bits)]))
+    )
     text = words(figure)
-    for part in ("my $galaxy_1$", "bad · not converged", "not converged · low S/N", "sigma estimated", "18.500 ± 0.010"):
+    for part in (
+        "my $galaxy_1$",
+        "bad · not converged",
+        "not converged · low S/N",
+        "sigma estimated",
+        "18.500 ± 0.010",
+    ):
         assert part in text, part
     assert "5.00 ± 0.10 px" in text and "2.000 ± 0.040″" in text and "30.00 ± 0.90°" in text
     assert any("S/N 120" in t and "χ²/dof 1.100" in t for t in text)
@@ -96,8 +110,10 @@ def test_numbers_of_many_digits_do_not_overlap():
     fit.covariance *= 1e-4
     figure = object_figure(cutout, make_model(), Catalogue.from_fitted([cutout], fit).table[0])
     numbers = [text for text in figure.texts if "±" in text.get_text()]
-    boxes = sorted((text.get_window_extent(figure.canvas.get_renderer()) for text in numbers), key=lambda box: box.x0)
-    assert len(boxes) > 6 and all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+    boxes = sorted(
+        (text.get_window_extent(figure.canvas.get_renderer()) for text in numbers), key=lambda box: box.x0
+    )
+    assert len(boxes) > 6 and all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
     assert boxes[-1].x1 < figure.bbox.width
 
 
@@ -107,7 +123,18 @@ def test_a_failed_object_says_why():
 
 
 def test_each_component_has_an_ellipse_and_a_line():
-    names = ("x", "y", "bulge_mag", "bulge_r_eff", "bulge_q", "bulge_pa", "disk_mag", "disk_r_eff", "disk_q", "disk_pa")
+    names = (
+        "x",
+        "y",
+        "bulge_mag",
+        "bulge_r_eff",
+        "bulge_q",
+        "bulge_pa",
+        "disk_mag",
+        "disk_r_eff",
+        "disk_q",
+        "disk_pa",
+    )
     values = np.array([[30, 25, 18, 2, 0.9, 10, 17, 9, 0.5, 30.0]])
     cutout = make_cutout()
     row = row_of(cutout, values=values, covariance=1e-4 * np.eye(10)[None], parameters=names)
@@ -118,13 +145,31 @@ def test_each_component_has_an_ellipse_and_a_line():
 
 
 def test_of_several_models_the_chosen_one_is_drawn_and_written():
-    parameters = (*(f"sersic_{name}" for name in PARAMETERS), "sersic_point_host_r_eff", "sersic_point_point_mag", "sersic_point_sky")
+    parameters = (
+        *(f"sersic_{name}" for name in PARAMETERS),
+        "sersic_point_host_r_eff",
+        "sersic_point_point_mag",
+        "sersic_point_sky",
+    )
     values = np.array([[*VALUES, 9.0, 17.0, 0.1]])
-    chosen = {"model": np.array(["sersic"]), "sersic_status": np.array(["converged"]), "sersic_point_status": np.array(["converged"])}
+    chosen = {
+        "model": np.array(["sersic"]),
+        "sersic_status": np.array(["converged"]),
+        "sersic_point_status": np.array(["converged"]),
+    }
     cutout = make_cutout()
-    for model, shown, hidden in (("sersic", {"r_eff", "n", "x"}, {"host r_eff"}), ("sersic_point", {"host r_eff", "point mag"}, {"n"})):
+    for model, shown, hidden in (
+        ("sersic", {"r_eff", "n", "x"}, {"host r_eff"}),
+        ("sersic_point", {"host r_eff", "point mag"}, {"n"}),
+    ):
         selection = chosen | {"model": np.array([model])}
-        row = row_of(cutout, values=values, covariance=1e-4 * np.eye(11)[None], parameters=parameters, selection=selection)
+        row = row_of(
+            cutout,
+            values=values,
+            covariance=1e-4 * np.eye(11)[None],
+            parameters=parameters,
+            selection=selection,
+        )
         figure = object_figure(cutout, make_model(), row)
         assert shown <= set(words(figure)) and not hidden & set(words(figure))
         assert any(text.startswith(f"{model} ") for text in words(figure))
@@ -136,7 +181,9 @@ def test_numbers_of_every_profile_are_written():
     values = np.array([[30.0, 25.0, 18.0, 5.0, 2.5, 0.1, 0.2, 30.0, 0.6, 30.0, 0.2, 7.0]])
     row = row_of(make_cutout(), values=values, covariance=1e-4 * np.eye(12)[None], parameters=names)
     figure = object_figure(make_cutout(), make_model(), row)
-    assert {"fwhm", "beta", "c0", "am3", "mine", "sky", "5.000 ± 0.010 px", "30.000 ± 0.010°"} <= set(words(figure))
+    assert {"fwhm", "beta", "c0", "am3", "mine", "sky", "5.000 ± 0.010 px", "30.000 ± 0.010°"} <= set(
+        words(figure)
+    )
 
 
 def test_panels_share_a_stretch_and_the_residual_is_symmetric():

@@ -51,7 +51,9 @@ def test_a_large_run_with_every_flag_fits_on_a_screen():
 
 
 def test_names_are_never_read_as_markup():
-    text = printed(Catalogue.from_fitted([Cutout.failed("[red]a[/]", "No [bold]file[/nothing].")], make_fit(1)))
+    text = printed(
+        Catalogue.from_fitted([Cutout.failed("[red]a[/]", "No [bold]file[/nothing].")], make_fit(1))
+    )
     assert "[red]a[/]" in text and "No [bold]file[/nothing]." in text
 
 
@@ -82,13 +84,33 @@ def test_a_run_of_few_objects_shows_what_was_measured(run):
 
 
 def test_of_several_models_the_chosen_one_is_shown():
-    parameters, values = ("sersic_mag", "sersic_n", "sersic_point_host_mag"), np.array([[18.0, 2.5, 17.0], [18.5, 3.5, 16.0]])
+    parameters, values = (
+        ("sersic_mag", "sersic_n", "sersic_point_host_mag"),
+        np.array([[18.0, 2.5, 17.0], [18.5, 3.5, 16.0]]),
+    )
     selection = {"model": np.array(["sersic", "sersic_point"]), "sersic_status": np.array(["converged"] * 2),
                  "sersic_point_status": np.array(["converged"] * 2)}  # fmt: skip
-    fit = make_fit(2, values=values, covariance=np.tile(1e-4 * np.eye(3), (2, 1, 1)), parameters=parameters, selection=selection)
-    lines = {line.split()[0]: line for line in printed(Catalogue.from_fitted([make_cutout("a"), make_cutout("b")], fit), width=80).splitlines() if line.split()}
+    fit = make_fit(
+        2,
+        values=values,
+        covariance=np.tile(1e-4 * np.eye(3), (2, 1, 1)),
+        parameters=parameters,
+        selection=selection,
+    )
+    lines = {
+        line.split()[0]: line
+        for line in printed(
+            Catalogue.from_fitted([make_cutout("a"), make_cutout("b")], fit), width=80
+        ).splitlines()
+        if line.split()
+    }
     assert lines["model"].split()[1:] == ["sersic", "sersic_point"]
-    assert "2.50" in lines["n"] and "3.50" not in lines["n"] and "16.00" in lines["host_mag"] and "17.00" not in lines["host_mag"]
+    assert (
+        "2.50" in lines["n"]
+        and "3.50" not in lines["n"]
+        and "16.00" in lines["host_mag"]
+        and "17.00" not in lines["host_mag"]
+    )
 
 
 def test_a_run_of_many_objects_does_not():

@@ -62,7 +62,8 @@ def sky_wcs(rotation=0.0, flip=True, scale=0.5, ra=150.0, dec=2.0, ctype=("RA---
 
 
 def make_model(shape=(52, 60), values=VALUES, zeropoint=25.0) -> np.ndarray:
-    """A galaxy on a sky; the profile is bare and its flux only nearly right: these are pictures, not measurements."""
+    """A galaxy on a sky; the profile is bare and its flux only nearly right: these are pictures, not
+    measurements."""
     x0, y0, mag, r_eff, n, q, pa, sky = values
     y, x = np.indices(shape)
     angle = np.deg2rad(pa)

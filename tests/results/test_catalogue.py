@@ -1,6 +1,5 @@
 """The catalogue as a Python object."""
 
-
 import numpy as np
 import pytest
 
@@ -24,7 +23,10 @@ def asked(monkeypatch):
 
 
 def test_the_model_is_rendered_for_the_object_s_own_stamp(asked):
-    cutouts = [make_cutout("a"), make_cutout("b", shape=(40, 31), zeropoint=22.5, psf_kind="optical", psf_oversample=3)]
+    cutouts = [
+        make_cutout("a"),
+        make_cutout("b", shape=(40, 31), zeropoint=22.5, psf_kind="optical", psf_oversample=3),
+    ]
     catalogue = Catalogue.from_fitted(cutouts, make_fit(2))
     assert catalogue.model_image(1).shape == (40, 31)
     table, wishes = asked[-1]
@@ -72,7 +74,15 @@ def test_the_covariance_belongs_to_the_errors(run):
 
 def test_repr_tells_what_happened(run):
     text = repr(Catalogue.from_fitted(*run))
-    for part in ("3 objects", "2 failed", "1 converged", "r_eff", "BAD_INPUT 1", "SIGMA_ESTIMATED 1", "3 x 8 x 8"):
+    for part in (
+        "3 objects",
+        "2 failed",
+        "1 converged",
+        "r_eff",
+        "BAD_INPUT 1",
+        "SIGMA_ESTIMATED 1",
+        "3 x 8 x 8",
+    ):
         assert part in text
     assert "1 object:" in repr(Catalogue.from_fitted([make_cutout()], make_fit(1)))
     assert "empty" in repr(Catalogue.from_fitted([], make_fit(0)))

@@ -6,8 +6,8 @@ from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 from astropy.wcs import WCS, Sip
 
-from autogal.results.celestial import local_sky, position_angle, scale_along
 from autogal.results.build import build_table
+from autogal.results.celestial import local_sky, position_angle, scale_along
 
 from .scenes import make_cutout, make_fit, sky_wcs
 
@@ -47,7 +47,9 @@ def test_position_angle_in_plain_words():
     assert_same_axis(position_angle(local_sky(upside_down, 30, 25)[2], to_north)[0], 0)
 
 
-@pytest.mark.parametrize(("ra", "dec"), [(150, 2), (359.9999, -30), (0.00001, 60), (45, 89.9995), (200, -89.999)])
+@pytest.mark.parametrize(
+    ("ra", "dec"), [(150, 2), (359.9999, -30), (0.00001, 60), (45, 89.9995), (200, -89.999)]
+)
 def test_coordinates_near_the_wrap_and_the_poles(ra, dec):
     wcs = sky_wcs(rotation=23, ra=ra, dec=dec)
     got_ra, got_dec, jacobian = local_sky(wcs, X, Y)
@@ -69,7 +71,9 @@ def test_pixels_that_are_not_square():
     assert error == pytest.approx(abs(slope) * 0.01, rel=1e-3)
 
 
-@pytest.mark.parametrize("ctype", [("GLON-TAN", "GLAT-TAN"), ("DEC--TAN", "RA---TAN")], ids=["galactic", "swapped"])
+@pytest.mark.parametrize(
+    "ctype", [("GLON-TAN", "GLAT-TAN"), ("DEC--TAN", "RA---TAN")], ids=["galactic", "swapped"]
+)
 def test_other_frames_and_axis_orders(ctype):
     wcs = sky_wcs(rotation=10, ctype=ctype, ra=20.0, dec=10.0)
     ra, dec, jacobian = local_sky(wcs, X, Y)
@@ -90,7 +94,11 @@ def test_old_equinox_is_precessed():
 def test_extra_axes_are_dropped():
     cube = WCS(naxis=3)
     cube.wcs.ctype = "RA---TAN", "DEC--TAN", "FREQ"
-    cube.wcs.crval, cube.wcs.crpix, cube.wcs.cdelt = (150, 2, 1e9), (31, 26, 1), (-0.5 / 3600, 0.5 / 3600, 1e6)
+    cube.wcs.crval, cube.wcs.crpix, cube.wcs.cdelt = (
+        (150, 2, 1e9),
+        (31, 26, 1),
+        (-0.5 / 3600, 0.5 / 3600, 1e6),
+    )
     assert local_sky(cube, X, Y)[:2] == pytest.approx(local_sky(sky_wcs(), X, Y)[:2], abs=1e-10)
 
 
@@ -125,7 +133,12 @@ def distorted_wcs(kind):
         wcs.sip = Sip(a, b, None, None, wcs.wcs.crpix)
     else:
         header = wcs.to_header()
-        header["CTYPE1"], header["CTYPE2"], header["PV1_1"], header["PV2_1"] = "RA---TPV", "DEC--TPV", 1.08, 0.93
+        header["CTYPE1"], header["CTYPE2"], header["PV1_1"], header["PV2_1"] = (
+            "RA---TPV",
+            "DEC--TPV",
+            1.08,
+            0.93,
+        )
         wcs = WCS(header)
     return wcs
 
@@ -138,7 +151,9 @@ def test_scale_along_the_major_axis(kind, pa):
 
     def measured(angle, step=0.5):
         dx, dy = -np.sin(np.deg2rad(angle)) * step, np.cos(np.deg2rad(angle)) * step
-        return wcs.pixel_to_world(X - dx, Y - dy).separation(wcs.pixel_to_world(X + dx, Y + dy)).arcsec / (2 * step)
+        return wcs.pixel_to_world(X - dx, Y - dy).separation(wcs.pixel_to_world(X + dx, Y + dy)).arcsec / (
+            2 * step
+        )
 
     assert scale == pytest.approx(measured(pa), rel=1e-5)
     assert slope == pytest.approx((measured(pa + 0.5) - measured(pa - 0.5)), rel=1e-2, abs=1e-6)
@@ -159,4 +174,6 @@ def test_sizes_in_arcsec_follow_the_local_scale(kind):
     assert abs(alone - turned) * 0.999 <= local["r_eff_arcsec_err"] <= (alone + turned) * 1.001
     assert local["mu_e_mean"] - given["mu_e_mean"] == pytest.approx(5 * np.log10(area / 0.5), abs=1e-9)
     # A scale that the user gives holds everywhere.
-    assert given["r_eff_arcsec"] == pytest.approx(0.5 * given["r_eff"]) and given["r_eff_arcsec_err"] == pytest.approx(0.5 * given["r_eff_err"])
+    assert given["r_eff_arcsec"] == pytest.approx(0.5 * given["r_eff"]) and given[
+        "r_eff_arcsec_err"
+    ] == pytest.approx(0.5 * given["r_eff_err"])

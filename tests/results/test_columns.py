@@ -45,7 +45,9 @@ def test_a_fit_without_a_result_leaves_no_number_behind(status):
     table = build_table([make_cutout("a"), make_cutout("b", wcs=sky_wcs())], fitted)
     floats = [name for name in table.colnames if table[name].dtype.kind == "f"]
     assert np.isnan([table[name][1] for name in floats]).all()
-    assert np.isfinite([table[name][0] for name in floats if name not in ("ra", "dec", "pa_sky", "pa_sky_err")]).all()
+    assert np.isfinite(
+        [table[name][0] for name in floats if name not in ("ra", "dec", "pa_sky", "pa_sky_err")]
+    ).all()
     assert np.array_equal(fitted.values[1], VALUES), "the fit itself must not be changed"
 
 
@@ -92,7 +94,9 @@ def test_flux_size_and_surface_brightness_agree_with_draws_of_the_parameters():
 
 def test_arcseconds_are_not_made_up_from_an_unknown_pixel_scale():
     row = build_table([make_cutout(flags=Flag.PIXEL_SCALE_DEFAULT)], make_fit(1))[0]
-    assert np.isnan([row["r_eff_arcsec"], row["r_eff_arcsec_err"], row["mu_e_mean"], row["mu_e_mean_err"]]).all()
+    assert np.isnan(
+        [row["r_eff_arcsec"], row["r_eff_arcsec_err"], row["mu_e_mean"], row["mu_e_mean_err"]]
+    ).all()
     assert row["r_eff"] == VALUES[3]
 
 
@@ -101,7 +105,18 @@ def test_no_degrees_of_freedom_no_reduced_chi_square():
 
 
 def test_components_have_their_own_columns_and_share_a_centre():
-    names = ("x", "y", "bulge_mag", "bulge_r_eff", "bulge_q", "bulge_pa", "disk_mag", "disk_r_eff", "disk_alpha", "sky")
+    names = (
+        "x",
+        "y",
+        "bulge_mag",
+        "bulge_r_eff",
+        "bulge_q",
+        "bulge_pa",
+        "disk_mag",
+        "disk_r_eff",
+        "disk_alpha",
+        "sky",
+    )
     values = np.array([[30.0, 25.0, 19.0, 2.0, 0.9, 10.0, 18.0, 9.0, 1.5, 0.1]])
     fitted = make_fit(1, values=values, covariance=np.eye(10)[None] * 1e-4, parameters=names)
     table = build_table([make_cutout(wcs=sky_wcs(rotation=40))], fitted)
@@ -110,7 +125,11 @@ def test_components_have_their_own_columns_and_share_a_centre():
     assert row["bulge_r_eff_arcsec"] == pytest.approx(0.8)
     assert row["disk_alpha"] == 1.5 and row["disk_alpha_err"] == pytest.approx(0.01)
     assert np.isfinite([row["ra"], row["dec"], row["bulge_pa_sky"]]).all()
-    assert "disk_pa_sky" not in table.colnames and "bulge_ra" not in table.colnames and "flux" not in table.colnames
+    assert (
+        "disk_pa_sky" not in table.colnames
+        and "bulge_ra" not in table.colnames
+        and "flux" not in table.colnames
+    )
     assert table["bulge_r_eff"].unit == u.pix and "bulge" in table["bulge_r_eff"].description
 
 

@@ -19,7 +19,9 @@ SETTINGS = {"seed": 0, "psf": {"path": None, "kind": "effective"}, "bounds": {"n
 def catalogue():
     """Names of every kind, a WCS on one of them, one failed."""
     ids = ["plain", "a b=1.fits[SCI,1]", "Å–星", "", "  spaces  ", "quote\"s, 'n' commas"]
-    cutouts = [make_cutout(id, path=f"/data/{id}", wcs=sky_wcs() if k == 0 else None) for k, id in enumerate(ids)]
+    cutouts = [
+        make_cutout(id, path=f"/data/{id}", wcs=sky_wcs() if k == 0 else None) for k, id in enumerate(ids)
+    ]
     cutouts[1].fail("It is\nnot a FITS file.")
     return Catalogue.from_fitted(cutouts, make_fit(len(ids)), settings=SETTINGS)
 

@@ -22,7 +22,9 @@ class Clock:
 
 
 def block(first, n=2):
-    return Catalogue.from_fitted([make_cutout(f"g{first + k}") for k in range(n)], make_fit(n), keep_cutouts=False)
+    return Catalogue.from_fitted(
+        [make_cutout(f"g{first + k}") for k in range(n)], make_fit(n), keep_cutouts=False
+    )
 
 
 def rows(path):
@@ -41,7 +43,12 @@ def test_all_blocks_are_on_disk_in_order(tmp_path):
 def test_blocks_in_another_order_become_rows_in_order(tmp_path):
     clock = Clock()
     with CatalogueWriter(tmp_path, interval=0, clock=clock) as writer:
-        for first, expected in [(4, [4, 5]), (0, [0, 1, 4, 5]), (8, [0, 1, 4, 5, 8, 9]), (2, [0, 1, 2, 3, 4, 5, 8, 9])]:
+        for first, expected in [
+            (4, [4, 5]),
+            (0, [0, 1, 4, 5]),
+            (8, [0, 1, 4, 5, 8, 9]),
+            (2, [0, 1, 2, 3, 4, 5, 8, 9]),
+        ]:
             writer.append(block(first), first)
             assert rows(writer.path) == [f"g{k}" for k in expected]
             clock.now += 1
@@ -84,7 +91,9 @@ def test_slow_writing_makes_the_interval_longer(tmp_path, monkeypatch):
         for first in range(0, 100, 2):
             writer.append(block(first))
             clock.now += 10
-    assert len(written) == 4 and written[-1] == 100, "500 s of work allow a write every 200 s, and one at the end"
+    assert len(written) == 4 and written[-1] == 100, (
+        "500 s of work allow a write every 200 s, and one at the end"
+    )
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])

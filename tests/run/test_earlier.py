@@ -65,7 +65,10 @@ def test_overwriting_on_request_deletes_results_alone(tmp_path):
 def test_results_that_are_to_be_read_are_not_moved(tmp_path, name, overwrite):
     results(tmp_path)
     before = files(tmp_path)
-    with pytest.raises(AutogalError, match="result of the earlier run") as caught, own_folder(tmp_path, [None, str(tmp_path / name)], overwrite):
+    with (
+        pytest.raises(AutogalError, match="result of the earlier run") as caught,
+        own_folder(tmp_path, [None, str(tmp_path / name)], overwrite),
+    ):
         pass
     assert "out=" in caught.value.remedy
     assert files(tmp_path) == before

@@ -20,7 +20,9 @@ def handover(tmp_path):
 
 
 def block(first: int) -> Catalogue:
-    part = Catalogue.from_fitted([make_cutout(f"g{first}"), make_cutout("héllo")], make_fit(2), keep_cutouts=False)
+    part = Catalogue.from_fitted(
+        [make_cutout(f"g{first}"), make_cutout("héllo")], make_fit(2), keep_cutouts=False
+    )
     part.seconds = {"fit": 1.5}
     return part
 
@@ -31,8 +33,13 @@ def test_blocks_arrive_whole_and_once(handover):
     came = dict(handover.poll())
     assert set(came) == {2, 12} and list(handover.poll()) == []
     given = block(12)
-    assert came[12].seconds == {"fit": 1.5} and np.array_equal(came[12].covariance, given.covariance, equal_nan=True)
-    assert list(came[12].table["id"]) == ["g12", "héllo"] and came[12].table["mag"].unit == given.table["mag"].unit
+    assert came[12].seconds == {"fit": 1.5} and np.array_equal(
+        came[12].covariance, given.covariance, equal_nan=True
+    )
+    assert (
+        list(came[12].table["id"]) == ["g12", "héllo"]
+        and came[12].table["mag"].unit == given.table["mag"].unit
+    )
 
 
 def test_a_block_that_is_being_written_is_not_there_yet(handover):
@@ -53,7 +60,10 @@ def test_what_went_wrong(handover, caplog):
     with handover.reporting():
         raise AutogalError("It is wrong.", "Mend it.")
     failure = handover.failure()
-    assert isinstance(failure, AutogalError) and (failure.what, failure.remedy) == ("It is wrong.", "Mend it.")
+    assert isinstance(failure, AutogalError) and (failure.what, failure.remedy) == (
+        "It is wrong.",
+        "Mend it.",
+    )
     with handover.reporting():
         raise type("Odd", (Exception,), {})("a class that no other process knows")
     assert str(handover.failure()) == "Odd: a class that no other process knows"

@@ -1,4 +1,5 @@
-"""A fit shared out to several processes: the same catalogue, and nothing lost where one of them ends early."""
+"""A fit shared out to several processes: the same catalogue, and nothing lost where one of them ends
+early."""
 
 from __future__ import annotations
 
@@ -15,16 +16,23 @@ import pytest
 from astropy.table import Table
 
 import autogal
-from autogal.run import local
 from autogal.cli import main
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.run.blocks import Block
 from autogal.results import Catalogue
+from autogal.run import local
+from autogal.run.blocks import Block
 
 from ..results.scenes import make_cutout, make_fit
 
-WORDS = ["psf=star.fits", "zeropoint=25", "pixel_scale=0.4", "device=cpu", "objects.fits=false", "objects.png=false"]
+WORDS = [
+    "psf=star.fits",
+    "zeropoint=25",
+    "pixel_scale=0.4",
+    "device=cpu",
+    "objects.fits=false",
+    "objects.png=false",
+]
 ONE_CORE = {"OMP_NUM_THREADS": "1"}  # of each process: more of them than cores only wait for one another
 
 
@@ -45,7 +53,9 @@ def assert_same(one: Path, other: Path):
     first, second = Catalogue.read(one / "catalogue.fits"), Catalogue.read(other / "catalogue.fits")
     assert list(first.table["id"]) == list(second.table["id"]) == [f"g{k}" for k in range(5)]
     for name in first.table.colnames:
-        assert np.array_equal(first.table[name], second.table[name], equal_nan=first.table[name].dtype.kind == "f"), name
+        assert np.array_equal(
+            first.table[name], second.table[name], equal_nan=first.table[name].dtype.kind == "f"
+        ), name
     assert np.array_equal(first.covariance, second.covariance, equal_nan=True)
 
 
@@ -53,11 +63,17 @@ def test_two_processes_give_the_catalogue_of_one(autogal_command, five):
     alone = autogal_command("fit", "@list.txt", *WORDS, "block=1", "out=one", **ONE_CORE)
     assert alone.returncode == 0, alone.stderr
     before = set(five.iterdir())
-    shared = autogal_command("fit", "@list.txt", *WORDS, "block=1", "out=two", "trainer.devices=2", **ONE_CORE)
+    shared = autogal_command(
+        "fit", "@list.txt", *WORDS, "block=1", "out=two", "trainer.devices=2", **ONE_CORE
+    )
     assert shared.returncode == 0, shared.stderr
     assert_same(five / "one", five / "two")
     assert set(five.iterdir()) - before == {five / "two"}
-    assert {path.name for path in (five / "two").iterdir()} == {"autogal.log", "catalogue.fits", "config.yaml"}
+    assert {path.name for path in (five / "two").iterdir()} == {
+        "autogal.log",
+        "catalogue.fits",
+        "config.yaml",
+    }
     for text in (shared.stdout, shared.stderr, (five / "two" / "autogal.log").read_text()):
         assert "lightning" not in text.lower() and "tip" not in text.lower()
     assert "g1" in (five / "two" / "autogal.log").read_text(), "what another process says reaches the log"
@@ -75,11 +91,21 @@ def test_processes_that_run_the_command_again_and_more_of_them_than_blocks(autog
 
 def test_ctrl_c_in_several_processes_keeps_what_is_done(five):
     (five / "list.txt").write_text("g0.fits\n" * 2000)
-    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-            "from autogal.cli import main; sys.exit(main())")
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from autogal.cli import main; sys.exit(main())"
+    )
     words = ["fit", "@list.txt", *WORDS, "block=2", "out=results", "trainer.devices=2"]
-    run = subprocess.Popen([sys.executable, "-c", code, *words], cwd=five, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                           stdin=subprocess.DEVNULL, text=True, start_new_session=True, env=os.environ | ONE_CORE)
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        cwd=five,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        env=os.environ | ONE_CORE,
+    )
     catalogue = five / "results" / "catalogue.fits"
     try:
         waited = time.monotonic()
@@ -90,7 +116,9 @@ def test_ctrl_c_in_several_processes_keeps_what_is_done(five):
     finally:
         run.kill()
     assert run.returncode == 130, said
-    assert said.endswith("Interrupted. What was done is kept in the out= folder.\n") and "Traceback" not in said
+    assert (
+        said.endswith("Interrupted. What was done is kept in the out= folder.\n") and "Traceback" not in said
+    )
     assert 2 <= len(read(five / "results")) < 2000
     assert not (five / "results" / ".autogal_blocks").exists()
 
@@ -126,8 +154,15 @@ if __name__ == "__main__":
 def test_a_process_that_dies_takes_no_other_rows_along(tmp_path):
     script = tmp_path / "dying.py"
     script.write_text(DYING.format(root=str(Path(__file__).parents[2])))
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, text=True, capture_output=True, stdin=subprocess.DEVNULL,
-                          env=os.environ | ONE_CORE, timeout=600)
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | ONE_CORE,
+        timeout=600,
+    )
     assert done.stdout.startswith("[0] A process of the run ended before its work was done: "), done.stderr
     assert "SIGKILL" in done.stdout and "4 of 6 cutouts were not fitted" in done.stdout
 
@@ -191,13 +226,16 @@ def test_what_goes_wrong_in_a_process_ends_the_run_and_keeps_what_was_done(probl
         assert "ValueError: odd" in (tmp_path / "autogal.log").read_text()
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["-m", "solver=lm,adam", "trainer.devices=2"], "A sweep with trainer.devices=2"),
-    (["trainer.strategy=nonsense"], "trainer cannot be set up"),
-    (["+trainer.precision=16", "trainer.devices=2"], "trainer cannot be set up"),
-    (["trainer.accelerator=gpu"], "device=cpu and trainer.accelerator=gpu contradict"),
-    (["trainer.devices=0"], "trainer cannot be set up"),
-])
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["-m", "solver=lm,adam", "trainer.devices=2"], "A sweep with trainer.devices=2"),
+        (["trainer.strategy=nonsense"], "trainer cannot be set up"),
+        (["+trainer.precision=16", "trainer.devices=2"], "trainer cannot be set up"),
+        (["trainer.accelerator=gpu"], "device=cpu and trainer.accelerator=gpu contradict"),
+        (["trainer.devices=0"], "trainer cannot be set up"),
+    ],
+)
 def test_requests_that_cannot_be_met(words, what, five, monkeypatch, capsys):
     monkeypatch.chdir(five)
     assert main(["fit", "@list.txt", *WORDS, *words]) == 2
@@ -207,9 +245,13 @@ def test_requests_that_cannot_be_met(words, what, five, monkeypatch, capsys):
 
 
 def test_one_process_needs_no_lightning(autogal_command, five):
-    code = ("import sys; from autogal.cli import main; code = main(sys.argv[1:]); "
-            "print([name for name in sys.modules if 'lightning' in name], file=sys.stderr); sys.exit(code)")
-    done = subprocess.run([sys.executable, "-c", code, "fit", "g0.fits", *WORDS], cwd=five, capture_output=True, text=True)
+    code = (
+        "import sys; from autogal.cli import main; code = main(sys.argv[1:]); "
+        "print([name for name in sys.modules if 'lightning' in name], file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fit", "g0.fits", *WORDS], cwd=five, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 

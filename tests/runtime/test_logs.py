@@ -62,11 +62,14 @@ def test_a_second_run_adds_to_the_log(settings):
     assert text.index("first") < text.index("second") and "after the run" not in text
 
 
-@pytest.mark.parametrize(("error", "said"), [
-    (AutogalError("This is wrong.", "Mend it."), "This is wrong. Mend it."),
-    (ValueError("a fault"), "Traceback"),
-    (KeyboardInterrupt(), "interrupted"),
-])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (AutogalError("This is wrong.", "Mend it."), "This is wrong. Mend it."),
+        (ValueError("a fault"), "Traceback"),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+)
 def test_what_ends_a_run_is_logged_and_goes_on(settings, error, said):
     with pytest.raises(type(error)), run_log(settings):
         raise error
@@ -87,8 +90,11 @@ def test_the_console_shows_warnings_a_few_times(console, capsys):
         log.warning("object %d is odd", k)
     log.error("another place")
     assert capsys.readouterr().err.splitlines() == [
-        "warning: object 0 is odd", "warning: object 1 is odd", "warning: object 2 is odd (more of these: see autogal.log)",
-        "error: another place"]
+        "warning: object 0 is odd",
+        "warning: object 1 is odd",
+        "warning: object 2 is odd (more of these: see autogal.log)",
+        "error: another place",
+    ]
 
 
 def test_the_end_of_a_run_is_not_told_twice(console, settings, capsys):

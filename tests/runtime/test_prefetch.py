@@ -19,8 +19,8 @@ import autogal
 from autogal import api, pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
-from autogal.runtime.warnings import silenced
 from autogal.runtime.prefetch import prefetch, prefetch_threads
+from autogal.runtime.warnings import silenced
 
 from ..observations import ZEROPOINT, observe, random_galaxies
 
@@ -57,7 +57,8 @@ def test_the_next_block_is_done_while_the_caller_is_busy(threads):
     done = [threading.Event() for _ in range(4)]
     with closing(prefetch(([done[k].set] for k in range(4)), threads)) as blocks:
         for k, _ in enumerate(blocks):
-            # the caller does not ask for the next block before it has been done: without overlap it would wait in vain
+            # the caller does not ask for the next block before it has been done: without overlap it would
+            # wait in vain
             assert k == 3 or done[k + 1].wait(60)
 
 
@@ -109,7 +110,10 @@ def test_an_exception_comes_in_its_place_and_ends_the_work(threads):
         return place
 
     taken = []
-    with pytest.raises(AutogalError, match="There is no PSF"), closing(prefetch(tasks(5, 4, do), threads)) as blocks:
+    with (
+        pytest.raises(AutogalError, match="There is no PSF"),
+        closing(prefetch(tasks(5, 4, do), threads)) as blocks,
+    ):
         taken.extend(blocks)
     assert taken == [[(0, k) for k in range(4)]]
     assert max(done) < (2, 0) and not running()
@@ -224,7 +228,15 @@ def test_a_psf_for_all_that_cannot_be_used_is_one_error(crowd, monkeypatch):
 
 def run_files(folder, out, threads, monkeypatch):
     monkeypatch.setattr(pipeline, "prefetch_threads", lambda *_: threads)
-    words = [f"out='{out}'", "device=cpu", "block=2", "objects.fits=false", "objects.png=false", f"zeropoint={ZEROPOINT}", "pixel_scale=0.4"]
+    words = [
+        f"out='{out}'",
+        "device=cpu",
+        "block=2",
+        "objects.fits=false",
+        "objects.png=false",
+        f"zeropoint={ZEROPOINT}",
+        "pixel_scale=0.4",
+    ]
     return pipeline.run(compose(overrides=words), sorted(str(path) for path in folder.glob("g*.fits")))
 
 
@@ -240,8 +252,14 @@ def files(tmp_path, write_galaxy):
 def test_files_read_ahead_give_the_same_rows_and_log(files, tmp_path, monkeypatch):
     one, other = (run_files(files, tmp_path / f"out{threads}", threads, monkeypatch) for threads in (0, 3))
     same(one, other)
-    said = [[line.split(" ", 2)[2] for line in (tmp_path / f"out{threads}" / "autogal.log").read_text().splitlines()
-             if ": g" in line] for threads in (0, 3)]
+    said = [
+        [
+            line.split(" ", 2)[2]
+            for line in (tmp_path / f"out{threads}" / "autogal.log").read_text().splitlines()
+            if ": g" in line
+        ]
+        for threads in (0, 3)
+    ]
     assert said[0] == said[1] and any("g2" in line for line in said[0])
 
 

@@ -12,7 +12,8 @@ from autogal.segment.network.architecture import OTHER, TARGET, detection_target
 
 
 class Thresholder:
-    """Detects what stands out of the first channel, and calls the source nearest to distance zero the target."""
+    """Detects what stands out of the first channel, and calls the source nearest to distance zero the
+    target."""
 
     def __init__(self, sees_targets=True):
         self.sees_targets, self.shapes = sees_targets, []
@@ -24,12 +25,23 @@ class Thresholder:
     def detect(self, stamp):
         smooth = ndimage.gaussian_filter(np.sinh(2 * stamp[0]), 1.5)
         labels, count = ndimage.label(smooth > 1.5)
-        masks = torch.from_numpy(np.array([labels == k + 1 for k in range(count)]).reshape(count, *labels.shape))
+        masks = torch.from_numpy(
+            np.array([labels == k + 1 for k in range(count)]).reshape(count, *labels.shape)
+        )
         nearest = np.argmin([stamp[2][mask].min() for mask in masks.numpy()]) if count else -1
-        kinds = torch.tensor([TARGET if k == nearest and self.sees_targets else OTHER for k in range(count)], dtype=torch.int64)
+        kinds = torch.tensor(
+            [TARGET if k == nearest and self.sees_targets else OTHER for k in range(count)], dtype=torch.int64
+        )
         truth = detection_targets(masks, kinds)
-        small = project_masks_on_boxes(truth["masks"], truth["boxes"], torch.arange(len(truth["boxes"])), 28)[:, None]
-        return {"boxes": truth["boxes"], "labels": truth["labels"], "masks": small, "scores": torch.full((len(small),), 0.9)}
+        small = project_masks_on_boxes(truth["masks"], truth["boxes"], torch.arange(len(truth["boxes"])), 28)[
+            :, None
+        ]
+        return {
+            "boxes": truth["boxes"],
+            "labels": truth["labels"],
+            "masks": small,
+            "scores": torch.full((len(small),), 0.9),
+        }
 
 
 @pytest.fixture

@@ -28,5 +28,11 @@ def cutout(light, seed=0, noise=1.0, mask=None, start=None):
     light = np.asarray(light, float)
     image = light + np.random.default_rng(seed).normal(0, noise, light.shape)
     psf = star((21, 21), 10, 10, 1.0)
-    return Cutout("scene", image, np.full(light.shape, noise), np.zeros(light.shape, bool) if mask is None else mask,
-                  psf / psf.sum(), start=start)
+    return Cutout(
+        "scene",
+        image,
+        np.full(light.shape, noise),
+        np.zeros(light.shape, bool) if mask is None else mask,
+        psf / psf.sum(),
+        start=start,
+    )

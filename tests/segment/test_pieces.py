@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from autogal.segment.classical.detection import prepare_field
-from autogal.segment.sources import Sources
 from autogal.segment.pieces import join_pieces
+from autogal.segment.sources import Sources
 from tests.segment.scenes import cutout, galaxy, star
 
 SHAPE = (64, 64)
@@ -48,14 +48,20 @@ def disk(x, y, radius):
 def test_a_target_keeps_its_core_however_sure_the_network_is():
     light = LIGHT + star(SHAPE, 31.5, 31.5, 2e4)
     for score in (0.6, 0.99):
-        assert np.array_equal(found(disk(31.5, 31.5, 5), light=light, scores=[score]), TARGET.astype(np.int32))
+        assert np.array_equal(
+            found(disk(31.5, 31.5, 5), light=light, scores=[score]), TARGET.astype(np.int32)
+        )
 
 
-@pytest.mark.parametrize(("x", "score", "is_core"), [(24, 0.6, False), (31, 0.6, True), (31, 0.99, True), (25, 0.99, False)])
+@pytest.mark.parametrize(
+    ("x", "score", "is_core"), [(24, 0.6, False), (31, 0.6, True), (31, 0.99, True), (25, 0.99, False)]
+)
 def test_a_source_beside_the_targets_own_summit_is_no_core(x, score, is_core):
     light = LIGHT + star(SHAPE, x, 31.5, 8000)
     piece = disk(x, 31.5, 4.5)
-    assert np.array_equal(found(piece, light=light, scores=[score]) == 2, np.zeros_like(piece) if is_core else piece)
+    assert np.array_equal(
+        found(piece, light=light, scores=[score]) == 2, np.zeros_like(piece) if is_core else piece
+    )
 
 
 def test_a_source_away_from_the_middle_is_no_core():

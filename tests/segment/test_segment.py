@@ -62,8 +62,12 @@ def test_neighbour_masks_leave_no_wing_light(flux):
 
 
 def test_growth_follows_the_brightness_of_the_neighbour():
-    areas = [segment(cutout(galaxy(SHAPE, *CENTRE, 5e3, 3) + star(SHAPE, 85, 70, flux)), settings()).neighbours.sum()
-             for flux in (300, 3e3, 3e4, 3e5)]
+    areas = [
+        segment(
+            cutout(galaxy(SHAPE, *CENTRE, 5e3, 3) + star(SHAPE, 85, 70, flux)), settings()
+        ).neighbours.sum()
+        for flux in (300, 3e3, 3e4, 3e5)
+    ]
     assert np.all(np.diff(areas) > 20)
 
 
@@ -142,7 +146,10 @@ def test_faint_targets_stand_out_of_the_noise(size):
     light = star((size, size), middle, middle, 1.0)
     light *= 9 / np.sqrt((light**2).sum())  # the signal-to-noise ratio of the whole
     found = [segment(cutout(light, seed), settings()) for seed in range(20)]
-    assert sum(Flag.NO_TARGET not in one.flags and np.hypot(one.x - middle, one.y - middle) < 3 for one in found) >= 18
+    assert (
+        sum(Flag.NO_TARGET not in one.flags and np.hypot(one.x - middle, one.y - middle) < 3 for one in found)
+        >= 18
+    )
 
 
 def test_a_large_faint_plateau_is_a_target():
@@ -163,7 +170,10 @@ def test_empty_centre_is_no_target_but_neighbours_are_masked():
 
 def test_flags_of_edge_and_low_signal():
     assert Flag.EDGE in segment(cutout(galaxy((24, 24), 11.5, 11.5, 3e4, 8)), settings()).flags
-    assert Flag.EDGE in segment(cutout(galaxy((64, 64), 31.5, 3.5, 3e4, 4), start={"x": 31.5, "y": 3.5}), settings()).flags
+    assert (
+        Flag.EDGE
+        in segment(cutout(galaxy((64, 64), 31.5, 3.5, 3e4, 4), start={"x": 31.5, "y": 3.5}), settings()).flags
+    )
     faint_outskirts = segment(cutout(galaxy((64, 64), 31.5, 31.5, 1e6, 5, n=2.0)), settings())
     assert faint_outskirts.target[0].any() and Flag.EDGE not in faint_outskirts.flags
     assert Flag.EDGE not in segment(cutout(galaxy((64, 64), 31.5, 31.5, 3e3, 2)), settings()).flags
@@ -188,7 +198,9 @@ def test_masked_neighbours_are_not_detected_again():
     mask = star(SHAPE, 85, 70, 1e5) > 0.3
     found = segment(cutout(light, mask=mask), settings())
     assert not (found.labels[mask] > 0).any()
-    assert not (found.target & (np.hypot(*(np.indices(SHAPE) - np.array([70, 85])[:, None, None])) < 20)).any()
+    assert not (
+        found.target & (np.hypot(*(np.indices(SHAPE) - np.array([70, 85])[:, None, None])) < 20)
+    ).any()
 
 
 @pytest.mark.parametrize("name", ["none", "given"])
@@ -215,10 +227,18 @@ def test_any_shape_is_handled(shape, name):
         assert found.target.any()
 
 
-@pytest.mark.parametrize("image", [
-    np.zeros((40, 40)), np.full((40, 40), 7.0), np.full((40, 40), np.nan), np.full((40, 40), 1e30),
-    np.where(np.arange(1600).reshape(40, 40) % 2, np.nan, 1.0), np.full((40, 40), np.inf),
-], ids=["zero", "constant", "nan", "huge", "half nan", "inf"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((40, 40)),
+        np.full((40, 40), 7.0),
+        np.full((40, 40), np.nan),
+        np.full((40, 40), 1e30),
+        np.where(np.arange(1600).reshape(40, 40) % 2, np.nan, 1.0),
+        np.full((40, 40), np.inf),
+    ],
+    ids=["zero", "constant", "nan", "huge", "half nan", "inf"],
+)
 @pytest.mark.parametrize("sigma", [1.0, None, np.nan, 0.0])
 def test_images_without_information_have_no_target(image, sigma):
     scene = cutout(np.zeros((40, 40)))

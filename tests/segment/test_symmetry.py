@@ -47,12 +47,18 @@ def test_a_ring_in_two_halves():
 
 @pytest.mark.parametrize("uneven", [1.0, 0.75])
 def test_both_ends_of_a_disk(uneven):
-    light = galaxy(SHAPE, 47, 47, 1.5e4, 6, q=0.2, pa=90) + galaxy(SHAPE, 30, 47, 8e3, 3, q=0.6) + uneven * galaxy(SHAPE, 64, 47, 8e3, 3, q=0.6)
+    light = (
+        galaxy(SHAPE, 47, 47, 1.5e4, 6, q=0.2, pa=90)
+        + galaxy(SHAPE, 30, 47, 8e3, 3, q=0.6)
+        + uneven * galaxy(SHAPE, 64, 47, 8e3, 3, q=0.6)
+    )
     new, _ = joined(light, abs(X - 47) < 9, X <= 38, X >= 56)
     assert set(np.unique(new)) == {0, 1}
 
 
-@pytest.mark.parametrize("other", [galaxy(SHAPE, 60, 52, 2e4, 3), star(SHAPE, 56, 47, 5e3), galaxy(SHAPE, 66, 47, 6e4, 6)])
+@pytest.mark.parametrize(
+    "other", [galaxy(SHAPE, 60, 52, 2e4, 3), star(SHAPE, 56, 47, 5e3), galaxy(SHAPE, 66, 47, 6e4, 6)]
+)
 def test_a_companion_stays_one(other):
     own = galaxy(SHAPE, 47, 47, 2e4, 4)
     new, old = joined(own + other, own >= other, own < other)
@@ -102,7 +108,10 @@ def test_halves_beside_a_lane_are_one_galaxy(q, pa, width):
 
 @pytest.mark.parametrize("apart", [(16, 0), (9, 9), (0, 20)])
 def test_a_pair_of_equals_stays_two(apart):
-    one, two = galaxy(SHAPE, 47, 47, 3e4, 4, q=0.7, pa=30), galaxy(SHAPE, 47 + apart[0], 47 + apart[1], 3e4, 4, q=0.7, pa=100)
+    one, two = (
+        galaxy(SHAPE, 47, 47, 3e4, 4, q=0.7, pa=30),
+        galaxy(SHAPE, 47 + apart[0], 47 + apart[1], 3e4, 4, q=0.7, pa=100),
+    )
     new, old = joined(one + two, one >= two, two > one)
     assert np.array_equal(new, old)
 
@@ -128,7 +137,9 @@ def test_a_string_of_clumps_makes_its_fit_doubtful():
     assert Flag.POOR_FIT in found.flags and "4 sources" in found.notes[0]
 
 
-@pytest.mark.parametrize("other", [galaxy(SHAPE, 62, 50, 3e4, 3), star(SHAPE, 55, 47, 1e4), galaxy(SHAPE, 60, 60, 5e3, 2, q=0.4)])
+@pytest.mark.parametrize(
+    "other", [galaxy(SHAPE, 62, 50, 3e4, 3), star(SHAPE, 55, 47, 1e4), galaxy(SHAPE, 60, 60, 5e3, 2, q=0.4)]
+)
 def test_a_neighbour_raises_no_doubt(other):
     own = galaxy(SHAPE, 47, 47, 2e4, 4)
     found = segmented(own + other, own >= other, own < other)

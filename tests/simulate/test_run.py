@@ -39,7 +39,10 @@ def test_pieces_make_the_whole(simulate, tmp_path):
     simulate("n=4", "out=whole", "instances=false")
     simulate("n=2", "first=2", "out=piece", "instances=false")
     for name in ("sim0-000002", "sim0-000003"):
-        assert np.array_equal(fits.getdata(tmp_path / "whole" / f"{name}_image.fits"), fits.getdata(tmp_path / "piece" / f"{name}_image.fits"))
+        assert np.array_equal(
+            fits.getdata(tmp_path / "whole" / f"{name}_image.fits"),
+            fits.getdata(tmp_path / "piece" / f"{name}_image.fits"),
+        )
         assert not (tmp_path / "whole" / f"{name}_instances.fits").exists()
 
 
@@ -51,19 +54,28 @@ def test_the_users_galaxies_and_sky(simulate, tmp_path):
     code, _ = simulate("n=3", "out=scenes", "galaxies=mine.ecsv", "background=sky", "population.composite=0")
     assert code == 0
     truth = Table.read(tmp_path / "scenes" / "truth.ecsv")
-    assert np.allclose(truth["n"], 4, rtol=0.3) and np.allclose(truth["mag"], 16, atol=0.5) and np.all(truth["q"] == 0.5)
-    assert np.median(fits.getdata(tmp_path / "scenes" / "sim0-000000_sigma.fits")) == pytest.approx(0.1, rel=0.1)
+    assert (
+        np.allclose(truth["n"], 4, rtol=0.3)
+        and np.allclose(truth["mag"], 16, atol=0.5)
+        and np.all(truth["q"] == 0.5)
+    )
+    assert np.median(fits.getdata(tmp_path / "scenes" / "sim0-000000_sigma.fits")) == pytest.approx(
+        0.1, rel=0.1
+    )
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["size=20"], "size=20 is not possible."),
-    (["n=0"], "n=0 is not possible."),
-    (["survey=none"], "The survey 'none' does not say its pixel_scale"),
-    (["population.stars=2"], "population.stars=2.0 is not possible."),
-    (["population.strs=1"], "There is no key population.strs."),
-    (["a.fits"], "`autogal simulate` takes no path, but a.fits was given."),
-    (["galaxies=none.fits"], "The catalogue none.fits cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["size=20"], "size=20 is not possible."),
+        (["n=0"], "n=0 is not possible."),
+        (["survey=none"], "The survey 'none' does not say its pixel_scale"),
+        (["population.stars=2"], "population.stars=2.0 is not possible."),
+        (["population.strs=1"], "There is no key population.strs."),
+        (["a.fits"], "`autogal simulate` takes no path, but a.fits was given."),
+        (["galaxies=none.fits"], "The catalogue none.fits cannot be read"),
+    ],
+)
 def test_requests_that_make_no_sense(simulate, words, what, tmp_path):
     code, shown = simulate(*words)
     assert code == 2 and shown.err.startswith(f"error: {what}")

@@ -12,8 +12,15 @@ from autogal.images.survey import Survey
 from autogal.simulate import Population, Templates, simulate, write_scenes
 from autogal.simulate.rng import Rng
 
-SURVEY = Survey(name="test", pixel_scale=0.4, zeropoint=22.5, psf_fwhm=1.3, gain=900.0, sky_sigma=0.028,
-                magnitude=(16.0, 19.5))
+SURVEY = Survey(
+    name="test",
+    pixel_scale=0.4,
+    zeropoint=22.5,
+    psf_fwhm=1.3,
+    gain=900.0,
+    sky_sigma=0.028,
+    magnitude=(16.0, 19.5),
+)
 SHAPE = (80, 90)
 
 
@@ -39,21 +46,47 @@ def test_seeds_differ(simulation):
 
 def test_lone_galaxies_are_the_truth_plus_noise():
     alone = simulate(12, Population(SURVEY, neighbours=0), seed=9, shape=SHAPE)
-    model = autogal.render(alone.truth, psf=np.stack([cutout.psf for cutout in alone.cutouts]), shape=SHAPE,
-                           zeropoint=SURVEY.zeropoint)
-    residual = np.concatenate([((cutout.image - image) / cutout.sigma).ravel()
-                               for cutout, image in zip(alone.cutouts, model, strict=True)])
+    model = autogal.render(
+        alone.truth,
+        psf=np.stack([cutout.psf for cutout in alone.cutouts]),
+        shape=SHAPE,
+        zeropoint=SURVEY.zeropoint,
+    )
+    residual = np.concatenate(
+        [
+            ((cutout.image - image) / cutout.sigma).ravel()
+            for cutout, image in zip(alone.cutouts, model, strict=True)
+        ]
+    )
     size = residual.size
     assert abs(residual.mean()) < 5 / np.sqrt(size)
     assert abs(residual.var() - 1) < 5 * np.sqrt(2 / size)
     galaxy = np.asarray(model[0], float) - alone.truth["sky"][0]
-    assert alone.truth["snr"][0] == pytest.approx(np.sqrt(np.sum((galaxy / alone.cutouts[0].sigma) ** 2)), rel=1e-3)
+    assert alone.truth["snr"][0] == pytest.approx(
+        np.sqrt(np.sum((galaxy / alone.cutouts[0].sigma) ** 2)), rel=1e-3
+    )
 
 
 def test_truth_has_names_units_and_neighbours(simulation):
     truth = simulation.truth
-    assert truth.colnames == ["id", "x", "y", "mag", "flux", "r_eff", "n", "q", "pa", "sky", "snr", "visible",
-                              "analytic", "structure", "n_neighbours", "psf_fwhm"]
+    assert truth.colnames == [
+        "id",
+        "x",
+        "y",
+        "mag",
+        "flux",
+        "r_eff",
+        "n",
+        "q",
+        "pa",
+        "sky",
+        "snr",
+        "visible",
+        "analytic",
+        "structure",
+        "n_neighbours",
+        "psf_fwhm",
+    ]
     assert np.all((truth["visible"] >= 0) & (truth["visible"] <= 1))
     assert np.all(truth["visible"][truth["n_neighbours"] == 0] > 0.95)
     assert all(truth[name].description for name in truth.colnames)
@@ -76,7 +109,14 @@ def test_population_stays_in_its_ranges():
     r_eff, n, q, pa = (getattr(sources, name)[:, 0] for name in ("r_eff", "n", "q", "pa"))
     assert 0.25 * population.psf_width <= r_eff.min() and r_eff.max() <= 0.2 * 80
     assert r_eff.unique().numel() > 396  # nothing piles up at a limit
-    assert n.min() >= 0.5 and n.max() <= 8 and q.min() > 0.19 and q.max() <= 1 and pa.min() >= 0 and pa.max() < 180
+    assert (
+        n.min() >= 0.5
+        and n.max() <= 8
+        and q.min() > 0.19
+        and q.max() <= 1
+        and pa.min() >= 0
+        and pa.max() < 180
+    )
     mag = SURVEY.zeropoint - 2.5 * sources.flux[:, 0].log10()
     assert mag.min() >= 15.999 and mag.max() <= 19.501
     assert 0.2 < sources.star[:, 1:][sources.alive[:, 1:]].float().mean() < 0.4
@@ -89,14 +129,23 @@ def test_survey_without_facts_is_refused():
 
 
 def test_unknown_gain_is_said(caplog):
-    population = Population(Survey(pixel_scale=0.2, zeropoint=0.0, psf_fwhm=0.7, sky_sigma=2.5e-12, magnitude=(16.0, 23.0)))
+    population = Population(
+        Survey(pixel_scale=0.2, zeropoint=0.0, psf_fwhm=0.7, sky_sigma=2.5e-12, magnitude=(16.0, 23.0))
+    )
     assert "does not say its gain" in caplog.text
     assert (population.gain * 2.5e-12) ** 2 == pytest.approx(1000)
 
 
 def test_galaxies_of_a_catalogue(tmp_path):
     path = tmp_path / "mine.ecsv"
-    Table({"mag": [17.0, 18.0, np.nan], "r_eff_arcsec": [2.0, 1.0, 1.0], "n": [1.0, 4.0, 2.0], "q": [0.3, 0.8, 0.5]}).write(path)
+    Table(
+        {
+            "mag": [17.0, 18.0, np.nan],
+            "r_eff_arcsec": [2.0, 1.0, 1.0],
+            "n": [1.0, 4.0, 2.0],
+            "q": [0.3, 0.8, 0.5],
+        }
+    ).write(path)
     population = Population(SURVEY, neighbours=0, templates=Templates.read(path))
     sources = population.draw(Rng(0, 0, torch.device("cpu")), 300, SHAPE).sources
     small = sources.r_eff < 3.5
@@ -106,11 +155,14 @@ def test_galaxies_of_a_catalogue(tmp_path):
     assert sources.n.unique().numel() > 290
 
 
-@pytest.mark.parametrize(("columns", "message"), [
-    ({"mag": [1.0]}, "no column r_eff, n, q"),
-    ({"mag": [np.nan], "r_eff": [1.0], "n": [1.0], "q": [0.5]}, "no row"),
-    ({"mag": ["bright"], "r_eff": [1.0], "n": [1.0], "q": [0.5]}, "words where numbers"),
-])
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"mag": [1.0]}, "no column r_eff, n, q"),
+        ({"mag": [np.nan], "r_eff": [1.0], "n": [1.0], "q": [0.5]}, "no row"),
+        ({"mag": ["bright"], "r_eff": [1.0], "n": [1.0], "q": [0.5]}, "words where numbers"),
+    ],
+)
 def test_catalogues_without_galaxies_are_refused(columns, message, tmp_path):
     Table(columns).write(tmp_path / "bad.csv")
     with pytest.raises(AutogalError, match=message):

@@ -15,9 +15,9 @@ from autogal.errors import AutogalError
 from autogal.images.psf.checks import fwhm
 from autogal.profiles import Sersic
 from autogal.simulate import Background, General, SceneBatch, SceneDataset, SceneSource, Structure
-from autogal.simulate.rng import Rng
 from autogal.simulate.exposure import expose, poisson_quantile
 from autogal.simulate.light import draw_light
+from autogal.simulate.rng import Rng
 from autogal.simulate.scenes import Conditions
 from autogal.simulate.seeing import Seeing, airy_profile, moffat_profile
 
@@ -34,9 +34,13 @@ def test_a_step_is_always_the_same(batch):
     again = SceneSource("general", SHAPE, seed=1).draw(24, 5)
     assert torch.equal(batch.image, again.image) and torch.equal(batch.psf, again.psf)
     assert all(torch.equal(one, other) for one, other in zip(batch.instances, again.instances, strict=True))
-    assert all(torch.equal(batch.truth[name].nan_to_num(), again.truth[name].nan_to_num()) for name in batch.truth)
+    assert all(
+        torch.equal(batch.truth[name].nan_to_num(), again.truth[name].nan_to_num()) for name in batch.truth
+    )
     for seed, step in ((1, 6), (2, 5)):
-        assert not torch.equal(SceneSource("general", SHAPE, seed=seed).draw(24, step).truth["x"], batch.truth["x"])
+        assert not torch.equal(
+            SceneSource("general", SHAPE, seed=seed).draw(24, step).truth["x"], batch.truth["x"]
+        )
 
 
 def test_workers_and_ranks_share_the_steps(batch):
@@ -61,7 +65,19 @@ def test_a_batch_is_complete(batch):
         assert value.shape == (24, *SHAPE) and value.dtype == torch.float32 and value.isfinite().all()
     assert (batch.sigma > 0).all() and batch.mask.dtype == torch.bool
     assert 0 < batch.mask.float().mean() < 0.1
-    assert set(batch.truth) == {"x", "y", "flux", "r_eff", "n", "q", "pa", "sky", "snr", "visible", "structure"}
+    assert set(batch.truth) == {
+        "x",
+        "y",
+        "flux",
+        "r_eff",
+        "n",
+        "q",
+        "pa",
+        "sky",
+        "snr",
+        "visible",
+        "structure",
+    }
     assert torch.equal(batch.truth["n"].isnan(), ~batch.analytic)
     assert 0 < batch.analytic.float().mean() < 1
     for masks, classes in zip(batch.instances, batch.classes, strict=True):
@@ -98,8 +114,16 @@ def test_psfs_are_as_wide_as_stated():
 
 def test_moffat_agrees_with_galsim():
     galsim = pytest.importorskip("galsim")
-    seeing = Seeing.of_profiles(moffat_profile(torch.tensor([3.5])), torch.tensor([3.0]), torch.tensor([0.8]), torch.tensor([30.0]), 65)
-    profile = galsim.Moffat(beta=3.5, fwhm=float(seeing.before_pixel[0])).shear(q=0.8, beta=120 * galsim.degrees)
+    seeing = Seeing.of_profiles(
+        moffat_profile(torch.tensor([3.5])),
+        torch.tensor([3.0]),
+        torch.tensor([0.8]),
+        torch.tensor([30.0]),
+        65,
+    )
+    profile = galsim.Moffat(beta=3.5, fwhm=float(seeing.before_pixel[0])).shear(
+        q=0.8, beta=120 * galsim.degrees
+    )
     expected = profile.drawImage(nx=65, ny=65, scale=1, dtype=float).array
     image = seeing.images()[0].numpy()
     assert np.abs(image - expected / expected.sum()).max() < 3e-3 * expected.max()
@@ -116,7 +140,12 @@ def test_patches_agree_with_the_renderer():
     for i in (~parts.point).nonzero()[:, 0].tolist():
         level = int(level_needed(Sersic(), SHAPE, native[i : i + 1], wide[i : i + 1]))
         renderer = renderer_at(level, Sersic(), SHAPE)
-        expected = renderer.image(native[i : i + 1], scenes.seeing[parts.scene[i : i + 1]].transfer(renderer.grid))[0] * parts.flux[i]
+        expected = (
+            renderer.image(native[i : i + 1], scenes.seeing[parts.scene[i : i + 1]].transfer(renderer.grid))[
+                0
+            ]
+            * parts.flux[i]
+        )
         noise = scenes.conditions.sky_sigma[parts.scene[i]]
         assert (light[parts.source[i]] - expected).abs().max() < 0.06 * noise + 2e-3 * expected.max()
         compared += 1
@@ -124,7 +153,13 @@ def test_patches_agree_with_the_renderer():
 
 
 def test_composites_keep_their_flux():
-    population = General(neighbours=0, structure=Structure(1.0, 1.0, 1.0, 1.0), fwhm=(2.0, 3.0), largest=0.06, snr=(50.0, 500.0))
+    population = General(
+        neighbours=0,
+        structure=Structure(1.0, 1.0, 1.0, 1.0),
+        fwhm=(2.0, 3.0),
+        largest=0.06,
+        snr=(50.0, 500.0),
+    )
     scenes = population.draw(Rng(1, 0, CPU), 16, (128, 128))
     parts, arms, single = population.structure.compose(Rng(1, 1, CPU), scenes)
     assert not single.any() and len(arms.source) > 4
@@ -136,9 +171,18 @@ def test_composites_keep_their_flux():
 def test_noise_is_as_stated():
     light = torch.zeros(3, 200, 200)
     light[:, 60:100, 60:100] = 3.0
-    full = lambda value: torch.full((3,), value)  # noqa: E731
-    plain = Conditions(full(0.5), full(80.0), full(0.2), torch.zeros(3, 2), torch.tensor([0.0, 0.2, 0.5]), full(torch.inf), full(1.0),
-                       full(0.0), torch.zeros(3, dtype=torch.int64))
+    full = lambda value: torch.full((3,), value)
+    plain = Conditions(
+        full(0.5),
+        full(80.0),
+        full(0.2),
+        torch.zeros(3, 2),
+        torch.tensor([0.0, 0.2, 0.5]),
+        full(torch.inf),
+        full(1.0),
+        full(0.0),
+        torch.zeros(3, dtype=torch.int64),
+    )
     image, sigma, mask = expose(Rng(0, 0, CPU), light, plain)
     pull = (image - light - 0.2) / sigma
     assert not mask.any()

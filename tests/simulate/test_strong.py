@@ -1,4 +1,5 @@
-"""Galaxies that are mostly structure: all their light is theirs, one footprint holds it, and companions are sources of their own."""
+"""Galaxies that are mostly structure: all their light is theirs, one footprint holds it, and companions
+are sources of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ SHAPE = (128, 128)
 @pytest.fixture(scope="module")
 def scenes():
     """Lone galaxies, their kinds and their light."""
-    population = General(neighbours=0, structure=Structure.named("strong"), fwhm=(2.0, 4.0), largest=1 / 8, extreme=0.0)
+    population = General(
+        neighbours=0, structure=Structure.named("strong"), fwhm=(2.0, 4.0), largest=1 / 8, extreme=0.0
+    )
     rng = Rng(5, 0, CPU)
     scenes, strong = population.structure.strengthen(rng, population.draw(rng, 56, SHAPE))
     light = torch.zeros(56, *SHAPE)
@@ -53,7 +56,10 @@ def test_clumps_and_disks_seen_from_the_edge_have_the_middle_of_their_light(scen
     checked = 0
     for i in [i for i, kind in enumerate(strong.kind[:, 0].tolist()) if kind in kinds]:
         total = light[i].sum()
-        away = torch.hypot((light[i] * x).sum() / total - scenes.sources.x[i, 0], (light[i] * y).sum() / total - scenes.sources.y[i, 0])
+        away = torch.hypot(
+            (light[i] * x).sum() / total - scenes.sources.x[i, 0],
+            (light[i] * y).sum() / total - scenes.sources.y[i, 0],
+        )
         assert away < 0.5
         checked += 1
     assert checked > 5
@@ -78,7 +84,7 @@ def test_rings_hold_most_of_the_light_and_are_darker_inside():
 
 
 def test_lanes_are_dark_and_the_rest_has_all_the_light():
-    image, plane = shape("lane", q=0.5)
+    image, _plane = shape("lane", q=0.5)
     assert torch.allclose(image.sum((1, 2)), torch.ones(len(image)), atol=1e-4)
     middle = image[:, 80:120, 80:120].amin((1, 2)) / image[:, 80:120, 80:120].amax((1, 2))
     assert (middle < 0.1).float().mean() > 0.6
@@ -88,7 +94,13 @@ def test_arms_are_two_mostly_and_of_high_contrast():
     image, plane = shape("arms")
     around = (plane.radius > 0.75) & (plane.radius < 0.85)
     bins = ((plane.angle + math.pi) / (2 * math.pi) * 24).long().clamp(max=23)
-    mean = torch.stack([(image * (around & (bins == k))).sum((1, 2)) / (around & (bins == k)).sum((1, 2)) for k in range(24)], 1)
+    mean = torch.stack(
+        [
+            (image * (around & (bins == k))).sum((1, 2)) / (around & (bins == k)).sum((1, 2))
+            for k in range(24)
+        ],
+        1,
+    )
     contrast = 1 - mean.amin(1) / mean.amax(1)
     assert contrast.median() > 0.7
     waves = torch.fft.rfft(mean, dim=1).abs()[:, 1:6].argmax(1) + 1
@@ -105,11 +117,22 @@ def test_one_galaxy_has_one_footprint():
 
 
 def test_companions_are_sources_of_their_own():
-    alone = General(neighbours=1, structure=Structure(pairs=1.0), snr=(200.0, 2000.0), extreme=0.0, smallest=1.0)
+    alone = General(
+        neighbours=1, structure=Structure(pairs=1.0), snr=(200.0, 2000.0), extreme=0.0, smallest=1.0
+    )
     batch = SceneSource(alone, SHAPE, seed=4).draw(24, 0)
     apart = [masks for masks in batch.instances if len(masks) > 1]
-    assert len(apart) >= 22 and all(classes.tolist()[1:] == [1] * (len(classes) - 1) for classes in batch.classes)
-    near = [masks for masks in apart if any((torch.nn.functional.max_pool2d(masks[0][None].float(), 9, 1, 4)[0].bool() & other).any() for other in masks[1:])]
+    assert len(apart) >= 22 and all(
+        classes.tolist()[1:] == [1] * (len(classes) - 1) for classes in batch.classes
+    )
+    near = [
+        masks
+        for masks in apart
+        if any(
+            (torch.nn.functional.max_pool2d(masks[0][None].float(), 9, 1, 4)[0].bool() & other).any()
+            for other in masks[1:]
+        )
+    ]
     assert len(near) > 12
 
 
@@ -118,14 +141,19 @@ def test_neighbours_as_counted_are_faint_mostly():
     rng = Rng(3, 0, CPU)
     before = population.draw(rng, 64, SHAPE)
     scenes, _ = population.structure.strengthen(rng, before)
-    assert torch.equal(scenes.sources.flux[:, 0], before.sources.flux[:, 0]) and torch.equal(scenes.sources.x, before.sources.x)
+    assert torch.equal(scenes.sources.flux[:, 0], before.sources.flux[:, 0]) and torch.equal(
+        scenes.sources.x, before.sources.x
+    )
     flux = scenes.sources.flux[:, 1:] / (scenes.conditions.sky_sigma * scenes.seeing.fwhm)[:, None]
     ratio = (flux > 2 * flux.min()).float().mean() / (flux > 8 * flux.min()).float().mean()
     assert 3 < ratio < 6  # N(> S) as S^-1: four times as many
 
 
 def test_usual_scenes_are_those_of_before():
-    usual, named = SceneSource(General(), (64, 72), seed=1).draw(4, 5), SceneSource(build_population("general", "usual"), (64, 72), seed=1).draw(4, 5)
+    usual, named = (
+        SceneSource(General(), (64, 72), seed=1).draw(4, 5),
+        SceneSource(build_population("general", "usual"), (64, 72), seed=1).draw(4, 5),
+    )
     assert torch.equal(usual.image, named.image)
     # as they were drawn when galaxies of much structure came
     assert usual.truth["x"].tolist() == pytest.approx([32.82246, 36.81468, 35.05069, 35.67017], abs=1e-4)

@@ -7,22 +7,44 @@ import math
 import pytest
 import torch
 
-from autogal.solvers import LBFGS, Adam, DifferentialEvolution, LevenbergMarquardt, Linearisation, NelderMead, Status
+from autogal.solvers import (
+    LBFGS,
+    Adam,
+    DifferentialEvolution,
+    LevenbergMarquardt,
+    Linearisation,
+    NelderMead,
+    Status,
+)
 
-SOLVERS = {"lm": LevenbergMarquardt(), "adam": Adam(max_iterations=4000), "lbfgs": LBFGS(), "de": DifferentialEvolution(),
-           "nelder_mead": NelderMead()}
+SOLVERS = {
+    "lm": LevenbergMarquardt(),
+    "adam": Adam(max_iterations=4000),
+    "lbfgs": LBFGS(),
+    "de": DifferentialEvolution(),
+    "nelder_mead": NelderMead(),
+}
 TIMES = torch.linspace(0, 4, 25, dtype=torch.float64)
 
 
 class CurveFit:
-    """data = a exp(-t / tau) + c + noise of each item; free vector (a, ln tau, c). Counts what it is asked for."""
+    """data = a exp(-t / tau) + c + noise of each item; free vector (a, ln tau, c). Counts what it is asked
+    for."""
 
     def __init__(self, count=6, noise=0.01, seed=0):
         rng = torch.Generator().manual_seed(seed)
-        self.truth = torch.stack([1 + torch.rand(count, generator=rng, dtype=torch.float64), torch.rand(count, generator=rng, dtype=torch.float64),
-                                  torch.randn(count, generator=rng, dtype=torch.float64)], dim=-1)  # fmt: skip
+        self.truth = torch.stack(
+            [
+                1 + torch.rand(count, generator=rng, dtype=torch.float64),
+                torch.rand(count, generator=rng, dtype=torch.float64),
+                torch.randn(count, generator=rng, dtype=torch.float64),
+            ],
+            dim=-1,
+        )
         self.noise = noise
-        self.data = self.curve(self.truth) + noise * torch.randn((count, len(TIMES)), generator=rng, dtype=torch.float64)
+        self.data = self.curve(self.truth) + noise * torch.randn(
+            (count, len(TIMES)), generator=rng, dtype=torch.float64
+        )
         self.asked = []
 
     @staticmethod
@@ -32,9 +54,19 @@ class CurveFit:
     def __call__(self, theta, items):
         self.asked.append(len(items))
         fall = torch.exp(-TIMES / theta[:, 1:2].exp())
-        jacobian = torch.stack([fall, theta[:, :1] * fall * TIMES / theta[:, 1:2].exp(), torch.ones_like(fall)], dim=-1) / self.noise
+        jacobian = (
+            torch.stack(
+                [fall, theta[:, :1] * fall * TIMES / theta[:, 1:2].exp(), torch.ones_like(fall)], dim=-1
+            )
+            / self.noise
+        )
         residual = (self.data[items] - self.curve(theta)) / self.noise
-        return Linearisation(theta, residual.square().sum(-1), (jacobian.mT @ residual[..., None])[..., 0], jacobian.mT @ jacobian)
+        return Linearisation(
+            theta,
+            residual.square().sum(-1),
+            (jacobian.mT @ residual[..., None])[..., 0],
+            jacobian.mT @ jacobian,
+        )
 
     def start(self):
         return torch.tensor([1.0, 1.5, 0.0], dtype=torch.float64).repeat(len(self.data), 1)
@@ -52,15 +84,31 @@ def rosenbrock(theta, items):
     """Residuals 10 (y - x^2) and 1 - x; the minimum, 0, is at (1, 1)."""
     x, y = theta.unbind(-1)
     residual = torch.stack([-10 * (y - x**2), -(1 - x)], dim=-1)  # data minus model
-    jacobian = torch.stack([torch.stack([-20 * x, torch.full_like(x, 10)], -1), torch.stack([-torch.ones_like(x), torch.zeros_like(x)], -1)], dim=-2)
-    return Linearisation(theta, residual.square().sum(-1), (jacobian.mT @ residual[..., None])[..., 0], jacobian.mT @ jacobian)
+    jacobian = torch.stack(
+        [
+            torch.stack([-20 * x, torch.full_like(x, 10)], -1),
+            torch.stack([-torch.ones_like(x), torch.zeros_like(x)], -1),
+        ],
+        dim=-2,
+    )
+    return Linearisation(
+        theta, residual.square().sum(-1), (jacobian.mT @ residual[..., None])[..., 0], jacobian.mT @ jacobian
+    )
 
 
 def solve(solver, problem, start, lower=None, upper=None, step_limit=None, tolerance=1e-10, noise=1e-13):
     size = start.shape[1]
     free = torch.full((size,), math.inf, dtype=torch.float64)
     limit = torch.ones(size, dtype=torch.float64) if step_limit is None else step_limit
-    return solver(problem, start, -free if lower is None else lower, free if upper is None else upper, limit, tolerance, noise)
+    return solver(
+        problem,
+        start,
+        -free if lower is None else lower,
+        free if upper is None else upper,
+        limit,
+        tolerance,
+        noise,
+    )
 
 
 def test_the_last_step_does_not_follow_what_rounding_says_of_a_direction_that_data_do_not_tell():
@@ -69,8 +117,17 @@ def test_the_last_step_does_not_follow_what_rounding_says_of_a_direction_that_da
         hessian = torch.diag_embed(torch.tensor([[1.0, 1e-5]], dtype=torch.float64).expand(len(theta), -1))
         return Linearisation(theta, (theta[:, 0] - 1) ** 2, gradient, hessian)
 
-    out = solve(LevenbergMarquardt(), problem, torch.tensor([[1.01, 2.0], [1.0, 2.0]], dtype=torch.float64), tolerance=1e-2)
-    assert (out.status == Status.CONVERGED).all() and (out.theta[:, 1] == 2.0).all() and ((out.theta[:, 0] - 1).abs() < 0.02).all()
+    out = solve(
+        LevenbergMarquardt(),
+        problem,
+        torch.tensor([[1.01, 2.0], [1.0, 2.0]], dtype=torch.float64),
+        tolerance=1e-2,
+    )
+    assert (
+        (out.status == Status.CONVERGED).all()
+        and (out.theta[:, 1] == 2.0).all()
+        and ((out.theta[:, 0] - 1).abs() < 0.02).all()
+    )
 
 
 @pytest.fixture(params=SOLVERS)
@@ -127,7 +184,8 @@ def test_a_start_out_of_bounds_is_brought_inside(solver):
 
 
 class Mixed(CurveFit):
-    """Items 0, 4 and 5 are sound; 1 is NaN from the start, 2 becomes NaN on the way, 3 has a parameter nobody sees."""
+    """Items 0, 4 and 5 are sound; 1 is NaN from the start, 2 becomes NaN on the way, 3 has a parameter
+    nobody sees."""
 
     def __call__(self, theta, items):
         state = super().__call__(theta, items)
@@ -158,16 +216,25 @@ def test_each_item_alone_equals_itself_in_the_batch(solver):
     problem = Mixed()
     together = solve(solver, problem, problem.start(), tolerance=1e-8)
     for i in range(6):
-        alone = solve(solver, lambda theta, items, i=i: problem(theta, items + i), problem.start()[i : i + 1], tolerance=1e-8)
+        alone = solve(
+            solver,
+            lambda theta, items, i=i: problem(theta, items + i),
+            problem.start()[i : i + 1],
+            tolerance=1e-8,
+        )
         for name in ("theta", "chi2", "status", "n_iter", "at_bound"):
-            torch.testing.assert_close(getattr(alone, name)[0], getattr(together, name)[i], rtol=1e-9, atol=1e-9, equal_nan=True)
+            torch.testing.assert_close(
+                getattr(alone, name)[0], getattr(together, name)[i], rtol=1e-9, atol=1e-9, equal_nan=True
+            )
 
 
 def test_order_does_not_matter(solver):
     problem = Mixed()
     order = torch.tensor([3, 5, 1, 0, 2, 4])
     together = solve(solver, problem, problem.start(), tolerance=1e-8)
-    shuffled = solve(solver, lambda theta, items: problem(theta, order[items]), problem.start()[order], tolerance=1e-8)
+    shuffled = solve(
+        solver, lambda theta, items: problem(theta, order[items]), problem.start()[order], tolerance=1e-8
+    )
     torch.testing.assert_close(shuffled.theta, together.theta[order], rtol=1e-9, atol=1e-9, equal_nan=True)
     assert (shuffled.status == together.status[order]).all()
 
@@ -178,7 +245,9 @@ def test_finished_items_leave_the_batch(solver):
     start[:5] = problem.minimum().theta[:5]
     problem.asked.clear()
     solve(solver, problem, start, tolerance=1e-6)
-    if isinstance(solver, DifferentialEvolution | NelderMead):  # each ends when its own population or simplex has closed in
+    if isinstance(
+        solver, DifferentialEvolution | NelderMead
+    ):  # each ends when its own population or simplex has closed in
         assert problem.asked[0] == 6 and min(problem.asked) < max(problem.asked)
     else:
         assert problem.asked[0] == 6 and set(problem.asked[3:]) == {1}
@@ -187,10 +256,19 @@ def test_finished_items_leave_the_batch(solver):
 @pytest.mark.parametrize("name", ["de", "nelder_mead"])
 def test_searches_find_the_lowest_of_many_minima(name):
     """Rastrigin's function as a sum of squares: a minimum at every whole number, the lowest at 0."""
+
     def problem(theta, items):
         wave, slope = 2 * torch.sin(math.pi * theta), 2 * math.pi * torch.cos(math.pi * theta)
-        residual, jacobian = torch.cat([-theta, -wave], -1), torch.cat([torch.diag_embed(torch.ones_like(theta)), torch.diag_embed(slope)], -2)
-        return Linearisation(theta, residual.square().sum(-1), (jacobian.mT @ residual[..., None])[..., 0], jacobian.mT @ jacobian)
+        residual, jacobian = (
+            torch.cat([-theta, -wave], -1),
+            torch.cat([torch.diag_embed(torch.ones_like(theta)), torch.diag_embed(slope)], -2),
+        )
+        return Linearisation(
+            theta,
+            residual.square().sum(-1),
+            (jacobian.mT @ residual[..., None])[..., 0],
+            jacobian.mT @ jacobian,
+        )
 
     start = torch.tensor([[2.9, -3.1], [1.1, 2.0], [0.1, 0.1]], dtype=torch.float64)
     out = solve(SOLVERS[name], problem, start, step_limit=torch.full((2,), 2.0, dtype=torch.float64))
@@ -222,7 +300,9 @@ def test_too_few_iterations_are_said_to_be_too_few(make):
     out = solve(make(max_iterations=3), problem, start, tolerance=1e-8)
     assert out.status[0] == Status.CONVERGED and (out.status[1:] == Status.NOT_CONVERGED).all()
     assert (out.n_iter <= 3).all()
-    assert (out.chi2 <= CurveFit()(start, torch.arange(6)).chi2 * (1 + 1e-9)).all()  # the best seen, never worse than the start
+    assert (
+        out.chi2 <= CurveFit()(start, torch.arange(6)).chi2 * (1 + 1e-9)
+    ).all()  # the best seen, never worse than the start
 
 
 def test_the_result_is_the_best_point_not_the_last(solver):

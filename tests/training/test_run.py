@@ -51,7 +51,7 @@ class Line(lightning.LightningModule):
 class Numbers(IterableDataset):
     """Batches of eight numbers, each from its step alone; writes down which steps were asked for."""
 
-    asked: list[int] = []
+    asked: list[int] = []  # noqa: RUF012 (of all of them)
 
     def __init__(self, first: int, rank: int, world: int, steps: int | None = None):
         self.first, self.rank, self.world, self.steps = first, rank, world, steps
@@ -66,8 +66,17 @@ class Numbers(IterableDataset):
 
 
 def line_task(settings) -> Task:
-    return Task("line", Line(settings.network.lr), CARD, Numbers, lambda rank, world: Numbers(10**6, rank, world, 4), "val/loss", "min",
-                ("val/loss",), {"simulator": "numbers"})
+    return Task(
+        "line",
+        Line(settings.network.lr),
+        CARD,
+        Numbers,
+        lambda rank, world: Numbers(10**6, rank, world, 4),
+        "val/loss",
+        "min",
+        ("val/loss",),
+        {"simulator": "numbers"},
+    )
 
 
 def no_task(settings) -> dict:
@@ -75,9 +84,21 @@ def no_task(settings) -> dict:
 
 
 def settings(folder: Path, *words: str):
-    base = OmegaConf.merge(OmegaConf.structured(TrainSettings), {
-        "out": str(folder), "network": {"name": f"{__name__}:line_task", "lr": 0.1, "batch": 8, "steps": 40, "validate_every": 10, "validate_on": 32},
-        "trainer": {"accelerator": "cpu", "devices": 1}})
+    base = OmegaConf.merge(
+        OmegaConf.structured(TrainSettings),
+        {
+            "out": str(folder),
+            "network": {
+                "name": f"{__name__}:line_task",
+                "lr": 0.1,
+                "batch": 8,
+                "steps": 40,
+                "validate_every": 10,
+                "validate_on": 32,
+            },
+            "trainer": {"accelerator": "cpu", "devices": 1},
+        },
+    )
     return OmegaConf.merge(base, OmegaConf.from_dotlist(list(words)))
 
 
@@ -105,7 +126,9 @@ def test_training_needs_no_verb(tmp_path):
 
 
 def test_a_survey_names_the_checkpoint(tmp_path):
-    stem = train_module.run(settings(tmp_path, "survey.name=sdss", "survey.band=r", "size=64", "network.steps=10"))
+    stem = train_module.run(
+        settings(tmp_path, "survey.name=sdss", "survey.band=r", "size=64", "network.steps=10")
+    )
     assert stem.name == "line-sdss-64-r"
 
 
@@ -137,6 +160,7 @@ def test_going_on_after_a_stop(tmp_path, monkeypatch):
 
 def wild(monkeypatch, steps):
     """The loss of these steps is not a number."""
+
     def stepping(self, batch, index, step=Line.training_step):
         return step(self, batch, index) * (float("nan") if index in steps else 1.0)
 
@@ -148,7 +172,8 @@ def test_steps_of_no_finite_gradient_are_left_out(tmp_path, monkeypatch, caplog)
     state, _ = load(train_module.run(settings(tmp_path)), "line")
     assert state["weight"].item() == pytest.approx(2, abs=0.1)
     assert [record.message for record in caplog.records if "left out" in record.message] == [
-        f"step {step} is left out: its gradient is not finite" for step in (3, 4, 20)]
+        f"step {step} is left out: its gradient is not finite" for step in (3, 4, 20)
+    ]
 
 
 def test_a_training_that_diverges_ends(tmp_path, monkeypatch):
@@ -187,21 +212,31 @@ def test_training_ends_when_nothing_gets_better(tmp_path):
     assert load(stem, "line")[1]["trained_on"]["steps"] < 100
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["network.name=nothing"], "no network called 'nothing'"),
-    ([f"network.name={__name__}:no_task"], "makes a dict, not a Task"),
-    (["trainer.strategy=nonsense"], "trainer cannot be set up"),
-    (["trainer.no_such_argument=1"], "trainer cannot be set up"),
-])
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["network.name=nothing"], "no network called 'nothing'"),
+        ([f"network.name={__name__}:no_task"], "makes a dict, not a Task"),
+        (["trainer.strategy=nonsense"], "trainer cannot be set up"),
+        (["trainer.no_such_argument=1"], "trainer cannot be set up"),
+    ],
+)
 def test_settings_that_mean_nothing(tmp_path, words, what):
     with pytest.raises(AutogalError, match=what):
         train_module.run(settings(tmp_path, *words))
 
 
-@pytest.mark.parametrize(("words", "what"), [
-    (["network.lr=0"], "network.lr=0"), (["network.steps=many"], "network.steps=many"), (["size=16"], "size=16"),
-    (["labels=sep"], "without data="), (["workers=-1"], "workers=-1"), (["out=''"], "out= is empty"),
-])
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["network.lr=0"], "network.lr=0"),
+        (["network.steps=many"], "network.steps=many"),
+        (["size=16"], "size=16"),
+        (["labels=sep"], "without data="),
+        (["workers=-1"], "workers=-1"),
+        (["out=''"], "out= is empty"),
+    ],
+)
 def test_values_that_mean_nothing(tmp_path, words, what):
     with pytest.raises(AutogalError, match=what):
         check(settings(tmp_path, *words))
@@ -210,12 +245,21 @@ def test_values_that_mean_nothing(tmp_path, words, what):
 def test_two_processes_learn_as_one(tmp_path):
     """By gloo on the CPU. Lightning starts the second process by running the same command again."""
     script = tmp_path / "learn.py"
-    script.write_text(f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-                      "from tests.training.test_run import *\n"
-                      "if __name__ == '__main__':\n"
-                      "    train_module.run(settings(sys.argv[1], 'trainer.devices=2', 'trainer.strategy=ddp', 'network.steps=20'))\n")
-    done = subprocess.run([sys.executable, script, tmp_path / "out"], text=True, capture_output=True, stdin=subprocess.DEVNULL,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240)
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from tests.training.test_run import *\n"
+        "if __name__ == '__main__':\n"
+        "    train_module.run(settings(sys.argv[1], 'trainer.devices=2', 'trainer.strategy=ddp', "
+        "'network.steps=20'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "out"],
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     state, card = load(tmp_path / "out" / "line-general", "line", **CARD)
     assert card["trained_on"]["stamps"] == 320
@@ -232,7 +276,9 @@ def test_two_processes_learn_as_one(tmp_path):
     assert state["weight"].item() == pytest.approx(line.network.weight.item(), abs=1e-3)
 
 
-@pytest.mark.parametrize(("steps", "every", "interval"), [(3200, 300, 290), (3000, 250, 250), (4, 10, 4), (10, 3, 2), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("steps", "every", "interval"), [(3200, 300, 290), (3000, 250, 250), (4, 10, 4), (10, 3, 2), (1, 1, 1)]
+)
 def test_the_end_of_a_training_is_validated(steps, every, interval):
     assert _interval(steps, every) == interval
     assert steps % interval <= 0.1 * steps  # steps after the last validation

@@ -15,7 +15,11 @@ def draws(count=4_000, seed=0):
     rng = torch.Generator().manual_seed(seed)
     truth = torch.tensor([[4.0, 1.2, 0.0], [1.2, 9.0, -2.0], [0.0, -2.0, 1.0]], dtype=torch.float64)
     normal = torch.randn((2, count, 3), generator=rng, dtype=torch.float64)
-    return torch.tensor([[5.0, 1.0, 179.0], [5.0, 178.0, 0.5]], dtype=torch.float64), normal @ torch.linalg.cholesky(truth).mT, truth
+    return (
+        torch.tensor([[5.0, 1.0, 179.0], [5.0, 178.0, 0.5]], dtype=torch.float64),
+        normal @ torch.linalg.cholesky(truth).mT,
+        truth,
+    )
 
 
 def test_the_covariance_of_draws():
@@ -26,9 +30,14 @@ def test_the_covariance_of_draws():
 
 
 def test_a_few_lengths_without_limit_have_a_scatter_and_normal_ones_keep_theirs():
-    best, scatter, truth = draws()
+    best, scatter, _truth = draws()
     replicates = best[:, None] + scatter
-    torch.testing.assert_close(replicate_covariance(best, replicates, [], [1]), replicate_covariance(best, replicates, []), rtol=0.02, atol=0.05)
+    torch.testing.assert_close(
+        replicate_covariance(best, replicates, [], [1]),
+        replicate_covariance(best, replicates, []),
+        rtol=0.02,
+        atol=0.05,
+    )
     replicates[0, :80, 1] = 1e6
     replicates[:, 80:90, 0] = torch.nan
     got = replicate_covariance(best, replicates, [], [1])
@@ -73,16 +82,19 @@ def test_failed_replicates_are_left_out_and_one_alone_has_no_scatter():
     assert got[1].isnan().all()
 
 
-@pytest.mark.parametrize(("words", "what", "remedy"), [
-    ("replicates=0", "uncertainty.replicates=0 is not possible", "at least 2"),
-    ("replicates=1", "uncertainty.replicates=1 is not possible", "at least 2"),
-    ("replicates=many", "uncertainty.replicates=many is not possible", "whole number"),
-    ("kind=jackknife", "uncertainty.kind=jackknife is not possible", "auto, pixel, block, parametric"),
-    ("block=0", "uncertainty.block=0 is not possible", "at least 1"),
-    ("name=jackknife", "no uncertainty called 'jackknife'", "covariance, bootstrap, both, none"),
-    ("+wild=1", "The uncertainty both does not take these settings: wild", "both.yaml"),
-    ("+replicats=9", "does not take these settings: replicats", "Did you mean uncertainty.replicates?"),
-])
+@pytest.mark.parametrize(
+    ("words", "what", "remedy"),
+    [
+        ("replicates=0", "uncertainty.replicates=0 is not possible", "at least 2"),
+        ("replicates=1", "uncertainty.replicates=1 is not possible", "at least 2"),
+        ("replicates=many", "uncertainty.replicates=many is not possible", "whole number"),
+        ("kind=jackknife", "uncertainty.kind=jackknife is not possible", "auto, pixel, block, parametric"),
+        ("block=0", "uncertainty.block=0 is not possible", "at least 1"),
+        ("name=jackknife", "no uncertainty called 'jackknife'", "covariance, bootstrap, both, none"),
+        ("+wild=1", "The uncertainty both does not take these settings: wild", "both.yaml"),
+        ("+replicats=9", "does not take these settings: replicats", "Did you mean uncertainty.replicates?"),
+    ],
+)
 def test_what_a_bootstrap_cannot_be(words, what, remedy):
     added, key = ("+", words[1:]) if words[0] == "+" else ("", words)
     with pytest.raises(AutogalError, match=what) as caught:

@@ -68,9 +68,15 @@ def test_what_cannot_be_told_leaves_the_errors_of_the_rest():
     hessian[0, 2, :] = hessian[0, 1, :]  # two that take each other's place
     hessian[0, :, 2] = hessian[0, :, 1]
     hessian[1, 0, :] = hessian[1, :, 0] = 0.0  # one that changes nothing
-    got, singular = covariance(hessian, torch.eye(4, dtype=torch.float64).expand(3, 4, 4), torch.zeros((3, 4), dtype=torch.bool))
+    got, singular = covariance(
+        hessian, torch.eye(4, dtype=torch.float64).expand(3, 4, 4), torch.zeros((3, 4), dtype=torch.bool)
+    )
     assert singular.tolist() == [True, True, False]
-    assert torch.isnan(got.diagonal(dim1=-2, dim2=-1)).tolist() == [[False, True, True, False], [True, False, False, False], [False] * 4]
+    assert torch.isnan(got.diagonal(dim1=-2, dim2=-1)).tolist() == [
+        [False, True, True, False],
+        [True, False, False, False],
+        [False] * 4,
+    ]
     kept = torch.linalg.inv(hessian[0][[0, 1, 3]][:, [0, 1, 3]])  # as if one of the two were known
     torch.testing.assert_close(got[0][[0, 3]][:, [0, 3]], kept[[0, 2]][:, [0, 2]])
     torch.testing.assert_close(got[1][1:, 1:], torch.linalg.inv(hessian[1][1:, 1:]))

@@ -1,4 +1,5 @@
-"""Samples of posteriors: exact where the posterior is known, within bounds, each galaxy's own, and right in their ranks."""
+"""Samples of posteriors: exact where the posterior is known, within bounds, each galaxy's own, and right
+in their ranks."""
 
 from __future__ import annotations
 
@@ -30,7 +31,10 @@ def normal(theta, which):
 
 
 def sample(cost=normal, best=MEAN, covariance=SHAPE, lower=-NOWHERE, upper=NOWHERE, names=("a",), **settings):
-    many = [one.expand(len(names), *one.shape) if one.dim() == 1 or one.shape == (3, 3) else one for one in (best, covariance, lower, upper)]
+    many = [
+        one.expand(len(names), *one.shape) if one.dim() == 1 or one.shape == (3, 3) else one
+        for one in (best, covariance, lower, upper)
+    ]
     return Posterior(**settings).draw(cost, *many, list(names))
 
 
@@ -63,7 +67,9 @@ def test_what_has_no_variance_is_held():
     covariance[1], covariance[:, 1] = 0.0, 0.0
     covariance[2], covariance[:, 2] = torch.nan, torch.nan
     found = sample(lambda theta, which: (theta[:, 0] - 3.0) ** 2, covariance=covariance, samples=300)
-    assert (found.theta[0, :, 1:] == MEAN[1:]).all() and float(found.theta[0, :, 0].std()) == pytest.approx(1.0, rel=0.2)
+    assert (found.theta[0, :, 1:] == MEAN[1:]).all() and float(found.theta[0, :, 0].std()) == pytest.approx(
+        1.0, rel=0.2
+    )
 
 
 def test_draws_hang_on_the_name_alone():
@@ -72,7 +78,9 @@ def test_draws_hang_on_the_name_alone():
 
     alone, again = sample(cost, names=["b"], samples=200), sample(cost, names=["a", "b", "c"], samples=200)
     torch.testing.assert_close(alone.theta[0], again.theta[1], rtol=1e-12, atol=1e-12)
-    assert (alone.theta[0] != again.theta[0]).any() and (sample(cost, names=["b"], samples=200, seed=1).theta[0] != alone.theta[0]).any()
+    assert (alone.theta[0] != again.theta[0]).any() and (
+        sample(cost, names=["b"], samples=200, seed=1).theta[0] != alone.theta[0]
+    ).any()
 
 
 def test_rows_that_cannot_be_sampled_cost_no_other():
@@ -83,7 +91,11 @@ def test_rows_that_cannot_be_sampled_cost_no_other():
         return torch.where(which == 2, torch.nan, normal(theta, which))
 
     found = sample(cost, best=best, names=["a", "b", "c", "d"], samples=200, rounds=3)
-    assert torch.isfinite(found.theta[[0, 3]]).all() and torch.isnan(found.theta[1:3]).all() and found.draws[1] == 0
+    assert (
+        torch.isfinite(found.theta[[0, 3]]).all()
+        and torch.isnan(found.theta[1:3]).all()
+        and found.draws[1] == 0
+    )
     assert Posterior(samples=200).enough(found.effective.numpy()).tolist() == [True, False, False, True]
 
 
@@ -94,8 +106,12 @@ def test_settings_that_make_no_sense(settings, what):
 
 
 def fit(observed, model="sersic", **settings):
-    keys = {f"uncertainty.{key}": settings.pop(key) for key in ("keep", "samples", "rounds") if key in settings}
-    return autogal.fit(**observed.arguments() | settings, pixel_scale=0.2, uncertainty="posterior", model=model, **keys)
+    keys = {
+        f"uncertainty.{key}": settings.pop(key) for key in ("keep", "samples", "rounds") if key in settings
+    }
+    return autogal.fit(
+        **observed.arguments() | settings, pixel_scale=0.2, uncertainty="posterior", model=model, **keys
+    )
 
 
 @pytest.fixture(scope="module")
@@ -108,16 +124,29 @@ def test_columns_are_quantiles_of_the_samples(kept):
     assert kept.replicates.shape == (2, 300, 8)
     for k, name in enumerate(kept.parameters):
         expected = np.quantile(kept.replicates[:, :, k], [0.158655, 0.5, 0.841345], axis=1)
-        np.testing.assert_allclose([table[f"{name}_{end}"] for end in ("p16", "p50", "p84")], expected, rtol=1e-9)
+        np.testing.assert_allclose(
+            [table[f"{name}_{end}"] for end in ("p16", "p50", "p84")], expected, rtol=1e-9
+        )
         np.testing.assert_allclose(table[f"{name}_err"], kept.replicates[:, :, k].std(1, ddof=1), rtol=1e-6)
-        assert table[f"{name}_p16"].unit == table[name].unit and "quantile of the posterior" in table[f"{name}_p16"].description
+        assert (
+            table[f"{name}_p16"].unit == table[name].unit
+            and "quantile of the posterior" in table[f"{name}_p16"].description
+        )
     at = dict(zip(kept.parameters, np.moveaxis(kept.replicates, 2, 0)))
     brightness = at["mag"] + 2.5 * np.log10(2 * np.pi * at["q"] * (0.2 * at["r_eff"]) ** 2)
-    for name, drawn in {"flux": 10 ** (-0.4 * (at["mag"] - 25)), "r_eff_arcsec": 0.2 * at["r_eff"], "mu_e_mean": brightness}.items():
-        np.testing.assert_allclose(table[f"{name}_p50"], np.median(drawn, 1), rtol=1e-3)
-        np.testing.assert_allclose(table[f"{name}_p16"], np.quantile(drawn, 0.158655, axis=1), rtol=2e-3)
-        assert (table[f"{name}_p16"] < table[f"{name}_p50"]).all() and (table[f"{name}_p50"] < table[f"{name}_p84"]).all()
-    assert (table["pa_p16"] < table["pa_p84"]).all() and ((table["pa_p84"] > 180) | (table["pa_p16"] < 0)).any()  # angles go on beyond 0 and 180 deg
+    for name, samples in {
+        "flux": 10 ** (-0.4 * (at["mag"] - 25)),
+        "r_eff_arcsec": 0.2 * at["r_eff"],
+        "mu_e_mean": brightness,
+    }.items():
+        np.testing.assert_allclose(table[f"{name}_p50"], np.median(samples, 1), rtol=1e-3)
+        np.testing.assert_allclose(table[f"{name}_p16"], np.quantile(samples, 0.158655, axis=1), rtol=2e-3)
+        assert (table[f"{name}_p16"] < table[f"{name}_p50"]).all() and (
+            table[f"{name}_p50"] < table[f"{name}_p84"]
+        ).all()
+    assert (table["pa_p16"] < table["pa_p84"]).all() and (
+        (table["pa_p84"] > 180) | (table["pa_p16"] < 0)
+    ).any()  # angles go on beyond 0 and 180 deg
 
 
 @pytest.mark.parametrize("ending", ["fits", "ecsv", "parquet"])
@@ -144,7 +173,9 @@ def test_arviz_has_one_chain_of_them_or_is_missed(kept, monkeypatch):
         with pytest.raises(AutogalError, match="need the package arviz"):
             kept.to_arviz(0)
     pytest.importorskip("arviz")
-    np.testing.assert_array_equal(np.asarray(kept.to_arviz(-1)["posterior"]["mag"])[0], kept.replicates[1, :, 2])
+    np.testing.assert_array_equal(
+        np.asarray(kept.to_arviz(-1)["posterior"]["mag"])[0], kept.replicates[1, :, 2]
+    )
 
 
 def test_the_same_alone_and_what_was_not_measured():
@@ -152,14 +183,28 @@ def test_the_same_alone_and_what_was_not_measured():
     images = [observed.images[0], np.full_like(observed.images[1], np.nan), observed.images[2]]
     ids = ["a", "b", "c"]
     catalogue = fit(observed, images=images, ids=ids, keep=True, samples=100)
-    assert np.isnan(catalogue.replicates[1]).all() and all(np.isnan(catalogue.table[f"mag_{end}"][1]) for end in ("p16", "p50", "p84"))
+    assert np.isnan(catalogue.replicates[1]).all() and all(
+        np.isnan(catalogue.table[f"mag_{end}"][1]) for end in ("p16", "p50", "p84")
+    )
     alone = fit(observed.rows([2]), ids=["c"], keep=True, samples=100)
-    np.testing.assert_allclose(alone.replicates[0], catalogue.replicates[2], rtol=0, atol=0.05 * np.nanstd(alone.replicates[0], axis=0).max())
-    np.testing.assert_allclose(alone.table["mag_p16"], catalogue.table["mag_p16"][2:], atol=0.02 * alone.table["mag_err"][0])
+    np.testing.assert_allclose(
+        alone.replicates[0],
+        catalogue.replicates[2],
+        rtol=0,
+        atol=0.05 * np.nanstd(alone.replicates[0], axis=0).max(),
+    )
+    np.testing.assert_allclose(
+        alone.table["mag_p16"], catalogue.table["mag_p16"][2:], atol=0.02 * alone.table["mag_err"][0]
+    )
 
 
 def test_a_held_parameter_and_a_held_sky():
-    catalogue = fit(observe([GALAXY], seed=5), model={"profile": "sersic", "fixed": {"n": 1.2, "sky": 1.0}}, keep=True, samples=100)
+    catalogue = fit(
+        observe([GALAXY], seed=5),
+        model={"profile": "sersic", "fixed": {"n": 1.2, "sky": 1.0}},
+        keep=True,
+        samples=100,
+    )
     row = dict(zip(catalogue.parameters, catalogue.replicates[0].T))
     np.testing.assert_allclose(row["n"], 1.2, rtol=1e-9)
     np.testing.assert_allclose(row["sky"], 1.0, atol=1e-5)
@@ -169,12 +214,16 @@ def test_a_held_parameter_and_a_held_sky():
 
 
 def test_several_components():
-    catalogue = fit(observe([Galaxy(23.2, 24.4, 14.0, 4.0, 2.0, 0.6, 40.0, noise=10.0)], seed=6), model="bulge_disk", samples=50)
+    catalogue = fit(
+        observe([Galaxy(23.2, 24.4, 14.0, 4.0, 2.0, 0.6, 40.0, noise=10.0)], seed=6),
+        model="bulge_disk",
+        samples=50,
+    )
     table = catalogue.table
     for name in ("mag", "bt", "bulge_mag", "disk_r_eff", "disk_r_eff_arcsec"):
         assert table[f"{name}_p16"][0] < table[f"{name}_p50"][0] < table[f"{name}_p84"][0]
     assert table["mag_err"][0] < table["bulge_mag_err"][0]  # what is traded moves no sum
-    assert 0 <= table["bt_p16"][0] and table["bt_p84"][0] <= 1
+    assert table["bt_p16"][0] >= 0 and table["bt_p84"][0] <= 1
 
 
 def test_several_models():
@@ -186,7 +235,10 @@ def test_several_models():
 def test_a_posterior_without_an_end_is_said():
     faint = Galaxy(x=23.5, y=23.5, mag=17.6, r_eff=4.0, n=2.0, q=0.9, pa=40.0, noise=10.0)
     model = {"profile": "sersic", "priors": {"n": None, "q": None}}
-    endless, held = (fit(observe([faint], seed=8), model=one, samples=100, rounds=4).table for one in (model, {"profile": "sersic", "priors": priors(15.0)}))
+    endless, held = (
+        fit(observe([faint], seed=8), model=one, samples=100, rounds=4).table
+        for one in (model, {"profile": "sersic", "priors": priors(15.0)})
+    )
     assert "runs into its bound, and without it may have no end" in endless["message"][0]
     assert "runs into its bound" not in held["message"][0]
 
@@ -195,7 +247,10 @@ def test_ranks_of_known_samples():
     rng = np.random.default_rng(0)
     samples, truth = rng.normal(size=(400, 99)), rng.normal(size=400)
     assert uniformity(ranks(truth, samples))[1] > 1e-3 and uniformity(ranks(truth, samples))[0].sum() == 400
-    assert uniformity(ranks(truth, 0.6 * samples))[1] < 1e-3 and uniformity(ranks(truth, samples + 0.4))[1] < 1e-3
+    assert (
+        uniformity(ranks(truth, 0.6 * samples))[1] < 1e-3
+        and uniformity(ranks(truth, samples + 0.4))[1] < 1e-3
+    )
     assert ranks([179.0], [[178.0, 181.0, 182.0, 170.0]], 180.0).tolist() == [1.0]
     assert np.isnan(ranks([1.0], [[np.nan, 1.0]])).all() and np.isnan(uniformity(np.full(5, 0.5))[1])
 
@@ -209,6 +264,8 @@ def test_ranks_of_the_truth_are_uniform():
         assert 0.7 * snr < np.median(catalogue.table["snr"]) < 1.4 * snr
         assert np.mean(np.asarray(catalogue.table["flags"]) & Flag.BOOTSTRAP_FAILED > 0) < 0.05
         for k, name in enumerate(catalogue.parameters):
-            found.setdefault(name, []).append(ranks(observed.truth[name], catalogue.replicates[:, :, k], 180.0 if name == "pa" else 0.0))
+            found.setdefault(name, []).append(
+                ranks(observed.truth[name], catalogue.replicates[:, :, k], 180.0 if name == "pa" else 0.0)
+            )
     p = {name: uniformity(np.concatenate(some))[1] for name, some in found.items()}
     assert min(p.values()) > 1e-3, p

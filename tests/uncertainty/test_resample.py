@@ -35,7 +35,9 @@ def test_counts_are_a_multinomial_draw_of_the_usable_pixels():
 
 
 def test_noise_of_sigma_is_white_and_of_unit_variance():
-    noise = np.stack([Gaussian().draw(image().residual, image().usable, generator(0, "a", r)) for r in range(200)])
+    noise = np.stack(
+        [Gaussian().draw(image().residual, image().usable, generator(0, "a", r)) for r in range(200)]
+    )
     assert noise.var() == pytest.approx(1, rel=0.01) and abs(noise.mean()) < 0.01
     assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < 0.01
 
@@ -59,7 +61,9 @@ def test_blocks_keep_the_variance_and_nearly_the_correlation(shape):
     block, smooth = 6, 1.0
     one = image(shape=(120, 120), excluded=(slice(0), slice(0)), smooth=smooth)
     target = Residuals(one.residual, one.usable)
-    sewn = np.stack([target.blocks(target.places(block), block, generator(0, "a", r)) for r in range(200)])[:, : shape[0], : shape[1]]
+    sewn = np.stack([target.blocks(target.places(block), block, generator(0, "a", r)) for r in range(200)])[
+        :, : shape[0], : shape[1]
+    ]
     level = one.residual.var()
     # everywhere, seams included
     assert sewn.var() == pytest.approx(level, rel=0.03) and np.abs(sewn.var(0) / level - 1).max() < 0.6

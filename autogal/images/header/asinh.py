@@ -52,9 +52,11 @@ def linear(pixels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
 
 
 def linear_sigma(sigma: np.ndarray, scale: tuple[float, float], image: np.ndarray) -> tuple[np.ndarray, str]:
-    """A noise map whose header has the keywords of the asinh scaling, which came with the image's or hold for it.
+    """A noise map whose header has the keywords of the asinh scaling, which came with the image's or hold for
+    it.
 
-    The noise maps of Pan-STARRS are linear; headers are copied. Taken is the reading that is nearer to the image's own scatter.
+    The noise maps of Pan-STARRS are linear; headers are copied. Taken is the reading that is nearer to the
+    image's own scatter.
 
     Parameters
     ----------
@@ -78,4 +80,7 @@ def linear_sigma(sigma: np.ndarray, scale: tuple[float, float], image: np.ndarra
 
     if distance(undone) < distance(np.asarray(sigma, np.float64)):
         return undone, "The sigma map's asinh scaling (BSOFTEN, BOFFSET) was undone too."
-    return sigma, "The sigma map has BSOFTEN and BOFFSET, but agrees with the image as it is: taken as linear."
+    return (
+        sigma,
+        "The sigma map has BSOFTEN and BOFFSET, but agrees with the image as it is: taken as linear.",
+    )

@@ -1,7 +1,7 @@
 """What a FITS header says about its image: zero point, pixel scale, gain, exposure, saturation, WCS.
 
-Only what is certain is taken, and of what decided, the keyword is kept. Which zero points hold for the stored pixels
-and which for one count a second is told in :mod:`autogal.images.header.zeropoint`.
+Only what is certain is taken, and of what decided, the keyword is kept. Which zero points hold for the stored
+pixels and which for one count a second is told in :mod:`autogal.images.header.zeropoint`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from astropy.io.fits import Header
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
-from autogal.runtime.warnings import silenced
 from autogal.images.header.keywords import Facts, Look
 from autogal.images.header.units import ImageUnit
 from autogal.images.header.zeropoint import find_zeropoint
+from autogal.runtime.warnings import silenced
 
 __all__ = ["SCALE_RANGE", "celestial", "header_facts"]
 
@@ -30,7 +30,8 @@ _GAIN = ("GAIN", "EGAIN")
 SCALE_RANGE = (1e-4, 60.0)
 """Pixels of a smaller or larger side [arcsec] are a typing error or a placeholder."""
 _AGREE = 0.02  # two scales within this part of each other are the same, rounded
-# An image whose pixels are so much larger or smaller than at the reference point lies where its distortion does not hold
+# An image whose pixels are so much larger or smaller than at the reference point lies where its distortion
+# does not hold
 _DISTORTED = 0.3
 
 
@@ -109,7 +110,8 @@ def celestial(header: Header, notes: list[str]) -> WCS | None:
 
 
 def _wcs_scale(wcs: WCS) -> float:
-    """arcsec per pixel: the root of the pixel's area (degrees squared) at the reference point, without distortion."""
+    """arcsec per pixel: the root of the pixel's area (degrees squared) at the reference point, without
+    distortion."""
     return 3600.0 * math.sqrt(abs(float(proj_plane_pixel_area(wcs))))
 
 
@@ -139,8 +141,11 @@ def _pixel_scale(look: Look, facts: Facts, header: Header) -> float | None:
         if abs(here / scale - 1) < _DISTORTED:
             scale = here
         else:
-            facts.warn(f"The WCS does not hold in the middle of the image ({here:.3g} arcsec a pixel there, {scale:.4g} at its "
-                       "reference point): the latter taken.")  # fmt: skip
+            facts.warn(
+                f"The WCS does not hold in the middle of the image ({here:.3g} arcsec a pixel there, "
+                f"{scale:.4g} at its "
+                "reference point): the latter taken."
+            )
             facts.wcs_scale = False
     if keyword is not None and abs(keyword / scale - 1) > _AGREE:
         facts.warn(f"Pixel scale {scale:.4g} arcsec from the WCS; {keyword.source} says {keyword:.4g}.")
@@ -154,7 +159,9 @@ def _gain(look: Look, facts: Facts, unit: ImageUnit) -> float | None:
         return effective
     exposure = facts.exposure_time
     if unit.electrons:
-        facts.sources["gain"] = "BUNIT" if not unit.per_second else f"BUNIT and {getattr(exposure, 'source', 'EXPTIME')}"
+        facts.sources["gain"] = (
+            "BUNIT" if not unit.per_second else f"BUNIT and {getattr(exposure, 'source', 'EXPTIME')}"
+        )
         return exposure if unit.per_second else 1.0
     per_count, seconds = look.number("PHOTMJSR", low=0.0), look.number("XPOSURE", low=0.0)
     if per_count is not None and seconds is not None and _SURFACE_BRIGHTNESS.match(unit.text):
@@ -171,10 +178,14 @@ def _gain(look: Look, facts: Facts, unit: ImageUnit) -> float | None:
         times[f" times {exposure.key}"] = float(exposure)
     if combined is not None:
         times |= {f"{words} times {combined.key}": factor * combined for words, factor in times.items()}
-    # The unit says whether the exposure time belongs to it; where there is none, what the keyword says is tried first.
+    # The unit says whether the exposure time belongs to it; where there is none, what the keyword says is
+    # tried first.
     first = f" times {exposure.key}" if unit.per_second and exposure != 1 else ""
-    readings = [(float(gain * factor), f"{gain.source}{words}") for words, factor in times.items()
-                if not unit.per_second or words.startswith(first)]  # fmt: skip
+    readings = [
+        (float(gain * factor), f"{gain.source}{words}")
+        for words, factor in times.items()
+        if not unit.per_second or words.startswith(first)
+    ]
     facts.gains = readings
     facts.sources["gain"] = readings[0][1]
     return readings[0][0]

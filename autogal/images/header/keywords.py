@@ -11,7 +11,6 @@ from astropy.wcs import WCS
 
 from autogal.runtime.warnings import silenced
 
-
 __all__ = ["Facts", "Found", "Look"]
 
 
@@ -86,12 +85,17 @@ class Facts:
 class Look:
     """Keywords in the order: extension, primary header."""
 
-    def __init__(self, header: Header, primary: Header | None, hdu: str = "HDU 0", notes: list[str] | None = None):
+    def __init__(
+        self, header: Header, primary: Header | None, hdu: str = "HDU 0", notes: list[str] | None = None
+    ):
         self._headers = [(header, hdu)] if primary is None else [(header, hdu), (primary, "HDU 0")]
         self._notes = [] if notes is None else notes
 
-    def number(self, *keys: str, low: float = -math.inf, high: float = math.inf, notes: list[str] | None = None) -> Found | None:
-        """The first of the keywords that holds a finite number between the limits, exclusive; others are noted."""
+    def number(
+        self, *keys: str, low: float = -math.inf, high: float = math.inf, notes: list[str] | None = None
+    ) -> Found | None:
+        """The first of the keywords that holds a finite number between the limits, exclusive; others are
+        noted."""
         for key in keys:
             for header, where in self._headers:
                 value = self._number(header, key)

@@ -16,11 +16,15 @@ _AB_JANSKY = 8.9  # AB magnitude of 1 Jy: 2.5 log10(3631)
 _MAGGIES = re.compile(r"^\s*(nano)?(maggy|maggies|nmgy|mgy)\s*$", re.IGNORECASE)
 _COUNTS = re.compile(r"\b(electrons?|e-?|elec|counts?|cts?|adu|dn|data numbers?)(?![a-z])", re.IGNORECASE)
 _ELECTRONS = re.compile(r"\b(electrons?|elec|e-?)(?![a-z])", re.IGNORECASE)
-_PER_SECOND = re.compile(r"/\s*(s|sec|second)s?\b|\b(s|sec)\s*(\*\*|\^)?\s*-1\b|\bcps\b|per\s+sec", re.IGNORECASE)
+_PER_SECOND = re.compile(
+    r"/\s*(s|sec|second)s?\b|\b(s|sec)\s*(\*\*|\^)?\s*-1\b|\bcps\b|per\s+sec", re.IGNORECASE
+)
 _PER_PIXEL = re.compile(r"\s*(/\s*pix(el)?|pix(el)?\s*(\*\*|\^)?\s*\(?-1\)?)\s*$", re.IGNORECASE)
 # 10.0*nanoJansky, 3.631e-6 Jy, 10**-8 Jy, 10^(-8) x Jy, 1E-9 maggies
-_MULTIPLE = re.compile(r"^\s*(?:10\s*(?:\*\*|\^)\s*\(?\s*(?P<power>[-+]?\d+)\s*\)?|(?P<number>\d*\.?\d+(?:[eEdD][-+]?\d+)?|\d+\.))"
-                       r"\s*[*x.]?\s*(?P<unit>[A-Za-z(].*)$")  # fmt: skip
+_MULTIPLE = re.compile(
+    r"^\s*(?:10\s*(?:\*\*|\^)\s*\(?\s*(?P<power>[-+]?\d+)\s*\)?|(?P<number>\d*\.?\d+(?:[eEdD][-+]?\d+)?|\d+\.))"
+    r"\s*[*x.]?\s*(?P<unit>[A-Za-z(].*)$"
+)
 _NAMED_ZEROPOINT = re.compile(r"\b(?:zp|zero\s?point)\s*[:=]?\s*(?P<zeropoint>\d+(\.\d+)?)", re.IGNORECASE)
 
 
@@ -70,7 +74,11 @@ class ImageUnit:
         text, factor = self.text, 1.0
         many = _MULTIPLE.match(text)
         if many:
-            factor = 10.0 ** int(many["power"]) if many["power"] else float(many["number"].upper().replace("D", "E"))
+            factor = (
+                10.0 ** int(many["power"])
+                if many["power"]
+                else float(many["number"].upper().replace("D", "E"))
+            )
             text = many["unit"]
         if not factor > 0:
             return None

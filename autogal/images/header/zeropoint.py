@@ -1,10 +1,12 @@
-"""The zero point that a header gives: which keywords hold for the stored pixels, and which for one count a second.
+"""The zero point that a header gives: which keywords hold for the stored pixels, and which for one count a
+second.
 
-Stored pixels, mag = zeropoint - 2.5 log10(sum): MAGZERO (DES, Euclid, NOAO), MAGZP (2MASS, ZTF, TERAPIX), PHOTZP (ESO
-Phase 3, IGAPS), FLUXMAG0 (LSST, HSC) and calibrated units. One count a second, mag = zeropoint - 2.5 log10(sum / EXPTIME):
-MAGZPT (CASU: WFCAM, VISTA, INT/WFC; NOAO; GALFIT), FPA.ZP (Pan-STARRS: 25 for all stacks and warps), PHOTFLAM (Hubble).
-Sources: the CASU and AstroGrid pages on WFS photometric calibration, IGAPS image headers (PHOTZP against MAGZPT), the
-Pan-STARRS1 Data Archive at STScI ("PS1 Stack images"), the ACS Data Handbook, 5.1.1.
+Stored pixels, mag = zeropoint - 2.5 log10(sum): MAGZERO (DES, Euclid, NOAO), MAGZP (2MASS, ZTF, TERAPIX),
+PHOTZP (ESO Phase 3, IGAPS), FLUXMAG0 (LSST, HSC) and calibrated units. One count a second, mag = zeropoint -
+2.5 log10(sum / EXPTIME): MAGZPT (CASU: WFCAM, VISTA, INT/WFC; NOAO; GALFIT), FPA.ZP (Pan-STARRS: 25 for all
+stacks and warps), PHOTFLAM (Hubble). Sources: the CASU and AstroGrid pages on WFS photometric calibration,
+IGAPS image headers (PHOTZP against MAGZPT), the Pan-STARRS1 Data Archive at STScI ("PS1 Stack images"), the
+ACS Data Handbook, 5.1.1.
 """
 
 from __future__ import annotations
@@ -21,11 +23,26 @@ __all__ = ["ZEROPOINT_RANGE", "find_zeropoint"]
 ZEROPOINT_RANGE = (-30.0, 60.0)
 """Magnitudes outside it are a typing error or a placeholder, no zero point."""
 
-_STORED = ("MAGZERO", "MAGZP", "PHOTZP", "ZEROPNT", "ZEROPOINT", "ZPMAG", "MAG_ZP", "ZP_AB", "ZPAB", "ABZP", "ABMAGZP", "IMAGEZPT", "ZP")
+_STORED = (
+    "MAGZERO",
+    "MAGZP",
+    "PHOTZP",
+    "ZEROPNT",
+    "ZEROPOINT",
+    "ZPMAG",
+    "MAG_ZP",
+    "ZP_AB",
+    "ZPAB",
+    "ABZP",
+    "ABMAGZP",
+    "IMAGEZPT",
+    "ZP",
+)
 _PER_SECOND = ("MAGZPT", "FPA.ZP")
 # Keywords of the CASU pipelines: beside them MAGZPT is theirs
 _CASU = ("CASUVERS", "APCOR", "APCOR3", "EXTINCT", "NUMZPT", "MAGZRR", "NIGHTZPT", "PERCORR")
-# No telescope sees one count a second at this magnitude (HSC with 8.2 m: 27 to 28.6); such a MAGZPT is of stored pixels
+# No telescope sees one count a second at this magnitude (HSC with 8.2 m: 27 to 28.6); such a MAGZPT is of
+# stored pixels
 _DEEPEST = 29.0
 _AGREE = 0.02  # mag
 _AREAS_AGREE = 0.05  # a pixel's area differs by less over a camera
@@ -57,7 +74,11 @@ def find_zeropoint(look: Look, facts: Facts, unit: ImageUnit) -> float | None:
     flux = look.number("FLUXMAG0", low=0.0)
     if flux is not None:
         found.append((2.5 * math.log10(flux), flux.source, ""))
-    stored = [key for key in (look.number(name, low=low, high=high, notes=facts.notes) for name in _STORED) if key is not None]
+    stored = [
+        key
+        for key in (look.number(name, low=low, high=high, notes=facts.notes) for name in _STORED)
+        if key is not None
+    ]
     found += [(float(key), key.source, "") for key in stored]
     per_second = look.number(*_PER_SECOND, low=low, high=high, notes=facts.notes)
     calibrated = unit.zeropoint(_area(look, facts, unit) if unit.surface_brightness else None)
@@ -89,33 +110,53 @@ def _compare(zeropoint: float, source: str, other: float, says: str, facts: Fact
         return
     exposure = facts.exposure_time
     if exposure and abs(abs(other - zeropoint) - abs(2.5 * math.log10(exposure))) <= 2 * _AGREE:
-        facts.notes.append(f"Zero point {zeropoint:.4g} from {source}; {says} holds for another second or exposure of {exposure:g} s.")
+        facts.notes.append(
+            f"Zero point {zeropoint:.4g} from {source}; {says} holds for another second or exposure of "
+            f"{exposure:g} s."
+        )
     else:
         facts.warn(f"Zero point {zeropoint:.5g} from {source} taken, but {says} says {other:.5g}.")
 
 
-def _of_one_second(key: Found, look: Look, facts: Facts, unit: ImageUnit, calibrated: bool) -> tuple[float, str, bool]:
-    """A zero point for one count a second, brought to the stored pixels; what to note, and whether that is in doubt."""
+def _of_one_second(
+    key: Found, look: Look, facts: Facts, unit: ImageUnit, calibrated: bool
+) -> tuple[float, str, bool]:
+    """A zero point for one count a second, brought to the stored pixels; what to note, and whether that is
+    in doubt."""
     value, exposure = float(key), facts.exposure_time
     named = unit.named_zeropoint
     casu = look.has(*_CASU)
     if unit.per_second or calibrated or (named is not None and abs(named - value) <= _AGREE):
         return value, "", False
     if value > _DEEPEST:
-        return value, f"{key.source} = {value:g} taken for the stored pixels: too faint for one count a second.", False
+        return (
+            value,
+            f"{key.source} = {value:g} taken for the stored pixels: too faint for one count a second.",
+            False,
+        )
     if exposure is None:
-        note = f"{key.source} = {value:g} holds for one count a second, but no exposure time is given: taken for the stored pixels."
+        note = (
+            f"{key.source} = {value:g} holds for one count a second, but no exposure time is given: taken "
+            f"for the stored pixels."
+        )
         return value, note if casu else "", casu
     if exposure == 1 and not casu:
         return value, "", False
     total = value + 2.5 * math.log10(exposure)
-    note = f"{key.source} = {value:g} holds for one count a second: with the {exposure:g} s of {exposure.key}, zero point {total:.4f}"
+    note = (
+        f"{key.source} = {value:g} holds for one count a second: with the {exposure:g} s of {exposure.key}, "
+        f"zero point {total:.4f}"
+    )
     extinction, airmass = look.number("EXTINCT", low=0.0, high=2.0), _airmass(look)
     if extinction is not None and airmass is not None:
         total -= extinction * (airmass - 1)
         note += f", {total:.4f} at airmass {airmass:.3g} (EXTINCT {extinction:g})"
     certain = casu or unit.counts or key.key != "MAGZPT"
-    return total, note + ("." if certain else ", if the pixels are counts of the whole exposure (no unit is given)."), not certain
+    return (
+        total,
+        note + ("." if certain else ", if the pixels are counts of the whole exposure (no unit is given)."),
+        not certain,
+    )
 
 
 def _airmass(look: Look) -> float | None:
@@ -136,13 +177,17 @@ def _area(look: Look, facts: Facts, unit: ImageUnit) -> float | None:
         return keyword
     source = facts.sources.get("pixel_scale", "the pixel scale")
     chosen, words = (of_scale, source) if facts.wcs is not None else (keyword, keyword.source)
-    facts.warn(f"{keyword.source} makes a pixel {math.sqrt(keyword / of_scale) * scale:.4g} arcsec wide, {source} {scale:.4g}: "
-               f"the area of {words} taken for the unit {unit.text}.")  # fmt: skip
+    facts.warn(
+        f"{keyword.source} makes a pixel {math.sqrt(keyword / of_scale) * scale:.4g} arcsec wide, {source} "
+        f"{scale:.4g}: "
+        f"the area of {words} taken for the unit {unit.text}."
+    )
     return chosen
 
 
 def _hubble(look: Look, facts: Facts, unit: ImageUnit) -> tuple[float, str, str, bool] | None:
-    """AB zero point of Hubble images, which give PHOTFLAM for counts a second; what says it, a note, and whether it is in doubt.
+    """AB zero point of Hubble images, which give PHOTFLAM for counts a second; what says it, a note, and
+    whether it is in doubt.
 
     -2.5 log10(PHOTFLAM) - 5 log10(PHOTPLAM) - 2.408 (ACS Data Handbook, 5.1.1).
     """

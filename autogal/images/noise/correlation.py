@@ -50,7 +50,7 @@ class Correlation:
         """Lags up to which it stands out of its own error, pixels: two rings of lags that do not end it."""
         quiet = 0
         for radius in range(1, REACH + 1):
-            values = self.matrix[_RING == radius]
+            values = self.matrix[radius == _RING]
             # each lag is there twice, with its opposite
             quiet = quiet + 1 if abs(values.mean()) < 2.5 * self.error * np.sqrt(2 / values.size) else 0
             if quiet == 2:
@@ -60,14 +60,14 @@ class Correlation:
     @property
     def trimmed(self) -> np.ndarray:
         """The matrix without the lags beyond its reach, which hold nothing but their own error."""
-        return np.where(_RING <= self.reach, self.matrix, 0.0)
+        return np.where(self.reach >= _RING, self.matrix, 0.0)
 
     @property
     def factor(self) -> float:
         """By how much the noise of a large sum of pixels exceeds that of independent ones.
 
-        The root of the sum of the autocorrelation within its reach: the factor by which errors of extended sources that
-        rest on independent pixels are too small.
+        The root of the sum of the autocorrelation within its reach: the factor by which errors of extended
+        sources that rest on independent pixels are too small.
         """
         return float(np.sqrt(max(self.trimmed.sum(), 0.0)))
 
@@ -75,9 +75,10 @@ class Correlation:
 def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
     """Autocorrelation of what is left of an image without its sources.
 
-    The mean of the pixels used in the 25 x 25 around is taken off each, so that slopes and wings are not taken for
-    correlation, and pixels are cut at four robust standard deviations. Products are averaged over the pairs of used
-    pixels of each lag, by Fourier transforms of the pixels and of their mask (the Wiener-Khinchin theorem).
+    The mean of the pixels used in the 25 x 25 around is taken off each, so that slopes and wings are not
+    taken for correlation, and pixels are cut at four robust standard deviations. Products are averaged over
+    the pairs of used pixels of each lag, by Fourier transforms of the pixels and of their mask (the
+    Wiener-Khinchin theorem).
 
     Parameters
     ----------
@@ -100,7 +101,9 @@ def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
     width = _MAD * float(np.median(np.abs(some)))
     if not 0 < width < np.inf:
         return None
-    values = np.clip(np.where(use, noise, 0) / width, -_CUT, _CUT).astype(np.float32)  # about 1, whatever the units
+    values = np.clip(np.where(use, noise, 0) / width, -_CUT, _CUT).astype(
+        np.float32
+    )  # about 1, whatever the units
     values -= _local_mean(values, weight) * weight
     shape = [fft.next_fast_len(n + REACH, real=True) for n in noise.shape]
     both = fft.rfft2(np.stack([values, weight]), shape)
@@ -113,14 +116,19 @@ def correlation(noise: np.ndarray, use: np.ndarray) -> Correlation | None:
         return None
     # lags of few pairs say nothing, and are shrunk towards none
     matrix = products / np.maximum(pairs, 0.05 * number) / variance
-    # the means that were taken off hold noise too: all lags lie too low by what the farthest ones lie below zero
+    # the means that were taken off hold noise too: all lags lie too low by what the farthest ones lie below
+    # zero
     low = max(-float(np.median(matrix[np.hypot(_LAGS[:, None], _LAGS) > REACH - 1])), 0.0)
     matrix = (matrix + low) / (1 + low)
-    return Correlation(matrix.astype(np.float64), float(1 / np.sqrt(number)), width * float(np.sqrt(variance)))
+    return Correlation(
+        matrix.astype(np.float64), float(1 / np.sqrt(number)), width * float(np.sqrt(variance))
+    )
 
 
 def _local_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     total, number = values, weight
     for axis in (0, 1):
-        total, number = (uniform_filter1d(plane, 2 * _LOCAL + 1, axis, mode="constant") for plane in (total, number))
+        total, number = (
+            uniform_filter1d(plane, 2 * _LOCAL + 1, axis, mode="constant") for plane in (total, number)
+        )
     return total / np.maximum(number, (2 * _LOCAL + 1) ** -2)

@@ -38,21 +38,29 @@ def check_counts(image: np.ndarray, mask: np.ndarray, gain: float | None) -> lis
     """
     negative = np.count_nonzero(image[~mask] < 0)
     if negative:
-        raise AutogalError(f"{negative} pixels are negative: no counts, which likelihood=poisson is for.",
-                           "Leave the sky in the image, or mask them.")
+        raise AutogalError(
+            f"{negative} pixels are negative: no counts, which likelihood=poisson is for.",
+            "Leave the sky in the image, or mask them.",
+        )
     return [] if gain else ["No gain: image units are taken as counts."]
 
 
 def sky_of(cutout: Cutout) -> tuple[float, float]:
     """Level and scatter of the source-free pixels of a cutout, image units, counts or not."""
-    return sky_of_counts(cutout.image, cutout.mask, cutout.gain) if cutout.counts else sky_statistics(cutout.image, cutout.mask)
+    return (
+        sky_of_counts(cutout.image, cutout.mask, cutout.gain)
+        if cutout.counts
+        else sky_statistics(cutout.image, cutout.mask)
+    )
 
 
-def sky_of_counts(image: np.ndarray, mask: np.ndarray | None = None, gain: float | None = None) -> tuple[float, float]:
+def sky_of_counts(
+    image: np.ndarray, mask: np.ndarray | None = None, gain: float | None = None
+) -> tuple[float, float]:
     """Level and scatter of the source-free part of an image of counts, however few they are.
 
-    The median of few counts is a whole number far from their mean: pixels are put together until the sky of each has
-    some 50 counts, or there are 8 on a side.
+    The median of few counts is a whole number far from their mean: pixels are put together until the sky of
+    each has some 50 counts, or there are 8 on a side.
 
     Parameters
     ----------
@@ -81,10 +89,11 @@ def sky_of_counts(image: np.ndarray, mask: np.ndarray | None = None, gain: float
 
 
 def count_sigma(image: np.ndarray, mask: np.ndarray, gain: float | None) -> np.ndarray:
-    """Noise of an image of counts, [H, W]: to find sources with and to show residuals in; a fit of counts needs none.
+    """Noise of an image of counts, [H, W]: to find sources with and to show residuals in; a fit of counts
+    needs none.
 
-    That of the counts themselves, of the sky where they are fewer, and never less than one count: on an empty sky
-    a single one would be a source.
+    That of the counts themselves, of the sky where they are fewer, and never less than one count: on an empty
+    sky a single one would be a source.
     """
     gain = gain or 1.0
     level, _ = sky_of_counts(image, mask, gain)

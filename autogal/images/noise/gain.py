@@ -1,8 +1,8 @@
 """Whether the photon noise that a gain implies is in the image: which reading of the header's GAIN holds.
 
-The GAIN of a camera is electrons a count of one exposure. In counts a second it has to be multiplied by the exposure
-time, in a mean of several exposures by their number; where no unit says what the pixels are, the image itself tells:
-its scatter where sources are bright cannot be less than that of their photons.
+The GAIN of a camera is electrons a count of one exposure. In counts a second it has to be multiplied by the
+exposure time, in a mean of several exposures by their number; where no unit says what the pixels are, the
+image itself tells: its scatter where sources are bright cannot be less than that of their photons.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def settle_gain(cutout: Cutout, facts: Facts, image: np.ndarray | None = None) -
     Parameters
     ----------
     cutout : Cutout
-        Without a sigma map of its own. Its gain becomes the one taken; notes, warnings and flags say what was in doubt.
+        Without a sigma map of its own. Its gain becomes the one taken; notes, warnings and flags say what was
+        in doubt.
     facts : Facts
         The readings of the header.
     image : ndarray, shape (H, W), optional
@@ -44,7 +45,10 @@ def settle_gain(cutout: Cutout, facts: Facts, image: np.ndarray | None = None) -
         return
     if not too_noisy(image, mask, sigma, gain):
         return
-    doubt = f"The photon noise for a gain of {gain:.5g} is more than the scatter of the image where its sources are bright"
+    doubt = (
+        f"The photon noise for a gain of {gain:.5g} is more than the scatter of the image where its sources "
+        f"are bright"
+    )
     if gain != facts.gain or not facts.gains:
         cutout.flags |= Flag.NOISE_MISMATCH
         cutout.warn(f"{doubt}; it is what was given, and stays.")
@@ -56,10 +60,15 @@ def settle_gain(cutout: Cutout, facts: Facts, image: np.ndarray | None = None) -
             return
     cutout.gain = gain_bound(image, mask, sigma, gain)
     cutout.flags |= Flag.NOISE_MISMATCH | Flag.GAIN_ESTIMATED
-    cutout.warn(f"{doubt}, and no other reading of the header's gain fits: {cutout.gain:.5g}, the least that the scatter allows, taken.")
+    cutout.warn(
+        f"{doubt}, and no other reading of the header's gain fits: {cutout.gain:.5g}, the least that the "
+        f"scatter allows, taken."
+    )
 
 
-def too_noisy(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float, other: float | None = None) -> bool:
+def too_noisy(
+    image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float, other: float | None = None
+) -> bool:
     """Whether an estimated sigma map has more noise on the sources than the image.
 
     Parameters
@@ -89,7 +98,8 @@ def too_noisy(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: floa
 
 
 def gain_bound(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float) -> float | None:
-    """Smallest gain, electrons per image unit, whose photon noise the image can hold; None where it cannot tell.
+    """Smallest gain, electrons per image unit, whose photon noise the image can hold; None where it cannot
+    tell.
 
     What sources bend over five pixels counts as noise: the bound is low rather than high.
 
@@ -108,8 +118,11 @@ def gain_bound(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: flo
     return bound
 
 
-def _bins(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float) -> tuple[np.ndarray, float, np.ndarray, np.ndarray, float]:
-    """Bins of pixels: their mean signal above the sky, and their variance in units of that of the faint part, with its error.
+def _bins(
+    image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float
+) -> tuple[np.ndarray, float, np.ndarray, np.ndarray, float]:
+    """Bins of pixels: their mean signal above the sky, and their variance in units of that of the faint part,
+    with its error.
 
     Besides, the scatter of the sky, and the signal of the faint part.
     """
@@ -147,4 +160,10 @@ def _bins(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray, gain: float) -
     ratio = np.array([np.median(squares[part]) for part in parts]) / sky
     # 1.6 / sqrt(n) for n independent squares; each pixel is in ten differences, of two directions.
     error = np.array([1.6 * 2.0 / np.sqrt(part.size) for part in parts])
-    return np.array([np.mean(mean[part]) for part in parts]), scatter, ratio, np.minimum(error, 1.0 / (_CERTAIN + 1)), dim
+    return (
+        np.array([np.mean(mean[part]) for part in parts]),
+        scatter,
+        ratio,
+        np.minimum(error, 1.0 / (_CERTAIN + 1)),
+        dim,
+    )

@@ -9,14 +9,14 @@ import numpy as np
 
 from autogal.flags import Flag
 from autogal.images.noise.correlation import Correlation, correlation
-from autogal.images.noise.sky import Sky
-from autogal.images.noise.sky import evenly, scatters
+from autogal.images.noise.sky import Sky, evenly, scatters
 
 __all__ = ["Noise", "has_no_noise", "measure_noise"]
 
 #: A sigma map that is off by more than this factor is said to be
 _OFF = 1.3
-# The same where the noise is correlated, for the scatter of large areas, which maps of drizzled images are made for
+# The same where the noise is correlated, for the scatter of large areas, which maps of drizzled images are
+# made for
 _OFF_LARGE = 1.15
 #: From this factor on a map contradicts its image so plainly that sources are looked for without it
 _PLAINLY = 3.0
@@ -28,10 +28,12 @@ _FEWEST = 300  # source-free pixels that a map can be judged by
 _STANDARD_ERRORS = 4.0
 # Mean correlation of next-door pixels from which errors of independent pixels are too small by a tenth
 _CORRELATED = 0.1
-# Noise below these parts of what it lies on is none: of the image's peak, and of the range of its faintest pixels
+# Noise below these parts of what it lies on is none: of the image's peak, and of the range of its faintest
+# pixels
 _OF_PEAK, _OF_FAINT = 1e-6, 2e-3
 _ENOUGH, _MANY = 30, 1000  # differences that tell of noise
-# Differences that tell whether a map is off by tens of per cent, and next-door pixels whether they are worth a closer look
+# Differences that tell whether a map is off by tens of per cent, and next-door pixels whether they are worth
+# a closer look
 _GLANCE, _HARDLY = 2000, 0.97
 _EPSILON = float(np.finfo(np.float32).eps)
 
@@ -43,8 +45,8 @@ class Noise:
     Attributes
     ----------
     ratio : float
-        The sigma map in units of the image's own scatter; 1 where sigma was estimated from it, NaN where there is too
-        little sky to tell.
+        The sigma map in units of the image's own scatter; 1 where sigma was estimated from it, NaN where
+        there is too little sky to tell.
     scatter : float
         Of the sky, in the units of the image; NaN where there is too little of it.
     correlation : Correlation or None
@@ -54,8 +56,8 @@ class Noise:
     tells_errors : bool
         Whether errors follow from the sigma map; not where it is a stand-in for noise that is not there.
     covariance : ndarray of float, shape (2 REACH + 1, 2 REACH + 1), or None
-        Of pixels by lag, in units of the variance that the sigma map has, where it is to be allowed for in the errors. None:
-        pixels are independent.
+        Of pixels by lag, in units of the variance that the sigma map has, where it is to be allowed for in
+        the errors. None: pixels are independent.
     flags : Flag
     notes : list of str
     """
@@ -75,7 +77,12 @@ class Noise:
         if self.covariance is None:
             return 0
         rows, columns = np.nonzero(self.covariance)
-        return int(max(np.abs(rows - self.covariance.shape[0] // 2).max(), np.abs(columns - self.covariance.shape[1] // 2).max()))
+        return int(
+            max(
+                np.abs(rows - self.covariance.shape[0] // 2).max(),
+                np.abs(columns - self.covariance.shape[1] // 2).max(),
+            )
+        )
 
     @property
     def contradicts(self) -> bool:
@@ -86,9 +93,9 @@ class Noise:
 def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: bool = False) -> Noise:
     """Compare a sigma map with the scatter of the sky, and measure the correlation of its pixels.
 
-    Scatter is that of second differences of source-free pixels, four pixels apart, of the image in units of its map:
-    slopes, wings and correlated neighbours do not count. A map that lies between the scatter of a pixel and that of
-    large areas, as those of drizzled images do, agrees with its image too.
+    Scatter is that of second differences of source-free pixels, four pixels apart, of the image in units of
+    its map: slopes, wings and correlated neighbours do not count. A map that lies between the scatter of a
+    pixel and that of large areas, as those of drizzled images do, agrees with its image too.
 
     Parameters
     ----------
@@ -129,30 +136,43 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     if not estimated and math.isfinite(ratio) and abs(math.log(ratio)) > max(math.log(_OFF), unsure):
         what = f"The sigma map is {_times(ratio)} the scatter of the image's sky"
         if 1 < ratio < factor * _OFF_LARGE:
-            notes.append(f"{what}, and lies between that of one pixel and that of sums of many of its correlated pixels.")
+            notes.append(
+                f"{what}, and lies between that of one pixel and that of sums of many of its correlated "
+                f"pixels."
+            )
             scale = ratio**-2
         else:
             flags |= Flag.NOISE_MISMATCH
-            notes.append(f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as it is.")
+            notes.append(
+                f"{what}, {scatter:.3g}{_looks_like(ratio, scatter)}: errors and chi2_dof are as wrong as "
+                f"it is."
+            )
     if not estimated and not flags & Flag.NOISE_MISMATCH and _falls_with_light(image, sky, sigma, scatter):
         flags |= Flag.NOISE_MISMATCH
-        notes.append("The sigma map is smaller where the image is brighter, as a weight is and no noise: "
-                     "errors and chi2_dof are as wrong as it is.")
+        notes.append(
+            "The sigma map is smaller where the image is brighter, as a weight is and no noise: "
+            "errors and chi2_dof are as wrong as it is."
+        )
     if flags & Flag.NOISE_CORRELATED:
         matrix = scale * found.trimmed
-        notes.append(f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): errors of sources much larger than the "
-                     f"correlation are {factor * math.sqrt(scale):.2g} times those of independent pixels.")
+        notes.append(
+            f"The noise is correlated ({found.neighbour:.2f} between next-door pixels): errors of sources "
+            f"much larger than the "
+            f"correlation are {factor * math.sqrt(scale):.2g} times those of independent pixels."
+        )
     return Noise(ratio, scatter, found, covariance=matrix, flags=flags, notes=notes)
 
 
 def _is_rough(noise: np.ndarray, use: np.ndarray, unsure: float) -> bool:
-    """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not on the wings of a source."""
+    """Whether next-door pixels differ less than those two apart do: in noise that is correlated, and not
+    on the wings of a source."""
     near, far = scatters(noise, use, (1, 2))
     return near < far * min(1 - _CORRELATED / 2, 1 - unsure / 2)
 
 
 def _falls_with_light(image: np.ndarray, sky: Sky, sigma: np.ndarray, scatter: float) -> bool:
-    """Whether sigma falls from the sky to what is bright, and on to what is brightest; exposures of other depth do one of the two."""
+    """Whether sigma falls from the sky to what is bright, and on to what is brightest; exposures of other
+    depth do one of the two."""
     bright = image > sky.level + _BRIGHT * scatter
     light, noise = image[bright], sigma[bright]
     sound = np.isfinite(light) & np.isfinite(noise) & (noise > 0)
@@ -170,8 +190,13 @@ def _times(ratio: float) -> str:
 
 
 def _looks_like(ratio: float, scatter: float) -> str:
-    """What kind of map is so many times the scatter; where the scatter is about 1 kinds cannot be told apart."""
-    kinds = {"a variance": scatter, "an inverse variance (weight)": scatter**-3, "an inverse sigma": scatter**-2}
+    """What kind of map is so many times the scatter; where the scatter is about 1 kinds cannot be told
+    apart."""
+    kinds = {
+        "a variance": scatter,
+        "an inverse variance (weight)": scatter**-3,
+        "an inverse sigma": scatter**-2,
+    }
     for kind, expected in kinds.items():
         if abs(math.log(expected)) > math.log(_OFF) and abs(math.log(ratio / expected)) < math.log(_LIKE):
             return f", and looks like {kind}"
@@ -184,9 +209,10 @@ def _looks_like(ratio: float, scatter: float) -> str:
 def has_no_noise(image: np.ndarray, mask: np.ndarray, sky: Sky) -> bool:
     """Whether an image is as smooth as only a drawing is.
 
-    Fourth differences of next-door pixels leave nothing of a smooth image, and noise as it is. In the sky they are
-    compared with the range of the pixels that they are taken from: noise, however correlated, is a good part of
-    it, where the wings of a galaxy without noise are smoother by orders of magnitude; with the peak; and with the last digit of a float.
+    Fourth differences of next-door pixels leave nothing of a smooth image, and noise as it is. In the sky
+    they are compared with the range of the pixels that they are taken from: noise, however correlated, is a
+    good part of it, where the wings of a galaxy without noise are smoother by orders of magnitude; with the
+    peak; and with the last digit of a float.
 
     Parameters
     ----------
@@ -223,7 +249,9 @@ def has_no_noise(image: np.ndarray, mask: np.ndarray, sky: Sky) -> bool:
     values = image[some][use[some]].astype(np.float64)
     low, high = float(values.min()), float(values.max())
     digits = 2 * _EPSILON * max(abs(low), abs(high))
-    if noise > max(_OF_FAINT * (high - low), _OF_PEAK * abs(float(image.max()) - sky.level), digits):  # not if that is NaN
+    if noise > max(
+        _OF_FAINT * (high - low), _OF_PEAK * abs(float(image.max()) - sky.level), digits
+    ):  # not if that is NaN
         return False
     low, high = np.percentile(values, [10, 90])
     peak = float(np.max(image[~mask])) - sky.level

@@ -12,7 +12,8 @@ _BRIGHT = 5.0  # scatters of the sky from which a source's own noise can be seen
 _FEWEST = 16  # pixels of like brightness whose scatter is worth something
 _MAD = 1.4826
 _QUANTILE = 0.4
-# Growth of the scatter with the light counts where it is as many of its errors, and adds as much of the sky's variance to the brightest
+# Growth of the scatter with the light counts where it is as many of its errors, and adds as much of the sky's
+# variance to the brightest
 _SEEN, _LEAST = 2.0, 0.3
 _SPREAD = 2.3  # relative error of a variance from the MAD of one value: twice 1.17
 _SHARED = 4.0  # differences that overlap tell as much as so many fewer
@@ -21,10 +22,11 @@ _SHARED = 4.0  # differences that overlap tell as much as so many fewer
 def photon_variance(image: np.ndarray, mask: np.ndarray, sky: Sky) -> float | None:
     """At most so much does the variance of a pixel grow with its light: an upper bound of 1 / gain.
 
-    Scatter is that of the mixed fourth difference of 3 x 3 pixels, which leaves nothing of an image that is smooth on
-    that scale, in bins of the mean of 3 x 3 pixels; in units of the same scatter of the sky, so that correlated noise,
-    which lowers both, does not count. Structure of the sources only adds to it: of all bins one with
-    a low ratio of variance to light counts. A growth that noise alone could show, or that hardly adds to the sky's, is none.
+    Scatter is that of the mixed fourth difference of 3 x 3 pixels, which leaves nothing of an image that is
+    smooth on that scale, in bins of the mean of 3 x 3 pixels; in units of the same scatter of the sky, so
+    that correlated noise, which lowers both, does not count. Structure of the sources only adds to it: of all
+    bins one with a low ratio of variance to light counts. A growth that noise alone could show, or that
+    hardly adds to the sky's, is none.
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ def photon_variance(image: np.ndarray, mask: np.ndarray, sky: Sky) -> float | No
     Returns
     -------
     float or None
-        Variance per light of a pixel, image units; None where no sources are bright enough to tell, or no growth is seen.
+        Variance per light of a pixel, image units; None where no sources are bright enough to tell, or no
+        growth is seen.
     """
     good = ~mask & np.isfinite(image)
     if min(image.shape) < 8 or not sky.scatter > 0:
@@ -66,7 +69,10 @@ def photon_variance(image: np.ndarray, mask: np.ndarray, sky: Sky) -> float | No
     for step in np.unique(octave):
         own = octave == step
         if np.count_nonzero(own) >= _FEWEST:
-            variance, unit = (_MAD * float(np.median(values[own])) / still) ** 2, sky.scatter**2 / float(np.mean(brightness[own]))
+            variance, unit = (
+                (_MAD * float(np.median(values[own])) / still) ** 2,
+                sky.scatter**2 / float(np.mean(brightness[own])),
+            )
             slopes.append((variance - 1) * unit)
             errors.append(_SPREAD * np.sqrt(_SHARED / np.count_nonzero(own)) * unit)  # of no growth
     if not slopes:

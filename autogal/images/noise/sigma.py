@@ -11,9 +11,9 @@ from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.images.header.keywords import Facts
 from autogal.images.noise.gain import settle_gain
-from autogal.images.noise.sky import Sky, estimate_sigma, find_sky
 from autogal.images.noise.noise_map import Noise, has_no_noise, measure_noise
 from autogal.images.noise.photons import photon_variance
+from autogal.images.noise.sky import Sky, estimate_sigma, find_sky
 from autogal.images.noise.slope import flattened
 from autogal.images.survey import Survey
 
@@ -22,8 +22,8 @@ __all__ = ["as_seen", "settle_noise"]
 _MOST = 512  # pixels a side of the part of an image that its sigma map is compared in
 # Of an image without noise, the part of its peak that stands for it where every pixel is to count alike
 _OF_PEAK = 1e-3
-# Growth of the variance with the light, in units of what a gain says, from which the two contradict each other: structure adds to it, but
-# not so much (0.2 to 1.5 in survey images, 6 in a cluster's core)
+# Growth of the variance with the light, in units of what a gain says, from which the two contradict each
+# other: structure adds to it, but not so much (0.2 to 1.5 in survey images, 6 in a cluster's core)
 _GROWS = 10.0
 
 
@@ -50,14 +50,21 @@ def settle_noise(cutout: Cutout, survey: Survey, facts: Facts) -> None:
     image, mask, sigma = cutout.image[part], cutout.mask[part], cutout.sigma[part]
     sky = find_sky(image, mask, scatter=False)
     if has_no_noise(image, mask, sky):
-        _keep(cutout, Noise(absent=True, flags=Flag.NOISE_MISMATCH,
-                            notes=["The image has no noise: errors and chi2_dof are those of the sigma map alone."]))
+        _keep(
+            cutout,
+            Noise(
+                absent=True,
+                flags=Flag.NOISE_MISMATCH,
+                notes=["The image has no noise: errors and chi2_dof are those of the sigma map alone."],
+            ),
+        )
         return
     _keep(cutout, measure_noise(image, sky, sigma))
 
 
 def as_seen(cutout: Cutout) -> Cutout:
-    """The cutout that sources are looked for in: with the image's own noise where its sigma map plainly contradicts it.
+    """The cutout that sources are looked for in: with the image's own noise where its sigma map plainly
+    contradicts it.
 
     Parameters
     ----------
@@ -71,7 +78,10 @@ def as_seen(cutout: Cutout) -> Cutout:
     if not cutout.noise.contradicts:
         return cutout
     sigma = estimate_sigma(cutout.image, cutout.mask, cutout.gain)[0].astype(cutout.image.dtype)
-    cutout.notes.append("Sources were looked for in the image's own noise, which its sigma map contradicts; the fit weighs pixels by the map.")
+    cutout.notes.append(
+        "Sources were looked for in the image's own noise, which its sigma map contradicts; the fit weighs "
+        "pixels by the map."
+    )
     return replace(cutout, sigma=sigma)
 
 
@@ -99,8 +109,11 @@ def _estimate(cutout: Cutout, survey: Survey, facts: Facts) -> None:
         guess, gain = growth, 1 / growth
     elif gain is not None and growth is not None and growth * gain > _GROWS:
         cutout.flags |= Flag.NOISE_MISMATCH
-        cutout.warn(f"The noise of the image grows with its light as for a gain of {1 / growth:.3g} or less, not {gain:.5g}: errors of what is bright, "
-                    "and its weight, are too small and too large; a sigma map or another gain would mend that.")
+        cutout.warn(
+            f"The noise of the image grows with its light as for a gain of {1 / growth:.3g} or less, not "
+            f"{gain:.5g}: errors of what is bright, "
+            "and its weight, are too small and too large; a sigma map or another gain would mend that."
+        )
     try:
         sigma, notes = estimate_sigma(image, mask, gain, sky)
     except AutogalError:
@@ -148,7 +161,11 @@ def _without_noise(cutout: Cutout, survey: Survey, sky: Sky) -> None:
     tells = True
     if cutout.gain is not None:
         # without a sky of its own, no pixel is known better than to one electron
-        variance = np.maximum(light, 1 / cutout.gain) / cutout.gain if scatter is None else scatter**2 + light / cutout.gain
+        variance = (
+            np.maximum(light, 1 / cutout.gain) / cutout.gain
+            if scatter is None
+            else scatter**2 + light / cutout.gain
+        )
         note = f"errors are those of the photons for a gain of {cutout.gain:.4g}."
     elif scatter is not None:
         variance = np.full(cutout.shape, scatter**2)
@@ -157,7 +174,18 @@ def _without_noise(cutout: Cutout, survey: Survey, sky: Sky) -> None:
         level = sky.level if np.isfinite(sky.level) else 0.0
         peak = float(np.max(np.abs(np.where(cutout.mask, level, cutout.image) - level)))
         variance, tells = np.full(cutout.shape, (_OF_PEAK * (peak or 1.0)) ** 2), False
-        note = "every pixel counts alike, and there are no errors, signal-to-noise ratio and chi2_dof; a sigma map or a gain would give them."
+        note = (
+            "every pixel counts alike, and there are no errors, signal-to-noise ratio and chi2_dof; a sigma "
+            "map or a gain would give them."
+        )
     cutout.sigma = np.sqrt(variance).astype(cutout.image.dtype)
     cutout.flags |= Flag.SIGMA_ESTIMATED
-    _keep(cutout, Noise(absent=True, tells_errors=tells, flags=Flag.NOISE_MISMATCH, notes=[f"The image has no noise: {note}"]))
+    _keep(
+        cutout,
+        Noise(
+            absent=True,
+            tells_errors=tells,
+            flags=Flag.NOISE_MISMATCH,
+            notes=[f"The image has no noise: {note}"],
+        ),
+    )

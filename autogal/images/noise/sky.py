@@ -12,7 +12,16 @@ from scipy.ndimage import uniform_filter1d
 from autogal.errors import AutogalError
 from autogal.images.canonical import usable_box
 
-__all__ = ["Sky", "box_mean", "estimate_sigma", "evenly", "find_sky", "scatter_of", "scatters", "sky_statistics"]
+__all__ = [
+    "Sky",
+    "box_mean",
+    "estimate_sigma",
+    "evenly",
+    "find_sky",
+    "scatter_of",
+    "scatters",
+    "sky_statistics",
+]
 
 _MAD = 1.4826  # standard deviation of a normal distribution in units of its median absolute deviation
 _QUARTER = 0.7413  # the same in units of the distance of its quartiles
@@ -29,8 +38,8 @@ _MANY, _FEW = 50_000, 3_000  # values enough for a scatter good to 0.5 %, and to
 class Sky(NamedTuple):
     """Level and scatter of the sky of an image, in its units, and where it is seen, bool [H, W].
 
-    `calm` are the pixels that lie lower than noise alone ever does above the sky: more than `free`, which lacks the noise's own
-    peaks, and so what tells how noise goes together.
+    `calm` are the pixels that lie lower than noise alone ever does above the sky: more than `free`, which
+    lacks the noise's own peaks, and so what tells how noise goes together.
     """
 
     level: float
@@ -95,7 +104,8 @@ def _find_sky(image: np.ndarray, good: np.ndarray, scatter: bool) -> Sky:
     image = np.where(good, image - pivot, 0.0)
     smooth = box_mean(image, good)
 
-    # What is source-free hangs on a threshold alone: of samples that are sorted once, each round takes those below it.
+    # What is source-free hangs on a threshold alone: of samples that are sorted once, each round takes those
+    # below it.
     values, height = _sorted(image[some][usable], smooth[some][usable])
     bent, bent_height = _sorted(*_bends_of_smooth(smooth, good, number))
     faint = int(_FAINTEST * (height.size - 1))
@@ -133,7 +143,9 @@ def _bends_of_smooth(smooth: np.ndarray, good: np.ndarray, number: int) -> tuple
             lines = evenly(plane.shape[1], step)
             plane, other = plane[:, lines], other[:, lines]
             bent.append(np.abs(_bend(plane, lag)).ravel())
-            highest.append(np.maximum(np.maximum(other[: -2 * lag], other[2 * lag :]), other[lag:-lag]).ravel())
+            highest.append(
+                np.maximum(np.maximum(other[: -2 * lag], other[2 * lag :]), other[lag:-lag]).ravel()
+            )
     if not bent:
         return np.zeros(0), np.zeros(0)
     bent, highest = np.concatenate(bent), np.concatenate(highest)
@@ -182,7 +194,9 @@ def estimate_sigma(
     good = np.isfinite(image) if mask is None else np.isfinite(image) & ~np.asarray(mask, dtype=bool)
     level, scatter, *_ = sky or find_sky(image, ~good)
     if not scatter > 0:
-        raise AutogalError("The noise of the image cannot be measured from its sky.", "Give a sigma map (sigma=FILE).")
+        raise AutogalError(
+            "The noise of the image cannot be measured from its sky.", "Give a sigma map (sigma=FILE)."
+        )
     notes = [f"Sigma estimated: sky scatter {scatter:.4g} at level {level:.4g}"]
     sigma = np.full(image.shape, scatter)
     if gain is None:
@@ -191,7 +205,8 @@ def estimate_sigma(
     notes[0] += f", photon noise for a gain of {gain:.4g}."
     signal = np.where(good, image - level, 0.0)
     smooth = box_mean(signal, good)
-    # Above ten sigma, its photon noise included, a pixel knows its own brightness to 10 % and better than its mean.
+    # Above ten sigma, its photon noise included, a pixel knows its own brightness to 10 % and better than its
+    # mean.
     bright = signal > 10 * np.sqrt(scatter**2 + np.maximum(signal, 0) / gain)
     signal = np.where(bright, signal, smooth)
     return np.sqrt(scatter**2 + np.maximum(signal, 0) / gain), notes
@@ -200,11 +215,14 @@ def estimate_sigma(
 def _level(values: np.ndarray) -> float:
     """Median of the sorted values that are within three robust standard deviations of the median."""
     median, reach = _middle(values), 3 * _QUARTER * (values[3 * values.size // 4] - values[values.size // 4])
-    return _middle(values[np.searchsorted(values, median - reach) : np.searchsorted(values, median + reach, "right")])
+    return _middle(
+        values[np.searchsorted(values, median - reach) : np.searchsorted(values, median + reach, "right")]
+    )
 
 
 def _refined(values: np.ndarray, level: float, scatter: float) -> float:
-    """The median of all values within three standard deviations, from that of a sample: one step of Newton's on their distribution."""
+    """The median of all values within three standard deviations, from that of a sample: one step of
+    Newton's on their distribution."""
     if not scatter > 0:
         return level
     off = (values - level) / scatter
@@ -221,7 +239,8 @@ def _middle(values: np.ndarray) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def evenly(length: int, step: int) -> np.ndarray:
-    """About every `step`-th of `length` places, the same ones counted from either end, so that samples of an image are those of its mirror image.
+    """About every `step`-th of `length` places, the same ones counted from either end, so that samples of an
+    image are those of its mirror image.
 
     Parameters
     ----------
@@ -285,8 +304,13 @@ def _scatter_of_lines(parts: Sequence[tuple[np.ndarray, np.ndarray]], lag: int) 
     if not differences:
         return float("nan")
     differences, some = np.concatenate(differences), np.concatenate(some)
-    # Selecting is dearer than summing: some thousand tell where to cut. Where they are zero so may all be: few counts, or few digits.
-    robust = _MAD * float(np.median(some if some.size >= 10 * _ENOUGH else differences)) if differences.size >= _ENOUGH else 0.0
+    # Selecting is dearer than summing: some thousand tell where to cut. Where they are zero so may all be:
+    # few counts, or few digits.
+    robust = (
+        _MAD * float(np.median(some if some.size >= 10 * _ENOUGH else differences))
+        if differences.size >= _ENOUGH
+        else 0.0
+    )
     return _width(differences, robust, differences[differences < 4 * robust])
 
 
@@ -297,11 +321,13 @@ def _spread(differences: np.ndarray) -> float:
 
 
 def _width(differences: np.ndarray, robust: float, kept: np.ndarray) -> float:
-    """Standard deviation of a pixel from absolute second differences, their robust scatter, and those of them that count."""
+    """Standard deviation of a pixel from absolute second differences, their robust scatter, and those of
+    them that count."""
     if differences.size < _ENOUGH:
         return float("nan")
     # The variance of a - 2 b + c is 6 of a pixel's, for independent a, b, c.
     if not robust > 0:
         return float(np.sqrt(np.mean(np.square(differences)) / 6.0))
-    # What a source that slipped through bends is cut at four sigma; that takes 0.1 % of a normal distribution's width.
+    # What a source that slipped through bends is cut at four sigma; that takes 0.1 % of a normal
+    # distribution's width.
     return float(min(np.sqrt(np.mean(np.square(kept))), 1.3 * robust) / np.sqrt(6.0))

@@ -11,7 +11,8 @@ from autogal.images.noise.sky import sky_statistics
 
 __all__ = ["STEEP", "Slope", "flattened", "slope_about"]
 
-#: Difference from one edge of the image to the other, in units of the noise of a pixel, from which a slope is worth a word
+#: Difference from one edge of the image to the other, in units of the noise of a pixel, from which a slope is
+#: worth a word
 STEEP = 0.3
 _MISLEADING = 1.0  # the same, from which sources are found in it that are none
 _CLEARLY = 6.0  # standard deviations
@@ -36,7 +37,8 @@ class Slope:
     dy_err: float
 
     def is_steep(self, shape: tuple[int, int], noise: float, least: float = STEEP) -> bool:
-        """Whether it is there beyond doubt, and lifts one edge of an image of `shape` above the other by `least` of its noise."""
+        """Whether it is there beyond doubt, and lifts one edge of an image of `shape` above the other by
+        `least` of its noise."""
         height, width = shape
         clearly = np.hypot(self.dx / self.dx_err, self.dy / self.dy_err) > _CLEARLY
         return bool(clearly and abs(self.dx) * width + abs(self.dy) * height > least * noise)
@@ -45,9 +47,9 @@ class Slope:
 def slope_about(image: np.ndarray, good: np.ndarray, x: float, y: float, noise: float) -> Slope | None:
     """The slope of the sky of an image, whatever the light of a galaxy at (x, y).
 
-    A galaxy is the same on opposite sides of its centre, so half the difference of two such pixels is of the sky's slope alone.
-    Medians of blocks of them leave out what is small; Tukey's biweight (Beaton & Tukey 1974), tightened until only blocks are left
-    that agree to within the noise, what is on one side only.
+    A galaxy is the same on opposite sides of its centre, so half the difference of two such pixels is of the
+    sky's slope alone. Medians of blocks of them leave out what is small; Tukey's biweight (Beaton & Tukey
+    1974), tightened until only blocks are left that agree to within the noise, what is on one side only.
 
     Parameters
     ----------
@@ -84,7 +86,9 @@ def slope_about(image: np.ndarray, good: np.ndarray, x: float, y: float, noise: 
     # counted from the centre, so that blocks lie opposite each other too
     across, up = (np.rint(offset / block).astype(int) for offset in (columns, rows))
     label = (up - up.min())[:, None] * (np.ptp(across) + 1) + (across - across.min())
-    median, count, place = _medians(half[used], label[used], columns[np.nonzero(used)[1]], rows[np.nonzero(used)[0]])
+    median, count, place = _medians(
+        half[used], label[used], columns[np.nonzero(used)[1]], rows[np.nonzero(used)[0]]
+    )
     full = count > 0.5 * (block / step) ** 2
     if np.count_nonzero(full) < _FEWEST:
         return None
@@ -92,7 +96,8 @@ def slope_about(image: np.ndarray, good: np.ndarray, x: float, y: float, noise: 
 
 
 def flattened(cutout: Cutout, x: float, y: float, least: float = _MISLEADING) -> Cutout:
-    """The same cutout without the slope of its sky, if that is so steep that sources would be found in it: with the level that the sky has at (x, y)."""
+    """The same cutout without the slope of its sky, if that is so steep that sources would be found in it:
+    with the level that the sky has at (x, y)."""
     with np.errstate(invalid="ignore"):
         good = ~cutout.mask & np.isfinite(cutout.image)
     noise = cutout.noise.scatter if cutout.noise.scatter > 0 else sky_statistics(cutout.image, ~good)[1]
@@ -104,7 +109,9 @@ def flattened(cutout: Cutout, x: float, y: float, least: float = _MISLEADING) ->
     return replace(cutout, image=(cutout.image - plane).astype(cutout.image.dtype))
 
 
-def _medians(values: np.ndarray, label: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _medians(
+    values: np.ndarray, label: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """By label: median of the values, number of them, and mean x and y, [2, K]."""
     order = np.lexsort((values, label))
     count = np.bincount(label)
@@ -117,7 +124,8 @@ def _medians(values: np.ndarray, label: np.ndarray, x: np.ndarray, y: np.ndarray
 
 
 def _fit(values: np.ndarray, place: np.ndarray, noise: np.ndarray) -> Slope | None:
-    """Slopes of values [K] at places [2, K], each known to its `noise` [K], robustly; None where fewer agree than there must."""
+    """Slopes of values [K] at places [2, K], each known to its `noise` [K], robustly; None where fewer
+    agree than there must."""
     pull, weight, slope = np.inf, np.ones_like(values), np.zeros(2)
     for _ in range(_ROUNDS):
         sure, before, last = weight / noise**2, slope, pull
@@ -137,7 +145,8 @@ def _fit(values: np.ndarray, place: np.ndarray, noise: np.ndarray) -> Slope | No
 
 
 def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The two slopes of the normal equations [2, 2] and [2]; the shortest of them where there is no one answer."""
+    """The two slopes of the normal equations [2, 2] and [2]; the shortest of them where there is no one
+    answer."""
     (a, b), (_, d) = matrix.tolist()
     if a * d - b * b > 1e-9 * a * d:
         x, y = right.tolist()

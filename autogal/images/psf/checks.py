@@ -6,8 +6,18 @@ import numpy as np
 
 from autogal.errors import AutogalError
 
-__all__ = ["NEGATIVE_LIGHT", "OFF_CENTRE", "PEDESTAL", "PEDESTAL_LIGHT", "SMALLEST_FOR_PEDESTAL", "core_width", "corners", "fwhm",
-           "prepare_psf", "sum_note"]
+__all__ = [
+    "NEGATIVE_LIGHT",
+    "OFF_CENTRE",
+    "PEDESTAL",
+    "PEDESTAL_LIGHT",
+    "SMALLEST_FOR_PEDESTAL",
+    "core_width",
+    "corners",
+    "fwhm",
+    "prepare_psf",
+    "sum_note",
+]
 
 # A border brighter than this fraction of the peak, and as bright in the corners as elsewhere, is an
 # added constant (as the soft bias of 1000 of SDSS psField images), not the wings of a star.
@@ -15,7 +25,8 @@ PEDESTAL = 0.01
 SMALLEST_FOR_PEDESTAL = 7  # pixels a side; a smaller stamp has no corners without light
 _FLAT = 0.7
 _FILLED = 3.0
-# A constant below that is left alone, but worth a word where it would hold this part of the light, unless it is negative.
+# A constant below that is left alone, but worth a word where it would hold this part of the light, unless it
+# is negative.
 PEDESTAL_LIGHT = 0.1
 # From this sum on up to 1 a PSF may be the part of a star's light that its stamp holds, as of computed ones.
 _NEARLY = 0.8
@@ -25,7 +36,8 @@ NEGATIVE_LIGHT = 0.5
 OFF_CENTRE = 0.3
 # A FWHM, in pixels, below which a shift by half a pixel errs by more than 1e-3 of a galaxy's peak.
 _WELL_SAMPLED = 2.6
-# No frequency is raised by more than this when the light that folded on to it is put right: the rest is noise.
+# No frequency is raised by more than this when the light that folded on to it is put right: the rest is
+# noise.
 _LARGEST_GAIN = 10.0
 
 
@@ -75,12 +87,18 @@ def sum_note(total: float) -> list[str]:
     """What to say of a PSF's sum; nothing where it is 1 already."""
     if abs(total - 1.0) <= 1e-3:
         return []
-    wings = f" If its wings are what is missing, sources are brighter by {-2.5 * np.log10(total):.3f} mag." if _NEARLY < total < 1 else ""
+    wings = (
+        f" If its wings are what is missing, sources are brighter by {-2.5 * np.log10(total):.3f} mag."
+        if _NEARLY < total < 1
+        else ""
+    )
     return [f"PSF sum {total:.6g} normalised to 1.{wings}"]
 
 
 def _refused(reason: str) -> AutogalError:
-    return AutogalError(f"The PSF cannot be used: {reason}.", "Give the image of a star, alone on a sky of zero.")
+    return AutogalError(
+        f"The PSF cannot be used: {reason}.", "Give the image of a star, alone on a sky of zero."
+    )
 
 
 def _checked(array) -> np.ndarray:
@@ -114,14 +132,18 @@ def _without_pedestal(psf: np.ndarray, notes: list[str]) -> np.ndarray:
     if not flat or min(psf.shape) < _FILLED * fwhm(psf - below):
         return psf
     if min(abs(below), abs(border)) > PEDESTAL * (psf.max() - below):
-        notes.append(f"PSF had a constant of {below:.4g} under it ({below / psf.max():.1%} of its peak): subtracted.")
+        notes.append(
+            f"PSF had a constant of {below:.4g} under it ({below / psf.max():.1%} of its peak): subtracted."
+        )
         return psf - below
     light = below * psf.size / psf.sum()
     if light < -PEDESTAL_LIGHT:  # light could be that of wings, but there is none below zero
         notes.append(f"PSF had a constant of {below:.4g} under it, {light:.0%} of its light: subtracted.")
         return psf - below
     if light > PEDESTAL_LIGHT:
-        notes.append(f"PSF may have a constant of {below:.4g} under it, {light:.0%} of its light: left as it is.")
+        notes.append(
+            f"PSF may have a constant of {below:.4g} under it, {light:.0%} of its light: left as it is."
+        )
     return psf
 
 
@@ -163,7 +185,8 @@ def _odd_and_centred(psf: np.ndarray, oversample: int, notes: list[str]) -> np.n
     left = (core + shift + np.where(between, 0.5, 0.0) - odd // 2) / oversample
     if np.abs(left).max() > OFF_CENTRE:
         notes.append(
-            f"PSF core lies {left[1]:+.2f}, {left[0]:+.2f} pixel (x, y) from its middle: fitted positions are off by as much."
+            f"PSF core lies {left[1]:+.2f}, {left[0]:+.2f} pixel (x, y) from its middle: fitted positions "
+            f"are off by as much."
         )
     return centred
 
@@ -230,9 +253,10 @@ def core_width(bright: int | np.ndarray) -> np.ndarray:
 def _half_pixel_shift(psf: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Move the image by half a pixel along the axes chosen, which become one pixel longer.
 
-    Light beyond the Nyquist frequency folds on to a star between pixels with the opposite sign than on to one on a
-    pixel: samples of P at k hold P(k) - P(2 pi - k) there, and P(k) + P(2 pi - k) here. The fall of all seeing tells
-    the two apart, P(2 pi - k) / P(k) = exp(-2 w (pi - k)), with w the FWHM for a Moffat (as in `autogal.rendering.grid`).
+    Light beyond the Nyquist frequency folds on to a star between pixels with the opposite sign than on to one
+    on a pixel: samples of P at k hold P(k) - P(2 pi - k) there, and P(k) + P(2 pi - k) here. The fall of all
+    seeing tells the two apart, P(2 pi - k) / P(k) = exp(-2 w (pi - k)), with w the FWHM for a Moffat (as in
+    `autogal.rendering.grid`).
     """
     width = fwhm(psf)
     for axis in np.flatnonzero(axes):

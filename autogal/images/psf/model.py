@@ -14,7 +14,8 @@ from autogal.images.psf.checks import fwhm
 
 __all__ = ["Mended", "mend_psf"]
 
-#: Border light, of the peak, from which a stamp may cut wings, and the part of the light from which they are worth a word
+#: Border light, of the peak, from which a stamp may cut wings, and the part of the light from which they are
+#: worth a word
 _CUT, _LOST = 6e-4, 5e-3
 _FALLS = 2.0  # power of the radius; less steep is no star's wing but something under it
 _ALL_CORE = 3.0  # widths of the star, in a side smaller than which there is little else
@@ -29,7 +30,10 @@ _NODES, _FEW_NODES = 9, 4
 # Parts of the peak above which a law is fitted to light in relative terms: for the wings, and for the core
 _WINGS, _CORE_LIGHT = 2e-3, 0.03
 _GOOD = 1e-4  # rms misfit, of the peak, with which a Moffat needs no rival
-_STARTS, _NEAR = (1.0, 0.6), 2e-3  # widths to begin an Airy disk with, in those it seems to have; the misfit that needs no other
+_STARTS, _NEAR = (
+    (1.0, 0.6),
+    2e-3,
+)  # widths to begin an Airy disk with, in those it seems to have; the misfit that needs no other
 _LONE = 1e-4  # of the peak; where no other pixel has more, there is no star to fit
 _MISFIT = 0.05  # of the peak or of the wings, by which a Moffat may miss a stamp without a word
 
@@ -46,12 +50,13 @@ class Mended(NamedTuple):
 def mend_psf(psf: np.ndarray, kind: str, oversample: int) -> Mended:
     """Extend a PSF image whose wings are cut, and model one that is undersampled.
 
-    A stamp whose border is brighter than 0.06 % of its peak, and still falling as a wing does, is continued by the elliptical
-    Moffat law fitted to it where that has more than 0.5 % of its light outside: until 0.2 % are left there (or 100 pixels from
-    the middle), and divided by the new sum. One
-    whose star is narrower than 2.1 pixels (FWHM) is replaced by samples, three to five a pixel, of a Moffat law or an
-    Airy disk, whichever is nearer, convolved with the pixel where the PSF is an effective one, and fitted to its pixels
-    with the star's place among them; what the law misses is added, interpolated. The model is centred. Any other PSF stays as it is.
+    A stamp whose border is brighter than 0.06 % of its peak, and still falling as a wing does, is continued
+    by the elliptical Moffat law fitted to it where that has more than 0.5 % of its light outside: until 0.2 %
+    are left there (or 100 pixels from the middle), and divided by the new sum. One
+    whose star is narrower than 2.1 pixels (FWHM) is replaced by samples, three to five a pixel, of a Moffat
+    law or an Airy disk, whichever is nearer, convolved with the pixel where the PSF is an effective one, and
+    fitted to its pixels with the star's place among them; what the law misses is added, interpolated. The
+    model is centred. Any other PSF stays as it is.
 
     Parameters
     ----------
@@ -87,8 +92,12 @@ def _mended(content: bytes, shape: tuple[int, int], kind: str, oversample: int) 
         extended, outside = _extended(psf, law, is_pixel)
         if outside > _LOST:
             flags |= Flag.PSF_TRUNCATED
-            notes.append(f"PSF cuts its wings (border {_border(psf) / psf.max():.2%} of the peak): continued by {law.name}, "
-                         f"which has {outside:.1%} of the light outside of {shape[0]} x {shape[1]}{_miss(psf, law, is_pixel, wings=True)}.")
+            notes.append(
+                f"PSF cuts its wings (border {_border(psf) / psf.max():.2%} of the peak): continued by "
+                f"{law.name}, "
+                f"which has {outside:.1%} of the light outside of {shape[0]} x "
+                f"{shape[1]}{_miss(psf, law, is_pixel, wings=True)}."
+            )
             psf = extended
     width = fwhm(psf) if oversample == 1 else math.inf
     if width < _SAMPLED:
@@ -98,13 +107,20 @@ def _mended(content: bytes, shape: tuple[int, int], kind: str, oversample: int) 
         else:
             law, missed = _fit(psf, is_pixel, _CORE_LIGHT)
             if missed > _GOOD:
-                for start in _STARTS:  # its rings make other minima, and between two samples a star looks wider than it is
-                    law, missed = min((law, missed), _fit(psf, is_pixel, _CORE_LIGHT, True, start), key=lambda one: one[1])
+                for start in (
+                    _STARTS
+                ):  # its rings make other minima, and between two samples a star looks wider than it is
+                    law, missed = min(
+                        (law, missed), _fit(psf, is_pixel, _CORE_LIGHT, True, start), key=lambda one: one[1]
+                    )
                     if law.is_airy and missed < _NEAR:
                         break
             oversample = int(min(max(math.ceil(_FINE / width), 3), _MOST_SAMPLES))
-            notes.append(f"PSF of FWHM {width:.1f} pixels is undersampled: replaced by {law.name}"
-                         f"{' and the pixel' if is_pixel else ''}, {oversample} samples a pixel{_miss(psf, law, is_pixel, wings=False)}.")
+            notes.append(
+                f"PSF of FWHM {width:.1f} pixels is undersampled: replaced by {law.name}"
+                f"{' and the pixel' if is_pixel else ''}, {oversample} samples a "
+                f"pixel{_miss(psf, law, is_pixel, wings=False)}."
+            )
             psf = _resampled(psf, law, is_pixel, oversample)
     if not flags:
         return None
@@ -114,10 +130,11 @@ def _mended(content: bytes, shape: tuple[int, int], kind: str, oversample: int) 
 
 
 class _Law(NamedTuple):
-    """An elliptical star: amplitude, place from the middle sample, size, shape, and the logarithm of its stretch.
+    """An elliptical star: amplitude, place from the middle sample, size, shape, and the logarithm of its
+    stretch.
 
-    Moffat (1969, A&A 3, 455): size alpha, shape beta. Airy: size lambda / D, shape the linear part of the aperture that is
-    obscured (Born & Wolf, Principles of Optics, 8.6.2).
+    Moffat (1969, A&A 3, 455): size alpha, shape beta. Airy: size lambda / D, shape the linear part of the
+    aperture that is obscured (Born & Wolf, Principles of Optics, 8.6.2).
     """
 
     amplitude: float
@@ -133,7 +150,11 @@ class _Law(NamedTuple):
     def fwhm(self) -> float:
         if not self.is_airy:
             return 2 * self.size * math.sqrt(2 ** (1 / self.shape) - 1)
-        return 2 * self.size * optimize.brentq(lambda radius: _airy(np.array(radius**2), self.shape) - 0.5, 0.1, 1.2)
+        return (
+            2
+            * self.size
+            * optimize.brentq(lambda radius: _airy(np.array(radius**2), self.shape) - 0.5, 0.1, 1.2)
+        )
 
     @property
     def name(self) -> str:
@@ -144,7 +165,9 @@ class _Law(NamedTuple):
         x, y = x - self.x, y - self.y
         stretch = math.hypot(self.e1, self.e2)
         even, odd = math.cosh(stretch), math.sinh(stretch) / stretch if stretch > 1e-9 else 1.0
-        square = (x**2 * (even - odd * self.e1) + y**2 * (even + odd * self.e1) - 2 * odd * self.e2 * x * y) / self.size**2
+        square = (
+            x**2 * (even - odd * self.e1) + y**2 * (even + odd * self.e1) - 2 * odd * self.e2 * x * y
+        ) / self.size**2
         return self.amplitude * (_airy(square, self.shape) if self.is_airy else (1 + square) ** -self.shape)
 
     def outside(self, radius: float) -> float:
@@ -153,7 +176,8 @@ class _Law(NamedTuple):
 
 
 def _airy(square: np.ndarray, obscured: float) -> np.ndarray:
-    """Diffraction of a circular aperture, 1 in the middle, by the square of the radius in units of lambda / D."""
+    """Diffraction of a circular aperture, 1 in the middle, by the square of the radius in units of lambda
+    / D."""
     z = np.pi * np.sqrt(np.maximum(square, 1e-12))
     whole, hole = 2 * special.j1(z) / z, obscured * 2 * special.j1(obscured * z) / z
     return ((whole - hole) / (1 - obscured**2)) ** 2
@@ -184,8 +208,11 @@ def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     return x - shape[1] // 2, y - shape[0] // 2
 
 
-def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False, start: float = 1.0) -> tuple[_Law, float]:
-    """The law that is nearest to a stamp in relative terms above `faintest` (of the peak), and the rms of what it misses, of the peak.
+def _fit(
+    psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False, start: float = 1.0
+) -> tuple[_Law, float]:
+    """The law that is nearest to a stamp in relative terms above `faintest` (of the peak), and the rms of
+    what it misses, of the peak.
 
     The fit begins with `start` times the width that the stamp seems to have.
     """
@@ -193,7 +220,8 @@ def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False
     near = np.maximum(np.abs(x), np.abs(y)) <= max(8.0, 4 * fwhm(psf))
     x, y, data = x[near], y[near], psf[near] / psf.max()
     weight = 1 / (np.maximum(data, 0.0) + faintest)
-    # what the pixel adds to the width, and Airy's own unit: from a start twice too narrow, the fit ends in another minimum
+    # what the pixel adds to the width, and Airy's own unit: from a start twice too narrow, the fit ends in
+    # another minimum
     begin = start * math.sqrt(max(fwhm(psf) ** 2 - 0.8 * is_pixel, 0.16)) / (1.03 if is_airy else 2.0)
 
     def law(p):
@@ -205,11 +233,20 @@ def _fit(psf: np.ndarray, is_pixel: bool, faintest: float, is_airy: bool = False
 
     bounds = [(-5, 8), (-1, 1), (-1, 1), (math.log(0.1), math.log(100)), (-5, 5), (-1, 1), (-1, 1)]
     core = np.where(np.hypot(x, y) < 2.0, np.maximum(data, 0.0) ** 2, 0.0)
-    middle = [0.0, *(float((core * place).sum() / core.sum()) for place in (x, y)), math.log(begin), 0.0 if is_airy else math.log(1.9), 0.0, 0.0]
+    middle = [
+        0.0,
+        *(float((core * place).sum() / core.sum()) for place in (x, y)),
+        math.log(begin),
+        0.0 if is_airy else math.log(1.9),
+        0.0,
+        0.0,
+    ]
     for roughly, most in ((True, 40), (False, 6)):
         if not roughly:  # weights from the law: those from pixels favour the ones that noise made faint
             weight = 1 / (_sampled(law(middle), x, y, is_pixel) + faintest)
-        middle = optimize.least_squares(misfit, middle, bounds=tuple(zip(*bounds)), loss="soft_l1", f_scale=0.1, max_nfev=most, xtol=1e-6).x
+        middle = optimize.least_squares(
+            misfit, middle, bounds=tuple(zip(*bounds)), loss="soft_l1", f_scale=0.1, max_nfev=most, xtol=1e-6
+        ).x
     best = law(middle)
     missed = float(np.sqrt(np.mean((_sampled(best, x, y, is_pixel) - data) ** 2)))
     return best._replace(amplitude=best.amplitude * float(psf.max())), missed
@@ -249,7 +286,8 @@ def _extended(psf: np.ndarray, law: _Law, is_pixel: bool) -> tuple[np.ndarray, f
     model *= float(np.sum(psf[ring]) / np.sum(model[inside][ring]))
     out = model.copy()
     out[inside] = psf
-    # what lies beyond the corners of the new stamp too belongs to the star; to the sum of the image it is lost
+    # what lies beyond the corners of the new stamp too belongs to the star; to the sum of the image it is
+    # lost
     return out, float(1 - psf.sum() / (out.sum() / (1 - law.outside(half))))
 
 
@@ -271,5 +309,9 @@ def _miss(psf: np.ndarray, law: _Law, is_pixel: bool, wings: bool) -> str:
     x, y = _grid(psf.shape)
     missed = np.abs(psf - _sampled(law, x, y, is_pixel))
     ring = _border_pixels(psf.shape, 2)
-    worst = float(np.median(missed[ring]) / np.median(psf[ring])) if wings else float(missed.max() / psf.max())
-    return f"; it misses {worst:.0%} of {'the light there' if wings else 'the peak'}" if worst > _MISFIT else ""
+    worst = (
+        float(np.median(missed[ring]) / np.median(psf[ring])) if wings else float(missed.max() / psf.max())
+    )
+    return (
+        f"; it misses {worst:.0%} of {'the light there' if wings else 'the peak'}" if worst > _MISFIT else ""
+    )

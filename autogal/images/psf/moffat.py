@@ -13,7 +13,12 @@ _NODES = 7
 
 
 def moffat(
-    fwhm: float, beta: float = 3.0, size: int | None = None, q: float = 1.0, pa: float = 0.0, pixel: bool = True
+    fwhm: float,
+    beta: float = 3.0,
+    size: int | None = None,
+    q: float = 1.0,
+    pa: float = 0.0,
+    pixel: bool = True,
 ) -> np.ndarray:
     """A Moffat PSF, centred on the middle pixel.
 
@@ -46,7 +51,8 @@ def moffat(
     """
     if not (fwhm > 0 and np.isfinite(fwhm) and beta > 1 and 0 < q <= 1):
         raise AutogalError(
-            f"No Moffat PSF has fwhm = {fwhm}, beta = {beta}, q = {q}.", "Give fwhm > 0, beta > 1 and 0 < q <= 1."
+            f"No Moffat PSF has fwhm = {fwhm}, beta = {beta}, q = {q}.",
+            "Give fwhm > 0, beta > 1 and 0 < q <= 1.",
         )
     if size is None:
         size = 2 * min(max(int(np.ceil(6 * fwhm)), 5), 100) + 1

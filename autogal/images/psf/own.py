@@ -18,13 +18,21 @@ __all__ = ["PsfModel", "is_psf_model", "own_psf", "validate_psf_model"]
 #: Gives the PSF image [K, L] of a cutout
 PsfModel = Callable[[Cutout], np.ndarray]
 
-_FORM = "Write psf=MODULE:FUNCTION; FUNCTION(cutout) gives the image of the PSF where the cutout's target is, an array [K, L] of any sum."
+_FORM = (
+    "Write psf=MODULE:FUNCTION; FUNCTION(cutout) gives the image of the PSF where the cutout's target is, "
+    "an array [K, L] of any sum."
+)
 _tried: set[PsfModel] = set()
 
 
 def is_psf_model(psf: str | PsfModel | None) -> bool:
     """Whether a function is meant, itself or as MODULE:FUNCTION, rather than a file or an array."""
-    return callable(psf) or (isinstance(psf, str) and is_reference(psf) and psf.rpartition(":")[2].isidentifier() and not os.path.exists(psf))
+    return callable(psf) or (
+        isinstance(psf, str)
+        and is_reference(psf)
+        and psf.rpartition(":")[2].isidentifier()
+        and not os.path.exists(psf)
+    )
 
 
 def own_psf(model: str | PsfModel, cutout: Cutout, oversample: int = 1) -> tuple[np.ndarray, list[str]]:
@@ -63,7 +71,12 @@ def validate_psf_model(model: str | PsfModel, oversample: int = 1) -> str | PsfM
             for cutout in cutouts:
                 own_psf(function, cutout, oversample)
 
-        try_method("PSF model", model if isinstance(model, str) else getattr(model, "__name__", str(model)), work, _FORM)
+        try_method(
+            "PSF model",
+            model if isinstance(model, str) else getattr(model, "__name__", str(model)),
+            work,
+            _FORM,
+        )
         _tried.add(function)
     return named
 

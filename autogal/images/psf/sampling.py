@@ -1,4 +1,5 @@
-"""How finely a PSF image samples the star, by its own header, against the pixels of the image that it is for."""
+"""How finely a PSF image samples the star, by its own header, against the pixels of the image that it is
+for."""
 
 from __future__ import annotations
 
@@ -18,11 +19,17 @@ __all__ = ["Sampling", "psf_sampling", "resampled", "with_pixel"]
 _SCALE = ("PIXELSCL", "PIXSCALE", "PIXSCAL1")  # arcsec a sample; the first is of STPSF, WebbPSF and POPPY
 _SAMPLES = ("DET_SAMP", "OVERSAMP")  # samples a pixel of the detector (POPPY's "FITS headers")
 _STEP = ("PSF_SAMP", "SAMPLING")  # pixels a sample (PSFEx, SourceXtractor++)
-_REBINNED = ("DET_SAMP", "DETDIST", "DET_DIST")  # extensions of STPSF that are binned to the detector's pixels
+_REBINNED = (
+    "DET_SAMP",
+    "DETDIST",
+    "DET_DIST",
+)  # extensions of STPSF that are binned to the detector's pixels
 _FINE = ("OVERSAMP", "OVERDIST")
 _OPTICAL = ("FFTTYPE", "DIFFLMT", "CALCSAMP")  # keywords of a computed diffraction image
 _WHOLE = 0.025  # a whole number of samples a pixel, rounded in the header
-_ONE = 0.06  # nominal scales of distorted cameras are off by as much, and their stars are sampled by the pixels all the same
+# nominal scales of distorted cameras are off by as much, and their stars are sampled by the pixels all the
+# same
+_ONE = 0.06
 _AGREE = 0.03
 _PLAUSIBLE = (0.2, 25.0)  # samples a pixel
 
@@ -53,7 +60,9 @@ class Sampling:
     contradicted: bool = False
 
 
-def psf_sampling(header: Header, primary: Header | None, hdu: str, pixel_scale: float | None, given: int | None) -> Sampling:
+def psf_sampling(
+    header: Header, primary: Header | None, hdu: str, pixel_scale: float | None, given: int | None
+) -> Sampling:
     """What the header of a PSF says of its sampling.
 
     The PSF's scale in arcsec, against the image's, decides where both are
@@ -86,16 +95,23 @@ def psf_sampling(header: Header, primary: Header | None, hdu: str, pixel_scale: 
             warnings.append(f"PSF sampling: {words} would be {by_scale:.3g} samples a pixel: not believed.")
         else:
             if ratio is not None and abs(ratio / by_scale - 1) > _ONE:
-                warnings.append(f"PSF sampling {by_scale:.3g} a pixel by {words}, but {source} says {ratio:.3g}.")
+                warnings.append(
+                    f"PSF sampling {by_scale:.3g} a pixel by {words}, but {source} says {ratio:.3g}."
+                )
             ratio, source = by_scale, words
     elif scale is not None and ratio is None and given is None:
-        notes.append(f"The PSF's scale, {scale[0]:.4g} arcsec ({scale[1]}), cannot be compared: the image's is not known.")
+        notes.append(
+            f"The PSF's scale, {scale[0]:.4g} arcsec ({scale[1]}), cannot be compared: the image's is not "
+            f"known."
+        )
     name = Look(header, None).text("EXTNAME")
     optical = given is None and (name in _FINE or (name not in _REBINNED and look.has(*_OPTICAL)))
     if given is not None:
         other = ratio is not None and abs(ratio / given - 1) > max(_AGREE, _ONE if given == 1 else 0)
         if other:
-            warnings.append(f"PSF sampling {given} a pixel as given, but its header says {ratio:.3g}: {source}.")
+            warnings.append(
+                f"PSF sampling {given} a pixel as given, but its header says {ratio:.3g}: {source}."
+            )
         return Sampling(given, notes=(*notes, *warnings), warnings=tuple(warnings), contradicted=other)
     if ratio is None:
         return Sampling(optical=False, notes=(*notes, *warnings), warnings=tuple(warnings))
@@ -105,8 +121,10 @@ def psf_sampling(header: Header, primary: Header | None, hdu: str, pixel_scale: 
         return Sampling(whole, 1.0, optical, (*notes, *warnings), tuple(warnings))
     whole = max(1, math.ceil(ratio))
     if ratio < 1:
-        warnings.append(f"The PSF is sampled more coarsely than the image, {ratio:.3g} a pixel by {source}: "
-                        "interpolated, it knows nothing finer than its own samples.")  # fmt: skip
+        warnings.append(
+            f"The PSF is sampled more coarsely than the image, {ratio:.3g} a pixel by {source}: "
+            "interpolated, it knows nothing finer than its own samples."
+        )
     else:
         notes.append(f"PSF sampling {ratio:.3g} a pixel by {source}: resampled to {whole}.")
     return Sampling(whole, whole / ratio, optical, (*notes, *warnings), tuple(warnings))
@@ -163,7 +181,10 @@ def _scale(look: Look, header: Header, warnings: list[str]) -> tuple[float, str]
     if keyword is None:
         return None if by_wcs is None else (by_wcs, "the PSF's WCS")
     if by_wcs is not None and abs(by_wcs / keyword - 1) > _AGREE:
-        warnings.append(f"The PSF's {keyword.source} says {float(keyword):.4g} arcsec a sample, its WCS {by_wcs:.4g}: the former taken.")
+        warnings.append(
+            f"The PSF's {keyword.source} says {float(keyword):.4g} arcsec a sample, its WCS {by_wcs:.4g}: "
+            f"the former taken."
+        )
     return float(keyword), f"the PSF's {keyword.source}"
 
 
@@ -179,6 +200,7 @@ def _factor(look: Look, header: Header) -> tuple[float, str] | None:
     step = look.number(*_STEP, low=1 / high, high=high)
     if step is None:
         return None
-    # Pixels a sample; a step of several whole pixels would leave no star: such a SAMPLING counts samples a pixel.
+    # Pixels a sample; a step of several whole pixels would leave no star: such a SAMPLING counts samples a
+    # pixel.
     factor = float(step) if step.key == "SAMPLING" and step >= 2 else 1 / float(step)
     return factor, f"the PSF's {step.source}"

@@ -6,13 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autogal.images.psf.checks import NEGATIVE_LIGHT, OFF_CENTRE, PEDESTAL, PEDESTAL_LIGHT, SMALLEST_FOR_PEDESTAL, core_width, corners, sum_note
+from autogal.images.psf.checks import (
+    NEGATIVE_LIGHT,
+    OFF_CENTRE,
+    PEDESTAL,
+    PEDESTAL_LIGHT,
+    SMALLEST_FOR_PEDESTAL,
+    core_width,
+    corners,
+    sum_note,
+)
 
 __all__ = ["normalise_sound"]
 
 # PSFs looked at together: few enough for a CPU's cache
 _AT_ONCE = 32
-# What is nearer to a limit than this is looked at alone, since sums taken together are rounded in another order
+# What is nearer to a limit than this is looked at alone, since sums taken together are rounded in another
+# order
 _MARGIN = 0.9
 
 
@@ -41,7 +51,10 @@ def normalise_sound(arrays: Sequence[np.ndarray]) -> list[tuple[np.ndarray, list
             total = stack.reshape(len(stack), -1).sum(axis=1)
             sound = look(stack, total)
             stack /= total[:, None, None]
-        found += [(psf, sum_note(light)) if good else None for psf, good, light in zip(stack, sound.tolist(), total.tolist())]
+        found += [
+            (psf, sum_note(light)) if good else None
+            for psf, good, light in zip(stack, sound.tolist(), total.tolist())
+        ]
     return found
 
 
@@ -59,14 +72,22 @@ class _Look:
         """Whether each of `stack`, [N, K, L], is sound, [N] bool; `total` are their sums."""
         y, x = self.middle
         peak = stack[:, y, x]
-        sound = np.isfinite(total) & (total > 0) & (stack.reshape(len(stack), -1).argmax(axis=1) == y * self.shape[1] + x)
-        sound &= (total != peak) if stack[0].size > 1 else False  # a lone pixel has no other to compare it with
+        sound = (
+            np.isfinite(total)
+            & (total > 0)
+            & (stack.reshape(len(stack), -1).argmax(axis=1) == y * self.shape[1] + x)
+        )
+        sound &= (
+            (total != peak) if stack[0].size > 1 else False
+        )  # a lone pixel has no other to compare it with
         sound &= self._brightest_block(stack)
         light = np.abs(stack, out=self.block[: len(stack)]).reshape(len(stack), -1).sum(axis=1)
         sound &= (light - total) < _MARGIN * NEGATIVE_LIGHT * (light + total)
         if min(self.shape) >= SMALLEST_FOR_PEDESTAL:
             below = np.median(stack[:, *corners(self.shape)].reshape(len(stack), -1), axis=1)
-            sound &= (np.abs(below) <= PEDESTAL * (peak - below)) & (np.abs(below * stack[0].size) <= _MARGIN * PEDESTAL_LIGHT * total)
+            sound &= (np.abs(below) <= PEDESTAL * (peak - below)) & (
+                np.abs(below * stack[0].size) <= _MARGIN * PEDESTAL_LIGHT * total
+            )
         return sound & self._centred(stack, peak)
 
     def _brightest_block(self, stack: np.ndarray) -> np.ndarray:
@@ -91,7 +112,9 @@ class _Look:
         core = np.zeros((2, len(stack)))
         moving, lost = np.ones(len(stack), bool), np.zeros(len(stack), bool)
         for _ in range(30):
-            by_row, by_column = (np.exp(narrow * (p - c[:, None]) ** 2) for p, c in zip((rows, columns), core))
+            by_row, by_column = (
+                np.exp(narrow * (p - c[:, None]) ** 2) for p, c in zip((rows, columns), core)
+            )
             weighted = (core_light @ by_column[:, :, None])[..., 0] * by_row
             along = (by_row[:, None] @ core_light)[:, 0] * by_column
             total = weighted.sum(axis=1)

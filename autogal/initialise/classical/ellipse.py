@@ -29,7 +29,8 @@ class Ellipse:
 
 
 def adaptive_moments(image: np.ndarray, use: np.ndarray, first: Ellipse, reach: float) -> Ellipse | None:
-    """Elliptical Gaussian whose own weighted moments are those of the image (Bernstein & Jarvis 2002, section 3).
+    """Elliptical Gaussian whose own weighted moments are those of the image (Bernstein & Jarvis 2002, section
+    3).
 
     It is the Gaussian that fits the image best, so that neither noise far out nor the size of an
     aperture matters. Pixels not to be used are replaced by the Gaussian itself, so that they pull nowhere.
@@ -61,10 +62,12 @@ def adaptive_moments(image: np.ndarray, use: np.ndarray, first: Ellipse, reach: 
             return None
         dx, dy = np.arange(left, right) - x, (np.arange(bottom, top) - y)[:, None]
         inverse = np.linalg.inv(matrix)
-        weight = np.exp(-0.5 * (inverse[0, 0] * dx * dx + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy * dy))
+        weight = np.exp(
+            -0.5 * (inverse[0, 0] * dx * dx + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy * dy)
+        )
         good = use[bottom:top, left:right]
         values = image[bottom:top, left:right]
-        norm = np.sum(weight[good]**2)
+        norm = np.sum(weight[good] ** 2)
         if norm <= 0:
             return None
         amplitude = np.sum(values[good] * weight[good]) / norm

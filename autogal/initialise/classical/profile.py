@@ -8,7 +8,7 @@ import numpy as np
 
 from autogal.initialise.photometry.gaussians import INDEX_SCATTER, MODEL_ERROR, TYPICAL_INDEX, ring_profiles
 
-__all__ = ["Rings", "RadialFit", "measure_rings", "match_sersic"]
+__all__ = ["RadialFit", "Rings", "match_sersic", "measure_rings"]
 
 _INDICES = np.geomspace(0.4, 8.0, 8)
 _SIZES = 14
@@ -16,7 +16,8 @@ _SIZES = 14
 
 @dataclass(slots=True)
 class Rings:
-    """Mean brightness in elliptical rings: ``radius`` [px, semi-major], ``mean``, ``error``, each of shape (R,)."""
+    """Mean brightness in elliptical rings: ``radius`` [px, semi-major], ``mean``, ``error``, each of shape
+    (R,)."""
 
     radius: np.ndarray
     mean: np.ndarray
@@ -33,8 +34,9 @@ class RadialFit:
     sky: float
 
 
-def measure_rings(image: np.ndarray, sigma: np.ndarray, use: np.ndarray, x: float, y: float, q: float,
-                  pa: float) -> Rings:
+def measure_rings(
+    image: np.ndarray, sigma: np.ndarray, use: np.ndarray, x: float, y: float, q: float, pa: float
+) -> Rings:
     """Mean and error of the used pixels in rings that widen outwards.
 
     Parameters
@@ -54,13 +56,15 @@ def measure_rings(image: np.ndarray, sigma: np.ndarray, use: np.ndarray, x: floa
     counts = np.bincount(ring)
     filled = counts > 0
     counts = counts[filled]
-    square, total, variance = (np.bincount(ring, values)[filled]
-                               for values in (radius**2, image[use], sigma[use]**2))
+    square, total, variance = (
+        np.bincount(ring, values)[filled] for values in (radius**2, image[use], sigma[use] ** 2)
+    )
     return Rings(np.sqrt(square / counts), total / counts, np.sqrt(variance) / counts)
 
 
-def match_sersic(rings: Rings, q: float, psf: tuple[np.ndarray, np.ndarray], smallest: float,
-                 largest: float) -> RadialFit | None:
+def match_sersic(
+    rings: Rings, q: float, psf: tuple[np.ndarray, np.ndarray], smallest: float, largest: float
+) -> RadialFit | None:
     """The PSF-convolved Sersic profile closest to the rings, flux and sky solved for exactly.
 
     A grid over n and r_eff, then a finer one around its best point, averaged by likelihood.
@@ -90,8 +94,8 @@ def match_sersic(rings: Rings, q: float, psf: tuple[np.ndarray, np.ndarray], sma
         return None
     i, j = np.unravel_index(np.argmin(chi2), chi2.shape)
     step_n, step_r = _INDICES[1] / _INDICES[0], sizes[1] / sizes[0]
-    indices = np.unique(np.clip(np.round(_INDICES[i] * step_n**np.linspace(-1, 1, 7), 3), 0.3, 8.5))
-    sizes = sizes[j] * step_r**np.linspace(-1, 1, 7)
+    indices = np.unique(np.clip(np.round(_INDICES[i] * step_n ** np.linspace(-1, 1, 7), 3), 0.3, 8.5))
+    sizes = sizes[j] * step_r ** np.linspace(-1, 1, 7)
     chi2, flux, sky = _grid(rings, error, indices, sizes, q, psf)
     if not np.isfinite(chi2).any():
         return None
@@ -101,9 +105,12 @@ def match_sersic(rings: Rings, q: float, psf: tuple[np.ndarray, np.ndarray], sma
     def mean(values):
         return float(np.sum(weight * np.where(weight > 0, values, 0.0)))
 
-    return RadialFit(flux=float(np.exp(mean(np.log(np.where(flux > 0, flux, 1.0))))),
-                     r_eff=float(np.exp(mean(np.log(sizes)))), n=float(np.exp(mean(np.log(indices)[:, None]))),
-                     sky=mean(sky))
+    return RadialFit(
+        flux=float(np.exp(mean(np.log(np.where(flux > 0, flux, 1.0))))),
+        r_eff=float(np.exp(mean(np.log(sizes)))),
+        n=float(np.exp(mean(np.log(indices)[:, None]))),
+        sky=mean(sky),
+    )
 
 
 def _grid(rings, error, indices, sizes, q, psf) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -117,6 +124,6 @@ def _grid(rings, error, indices, sizes, q, psf) -> tuple[np.ndarray, np.ndarray,
         flux = (md * total - m1 * d1) / determinant
         sky = (mm * d1 - m1 * md) / determinant
     residual = (rings.mean - flux[..., None] * model - sky[..., None]) / error
-    chi2 = (residual**2).sum(-1) + ((np.log(indices) - TYPICAL_INDEX) / INDEX_SCATTER)[:, None]**2
+    chi2 = (residual**2).sum(-1) + ((np.log(indices) - TYPICAL_INDEX) / INDEX_SCATTER)[:, None] ** 2
     usable = np.isfinite(flux) & (flux > 0) & (determinant > 1e-10 * mm * total)
     return np.where(usable, chi2, np.inf), np.where(usable, flux, 0.0), np.where(usable, sky, 0.0)

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
-from autogal.initialise.network.crops import Crops, crop
 from autogal.initialise.classical.moments import start_from_moments
 from autogal.initialise.network.architecture import CARD, StartNetwork
+from autogal.initialise.network.crops import Crops, crop
+from autogal.initialise.network.targets import decode, native_covariance
 from autogal.initialise.photometry.seeing import measure_psfs
 from autogal.initialise.photometry.stamps import chunks_of_one_shape, stack
 from autogal.initialise.start import Start, predicted_start
-from autogal.initialise.network.targets import decode, native_covariance
 from autogal.networks.ready import trained
 from autogal.runtime.memory import in_pieces
 from autogal.segment.segmentation import Segmentation
@@ -35,13 +35,17 @@ _AT_ONCE = {"cpu": 128, "cuda": 4096}  # stamps
 _PIXELS = {"cpu": 2**21, "cuda": 2**27}  # of stamps that are cut at a time
 
 
-def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], settings,
-                        device: torch.device | str = "cpu") -> list[Start]:
+def start_from_resnet50(
+    cutouts: Sequence[Cutout],
+    segmentations: Sequence[Segmentation],
+    settings,
+    device: torch.device | str = "cpu",
+) -> list[Start]:
     """Predict starting values and how uncertain they are.
 
     Where the network cannot be used (a stamp smaller than 32 px, no target, nothing of the target usable, a
-    prediction that is no galaxy), moments are taken and the flag START_FALLBACK set. No cutout's values depend on
-    the others.
+    prediction that is no galaxy), moments are taken and the flag START_FALLBACK set. No cutout's values
+    depend on the others.
 
     Parameters
     ----------
@@ -76,8 +80,14 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
     def predict_starts(some: Sequence[int], network: StartNetwork, where: torch.device) -> list[Start | None]:
         places, crops = cut([cutouts[i] for i in some], [segmentations[i] for i in some], known[where], where)
         values, covariance = _predict(network, crops)
-        starts = {place: predicted_start({name: float(column[row]) for name, column in values.items()}, cutouts[some[place]].shape, covariance[row])
-                  for row, place in enumerate(places)}  # fmt: skip
+        starts = {
+            place: predicted_start(
+                {name: float(column[row]) for name, column in values.items()},
+                cutouts[some[place]].shape,
+                covariance[row],
+            )
+            for row, place in enumerate(places)
+        }
         return [starts[place] for place in range(len(some))]
 
     def on_cpu(i: int) -> Start | None:
@@ -90,8 +100,13 @@ def start_from_resnet50(cutouts: Sequence[Cutout], segmentations: Sequence[Segme
     for network, members in groups.items():
         for first in range(0, len(members), _AT_ONCE.get(device.type, 1024)):
             some = members[first : first + _AT_ONCE.get(device.type, 1024)]
-            starts = in_pieces(lambda part, network=network: predict_starts(part, network, device), some, on_cpu)
-            found |= {i: start or _fall_back(cutouts[i], segmentations[i], "its prediction is no galaxy") for i, start in zip(some, starts)}
+            starts = in_pieces(
+                lambda part, network=network: predict_starts(part, network, device), some, on_cpu
+            )
+            found |= {
+                i: start or _fall_back(cutouts[i], segmentations[i], "its prediction is no galaxy")
+                for i, start in zip(some, starts)
+            }
     return [found[i] for i in range(len(cutouts))]
 
 
@@ -116,7 +131,9 @@ def load_network(settings, size: int, device: torch.device) -> StartNetwork:
     AutogalError
         Where there is no checkpoint, or one that cannot be used.
     """
-    network = trained(StartNetwork, TASK, "initialise=resnet50", "initialise=moments", settings, size, device, **CARD)
+    network = trained(
+        StartNetwork, TASK, "initialise=resnet50", "initialise=moments", settings, size, device, **CARD
+    )
     return network.to(memory_format=torch.channels_last)
 
 
@@ -143,9 +160,14 @@ def unusable(cutout: Cutout, segmentation: Segmentation) -> str | None:
     return None
 
 
-def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], known: dict[int, Tensor],
-        device: torch.device) -> tuple[list[int], Crops]:
-    """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs measure.
+def cut(
+    cutouts: Sequence[Cutout],
+    segmentations: Sequence[Segmentation],
+    known: dict[int, Tensor],
+    device: torch.device,
+) -> tuple[list[int], Crops]:
+    """Crops, and which cutout each of them is of: those of one shape together; `known` remembers what PSFs
+    measure.
 
     Parameters
     ----------
@@ -167,8 +189,13 @@ def cut(cutouts: Sequence[Cutout], segmentations: Sequence[Segmentation], known:
     for chunk in chunks_of_one_shape([cutout.shape for cutout in cutouts], _PIXELS.get(device.type, 2**24)):
         some = [(cutouts[i], segmentations[i]) for i in chunk]
         # float64 until the sky is off: a pedestal of 1e6 would cost float32 its digits
-        image, sigma = (stack([getattr(cutout, name) for cutout, _ in some], np.float64, device) for name in ("image", "sigma"))
-        excluded = stack([cutout.mask | segmentation.neighbours for cutout, segmentation in some], bool, device)
+        image, sigma = (
+            stack([getattr(cutout, name) for cutout, _ in some], np.float64, device)
+            for name in ("image", "sigma")
+        )
+        excluded = stack(
+            [cutout.mask | segmentation.neighbours for cutout, segmentation in some], bool, device
+        )
         target = stack([segmentation.target for _, segmentation in some], bool, device)
         psf = torch.stack([known[id(cutout.psf)] for cutout, _ in some])
         parts.append(crop(image, sigma, excluded, target, psf))
@@ -181,7 +208,9 @@ def _predict(network: StartNetwork, crops: Crops) -> tuple[dict[str, Tensor], np
     channels = crops.channels.contiguous(memory_format=torch.channels_last)
     mean, covariance = network.predict(channels, crops.features)
     values = decode(mean, crops) | {"sky": crops.sky}
-    return {name: value.cpu() for name, value in values.items()}, native_covariance(covariance, crops).cpu().numpy()
+    return {name: value.cpu() for name, value in values.items()}, native_covariance(
+        covariance, crops
+    ).cpu().numpy()
 
 
 def _fall_back(cutout: Cutout, segmentation: Segmentation, reason: str) -> Start:

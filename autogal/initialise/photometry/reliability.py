@@ -1,7 +1,8 @@
-"""What tells how far photometry can be trusted: noise of the light, what is hidden, what no profile explains, a sky that is not flat.
+"""What tells how far photometry can be trusted: noise of the light, what is hidden, what no profile explains,
+a sky that is not flat.
 
-Without it a network must promise the same errors for a lone galaxy on white noise and for one between neighbours on
-correlated noise: too large for the one, too small for the other.
+Without it a network must promise the same errors for a lone galaxy on white noise and for one between
+neighbours on correlated noise: too large for the one, too small for the other.
 """
 
 from __future__ import annotations
@@ -12,12 +13,23 @@ from torch.nn.functional import avg_pool2d
 
 from autogal.initialise.photometry.rings import from_rings
 
-__all__ = ["SKY_NAMES", "TARGET_NAMES", "sky_reliability", "target_reliability", "evenly_spaced"]
+__all__ = ["SKY_NAMES", "TARGET_NAMES", "evenly_spaced", "sky_reliability", "target_reliability"]
 
-TARGET_NAMES = ("ln noise under target", "ln hidden core", "ln hidden", "ln unknown", "ln scatter", "ln relative scatter",
-                "ln outer scatter")
+TARGET_NAMES = (
+    "ln noise under target",
+    "ln hidden core",
+    "ln hidden",
+    "ln unknown",
+    "ln scatter",
+    "ln relative scatter",
+    "ln outer scatter",
+)
 
-_WINDOWS = (1, 3, 9)  # px; the noise of means over wider ones is that of a sky that is not flat, or correlated
+_WINDOWS = (
+    1,
+    3,
+    9,
+)  # px; the noise of means over wider ones is that of a sky that is not flat, or correlated
 SKY_NAMES = ("ln reach", *(f"ln noise of {size} px" for size in _WINDOWS))
 
 _APERTURE = 1.3  # radii, of what may be hidden
@@ -28,8 +40,16 @@ _FEWEST = 9  # windows
 _SAMPLE = 4096  # windows that are looked at
 
 
-def target_reliability(light: Tensor, variance: Tensor, known: Tensor, filled: Tensor, weight: Tensor, squares: Tensor, mean: Tensor,
-                       radius: Tensor) -> Tensor:
+def target_reliability(
+    light: Tensor,
+    variance: Tensor,
+    known: Tensor,
+    filled: Tensor,
+    weight: Tensor,
+    squares: Tensor,
+    mean: Tensor,
+    radius: Tensor,
+) -> Tensor:
     """How well the light of B targets is known, [B, len(TARGET_NAMES)].
 
     Parameters
@@ -52,23 +72,37 @@ def target_reliability(light: Tensor, variance: Tensor, known: Tensor, filled: T
     Returns
     -------
     Tensor
-        Logarithms: of the noise under the Gaussian, of what part of it and of the target's area is hidden, and remains unknown;
-        of the mean square of what the rings leave inside the radius in units of its variance, of its root against the light,
-        and of the mean square outside.
+        Logarithms: of the noise under the Gaussian, of what part of it and of the target's area is hidden,
+        and remains unknown; of the mean square of what the rings leave inside the radius in units of its
+        variance, of its root against the light, and of the mean square outside.
     """
     use, power = known.float(), weight.square() * known
     noise = 0.5 * ((power * variance).sum((1, 2)) / power.sum((1, 2)).clamp(min=1e-9)).clamp(1e-2, 1e8).log()
     whole = squares < _APERTURE**2
     area = whole.sum((1, 2)).clamp(min=1)
-    hidden = [1 - (weight * use).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-9),
-              *((whole & ~part).sum((1, 2)) / area for part in (known, filled))]
+    hidden = [
+        1 - (weight * use).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-9),
+        *((whole & ~part).sum((1, 2)) / area for part in (known, filled)),
+    ]
     expected = from_rings(mean, squares, radius)
     off = (light - expected).square()
     inside, outside = (known & (squares < 1), known & (squares >= 1) & (squares < _OUTER**2))
-    scatter = [((part * off / variance.clamp(min=1e-4)).sum((1, 2)) + 1).div(part.sum((1, 2)) + 1).clamp(1e-2, 1e6).log()
-               for part in (inside, outside)]
-    relative = 0.5 * ((inside * off).sum((1, 2)) / (inside * expected.square()).sum((1, 2)).clamp(min=1e-6)).clamp(1e-6, 1e2).log()
-    return torch.stack([noise, *((_LEAST + part.clamp(min=0)).log() for part in hidden), scatter[0], relative, scatter[1]], 1)
+    scatter = [
+        ((part * off / variance.clamp(min=1e-4)).sum((1, 2)) + 1)
+        .div(part.sum((1, 2)) + 1)
+        .clamp(1e-2, 1e6)
+        .log()
+        for part in (inside, outside)
+    ]
+    relative = (
+        0.5
+        * ((inside * off).sum((1, 2)) / (inside * expected.square()).sum((1, 2)).clamp(min=1e-6))
+        .clamp(1e-6, 1e2)
+        .log()
+    )
+    return torch.stack(
+        [noise, *((_LEAST + part.clamp(min=0)).log() for part in hidden), scatter[0], relative, scatter[1]], 1
+    )
 
 
 def evenly_spaced(pixels: int, most: int, device: torch.device) -> Tensor:
@@ -106,8 +140,8 @@ def sky_reliability(light: Tensor, sky: Tensor, radius: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        ln of half the stamp's side in radii; ln of the scatter (1.4826 MAD) of means over windows, times the root of their
-        pixels: 0 for a flat sky with the noise it is said to have, whatever the window.
+        ln of half the stamp's side in radii; ln of the scatter (1.4826 MAD) of means over windows, times the
+        root of their pixels: 0 for a flat sky with the noise it is said to have, whatever the window.
     """
     height, width = light.shape[1:]
     part = sky.float()

@@ -1,7 +1,8 @@
 """The PSF-convolved Sersic profile closest to the light in rings, for many targets at a time.
 
-Profile and PSF are sums of Gaussians (Emsellem et al. 1994), so that a convolution adds variances and the mean over an
-elliptical ring is a Bessel function. Good to a percent or so, which is what a network needs to begin with.
+Profile and PSF are sums of Gaussians (Emsellem et al. 1994), so that a convolution adds variances and the
+mean over an elliptical ring is a Bessel function. Good to a percent or so, which is what a network needs to
+begin with.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Rings:
     Attributes
     ----------
     square, mean, count : Tensor, [B, R]
-        Mean square of the circularised radius, mean brightness in units of the noise of a pixel, and pixels of each ring.
+        Mean square of the circularised radius, mean brightness in units of the noise of a pixel, and pixels
+        of each ring.
     moments : Tensor, [B, 2]
-        Larger and smaller second moment of the Gaussian that fits the light best, as if the PSF were round; its axis ratio is
-        that of the rings.
+        Larger and smaller second moment of the Gaussian that fits the light best, as if the PSF were round;
+        its axis ratio is that of the rings.
     fwhm : Tensor, [B]
         Of the PSF. All lengths are in one unit, about as large as the target.
     shares : Tensor, [B, 5]
@@ -59,8 +61,12 @@ class Rings:
 
     def filled(self) -> Rings:
         """Without the outermost rings in which no target has a pixel."""
-        last = 1 + int(((self.count > 0).any(0) * torch.arange(self.count.shape[1], device=self.count.device)).amax())
-        return replace(self, square=self.square[:, :last], mean=self.mean[:, :last], count=self.count[:, :last])
+        last = 1 + int(
+            ((self.count > 0).any(0) * torch.arange(self.count.shape[1], device=self.count.device)).amax()
+        )
+        return replace(
+            self, square=self.square[:, :last], mean=self.mean[:, :last], count=self.count[:, :last]
+        )
 
 
 @dataclass(slots=True)
@@ -92,7 +98,8 @@ class RingFit:
 
 
 def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
-    """Shares [B, 5] of round Gaussians of fixed widths in FWHM that make the centred PSFs [B, K, L] of `fwhm` [B] px.
+    """Shares [B, 5] of round Gaussians of fixed widths in FWHM that make the centred PSFs [B, K, L] of `fwhm`
+    [B] px.
 
     Least squares with non-negative shares, by the multiplicative rule of Lee & Seung (2001).
 
@@ -107,7 +114,10 @@ def psf_shares(psf: Tensor, fwhm: Tensor) -> Tensor:
     Tensor, [B, 5]
         Their sum is 1.
     """
-    columns, rows = ((torch.arange(length, device=psf.device) - (length - 1) / 2) / fwhm[:, None] for length in reversed(psf.shape[1:]))
+    columns, rows = (
+        (torch.arange(length, device=psf.device) - (length - 1) / 2) / fwhm[:, None]
+        for length in reversed(psf.shape[1:])
+    )
     square = (columns[:, None, :].square() + rows[:, :, None].square()).flatten(1)
     light = psf.float().flatten(1).clamp(min=0)
     variance = light.new_tensor(PSF_WIDTHS).square()[:, None]
@@ -136,7 +146,8 @@ def fit_rings(rings: Rings, iterations: int = _ITERATIONS) -> RingFit:
     RingFit
         float32.
     """
-    # float64: in float32 chi-square is too coarse to tell when a bright galaxy's fit is done, and rounding would decide
+    # float64: in float32 chi-square is too coarse to tell when a bright galaxy's fit is done, and rounding
+    # would decide
     profiles = _Profiles(Rings(*(getattr(rings, part.name).double() for part in fields(rings))).filled())
     ln_r, ln_n = profiles.coarse()
     damping, now, hessian = torch.full_like(ln_r, 1e-2), (), ln_r
@@ -148,23 +159,45 @@ def fit_rings(rings: Rings, iterations: int = _ITERATIONS) -> RingFit:
         jacobian = torch.stack([(profiles.solve(ln_r + _NUDGE, ln_n)[0] - residual) / _NUDGE, by_n], 2)
         hessian, gradient = jacobian.mT @ jacobian, (jacobian * residual[:, :, None]).sum(1)
         damped = hessian + (damping[:, None] * hessian.diagonal(dim1=1, dim2=2) + 1e-6).diag_embed()
-        step = -(_inverse(damped) * gradient[:, None, :]).sum(2).clamp(-_FARTHEST_STEP, _FARTHEST_STEP).nan_to_num(0.0)
+        step = (
+            -(_inverse(damped) * gradient[:, None, :])
+            .sum(2)
+            .clamp(-_FARTHEST_STEP, _FARTHEST_STEP)
+            .nan_to_num(0.0)
+        )
         other = profiles.bounded(ln_r + step[:, 0], ln_n + step[:, 1])
         then = profiles.solve(*other)
         better = (then[0].square().sum(1) < residual.square().sum(1)) & (then[1] > 0)
         ln_r, ln_n = torch.where(better, other[0], ln_r), torch.where(better, other[1], ln_n)
-        now = tuple(torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old) for new, old in zip(then, now, strict=True))
+        now = tuple(
+            torch.where(better.view(-1, *[1] * (new.ndim - 1)), new, old)
+            for new, old in zip(then, now, strict=True)
+        )
         damping = torch.where(better, 0.2 * damping, 5 * damping)
     profiles.set_axis_ratio(ln_r, ln_n)
-    errors = _inverse(hessian + 1e-3 * torch.eye(2, device=ln_r.device, dtype=ln_r.dtype)).diagonal(dim1=1, dim2=2).clamp(min=1e-12).sqrt()
+    errors = (
+        _inverse(hessian + 1e-3 * torch.eye(2, device=ln_r.device, dtype=ln_r.dtype))
+        .diagonal(dim1=1, dim2=2)
+        .clamp(min=1e-12)
+        .sqrt()
+    )
     dof = ((rings.count > 0).sum(1) - 4).clamp(min=1)
-    found = now[1].clamp(min=1e-12).log(), ln_r, ln_n, profiles.q, *errors.unbind(1), now[0].square().sum(1) / dof, now[0][:, -2]
+    found = (
+        now[1].clamp(min=1e-12).log(),
+        ln_r,
+        ln_n,
+        profiles.q,
+        *errors.unbind(1),
+        now[0].square().sum(1) / dof,
+        now[0][:, -2],
+    )
     return RingFit(*(part.float() for part in found))
 
 
 @lru_cache(maxsize=4)
 def _table(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Variances [G, r_eff^2] of the Gaussians of a profile, and what part of the light each has at `_INDICES`, [N, G]."""
+    """Variances [G, r_eff^2] of the Gaussians of a profile, and what part of the light each has at
+    `_INDICES`, [N, G]."""
     sigma = _NARROWEST * _STEP ** np.arange(_WIDTHS)
     shares = np.stack([sersic_shares(float(n), sigma) for n in _INDICES])
     return tuple(torch.as_tensor(part, dtype=torch.float64, device=device) for part in (sigma**2, shares))
@@ -191,25 +224,37 @@ class _Profiles:
         variance = rings.count.clamp(min=1).reciprocal() + (MODEL_ERROR * rings.mean).square()
         self.weight = torch.where(rings.count > 0, variance.rsqrt(), 0.0)
         seeing = (rings.fwhm / 2.3548).square()
-        self.q = ((smaller - seeing).clamp(min=1e-6) / (larger - seeing).clamp(min=1e-6)).sqrt().clamp(_AXIS_RATIOS[0], 1)
+        self.q = (
+            ((smaller - seeing).clamp(min=1e-6) / (larger - seeing).clamp(min=1e-6))
+            .sqrt()
+            .clamp(_AXIS_RATIOS[0], 1)
+        )
 
     def bounded(self, ln_r: Tensor, ln_n: Tensor) -> tuple[Tensor, Tensor]:
         largest = math.log(_LARGEST)
-        return (ln_r.clamp(largest - (_SIZES - 1) * math.log(_STEP), largest),
-                ln_n.clamp(math.log(_INDICES[0]), math.log(_INDICES[-1]) - 2 * _NUDGE))
+        return (
+            ln_r.clamp(largest - (_SIZES - 1) * math.log(_STEP), largest),
+            ln_n.clamp(math.log(_INDICES[0]), math.log(_INDICES[-1]) - 2 * _NUDGE),
+        )
 
     def coarse(self) -> tuple[Tensor, Tensor]:
         """ln r and ln n of the best profile of a grid; its sizes share their Gaussians."""
-        smallest, steps = math.log(_LARGEST) - (_SIZES - 1) * math.log(_STEP), torch.arange(_SIZES + _WIDTHS - 1, device=self.q.device)
+        smallest, steps = (
+            math.log(_LARGEST) - (_SIZES - 1) * math.log(_STEP),
+            torch.arange(_SIZES + _WIDTHS - 1, device=self.q.device),
+        )
         widths = math.exp(2 * smallest) * self.variance[0] * _STEP ** (2 * steps)
         light = self._gaussians(widths.expand(len(self.q), -1)).unfold(1, _WIDTHS, 1)  # [B, S, R, G]
         indices = self.ln_indices[_TRIED]
-        residual, flux = self._linear(torch.einsum("bsrg,ng->bnsr", light, self.table[_TRIED]), indices[:, None])
+        residual, flux = self._linear(
+            torch.einsum("bsrg,ng->bnsr", light, self.table[_TRIED]), indices[:, None]
+        )
         best = torch.where(flux > 0, residual.square().sum(-1), torch.inf).flatten(1).argmin(1)
         return smallest + (best % _SIZES) * math.log(_STEP), indices[best // _SIZES]
 
     def solve(self, ln_r: Tensor, ln_n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Residuals [B, R + 2] in sigmas, those of sky and index the last, fluxes [B], and the residuals' derivative by ln n."""
+        """Residuals [B, R + 2] in sigmas, those of sky and index the last, fluxes [B], and the residuals'
+        derivative by ln n."""
         light = self._gaussians(torch.exp(2 * ln_r)[:, None] * self.variance)
         residual, flux = self._linear((self._shares(ln_n)[:, :, None] * light).sum(1), ln_n)
         beside, _ = self._linear((self._shares(ln_n + _NUDGE)[:, :, None] * light).sum(1), ln_n + _NUDGE)
@@ -222,12 +267,21 @@ class _Profiles:
         """
         light = self._shares(ln_n)
         ratios = self.q.new_tensor(_AXIS_RATIOS)
-        trial, widths = ratios[:, None, None], (torch.exp(2 * ln_r)[:, None] * self.variance)[:, None, :, None]
+        trial, widths = (
+            ratios[:, None, None],
+            (torch.exp(2 * ln_r)[:, None] * self.variance)[:, None, :, None],
+        )
         window = self.rings.moments[:, :, None, None, None].unbind(1)
         along, across = (widths * stretch + self.star[:, None, None] for stretch in (1 / trial, trial))
         # a Gaussian times a Gaussian window is a Gaussian: inverse variances add
-        inside = light[:, None, :, None] * self.rings.shares[:, None, None] / ((along + window[0]) * (across + window[1])).sqrt()
-        major, minor = ((inside * size * part / (size + part)).sum((2, 3)) for size, part in zip((along, across), window))
+        inside = (
+            light[:, None, :, None]
+            * self.rings.shares[:, None, None]
+            / ((along + window[0]) * (across + window[1])).sqrt()
+        )
+        major, minor = (
+            (inside * size * part / (size + part)).sum((2, 3)) for size, part in zip((along, across), window)
+        )
         seen, measured = minor / major, self.rings.moments[:, 1] / self.rings.moments[:, 0]
         # what is seen grows with the true ratio
         above = (seen < measured[:, None]).sum(1).clamp(1, len(ratios) - 1)
@@ -247,11 +301,16 @@ class _Profiles:
         q, star = self.q[:, None, None], self.star[:, None]
         along, across = ((widths[:, :, None] * stretch + star)[..., None] for stretch in (1 / q, q))
         major, minor = self.axes[0][:, None, None] / along, self.axes[1][:, None, None] / across
-        value = torch.exp(-0.5 * torch.minimum(major, minor)) * torch.special.i0e(0.25 * (major - minor).abs())
-        return (value * (self.rings.shares[:, None, :, None] / (2 * math.pi * (along * across).sqrt()))).sum(2)
+        value = torch.exp(-0.5 * torch.minimum(major, minor)) * torch.special.i0e(
+            0.25 * (major - minor).abs()
+        )
+        return (value * (self.rings.shares[:, None, :, None] / (2 * math.pi * (along * across).sqrt()))).sum(
+            2
+        )
 
     def _linear(self, model: Tensor, ln_n: Tensor) -> tuple[Tensor, Tensor]:
-        """Residuals [B, ..., R + 2] and fluxes [B, ...] of profiles [B, ..., R] of unit flux, with the best flux and sky."""
+        """Residuals [B, ..., R + 2] and fluxes [B, ...] of profiles [B, ..., R] of unit flux, with the
+        best flux and sky."""
         shape = (len(self.q),) + (1,) * (model.ndim - 2) + (-1,)
         one, data = self.weight.view(shape), (self.weight * self.rings.mean).view(shape)
         model = model * one

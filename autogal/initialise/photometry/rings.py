@@ -12,12 +12,19 @@ __all__ = ["WIDE", "from_rings", "narrow_rings", "wide_rings"]
 WIDE = 14  # rings that a network sees
 _INNERMOST, _OUTERMOST = 0.03, 2.2  # their circularised radii, in units of the target's radius
 _FAINTEST = 1e-4  # of the brightest ring
-_NARROW, _PLAIN, _GROWTH = 32, 5, 1.2  # rings to which a profile is fitted: a pixel wide at first, then wider by a factor
+_NARROW, _PLAIN, _GROWTH = (
+    32,
+    5,
+    1.2,
+)  # rings to which a profile is fitted: a pixel wide at first, then wider by a factor
 _REACH = 6.0  # radii; far out it is seen what of the light around a target is sky, and what its own wings
 
 
-def narrow_rings(light: Tensor, known: Tensor, squares: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squared radius, mean light and pixels [B, R] of rings at `squares` [B, H, W], squared radii in units of `radius` [B] px.
+def narrow_rings(
+    light: Tensor, known: Tensor, squares: Tensor, radius: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squared radius, mean light and pixels [B, R] of rings at `squares` [B, H, W], squared radii in
+    units of `radius` [B] px.
 
     Parameters
     ----------
@@ -32,8 +39,10 @@ def narrow_rings(light: Tensor, known: Tensor, squares: Tensor, radius: Tensor) 
     """
     place = _place(squares, radius).long().clamp(max=_NARROW - 1).flatten(1)
     inside = (known & (squares < _REACH**2)).flatten(1).float()
-    square, mean, count = (light.new_zeros(len(light), _NARROW).scatter_add_(1, place, values)
-                           for values in (inside * squares.flatten(1), inside * light.flatten(1), inside))
+    square, mean, count = (
+        light.new_zeros(len(light), _NARROW).scatter_add_(1, place, values)
+        for values in (inside * squares.flatten(1), inside * light.flatten(1), inside)
+    )
     return square / count.clamp(min=1), mean / count.clamp(min=1), count
 
 
@@ -68,7 +77,9 @@ def wide_rings(light: Tensor, known: Tensor, squares: Tensor) -> tuple[Tensor, T
     squares : Tensor, [B, H, W]
         Squared circularised radii, in radii of the target.
     """
-    place = (0.5 * torch.log(squares.clamp(min=1e-8)) - math.log(_INNERMOST)) * ((WIDE - 1) / math.log(_OUTERMOST / _INNERMOST))
+    place = (0.5 * torch.log(squares.clamp(min=1e-8)) - math.log(_INNERMOST)) * (
+        (WIDE - 1) / math.log(_OUTERMOST / _INNERMOST)
+    )
     place = place.clamp(min=0).flatten(1)
     known, values = known.flatten(1).float(), light.flatten(1)
     # each pixel is shared between two rings; those beyond the last have no part
@@ -83,11 +94,15 @@ def wide_rings(light: Tensor, known: Tensor, squares: Tensor) -> tuple[Tensor, T
     there = count > 0.5
     mean = torch.where(there, total / count.clamp(min=0.5), 0.0)
     brightest = mean.amax(1, keepdim=True).clamp(min=1e-6)
-    return (torch.where(there, torch.log((mean / brightest).clamp(min=_FAINTEST)), 0.0),
-            torch.asinh(mean * count.sqrt()) * there)
+    return (
+        torch.where(there, torch.log((mean / brightest).clamp(min=_FAINTEST)), 0.0),
+        torch.asinh(mean * count.sqrt()) * there,
+    )
 
 
 def _place(squares: Tensor, radius: Tensor) -> Tensor:
     """Which of the narrow rings [B, H, W], and how far from its inner edge to the outer."""
     pixels = squares.sqrt() * radius[:, None, None]
-    return torch.where(pixels < _PLAIN, pixels, _PLAIN + torch.log(pixels.clamp(min=1) / _PLAIN) / math.log(_GROWTH))
+    return torch.where(
+        pixels < _PLAIN, pixels, _PLAIN + torch.log(pixels.clamp(min=1) / _PLAIN) / math.log(_GROWTH)
+    )

@@ -19,7 +19,8 @@ _PIXEL_FWHM2 = 0.4621  # px^2, 8 ln 2 / 12: what the pixel adds to the square of
 
 
 def measure_psfs(cutouts: Sequence[Cutout], known: dict[int, Tensor], device: torch.device) -> None:
-    """What `describe_psf` says of the effective PSFs that are not known yet, in px of the stamps, as `known[id(psf)]`.
+    """What `describe_psf` says of the effective PSFs that are not known yet, in px of the stamps, as
+    `known[id(psf)]`.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""Stamps made ready for photometry: in stacks of one shape, with where their targets are, their sky and its noise."""
+"""Stamps made ready for photometry: in stacks of one shape, with where their targets are, their sky and
+its noise."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ def stack(arrays: Sequence[np.ndarray], kind: type, device: torch.device) -> Ten
 
 
 def extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Centre (weighted by light) and radius of footprints, px: between the radii of equal area and of equal length.
+    """Centre (weighted by light) and radius of footprints, px: between the radii of equal area and of equal
+    length.
 
     Parameters
     ----------
@@ -69,9 +71,15 @@ def extent(light: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     weight = weight.clamp(min=0)
     plain = target.double()
     # a footprint without light, or with a saturated core, has its own centre
-    weight = torch.where((weight.sum((1, 2)) > 0)[:, None, None], weight / weight.amax((1, 2), keepdim=True).clamp(min=1e-300), plain)
-    columns, rows = (torch.arange(length, dtype=plain.dtype, device=plain.device).expand(len(plain), -1)
-                     for length in reversed(plain.shape[1:]))
+    weight = torch.where(
+        (weight.sum((1, 2)) > 0)[:, None, None],
+        weight / weight.amax((1, 2), keepdim=True).clamp(min=1e-300),
+        plain,
+    )
+    columns, rows = (
+        torch.arange(length, dtype=plain.dtype, device=plain.device).expand(len(plain), -1)
+        for length in reversed(plain.shape[1:])
+    )
     x, y, *_ = moments(weight, columns, rows)
     _, _, xx, yy, xy, _ = moments(plain, columns, rows)
     longest = 2 * torch.sqrt(((xx + yy) / 2 + torch.sqrt(((xx - yy) / 2) ** 2 + xy**2)).clamp(min=0))
@@ -89,10 +97,17 @@ def clear_of_target(use: Tensor, target: Tensor, x: Tensor, y: Tensor, radius: T
         px.
     """
     height, width = use.shape[1:]
-    columns, rows = torch.arange(width, device=use.device) - x[:, None], torch.arange(height, device=use.device) - y[:, None]
+    columns, rows = (
+        torch.arange(width, device=use.device) - x[:, None],
+        torch.arange(height, device=use.device) - y[:, None],
+    )
     farthest = torch.hypot(torch.maximum(x, width - 1 - x), torch.maximum(y, height - 1 - y))
     clear = torch.minimum(_CLEAR * radius, 0.75 * farthest)
-    return use & ~target & (columns.square()[:, None, :] + rows.square()[:, :, None] > clear.square()[:, None, None])
+    return (
+        use
+        & ~target
+        & (columns.square()[:, None, :] + rows.square()[:, :, None] > clear.square()[:, None, None])
+    )
 
 
 def sky_and_noise(image: Tensor, sigma: Tensor, use: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,16 +27,22 @@ def check_keys(settings: Mapping[str, Any]) -> None:
     Raises
     ------
     AutogalError
-        For a key that there is not, with the one that was meant; for one that stands where it means nothing; and where
-        components are not described.
+        For a key that there is not, with the one that was meant; for one that stands where it means nothing;
+        and where components are not described.
     """
     components = settings.get("components")
     if not components:
         if settings.get("profile") is None:
-            raise AutogalError("The model has no profile.", "Write profile: sersic, for one, or components: with a profile each.")
+            raise AutogalError(
+                "The model has no profile.",
+                "Write profile: sersic, for one, or components: with a profile each.",
+            )
         return _refuse_unknown("model", settings, {*_MODEL, *_COMPONENT})
     if not isinstance(components, Mapping):
-        raise AutogalError(f"model.components is {components}.", "Give them by name, as components: {bulge: {profile: sersic}}.")
+        raise AutogalError(
+            f"model.components is {components}.",
+            "Give them by name, as components: {bulge: {profile: sersic}}.",
+        )
     for key in ("profile", *_SHAPED):
         if settings.get(key):
             raise AutogalError(f"{key} stands beside the components.", "Write it at one of them.")
@@ -48,7 +54,10 @@ def check_keys(settings: Mapping[str, Any]) -> None:
 def _check_component(name: str, node: Any, components: Mapping[str, Any]) -> None:
     place = f"model.components.{name}"
     if not name.isidentifier():
-        raise AutogalError(f"A component is called {name!r}.", "Name it with letters, digits and _, as ties and columns can have it.")
+        raise AutogalError(
+            f"A component is called {name!r}.",
+            "Name it with letters, digits and _, as ties and columns can have it.",
+        )
     if not isinstance(node, Mapping):
         raise AutogalError(f"{place} is {node}.", f"Give its keys, as {name}: {{profile: sersic}}.")
     if whole := [str(key) for key in node if key in _WHOLE]:
@@ -56,12 +65,19 @@ def _check_component(name: str, node: Any, components: Mapping[str, Any]) -> Non
     _refuse_unknown(place, node, _COMPONENT)
     if node.get("profile") is None:
         meant = did_you_mean(name, [str(other) for other in components if other != name])
-        raise AutogalError(f"The component {name} has no profile.", f"Did you mean {meant}?" if meant else "Write profile: sersic, for one.")
+        raise AutogalError(
+            f"The component {name} has no profile.",
+            f"Did you mean {meant}?" if meant else "Write profile: sersic, for one.",
+        )
 
 
 def _refuse_unknown(place: str, node: Mapping[str, Any], known: Collection[str]) -> None:
     for key in map(str, node):
         if key not in known:
             meant = did_you_mean(key, known)
-            raise AutogalError(f"There is no key {place}.{key}.",
-                               f"Did you mean {place}.{meant}?" if meant else f"The keys of {place} are: {', '.join(sorted(known))}.")
+            raise AutogalError(
+                f"There is no key {place}.{key}.",
+                f"Did you mean {place}.{meant}?"
+                if meant
+                else f"The keys of {place} are: {', '.join(sorted(known))}.",
+            )

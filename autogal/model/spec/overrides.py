@@ -1,4 +1,5 @@
-"""What Python is given for a model, a name, a file, a mapping or a class, as overrides of the configuration."""
+"""What Python is given for a model, a name, a file, a mapping or a class, as overrides of the
+configuration."""
 
 from __future__ import annotations
 
@@ -17,15 +18,19 @@ __all__ = ["is_whole_model", "model_overrides", "plain"]
 
 
 def is_whole_model(model: Any) -> bool:
-    """Whether it says by itself what is fitted, as a configuration node ``model`` does, and is more than some of its keys."""
+    """Whether it says by itself what is fitted, as a configuration node ``model`` does, and is more than
+    some of its keys."""
     return isinstance(model, Mapping) and not {"profile", "components"}.isdisjoint(model)
 
 
 def plain(node: Any) -> Any:
-    """Mappings and lists inside one another, copied into ones of Python's own, whatever a configuration is kept in."""
+    """Mappings and lists inside one another, copied into ones of Python's own, whatever a configuration is
+    kept in."""
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.items()}
-    return [plain(value) for value in node] if isinstance(node, Sequence) and not isinstance(node, str) else node
+    return (
+        [plain(value) for value in node] if isinstance(node, Sequence) and not isinstance(node, str) else node
+    )
 
 
 def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence) -> list[str]:
@@ -34,9 +39,9 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
     Parameters
     ----------
     model : str, Path, mapping or class
-        The name of a configuration; a YAML file like those in ``conf/model/``; the same as a mapping, whose ``profile``
-        may be a class; a profile's class, with the bounds that it has. A mapping without profiles changes keys of the model that
-        it names, or of the default.
+        The name of a configuration; a YAML file like those in ``conf/model/``; the same as a mapping, whose
+        ``profile`` may be a class; a profile's class, with the bounds that it has. A mapping without profiles
+        changes keys of the model that it names, or of the default.
         Of a list of such, each model is fitted.
 
     Raises
@@ -57,7 +62,10 @@ def model_overrides(model: str | Path | Mapping | type[RadialProfile] | Sequence
         resolve_model_references(model, folders)
     if not is_whole_model(model):
         return [override("model", model)]
-    return ["~model", override("++model", {"name": str(model.get("profile", "own")).rpartition(":")[2]} | model)]
+    return [
+        "~model",
+        override("++model", {"name": str(model.get("profile", "own")).rpartition(":")[2]} | model),
+    ]
 
 
 def _is_file(model: Any) -> bool:
@@ -65,7 +73,8 @@ def _is_file(model: Any) -> bool:
 
 
 def _each_of(models: Sequence) -> list[str]:
-    """The overrides that have each of several models fitted: Hydra composes those that are named alone, others are written out."""
+    """The overrides that have each of several models fitted: Hydra composes those that are named alone,
+    others are written out."""
     if all(isinstance(model, str) and not _is_file(model) for model in models):
         return several_models(models)
     if any(isinstance(model, list | tuple) for model in models):
@@ -73,17 +82,34 @@ def _each_of(models: Sequence) -> list[str]:
     nodes = [plain(composed(*model_overrides(model)).model) for model in models]
     names = [str(node["name"]) for node in nodes]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise AutogalError(f"Several of the models are called {twice[0]}.", "Give each a name of its own, as {name: mine, profile: sersic}.")
+        raise AutogalError(
+            f"Several of the models are called {twice[0]}.",
+            "Give each a name of its own, as {name: mine, profile: sersic}.",
+        )
     if len(nodes) < 2:
-        raise AutogalError(f"model=[{names[0]}] is not possible.", "Give two models or more, or one without a list.")
-    return ["~model", override("++model", {"name": "+".join(names), "models": dict(zip(names, nodes, strict=True)), "choose": "bic"})]
+        raise AutogalError(
+            f"model=[{names[0]}] is not possible.", "Give two models or more, or one without a list."
+        )
+    return [
+        "~model",
+        override(
+            "++model",
+            {"name": "+".join(names), "models": dict(zip(names, nodes, strict=True)), "choose": "bic"},
+        ),
+    ]
 
 
 def _read_model(file: Path) -> dict:
     try:
         model = read_yaml(file)
     except Exception as error:
-        raise AutogalError(f"{file} cannot be read as a model: {' '.join(str(error).split())}.", "See the files in conf/model/.") from error
+        raise AutogalError(
+            f"{file} cannot be read as a model: {' '.join(str(error).split())}.",
+            "See the files in conf/model/.",
+        ) from error
     if not is_whole_model(model):
-        raise AutogalError(f"{file} says neither profile: nor components:, so it is no model.", "See the files in conf/model/.")
+        raise AutogalError(
+            f"{file} says neither profile: nor components:, so it is no model.",
+            "See the files in conf/model/.",
+        )
     return ({} if "profile" in model else {"name": file.stem}) | model

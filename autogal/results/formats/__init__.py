@@ -1,4 +1,5 @@
-"""The formats of a catalogue's file: one module each, found by its name; users name their own as MODULE:CLASS."""
+"""The formats of a catalogue's file: one module each, found by its name; users name their own as
+MODULE:CLASS."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ _FORM = "Write MODULE:CLASS, as my_formats:HDF5 for the class HDF5 in my_formats
 class CatalogueFormat(ABC):
     """How a catalogue is written to a file, and read from it.
 
-    A format of the package is a module of this folder with one such class; its name is the module's. Whatever a format
-    does, the file appears whole or not at all, and what it raises of the file system is said as an `AutogalError`.
+    A format of the package is a module of this folder with one such class; its name is the module's. Whatever
+    a format does, the file appears whole or not at all, and what it raises of the file system is said as an
+    `AutogalError`.
 
     Attributes
     ----------
@@ -65,7 +67,8 @@ def build_format(name: str) -> CatalogueFormat:
     Parameters
     ----------
     name : str
-        One of :func:`format_names`, or MODULE:CLASS or FILE.py:CLASS for a class derived from `CatalogueFormat`.
+        One of :func:`format_names`, or MODULE:CLASS or FILE.py:CLASS for a class derived from
+        `CatalogueFormat`.
 
     Raises
     ------
@@ -73,13 +76,28 @@ def build_format(name: str) -> CatalogueFormat:
         Where there is no such format.
     """
     if is_reference(name):
-        kind = load_reference(name, "a catalogue format", _is_format, _FORM, "Derive it from autogal.results.formats.CatalogueFormat.")
+        kind = load_reference(
+            name,
+            "a catalogue format",
+            _is_format,
+            _FORM,
+            "Derive it from autogal.results.formats.CatalogueFormat.",
+        )
         return kind()
     if name not in format_names():
-        raise AutogalError(f"There is no catalogue format {name!r}.", f"Use one of {', '.join(format_names())}, or MODULE:CLASS for your own.")
+        raise AutogalError(
+            f"There is no catalogue format {name!r}.",
+            f"Use one of {', '.join(format_names())}, or MODULE:CLASS for your own.",
+        )
     module = import_module(f"{__name__}.{name}")
-    return next(thing for thing in vars(module).values() if _is_format(thing) and thing.__module__ == module.__name__)()
+    return next(
+        thing for thing in vars(module).values() if _is_format(thing) and thing.__module__ == module.__name__
+    )()
 
 
 def _is_format(thing: object) -> bool:
-    return isinstance(thing, type) and issubclass(thing, CatalogueFormat) and isinstance(getattr(thing, "ending", None), str)
+    return (
+        isinstance(thing, type)
+        and issubclass(thing, CatalogueFormat)
+        and isinstance(getattr(thing, "ending", None), str)
+    )

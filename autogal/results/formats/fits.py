@@ -44,29 +44,53 @@ class Fits(CatalogueFormat):
         with fits.open(path, memmap=False) as hdus:
             rows, header = hdus["CATALOGUE"].data, hdus["COVARIANCE"].header
             raw = rows.view(np.ndarray)
-            columns = {n: np.char.decode(raw[n], "utf-8") if raw[n].dtype.kind == "S" else _native(raw[n]) for n in rows.names}
+            columns = {
+                n: np.char.decode(raw[n], "utf-8") if raw[n].dtype.kind == "S" else _native(raw[n])
+                for n in rows.names
+            }
             parameters = [header[f"PAR{k}"] for k in range(1, header["NAXIS1"] + 1)]
-            images = {what.in_file: hdus[what.in_file.upper()].data for what in ARRAYS if what.in_file.upper() in hdus}
-            arrays = {name: np.empty(0) if image is None else _native(image) for name, image in images.items()}
+            images = {
+                what.in_file: hdus[what.in_file.upper()].data
+                for what in ARRAYS
+                if what.in_file.upper() in hdus
+            }
+            arrays = {
+                name: np.empty(0) if image is None else _native(image) for name, image in images.items()
+            }
             config = json.loads(hdus["CONFIG"].data.tobytes())
             primary = hdus[0].header
-            meta = {"model": primary["MODEL"], "parameters": parameters, "replicates": primary.get("NREPLIC", 0), "config": config}
+            meta = {
+                "model": primary["MODEL"],
+                "parameters": parameters,
+                "replicates": primary.get("NREPLIC", 0),
+                "config": config,
+            }
             return CatalogueData.of_parts(columns, arrays, meta)
 
 
 def ascii_text(text: str) -> str:
     """Text for a FITS header, which knows nothing but printable ASCII."""
     plain = " ".join(str(text).split()).encode("ascii", "backslashreplace").decode()
-    return plain if plain.isprintable() else "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in plain)
+    return (
+        plain
+        if plain.isprintable()
+        else "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in plain)
+    )
 
 
 def _rows(table: Table) -> fits.BinTableHDU:
-    """The table. Text is written as UTF-8, so that any file name survives; most is ASCII, for which it is the same."""
-    encoded = Table({n: np.char.encode(c, "utf-8") if c.dtype.kind == "U" else c for n, c in table.columns.items()}, copy=False)
+    """The table. Text is written as UTF-8, so that any file name survives; most is ASCII, for which it is
+    the same."""
+    encoded = Table(
+        {n: np.char.encode(c, "utf-8") if c.dtype.kind == "U" else c for n, c in table.columns.items()},
+        copy=False,
+    )
     encoded.meta.clear()  # astropy would warn of it
     rows = fits.table_to_hdu(encoded)
     rows.name = "CATALOGUE"
-    for number, name in enumerate(table.colnames, start=1):  # astropy writes no descriptions: TCOMMn, as TOPCAT reads
+    for number, name in enumerate(
+        table.colnames, start=1
+    ):  # astropy writes no descriptions: TCOMMn, as TOPCAT reads
         rows.header[f"TCOMM{number}"] = ascii_text(table[name].description or "")
     return rows
 

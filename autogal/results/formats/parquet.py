@@ -26,7 +26,11 @@ class Parquet(CatalogueFormat):
         table = parquet.read_table(path)
         meta = get_header_from_yaml(table.schema.metadata[b"table_meta_yaml"].decode().splitlines())["meta"]
         known = [what.in_file for what in ARRAYS if what.in_file in table.column_names]
-        arrays = {name: table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False) for name in known}
+        arrays = {
+            name: table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False) for name in known
+        }
         columns = {name: table[name].to_numpy() for name in table.column_names if name not in arrays}
-        columns = {name: values.astype(str) if values.dtype == object else values for name, values in columns.items()}
+        columns = {
+            name: values.astype(str) if values.dtype == object else values for name, values in columns.items()
+        }
         return CatalogueData.of_parts(columns, arrays, {"replicates": 0, **meta["autogal"]})

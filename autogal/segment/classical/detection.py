@@ -12,7 +12,7 @@ from scipy import ndimage
 from autogal.images.cutout import Cutout
 from autogal.images.psf.checks import fwhm as star_fwhm
 
-__all__ = ["Field", "prepare_field", "extract"]
+__all__ = ["Field", "extract", "prepare_field"]
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,13 @@ def prepare_field(cutout: Cutout, smoothing: float = 1.0) -> Field | None:
     return Field(smooth - sky, ratio * pixel_noise, pixel_noise, good, fwhm)
 
 
-def extract(field: Field, threshold: float, min_area: int, deblend_levels: int, deblend_contrast: float,
-            ) -> tuple[np.ndarray, np.ndarray, bool]:
+def extract(
+    field: Field,
+    threshold: float,
+    min_area: int,
+    deblend_levels: int,
+    deblend_contrast: float,
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Sources above a threshold, deblended.
 
     Parameters
@@ -140,8 +145,17 @@ def extract(field: Field, threshold: float, min_area: int, deblend_levels: int, 
         while True:
             try:
                 objects, labels = sep.extract(
-                    data, threshold, err=field.noise, mask=~np.isfinite(data), minarea=min_area, filter_kernel=None,
-                    deblend_nthresh=deblend_levels, deblend_cont=contrast, clean=False, segmentation_map=True)
+                    data,
+                    threshold,
+                    err=field.noise,
+                    mask=~np.isfinite(data),
+                    minarea=min_area,
+                    filter_kernel=None,
+                    deblend_nthresh=deblend_levels,
+                    deblend_cont=contrast,
+                    clean=False,
+                    segmentation_map=True,
+                )
                 return objects, labels.astype(np.int32), deblended
             except Exception as error:  # the library raises bare Exception
                 message = str(error)
@@ -169,7 +183,9 @@ def _lower_envelope(values: np.ndarray, use: np.ndarray) -> tuple[float, float]:
     rim = max(1, min(height, width) // 10)
     border = use.copy()
     border[rim:-rim, rim:-rim] = False
-    candidates = [_clipped_median(values[pixels]) for pixels in (use, border) if np.count_nonzero(pixels) >= 9]
+    candidates = [
+        _clipped_median(values[pixels]) for pixels in (use, border) if np.count_nonzero(pixels) >= 9
+    ]
     if not candidates:
         return 0.0, 0.0
     sky = min(candidates)
@@ -182,7 +198,10 @@ def _clipped_median(values: np.ndarray) -> float:
     for _ in range(8):
         median = _median(values)
         scatter = 1.4826 * _median_distance(values, median)
-        first, last = np.searchsorted(values, median - 4 * scatter, "right"), np.searchsorted(values, median + 2.5 * scatter)
+        first, last = (
+            np.searchsorted(values, median - 4 * scatter, "right"),
+            np.searchsorted(values, median + 2.5 * scatter),
+        )
         if last <= first:
             break
         converged = last - first > 0.998 * values.size
@@ -198,7 +217,8 @@ def _median(values: np.ndarray) -> float:
 
 
 def _median_distance(values: np.ndarray, centre: float) -> float:
-    """Median of the distances of sorted values from `centre`, by halving the part of them that can hold the nearer half."""
+    """Median of the distances of sorted values from `centre`, by halving the part of them that can hold
+    the nearer half."""
     half = (values.size + 1) // 2  # the nearer half are neighbours of one another
     low, high = 0, values.size - half
     while low < high:

@@ -14,11 +14,12 @@ from autogal.segment.pieces import judge_pieces
 from autogal.segment.segmentation import Segmentation, wanted_position
 from autogal.segment.target import choose_target, is_significant, target_flags, target_profile
 
-__all__ = ["segment_with_sep", "segment_target_only"]
+__all__ = ["segment_target_only", "segment_with_sep"]
 
 log = logging.getLogger(__name__)
 
-# Smoothing [PSF widths] and threshold [settings.threshold], tried until a source is found at the target's place.
+# Smoothing [PSF widths] and threshold [settings.threshold], tried until a source is found at the target's
+# place.
 _STEPS = ((1.0, 1.0), (1.0, 0.75), (1.0, 0.55), (3.0, 0.75), (3.0, 0.55))
 
 
@@ -62,7 +63,8 @@ def _segment(cutout: Cutout, settings, deblend_contrast: float, mask_neighbours:
         field = fields[smoothing]
         threshold = float(settings.threshold) * step
         objects, labels, deblended = extract(
-            field, threshold, int(settings.min_area), int(settings.deblend_levels), deblend_contrast)
+            field, threshold, int(settings.min_area), int(settings.deblend_levels), deblend_contrast
+        )
         k = choose_target(objects, labels, x, y, exact, fields[1.0].fwhm)
         attempts.append((field, threshold, labels, deblended))
         if k is not None and is_significant(field, labels, k, x, y, exact, fields[1.0].fwhm):
@@ -93,4 +95,6 @@ def _segment(cutout: Cutout, settings, deblend_contrast: float, mask_neighbours:
         flags |= target_flags(field, cutout, labels, neighbours)
     n_sources = int(labels.max()) if k is not None else max(int(labels.max()) - 1, 0)
     log.debug("%s: %d sources, threshold %.2f", cutout.id, n_sources, threshold)
-    return Segmentation(labels, neighbours, x, y, n_sources, bool(flags & Flag.BLENDED), flags, notes, reaches)
+    return Segmentation(
+        labels, neighbours, x, y, n_sources, bool(flags & Flag.BLENDED), flags, notes, reaches
+    )

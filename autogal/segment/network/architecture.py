@@ -41,7 +41,9 @@ class _Pyramid(nn.Module):
         body.conv1 = nn.Conv2d(len(CHANNELS), 64, 7, stride=2, padding=3, bias=False)
         self.stem = nn.Sequential(body.conv1, body.bn1, body.relu, body.maxpool)
         self.stages = nn.ModuleList([body.layer1, body.layer2, body.layer3, body.layer4])
-        self.pyramid = FeaturePyramidNetwork([64, 128, 256, 512], _WIDTH, norm_layer=partial(nn.GroupNorm, 16))
+        self.pyramid = FeaturePyramidNetwork(
+            [64, 128, 256, 512], _WIDTH, norm_layer=partial(nn.GroupNorm, 16)
+        )
 
     def forward(self, stamps: Tensor) -> OrderedDict[str, Tensor]:
         features, found = self.stem(stamps), OrderedDict()
@@ -69,9 +71,9 @@ class _AsIs(GeneralizedRCNNTransform):
 def build_network(score: float = 0.2) -> MaskRCNN:
     """Mask R-CNN with random weights; nothing is downloaded.
 
-    What differs from torchvision's own: group normalisation throughout, anchors of 4-128 px, regions pooled from the
-    features that fit sizes on small stamps, and a few dozen proposals in place of a thousand, for tens of
-    milliseconds a stamp in place of a second.
+    What differs from torchvision's own: group normalisation throughout, anchors of 4-128 px, regions pooled
+    from the features that fit sizes on small stamps, and a few dozen proposals in place of a thousand, for
+    tens of milliseconds a stamp in place of a second.
 
     Parameters
     ----------
@@ -82,22 +84,33 @@ def build_network(score: float = 0.2) -> MaskRCNN:
     -------
     MaskRCNN
         Takes a list of tensors from `input_channels`, all of one shape; gives for each ``boxes`` [K, 4],
-        ``labels`` [K] (`OTHER`, `TARGET`), ``scores`` [K] and ``masks`` [K, 1, 28, 28], which belong to the boxes.
-        Boxes count in 0-indexed pixel centres: pixel i reaches from i - 1/2 to i + 1/2.
+        ``labels`` [K] (`OTHER`, `TARGET`), ``scores`` [K] and ``masks`` [K, 1, 28, 28], which belong to the
+        boxes. Boxes count in 0-indexed pixel centres: pixel i reaches from i - 1/2 to i + 1/2.
     """
     # A region of 16 px is pooled from the features of stride 4, whose two finest anchors are smaller.
-    pool = partial(MultiScaleRoIAlign, ["0", "1", "2", "3"], sampling_ratio=2, canonical_scale=32, canonical_level=3)
+    pool = partial(
+        MultiScaleRoIAlign, ["0", "1", "2", "3"], sampling_ratio=2, canonical_scale=32, canonical_level=3
+    )
     network = MaskRCNN(
         _Pyramid(),
         rpn_anchor_generator=AnchorGenerator(_ANCHORS, ((0.5, 1.0, 2.0),) * len(_ANCHORS)),
-        rpn_pre_nms_top_n_train=500, rpn_post_nms_top_n_train=200, rpn_pre_nms_top_n_test=200,
-        rpn_post_nms_top_n_test=60, rpn_batch_size_per_image=128,
-        box_roi_pool=pool(output_size=7), box_head=TwoMLPHead(_WIDTH * 7 * 7, 512), box_predictor=_BoxPredictor(512),
-        box_score_thresh=score, box_detections_per_img=30, box_batch_size_per_image=32,
+        rpn_pre_nms_top_n_train=500,
+        rpn_post_nms_top_n_train=200,
+        rpn_pre_nms_top_n_test=200,
+        rpn_post_nms_top_n_test=60,
+        rpn_batch_size_per_image=128,
+        box_roi_pool=pool(output_size=7),
+        box_head=TwoMLPHead(_WIDTH * 7 * 7, 512),
+        box_predictor=_BoxPredictor(512),
+        box_score_thresh=score,
+        box_detections_per_img=30,
+        box_batch_size_per_image=32,
         mask_roi_pool=pool(output_size=14),
         mask_head=MaskRCNNHeads(_WIDTH, (_OUTLINE,) * 3, 1, norm_layer=partial(nn.GroupNorm, 16)),
         mask_predictor=MaskRCNNPredictor(_OUTLINE, _OUTLINE, len(CLASSES)),
-        image_mean=[0.0], image_std=[1.0])
+        image_mean=[0.0],
+        image_std=[1.0],
+    )
     network.transform = _AsIs()
     return network
 
@@ -127,8 +140,8 @@ def detection_targets(instances: Tensor, classes: Tensor) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        ``boxes`` [L, 4], ``labels`` [L] and ``masks`` [L, H, W] of the sources that have pixels enough to be found;
-        L may be 0. Every box has an area.
+        ``boxes`` [L, 4], ``labels`` [L] and ``masks`` [L, H, W] of the sources that have pixels enough to be
+        found; L may be 0. Every box has an area.
     """
     kept = instances.flatten(1).sum(dim=1) >= _SMALLEST
     masks = instances[kept]
@@ -144,7 +157,8 @@ def detection_targets(instances: Tensor, classes: Tensor) -> dict[str, Tensor]:
 def paste_masks(masks: Tensor, boxes: Tensor, shape: tuple[int, int]) -> Tensor:
     """Probabilities that pixels belong to the detections, from the masks of their boxes.
 
-    torchvision's own pasting rounds boxes to whole pixels, which moves the outline of a small source by half its size.
+    torchvision's own pasting rounds boxes to whole pixels, which moves the outline of a small source by half
+    its size.
 
     Parameters
     ----------

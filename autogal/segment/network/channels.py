@@ -1,4 +1,5 @@
-"""What the segmentation network sees: a stamp in units of its noise, and how far each pixel is from the target's place."""
+"""What the segmentation network sees: a stamp in units of its noise, and how far each pixel is from the
+target's place."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ _HOLE = 5  # px; smaller holes are filled in from around them
 def input_channels(image: Tensor, sigma: Tensor, mask: Tensor, centre: Tensor | None = None) -> Tensor:
     """Input of the segmentation network, which never depends on the units of the image.
 
-    The sky is taken off (the fainter of the clipped medians of the stamp and of its border), the rest divided by
-    the noise of each pixel. Small holes are filled with the mean of the good pixels around them, larger ones are sky.
+    The sky is taken off (the fainter of the clipped medians of the stamp and of its border), the rest divided
+    by the noise of each pixel. Small holes are filled with the mean of the good pixels around them, larger
+    ones are sky.
 
     Parameters
     ----------
@@ -37,12 +39,14 @@ def input_channels(image: Tensor, sigma: Tensor, mask: Tensor, centre: Tensor | 
     Returns
     -------
     Tensor of float32, shape (B, 3, H', W')
-        `CHANNELS`. The sides are those of the image rounded up to a multiple of `STRIDE`: what is added, at the ends
-        of the rows and columns, is empty sky at its true distance.
+        `CHANNELS`. The sides are those of the image rounded up to a multiple of `STRIDE`: what is added, at
+        the ends of the rows and columns, is empty sky at its true distance.
     """
     count, height, width = image.shape
     good = ~mask & torch.isfinite(image) & torch.isfinite(sigma) & (sigma > 0)
-    signal = torch.where(good, (image - _sky(image, good)) / torch.where(good, sigma, 1), 0).clamp(*_RANGE).float()
+    signal = (
+        torch.where(good, (image - _sky(image, good)) / torch.where(good, sigma, 1), 0).clamp(*_RANGE).float()
+    )
     weight = avg_pool2d(good.float()[:, None], _HOLE, stride=1, padding=_HOLE // 2)
     around = avg_pool2d(signal[:, None], _HOLE, stride=1, padding=_HOLE // 2) / weight.clamp(min=1e-3)
     signal = torch.where(good, signal, around[:, 0])
@@ -54,7 +58,9 @@ def input_channels(image: Tensor, sigma: Tensor, mask: Tensor, centre: Tensor | 
     x = torch.arange(columns, device=image.device) - centre[:, 0, None, None]
     y = torch.arange(rows, device=image.device)[:, None] - centre[:, 1, None, None]
     distance = torch.hypot(*torch.broadcast_tensors(x, y)).float()
-    return _SCALE * torch.stack([torch.asinh(signal), torch.asinh(signal / 10), torch.asinh(distance / 4)], dim=1)
+    return _SCALE * torch.stack(
+        [torch.asinh(signal), torch.asinh(signal / 10), torch.asinh(distance / 4)], dim=1
+    )
 
 
 def binning(shape: tuple[int, int]) -> int:
@@ -94,11 +100,16 @@ def binned(image: Tensor, sigma: Tensor, mask: Tensor, factor: int) -> tuple[Ten
 
     used = mean(torch.ones_like(image))
     number = (used * factor**2).clamp(min=1)
-    return mean(image) / used.clamp(min=1e-9), (mean(sigma**2) / used.clamp(min=1e-9) / number).sqrt(), used == 0
+    return (
+        mean(image) / used.clamp(min=1e-9),
+        (mean(sigma**2) / used.clamp(min=1e-9) / number).sqrt(),
+        used == 0,
+    )
 
 
 def _sky(image: Tensor, good: Tensor) -> Tensor:
-    """Sky level [B, 1, 1]: where a galaxy fills the stamp its border is fainter, where a neighbour lies on the border the rest."""
+    """Sky level [B, 1, 1]: where a galaxy fills the stamp its border is fainter, where a neighbour lies on
+    the border the rest."""
     step = max(1, min(image.shape[1:]) // _SAMPLE)
     values = torch.where(good, image, torch.nan)[:, ::step, ::step]
     rim = max(1, min(values.shape[1:]) // 10)

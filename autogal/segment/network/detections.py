@@ -16,12 +16,17 @@ _REACH = 0.05  # scatter of a target about its place, in stamp sides
 _NEAREST = 3.0  # px; and at least this
 
 
-def choose_sources(found: dict[str, Tensor], centre: tuple[float, float], shape: tuple[int, int], score: float = 0.4,
-                   target_score: float = 0.1) -> Sources:
+def choose_sources(
+    found: dict[str, Tensor],
+    centre: tuple[float, float],
+    shape: tuple[int, int],
+    score: float = 0.4,
+    target_score: float = 0.1,
+) -> Sources:
     """Choose the target, and drop what is detected twice or not surely enough.
 
-    The target is the detection with the largest score of class `TARGET` times a Gaussian of its distance from where
-    the target should be. All other detections, of either class, are neighbours.
+    The target is the detection with the largest score of class `TARGET` times a Gaussian of its distance from
+    where the target should be. All other detections, of either class, are neighbours.
 
     Parameters
     ----------
@@ -54,7 +59,9 @@ def choose_sources(found: dict[str, Tensor], centre: tuple[float, float], shape:
         best = -1
 
     # one source may be detected in both classes: the surer detection stays
-    order = [k for k in scores.argsort(descending=True, stable=True).tolist() if k != best and scores[k] >= score]
+    order = [
+        k for k in scores.argsort(descending=True, stable=True).tolist() if k != best and scores[k] >= score
+    ]
     kept: list[int] = []
     area = masks.flatten(1).sum(dim=1).float()
     flat = masks.flatten(1).float()
@@ -65,5 +72,9 @@ def choose_sources(found: dict[str, Tensor], centre: tuple[float, float], shape:
         if all(overlap[k, other] < _SAME for other in rivals):
             kept.append(k)
     empty = masks.new_zeros(shape)
-    return Sources(masks[best] if best >= 0 else empty, masks[kept], float(as_target[best]) if best >= 0 else 0.0,
-                   scores[kept])
+    return Sources(
+        masks[best] if best >= 0 else empty,
+        masks[kept],
+        float(as_target[best]) if best >= 0 else 0.0,
+        scores[kept],
+    )

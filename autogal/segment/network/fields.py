@@ -1,4 +1,5 @@
-"""Images far larger than their target: the network looks at a window around it, and what lies outside is SExtractor's."""
+"""Images far larger than their target: the network looks at a window around it, and what lies outside is
+SExtractor's."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ __all__ = ["Box", "put_back", "window_of"]
 #: Rows and columns of an image
 Box = tuple[slice, slice]
 
-_HALF = 256  # px; of the side of the window, which is that of the part that is fitted but for the largest galaxies
+# px; of the side of the window, which is that of the part that is fitted but for the largest galaxies
+_HALF = 256
 
 
 def window_of(cutout: Cutout) -> Box:
@@ -39,7 +41,9 @@ def window_of(cutout: Cutout) -> Box:
     return around(y, _HALF, height), around(x, _HALF, width)
 
 
-def put_back(found: Segmentation, box: Box, cutout: Cutout, classical: Callable[[Cutout], Segmentation]) -> Segmentation:
+def put_back(
+    found: Segmentation, box: Box, cutout: Cutout, classical: Callable[[Cutout], Segmentation]
+) -> Segmentation:
     """A window's segmentation as one of the whole image.
 
     Parameters
@@ -67,9 +71,15 @@ def put_back(found: Segmentation, box: Box, cutout: Cutout, classical: Callable[
     numbers[others] = last + 1 + np.arange(others.size)
     labels = numbers[labels]
     labels[box] = found.labels
-    reaches = {k: ((_moved(rows, box[0]), _moved(columns, box[1])), own) for k, ((rows, columns), own) in found.reaches.items()}
-    reaches |= {int(numbers[k + last - 1]): (where, own & outside[where]) for k, (where, own) in elsewhere.reaches.items()
-                if k + last - 1 < numbers.size and numbers[k + last - 1]}
+    reaches = {
+        k: ((_moved(rows, box[0]), _moved(columns, box[1])), own)
+        for k, ((rows, columns), own) in found.reaches.items()
+    }
+    reaches |= {
+        int(numbers[k + last - 1]): (where, own & outside[where])
+        for k, (where, own) in elsewhere.reaches.items()
+        if k + last - 1 < numbers.size and numbers[k + last - 1]
+    }
     neighbours = elsewhere.neighbours & outside
     neighbours[box] = found.neighbours
     otherwise = None
@@ -78,8 +88,17 @@ def put_back(found: Segmentation, box: Box, cutout: Cutout, classical: Callable[
         otherwise[box] = found.otherwise
     # where the window ends, the image goes on
     flags = found.flags & ~Flag.EDGE | elsewhere.flags & Flag.EDGE
-    return replace(found, labels=labels, neighbours=neighbours, x=found.x + box[1].start, y=found.y + box[0].start,
-                   n_sources=last + others.size, flags=flags, reaches=reaches, otherwise=otherwise)
+    return replace(
+        found,
+        labels=labels,
+        neighbours=neighbours,
+        x=found.x + box[1].start,
+        y=found.y + box[0].start,
+        n_sources=last + others.size,
+        flags=flags,
+        reaches=reaches,
+        otherwise=otherwise,
+    )
 
 
 def _moved(side: slice, origin: slice) -> slice:

@@ -18,16 +18,16 @@ from autogal.images import estimate_sigma
 from autogal.images.cutout import Cutout
 from autogal.networks.ready import trained
 from autogal.runtime.memory import in_pieces
-from autogal.segment.network.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
 from autogal.segment.classical.detection import Field, prepare_field
-from autogal.segment.network.detections import choose_sources
-from autogal.segment.sources import Sources
-from autogal.segment.network.fields import Box, put_back, window_of
+from autogal.segment.classical.sep import segment_with_sep
 from autogal.segment.footprints import segment_footprints
 from autogal.segment.network.architecture import CLASSES, VERSION, build_network
+from autogal.segment.network.channels import CHANNELS, LARGEST, SMALLEST, binned, binning, input_channels
+from autogal.segment.network.detections import choose_sources
+from autogal.segment.network.fields import Box, put_back, window_of
 from autogal.segment.pieces import join_pieces
 from autogal.segment.segmentation import Segmentation, wanted_position
-from autogal.segment.classical.sep import segment_with_sep
+from autogal.segment.sources import Sources
 from autogal.segment.target import is_significant
 
 __all__ = ["TASK", "load_network", "segment_with_maskrcnn"]
@@ -41,20 +41,23 @@ _DISAGREE = 0.05  # of the target's pixels: two looks that differ by more may le
 _PIXELS = {"cpu": 2**18, "cuda": 2**23}  # at a time
 
 
-def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.device | str = "cpu") -> list[Segmentation]:
+def segment_with_maskrcnn(
+    cutouts: Sequence[Cutout], settings, device: torch.device | str = "cpu"
+) -> list[Segmentation]:
     """Find the targets and mask their neighbours with the network.
 
-    Where the network finds no target, or one that may be noise, or the stamp is smaller than 32 px, SExtractor's way is
-    taken and the flag MASK_FALLBACK set. On an image larger than 1024 px the network looks at 512 px around the target's place,
-    and the sources outside are SExtractor's. What is found on one cutout does not depend on the others.
+    Where the network finds no target, or one that may be noise, or the stamp is smaller than 32 px,
+    SExtractor's way is taken and the flag MASK_FALLBACK set. On an image larger than 1024 px the network
+    looks at 512 px around the target's place, and the sources outside are SExtractor's. What is found on one
+    cutout does not depend on the others.
 
     Parameters
     ----------
     cutouts : sequence of Cutout
         With images.
     settings
-        Node with ``checkpoints`` (folder or null), ``survey``, ``band``, ``score`` (least score of a neighbour),
-        ``target_score`` and all of `segment_with_sep`.
+        Node with ``checkpoints`` (folder or null), ``survey``, ``band``, ``score`` (least score of a
+        neighbour), ``target_score`` and all of `segment_with_sep`.
     device : torch.device or str
 
     Returns
@@ -74,7 +77,9 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
     small = [i for i, part in enumerate(seen) if min(part.shape) < SMALLEST]
     for i in sorted(set(range(len(cutouts))).difference(small)):
         groups[seen[i].shape].append(i)
-    found: dict[int, Segmentation] = {i: _fall_back(cutouts[i], settings, f"smaller than {SMALLEST} px") for i in small}
+    found: dict[int, Segmentation] = {
+        i: _fall_back(cutouts[i], settings, f"smaller than {SMALLEST} px") for i in small
+    }
     full: set[int] = set()  # of those that a GPU had no memory for
     for shape, members in groups.items():
         network = load_network(settings, min(shape), device)
@@ -87,7 +92,11 @@ def segment_with_maskrcnn(cutouts: Sequence[Cutout], settings, device: torch.dev
         at_once = max(1, _PIXELS.get(device.type, 2**22) // min(shape[0] * shape[1], LARGEST**2))
         for first in range(0, len(members), at_once):
             chunk = members[first : first + at_once]
-            detected = in_pieces(lambda some, network=network: _detect([seen[i] for i in some], network, settings, device), chunk, on_cpu)
+            detected = in_pieces(
+                lambda some, network=network: _detect([seen[i] for i in some], network, settings, device),
+                chunk,
+                on_cpu,
+            )
             for i, looks in zip(chunk, detected, strict=True):
                 found[i] = _finish(cutouts[i], boxes[i], *looks, settings)
     for i in full:
@@ -116,12 +125,24 @@ def load_network(settings, size: int, device: torch.device) -> MaskRCNN:
     AutogalError
         Where there is no checkpoint, or one that cannot be used.
     """
-    return trained(build_network, TASK, "segment=maskrcnn", "segment=sep", settings, size, device,
-                   version=VERSION, channels=list(CHANNELS), classes=list(CLASSES))
+    return trained(
+        build_network,
+        TASK,
+        "segment=maskrcnn",
+        "segment=sep",
+        settings,
+        size,
+        device,
+        version=VERSION,
+        channels=list(CHANNELS),
+        classes=list(CLASSES),
+    )
 
 
 @torch.inference_mode()
-def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.device) -> list[tuple[Sources, Sources | None]]:
+def _detect(
+    cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.device
+) -> list[tuple[Sources, Sources | None]]:
     """Sources of stamps of one shape, and what a second look had of them where there was one."""
     # float64 until the sky is off: a pedestal of 1e6 would cost float32 its digits
     images = torch.from_numpy(np.stack([np.asarray(cutout.image, np.float64) for cutout in cutouts]))
@@ -134,26 +155,39 @@ def _detect(cutouts: list[Cutout], network: MaskRCNN, settings, device: torch.de
         parts = binned(*parts, factor)
         centres = (centres - (factor - 1) / 2) / factor
     sources = _find_sources(parts, centres, network, settings)
-    # the network does not see the same in an image and in its mirror image: where it may be wrong, the surer of both views counts
+    # the network does not see the same in an image and in its mirror image: where it may be wrong, the surer
+    # of both views counts
     others: list[Sources | None] = [None] * len(sources)
     doubtful = [k for k, one in enumerate(sources) if one.are_doubtful]
     if doubtful:
-        mirrored = _find_sources([part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings)
+        mirrored = _find_sources(
+            [part[doubtful].mT for part in parts], centres[doubtful].flip(-1), network, settings
+        )
         for k, one in zip(doubtful, mirrored, strict=True):
             others[k] = one.transposed
             if one.score > sources[k].score:
                 sources[k], others[k] = others[k], sources[k]
     if factor > 1:
-        sources, others = ([one and _enlarged(one, factor, images.shape[1:]) for one in some] for some in (sources, others))
+        sources, others = (
+            [one and _enlarged(one, factor, images.shape[1:]) for one in some] for some in (sources, others)
+        )
     return list(zip(sources, others, strict=True))
 
 
 def _find_sources(parts: Sequence[Tensor], centres: Tensor, network: MaskRCNN, settings) -> list[Sources]:
-    """Sources of images with their sigmas and masks, [B, H, W] each; `centres` [B, 2] are where the targets should be."""
+    """Sources of images with their sigmas and masks, [B, H, W] each; `centres` [B, 2] are where the
+    targets should be."""
     stamps, shape = input_channels(*parts, centres.to(parts[0].device)), tuple(parts[0].shape[1:])
-    return [choose_sources({name: value.cpu() for name, value in result.items()}, tuple(centre), shape,
-                           settings.score, settings.target_score)
-            for result, centre in zip(network(list(stamps)), centres.tolist(), strict=True)]
+    return [
+        choose_sources(
+            {name: value.cpu() for name, value in result.items()},
+            tuple(centre),
+            shape,
+            settings.score,
+            settings.target_score,
+        )
+        for result, centre in zip(network(list(stamps)), centres.tolist(), strict=True)
+    ]
 
 
 def _sigma(cutout: Cutout) -> np.ndarray:
@@ -161,12 +195,15 @@ def _sigma(cutout: Cutout) -> np.ndarray:
         return cutout.sigma
     try:
         return estimate_sigma(cutout.image, cutout.mask, cutout.gain)[0]
-    except AutogalError:  # no pixel is usable: the network sees empty sky, and the classical way says why it cannot go on
+    except (
+        AutogalError
+    ):  # no pixel is usable: the network sees empty sky, and the classical way says why it cannot go on
         return np.full(cutout.shape, np.nan)
 
 
 def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
     """The sources of a binned stamp on its original pixels."""
+
     def enlarge(masks: Tensor) -> Tensor:
         return masks.repeat_interleave(factor, -1).repeat_interleave(factor, -2)[..., : shape[0], : shape[1]]
 
@@ -174,7 +211,8 @@ def _enlarged(sources: Sources, factor: int, shape: tuple[int, int]) -> Sources:
 
 
 def _finish(cutout: Cutout, box: Box, sources: Sources, other: Sources | None, settings) -> Segmentation:
-    """The segmentation of what was found in the window `box`; by sep where no pixel is the target's, or noise would show as much."""
+    """The segmentation of what was found in the window `box`; by sep where no pixel is the target's, or
+    noise would show as much."""
     part = cutout.window(*box)
     field = prepare_field(part)
     labels = sources.labels().numpy() if field is None else join_pieces(field, sources)
@@ -185,7 +223,11 @@ def _finish(cutout: Cutout, box: Box, sources: Sources, other: Sources | None, s
     found = segment_footprints(part, labels, settings, field)
     if other is not None and field is not None:
         found.otherwise = _otherwise(part, labels, other, settings, field)
-    return put_back(found, box, cutout, partial(segment_with_sep, settings=settings)) if part.shape != cutout.shape else found
+    return (
+        put_back(found, box, cutout, partial(segment_with_sep, settings=settings))
+        if part.shape != cutout.shape
+        else found
+    )
 
 
 def _otherwise(part: Cutout, labels: np.ndarray, other: Sources, settings, field: Field) -> np.ndarray | None:

@@ -1,4 +1,5 @@
-"""Training examples of the network of starting values: crops of simulated scenes, and what is true of them."""
+"""Training examples of the network of starting values: crops of simulated scenes, and what is true of
+them."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from torch.nn.functional import max_pool2d
 from torch.utils.data import IterableDataset, get_worker_info
 
 from autogal.initialise.network.crops import crop
-from autogal.initialise.photometry.photometry import describe_psf
 from autogal.initialise.network.targets import encode
+from autogal.initialise.photometry.photometry import describe_psf
 from autogal.simulate.batch import SceneBatch
 
 __all__ = ["Examples", "Replayed", "examples"]
@@ -43,8 +44,16 @@ class Examples(IterableDataset):
         Vary centre, radius and masks as real footprints do.
     """
 
-    def __init__(self, sources: Sequence[Any], batch: int, first: int = 0, steps: int | None = None, rank: int = 0,
-                 world: int = 1, shake: bool = True):
+    def __init__(
+        self,
+        sources: Sequence[Any],
+        batch: int,
+        first: int = 0,
+        steps: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        shake: bool = True,
+    ):
         self.sources, self.batch, self.first, self.steps = list(sources), batch, first, steps
         self.rank, self.world, self.shake = rank, world, shake
 
@@ -64,7 +73,8 @@ class Examples(IterableDataset):
 
 
 class Replayed(IterableDataset):
-    """Batches of examples that were seen before, and of new ones: to draw a galaxy costs as much as to learn from it.
+    """Batches of examples that were seen before, and of new ones: to draw a galaxy costs as much as to learn
+    from it.
 
     Training sees it mirrored and turned, so that it is not the same again.
 
@@ -101,8 +111,10 @@ class Replayed(IterableDataset):
     @staticmethod
     def _mixed(kept: deque[dict[str, Tensor]], count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Examples of any of the batches kept, a few of each of some of them."""
-        chosen = [(batch, torch.randint(len(batch["snr"]), (1,), generator=generator).item())
-                  for batch in (kept[i] for i in torch.randint(len(kept), (count,), generator=generator).tolist())]
+        chosen = [
+            (batch, torch.randint(len(batch["snr"]), (1,), generator=generator).item())
+            for batch in (kept[i] for i in torch.randint(len(kept), (count,), generator=generator).tolist())
+        ]
         return {name: torch.stack([batch[name][row] for batch, row in chosen]) for name in chosen[0][0]}
 
 
@@ -120,8 +132,8 @@ def examples(scenes: SceneBatch, generator: torch.Generator | None = None) -> di
     Returns
     -------
     dict of str to Tensor
-        ``channels`` [B', 4, SIDE, SIDE], ``features`` [B', len(FEATURES)], ``targets`` [B', 7], and for the record ``snr``,
-        ``radius`` [px], ``q``, [B'] each.
+        ``channels`` [B', 4, SIDE, SIDE], ``features`` [B', len(FEATURES)], ``targets`` [B', 7], and for the
+        record ``snr``, ``radius`` [px], ``q``, [B'] each.
     """
     device, count = scenes.image.device, len(scenes)
     target = torch.stack([pieces[0] for pieces in scenes.instances])
@@ -134,11 +146,25 @@ def examples(scenes: SceneBatch, generator: torch.Generator | None = None) -> di
         stretch = torch.exp(0.45 * torch.rand(count, generator=generator, device=device) - 0.3)
     excluded = scenes.mask | _grown(neighbours, growth)
     visible = (target & ~excluded).sum((1, 2)) >= _VISIBLE * target.sum((1, 2))
-    crops = crop(scenes.image, scenes.sigma, excluded, target, describe_psf(scenes.psf, scenes.psf_fwhm), shift, stretch)
+    crops = crop(
+        scenes.image,
+        scenes.sigma,
+        excluded,
+        target,
+        describe_psf(scenes.psf, scenes.psf_fwhm),
+        shift,
+        stretch,
+    )
     targets = encode(scenes.truth, crops)
     keep = visible & scenes.analytic & targets.isfinite().all(1)
-    found = {"channels": crops.channels, "features": crops.features, "targets": targets, "snr": scenes.truth["snr"],
-             "radius": crops.radius.float(), "q": scenes.truth["q"]}
+    found = {
+        "channels": crops.channels,
+        "features": crops.features,
+        "targets": targets,
+        "snr": scenes.truth["snr"],
+        "radius": crops.radius.float(),
+        "q": scenes.truth["q"],
+    }
     return {name: values[keep] for name, values in found.items()}
 
 
@@ -147,5 +173,7 @@ def _grown(masks: Tensor, growth: Tensor) -> Tensor:
     grown = masks.clone()
     for size in growth.unique().tolist():
         these = growth == size
-        grown[these] = max_pool2d(masks[these].float()[:, None], 2 * size + 1, stride=1, padding=size)[:, 0] > 0
+        grown[these] = (
+            max_pool2d(masks[these].float()[:, None], 2 * size + 1, stride=1, padding=size)[:, 0] > 0
+        )
     return grown

@@ -1,4 +1,5 @@
-"""Training examples of the network of starting values from the user's own images and the fits made of them."""
+"""Training examples of the network of starting values from the user's own images and the fits made of
+them."""
 
 from __future__ import annotations
 
@@ -18,17 +19,20 @@ from autogal.flags import RESERVATIONS, Flag
 from autogal.images import Options, find_entries, load
 from autogal.initialise.network.resnet50 import cut
 from autogal.initialise.network.targets import encode
-from autogal.training.own_images import check_enough, own_steps, set_aside
-from autogal.segment import segment_all
 from autogal.parameters import FLUX_START
+from autogal.segment import segment_all
+from autogal.training.own_images import check_enough, own_steps, set_aside
 
 __all__ = ["Labelled", "labelled_examples"]
 
 _log = logging.getLogger(__name__)
 
 _NEEDED = ("id", *FLUX_START[:-1], "chi2_dof", "status", "flags", "snr")
-# all reservations but of galaxies that are to be known too: faint and cut ones, and those that were hard to find
-_SPOILT = RESERVATIONS & ~(Flag.LOW_SN | Flag.EDGE | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.SKY_FIXED)
+# all reservations but of galaxies that are to be known too: faint and cut ones, and those that were hard to
+# find
+_SPOILT = RESERVATIONS & ~(
+    Flag.LOW_SN | Flag.EDGE | Flag.MASK_FALLBACK | Flag.START_FALLBACK | Flag.SKY_FIXED
+)
 _LARGEST_CHI2 = 1.5  # per degree of freedom
 
 
@@ -45,8 +49,23 @@ class Labelled(IterableDataset):
     seed : int
     """
 
-    def __init__(self, examples: dict[str, Tensor], batch: int, first: int = 0, rank: int = 0, world: int = 1, seed: int = 0):
-        self.examples, self.batch, self.first, self.rank, self.world, self.seed = examples, batch, first, rank, world, seed
+    def __init__(
+        self,
+        examples: dict[str, Tensor],
+        batch: int,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        seed: int = 0,
+    ):
+        self.examples, self.batch, self.first, self.rank, self.world, self.seed = (
+            examples,
+            batch,
+            first,
+            rank,
+            world,
+            seed,
+        )
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         count = len(self.examples["snr"])
@@ -59,8 +78,8 @@ class Labelled(IterableDataset):
 def labelled_examples(settings: DictConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Examples for training and for validation from ``settings.data`` and the catalogue ``settings.labels``.
 
-    Rows that did not converge, are flagged as spoilt or fit badly (chi-square above 1.5 per degree of freedom) are
-    left out. Targets and neighbours are found by SExtractor's method.
+    Rows that did not converge, are flagged as spoilt or fit badly (chi-square above 1.5 per degree of
+    freedom) are left out. Targets and neighbours are found by SExtractor's method.
 
     Parameters
     ----------
@@ -81,19 +100,36 @@ def labelled_examples(settings: DictConfig) -> tuple[dict[str, Tensor], dict[str
     fit = OmegaConf.merge(compose(overrides=["segment=sep"]), {"survey": settings.survey})
     entries = [entry for entry in find_entries([settings.data]) if entry.id in rows]
     if not entries:
-        raise AutogalError(f"No image of {settings.data} is in the table {settings.labels}, or none was fitted well.",
-                           "The ids of the table must be those of the images: give the catalogue made from them.")
+        raise AutogalError(
+            f"No image of {settings.data} is in the table {settings.labels}, or none was fitted well.",
+            "The ids of the table must be those of the images: give the catalogue made from them.",
+        )
     options = Options.from_settings(fit)
     cutouts = [cutout for cutout in (load(entry, options) for entry in entries) if cutout.error is None]
-    pairs = [(cutout, found) for cutout, found in zip(cutouts, segment_all(cutouts, fit.segment), strict=True)
-             if Flag.NO_TARGET not in found.flags]
+    pairs = [
+        (cutout, found)
+        for cutout, found in zip(cutouts, segment_all(cutouts, fit.segment), strict=True)
+        if Flag.NO_TARGET not in found.flags
+    ]
     _log.info("%d of %d images have a good label and a target", len(pairs), len(entries))
     check_enough(len(pairs))
-    order, crops = cut([cutout for cutout, _ in pairs], [found for _, found in pairs], {}, torch.device("cpu"))
+    order, crops = cut(
+        [cutout for cutout, _ in pairs], [found for _, found in pairs], {}, torch.device("cpu")
+    )
     ids = [pairs[i][0].id for i in order]
-    truth = {name: torch.tensor([rows[one][name] for one in ids], dtype=torch.float64) for name in _NEEDED if name not in ("id", "status")}
-    found = {"channels": crops.channels, "features": crops.features, "targets": encode(truth, crops), "snr": truth["snr"].float(),
-             "radius": crops.radius.float(), "q": truth["q"].float()}
+    truth = {
+        name: torch.tensor([rows[one][name] for one in ids], dtype=torch.float64)
+        for name in _NEEDED
+        if name not in ("id", "status")
+    }
+    found = {
+        "channels": crops.channels,
+        "features": crops.features,
+        "targets": encode(truth, crops),
+        "snr": truth["snr"].float(),
+        "radius": crops.radius.float(),
+        "q": truth["q"].float(),
+    }
     usable = found["targets"].isfinite().all(1)
     found = {name: values[usable] for name, values in found.items()}
     aside = set_aside([one for one, fine in zip(ids, usable.tolist(), strict=True) if fine])
@@ -105,15 +141,25 @@ def _good_rows(path: str) -> dict[str, dict[str, float]]:
     try:
         table = Table.read(path)
     except Exception as problem:  # readers of every format raise their own
-        raise AutogalError(f"The labels {path} cannot be read: {' '.join(str(problem).split()) or type(problem).__name__}",
-                           "Give a catalogue of `autogal fit`, as labels=run1/catalogue.fits.") from problem
+        raise AutogalError(
+            f"The labels {path} cannot be read: {' '.join(str(problem).split()) or type(problem).__name__}",
+            "Give a catalogue of `autogal fit`, as labels=run1/catalogue.fits.",
+        ) from problem
     missing = [name for name in _NEEDED if name not in table.colnames]
     if missing:
-        raise AutogalError(f"The labels {path} have no column {', '.join(missing)}.", "Give a catalogue of `autogal fit`.")
+        raise AutogalError(
+            f"The labels {path} have no column {', '.join(missing)}.", "Give a catalogue of `autogal fit`."
+        )
     rows = {}
     for row in table:
-        values = {name: float(np.ma.filled(row[name], np.nan)) for name in _NEEDED if name not in ("id", "status")}
-        fine = str(row["status"]) == "converged" and not Flag(int(row["flags"])) & _SPOILT and values["chi2_dof"] <= _LARGEST_CHI2
+        values = {
+            name: float(np.ma.filled(row[name], np.nan)) for name in _NEEDED if name not in ("id", "status")
+        }
+        fine = (
+            str(row["status"]) == "converged"
+            and not Flag(int(row["flags"])) & _SPOILT
+            and values["chi2_dof"] <= _LARGEST_CHI2
+        )
         if fine and np.isfinite(list(values.values())).all():
             rows[str(row["id"])] = values
     return rows

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import huber_loss
 
 from autogal.initialise.network.architecture import StartNetwork, coverage_loss, sized, student_nll
+from autogal.initialise.network.targets import flip
 from autogal.training.initialiser.plots import plot_predictions
 from autogal.training.initialiser.scoring import score
-from autogal.initialise.network.targets import flip
 from autogal.training.optimiser import adamw
 
 __all__ = ["InitialiserModule"]
@@ -26,10 +26,11 @@ _RISE = 200  # steps until the learning rate is reached
 class InitialiserModule(lightning.LightningModule):
     """The network on batches of `autogal.training.initialiser.examples`.
 
-    First the means alone are drawn near the truth by a Huber loss, while the covariance follows them; then the
-    likelihood of the truths is what counts, and that their 68 % are those of the errors. Without the first part the
-    likelihood finds it easier to call everything uncertain than to learn. In the last part the convolutions stand still and
-    no example is seen twice: errors of examples that were seen before look smaller than they are.
+    First the means alone are drawn near the truth by a Huber loss, while the covariance follows them; then
+    the likelihood of the truths is what counts, and that their 68 % are those of the errors. Without the
+    first part the likelihood finds it easier to call everything uncertain than to learn. In the last part the
+    convolutions stand still and no example is seen twice: errors of examples that were seen before look
+    smaller than they are.
 
     Parameters
     ----------
@@ -41,14 +42,21 @@ class InitialiserModule(lightning.LightningModule):
     warm_up : float
         Part of `steps` with the Huber loss.
     photometry : float
-        Part of `steps` in which the layers behind the photometry learn alone: many times faster than with the convolutions,
-        whose corrections then are small.
+        Part of `steps` in which the layers behind the photometry learn alone: many times faster than with the
+        convolutions, whose corrections then are small.
     freeze_backbone : float
         Part of `steps`, the last, in which the convolutions do not learn.
     """
 
-    def __init__(self, lr: float = 1e-3, weight_decay: float = 0.02, steps: int = 3000, warm_up: float = 0.05,
-                 photometry: float = 0.5, freeze_backbone: float = 0.2):
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        weight_decay: float = 0.02,
+        steps: int = 3000,
+        warm_up: float = 0.05,
+        photometry: float = 0.5,
+        freeze_backbone: float = 0.2,
+    ):
         super().__init__()
         self.save_hyperparameters()
         self.network = StartNetwork()
@@ -66,8 +74,11 @@ class InitialiserModule(lightning.LightningModule):
         return _FINAL + (1 - _FINAL) * (1 + math.cos(math.pi * passed)) / 2
 
     def _uses_pixels(self) -> bool:
-        """Whether the convolutions take part: late in a training from scratch, from the first step in all others."""
-        return self.global_step >= self.hparams.photometry * self.hparams.steps or bool(self.network.last.weight.any())
+        """Whether the convolutions take part: late in a training from scratch, from the first step in all
+        others."""
+        return self.global_step >= self.hparams.photometry * self.hparams.steps or bool(
+            self.network.last.weight.any()
+        )
 
     def _backbone_is_frozen(self) -> bool:
         return self.global_step >= (1 - self.hparams.freeze_backbone) * self.hparams.steps
@@ -82,7 +93,9 @@ class InitialiserModule(lightning.LightningModule):
         if len(channels) < 2:  # too few for a batch's statistics
             return None
         self.network.body.train(not self._backbone_is_frozen())  # their statistics neither
-        mean, factor = self.network(_laid_out(channels), features, self._uses_pixels(), learn=not self._backbone_is_frozen())
+        mean, factor = self.network(
+            _laid_out(channels), features, self._uses_pixels(), learn=not self._backbone_is_frozen()
+        )
         truth = self.network.standardise(targets)
         if self.global_step < self.hparams.warm_up * self.hparams.steps:
             near = huber_loss(mean, truth)
@@ -101,7 +114,14 @@ class InitialiserModule(lightning.LightningModule):
         truth = self.network.standardise(batch["targets"])
         loss = _loss(mean, factor, truth).clamp(max=20)
         self.log("val/loss", loss.mean(), prog_bar=True, sync_dist=True, batch_size=len(mean))
-        self._seen.append((*self.network.described(mean, factor, batch["features"]), batch["targets"], batch["radius"], batch["snr"]))
+        self._seen.append(
+            (
+                *self.network.described(mean, factor, batch["features"]),
+                batch["targets"],
+                batch["radius"],
+                batch["snr"],
+            )
+        )
 
     def on_validation_epoch_end(self) -> None:
         if not self._seen:
@@ -120,7 +140,8 @@ class InitialiserModule(lightning.LightningModule):
 
 
 def _loss(mean: Tensor, factor: Tensor, truth: Tensor) -> Tensor:
-    """The likelihood teaches means and correlations; its errors would hold more than 68 % wherever wings are narrower than its own."""
+    """The likelihood teaches means and correlations; its errors would hold more than 68 % wherever wings
+    are narrower than its own."""
     return student_nll(mean, sized(factor), truth) + coverage_loss(mean, factor, truth)
 
 

@@ -14,7 +14,9 @@ from autogal.initialise.network.targets import TARGETS
 __all__ = ["plot_predictions"]
 
 
-def plot_predictions(path: str | Path, predicted: Tensor, covariance: Tensor, truth: Tensor, snr: Tensor) -> Path:
+def plot_predictions(
+    path: str | Path, predicted: Tensor, covariance: Tensor, truth: Tensor, snr: Tensor
+) -> Path:
     """Every target against its truth, and the errors in units of what the network says they are.
 
     Parameters
@@ -26,13 +28,17 @@ def plot_predictions(path: str | Path, predicted: Tensor, covariance: Tensor, tr
     snr : Tensor, [N]
         Gives the colours.
     """
-    predicted, covariance, truth, snr = (values.cpu().numpy() for values in (predicted, covariance, truth, snr))
+    predicted, covariance, truth, snr = (
+        values.cpu().numpy() for values in (predicted, covariance, truth, snr)
+    )
     pull = (predicted - truth) / np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     figure = Figure(figsize=(12, 6.2), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 4).ravel()
     for panel, name, x, y in zip(panels, TARGETS, truth.T, predicted.T):
-        dots = panel.scatter(x, y, c=np.log10(np.maximum(snr, 1)), s=4, cmap="viridis", vmin=0.7, vmax=3.5, rasterized=True)
+        dots = panel.scatter(
+            x, y, c=np.log10(np.maximum(snr, 1)), s=4, cmap="viridis", vmin=0.7, vmax=3.5, rasterized=True
+        )
         ends = np.quantile(np.concatenate([x, y]), [0.005, 0.995])
         panel.plot(ends, ends, color="0.4", lw=0.8)
         panel.set(title=name, xlim=ends, ylim=ends)
@@ -40,7 +46,7 @@ def plot_predictions(path: str | Path, predicted: Tensor, covariance: Tensor, tr
     bins = np.linspace(-4, 4, 33)
     for name, values in zip(TARGETS, pull.T):
         panels[7].hist(values, bins, density=True, histtype="step", label=name, lw=0.9)
-    panels[7].plot(bins, np.exp(-bins**2 / 2) / np.sqrt(2 * np.pi), color="0.4", lw=0.8)
+    panels[7].plot(bins, np.exp(-(bins**2) / 2) / np.sqrt(2 * np.pi), color="0.4", lw=0.8)
     panels[7].set(title="error / predicted error", xlim=(-4, 4))
     panels[7].legend(fontsize=6)
     figure.supxlabel("truth")

@@ -36,13 +36,27 @@ def errors(predicted: Tensor, truth: Tensor, radius: Tensor) -> Tensor:
     difference = predicted.double() - truth.double()
     (q, angle), (true_q, true_angle) = (_shape(values.double()) for values in (predicted, truth))
     pa = torch.remainder(angle - true_angle + 90, 180) - 90
-    return torch.stack([difference[:, 0] * radius, difference[:, 1] * radius, -2.5 / _DEX * difference[:, 2], difference[:, 3],
-                        difference[:, 4] / _DEX, q - true_q, torch.where(true_q < _THIN, pa, torch.nan), difference[:, 5],
-                        difference[:, 6]], 1)
+    return torch.stack(
+        [
+            difference[:, 0] * radius,
+            difference[:, 1] * radius,
+            -2.5 / _DEX * difference[:, 2],
+            difference[:, 3],
+            difference[:, 4] / _DEX,
+            q - true_q,
+            torch.where(true_q < _THIN, pa, torch.nan),
+            difference[:, 5],
+            difference[:, 6],
+        ],
+        1,
+    )
 
 
-def score(predicted: Tensor, covariance: Tensor, truth: Tensor, radius: Tensor, snr: Tensor) -> dict[str, float]:
-    """Scatter (1.4826 MAD about zero) of every measure, and honesty of every target's error, in every bin of S/N.
+def score(
+    predicted: Tensor, covariance: Tensor, truth: Tensor, radius: Tensor, snr: Tensor
+) -> dict[str, float]:
+    """Scatter (1.4826 MAD about zero) of every measure, and honesty of every target's error, in every bin of
+    S/N.
 
     Parameters
     ----------
@@ -54,7 +68,8 @@ def score(predicted: Tensor, covariance: Tensor, truth: Tensor, radius: Tensor, 
     -------
     dict of str to float
         ``50-200/mag`` and so on; ``50-200/within 1 sigma`` is the part of all truths inside their errors, and
-        ``50-200/worst within`` that of the target where it is farthest from 68 %. Bins with few galaxies are left out.
+        ``50-200/worst within`` that of the target where it is farthest from 68 %. Bins with few galaxies are
+        left out.
     """
     found = {}
     error = errors(predicted, truth, radius)

@@ -19,11 +19,11 @@ from torch.utils.data import IterableDataset
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.images import Cutout, Options, find_entries, load, sky_statistics
-from autogal.training.own_images import check_enough, own_steps, set_aside
-from autogal.segment.network.channels import SMALLEST, STRIDE, binned, binning
-from autogal.training.segmenter.labels import Labeller, build_labeller
 from autogal.segment.network.architecture import OTHER, TARGET
+from autogal.segment.network.channels import SMALLEST, STRIDE, binned, binning
 from autogal.segment.segmentation import wanted_position
+from autogal.training.own_images import check_enough, own_steps, set_aside
+from autogal.training.segmenter.labels import Labeller, build_labeller
 
 __all__ = ["Labelled", "LabelledBatch", "LabelledStamp", "labelled_stamps", "validation_batches"]
 
@@ -34,7 +34,8 @@ _FEWEST = 5  # px of a target that can be used
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledStamp:
-    """One image as the network is to see it: in units of its noise, the sky taken off, no larger than the network takes.
+    """One image as the network is to see it: in units of its noise, the sky taken off, no larger than the
+    network takes.
 
     Attributes
     ----------
@@ -56,7 +57,9 @@ class LabelledStamp:
     @property
     def instances(self) -> Tensor:
         """Pixels of each source, bool [K, H, W]."""
-        return torch.from_numpy(np.unpackbits(self.packed, axis=1).reshape(-1, *self.image.shape).astype(bool))
+        return torch.from_numpy(
+            np.unpackbits(self.packed, axis=1).reshape(-1, *self.image.shape).astype(bool)
+        )
 
 
 @dataclass(slots=True)
@@ -81,7 +84,9 @@ class LabelledBatch:
     @classmethod
     def of(cls, stamps: Sequence[LabelledStamp]) -> LabelledBatch:
         """Stamps of one shape as a batch."""
-        image, sigma, mask = (torch.stack([getattr(stamp, name) for stamp in stamps]) for name in ("image", "sigma", "mask"))
+        image, sigma, mask = (
+            torch.stack([getattr(stamp, name) for stamp in stamps]) for name in ("image", "sigma", "mask")
+        )
         instances = [stamp.instances for stamp in stamps]
         classes = [torch.tensor([TARGET] + [OTHER] * (len(masks) - 1)) for masks in instances]
         return cls(image, sigma, mask, torch.tensor([stamp.centre for stamp in stamps]), instances, classes)
@@ -99,7 +104,9 @@ class LabelledBatch:
     def to(self, device: torch.device | str, **_) -> LabelledBatch:
         """The same batch on another device."""
         whole = (part.to(device) for part in (self.image, self.sigma, self.mask, self.centre))
-        return LabelledBatch(*whole, *([one.to(device) for one in many] for many in (self.instances, self.classes)))
+        return LabelledBatch(
+            *whole, *([one.to(device) for one in many] for many in (self.instances, self.classes))
+        )
 
 
 class Labelled(IterableDataset):
@@ -115,8 +122,23 @@ class Labelled(IterableDataset):
     seed : int
     """
 
-    def __init__(self, stamps: Sequence[LabelledStamp], batch: int, first: int = 0, rank: int = 0, world: int = 1, seed: int = 0):
-        self.stamps, self.batch, self.first, self.rank, self.world, self.seed = stamps, batch, first, rank, world, seed
+    def __init__(
+        self,
+        stamps: Sequence[LabelledStamp],
+        batch: int,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        seed: int = 0,
+    ):
+        self.stamps, self.batch, self.first, self.rank, self.world, self.seed = (
+            stamps,
+            batch,
+            first,
+            rank,
+            world,
+            seed,
+        )
 
     def __iter__(self) -> Iterator[LabelledBatch]:
         groups = _by_shape(self.stamps)
@@ -128,8 +150,11 @@ class Labelled(IterableDataset):
             yield LabelledBatch.of([group[i] for i in chosen])
 
 
-def validation_batches(stamps: Sequence[LabelledStamp], batch: int, rank: int = 0, world: int = 1) -> list[LabelledBatch]:
-    """All stamps once, shared out between processes; every process has a batch, or those without would be waited for.
+def validation_batches(
+    stamps: Sequence[LabelledStamp], batch: int, rank: int = 0, world: int = 1
+) -> list[LabelledBatch]:
+    """All stamps once, shared out between processes; every process has a batch, or those without would be
+    waited for.
 
     Parameters
     ----------
@@ -142,14 +167,17 @@ def validation_batches(stamps: Sequence[LabelledStamp], batch: int, rank: int = 
     -------
     list of LabelledBatch
     """
-    parts = [group[first : first + batch] for group in _by_shape(stamps) for first in range(0, len(group), batch)]
+    parts = [
+        group[first : first + batch] for group in _by_shape(stamps) for first in range(0, len(group), batch)
+    ]
     return [LabelledBatch.of(part) for part in parts[rank::world] or parts[:1]]
 
 
 def labelled_stamps(settings: DictConfig) -> tuple[list[LabelledStamp], list[LabelledStamp]]:
     """Stamps for training and for validation from ``settings.data`` and ``settings.labels``.
 
-    Images that cannot be read, are smaller than 32 px or have no usable target are left out, and the log says why.
+    Images that cannot be read, are smaller than 32 px or have no usable target are left out, and the log says
+    why.
 
     Parameters
     ----------
@@ -170,7 +198,9 @@ def labelled_stamps(settings: DictConfig) -> tuple[list[LabelledStamp], list[Lab
     entries, options = find_entries([settings.data]), Options.from_settings(fit)
     stamps = {}
     console = Console(stderr=True)
-    for entry in track(entries, "Labelling", console=console, disable=not console.is_terminal, transient=True):
+    for entry in track(
+        entries, "Labelling", console=console, disable=not console.is_terminal, transient=True
+    ):
         try:
             stamps[entry.id] = _stamp(load(entry, options), label)
         except AutogalError as problem:
@@ -178,11 +208,15 @@ def labelled_stamps(settings: DictConfig) -> tuple[list[LabelledStamp], list[Lab
     _log.info("%d of %d images have a usable target", len(stamps), len(entries))
     check_enough(len(stamps))
     aside = set_aside(list(stamps)).tolist()
-    return tuple([stamp for stamp, is_aside in zip(stamps.values(), aside, strict=True) if is_aside == side] for side in (False, True))
+    return tuple(
+        [stamp for stamp, is_aside in zip(stamps.values(), aside, strict=True) if is_aside == side]
+        for side in (False, True)
+    )
 
 
 def _stamp(cutout: Cutout, label: Labeller) -> LabelledStamp:
-    """The stamp of a cutout; raises `AutogalError` with the reason where there is nothing to learn from it."""
+    """The stamp of a cutout; raises `AutogalError` with the reason where there is nothing to learn from
+    it."""
     if cutout.error is not None:
         raise AutogalError(cutout.error)
     if min(cutout.shape) < SMALLEST:
@@ -190,8 +224,14 @@ def _stamp(cutout: Cutout, label: Labeller) -> LabelledStamp:
     masks = label(cutout)
     level = sky_statistics(cutout.image, cutout.mask)[0]
     factor = binning(cutout.shape)
-    image, sigma, mask = (torch.from_numpy(np.asarray(part, kind))[None] for part, kind in (
-        (cutout.image - (level if np.isfinite(level) else 0.0), np.float64), (cutout.sigma, np.float64), (cutout.mask, bool)))
+    image, sigma, mask = (
+        torch.from_numpy(np.asarray(part, kind))[None]
+        for part, kind in (
+            (cutout.image - (level if np.isfinite(level) else 0.0), np.float64),
+            (cutout.sigma, np.float64),
+            (cutout.mask, bool),
+        )
+    )
     instances = torch.from_numpy(masks)
     if factor > 1:
         image, sigma, mask = binned(image, sigma, mask, factor)
@@ -206,9 +246,15 @@ def _stamp(cutout: Cutout, label: Labeller) -> LabelledStamp:
     x, y = ((place - (factor - 1) / 2) / factor for place in wanted_position(cutout))
     rows, columns = (-side % STRIDE for side in image.shape[1:])
     border = (0, columns, 0, rows)
-    image, sigma, mask = pad(image, border)[0], pad(sigma, border, value=1.0)[0], pad(~good, border, value=True)[0]
+    image, sigma, mask = (
+        pad(image, border)[0],
+        pad(sigma, border, value=1.0)[0],
+        pad(~good, border, value=True)[0],
+    )
     instances = pad(instances[instances.any(dim=(1, 2))], border)
-    return LabelledStamp(image.float(), sigma.float(), mask, (x, y), np.packbits(instances.flatten(1).numpy(), axis=1))
+    return LabelledStamp(
+        image.float(), sigma.float(), mask, (x, y), np.packbits(instances.flatten(1).numpy(), axis=1)
+    )
 
 
 def _by_shape(stamps: Sequence[LabelledStamp]) -> list[list[LabelledStamp]]:

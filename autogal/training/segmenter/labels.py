@@ -14,12 +14,13 @@ from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.images.cutout import Cutout
 from autogal.images.entry import FITS_NAME
-from autogal.segment.segmentation import wanted_position
 from autogal.segment.classical.sep import segment_with_sep
+from autogal.segment.segmentation import wanted_position
 
 __all__ = ["Labeller", "build_labeller"]
 
-#: Masks of an image's sources, bool [K, H, W], the target's first; raises `AutogalError` where there are none to learn from
+#: Masks of an image's sources, bool [K, H, W], the target's first; raises `AutogalError` where there are none
+#: to learn from
 Labeller = Callable[[Cutout], np.ndarray]
 
 _ENDING = re.compile("_(labels|segmap|instances)$")
@@ -32,9 +33,9 @@ def build_labeller(labels: str, segment) -> Labeller:
     Parameters
     ----------
     labels : str
-        ``sep`` for SExtractor's method; or a folder or pattern of FITS files named like the images, with or without
-        ``_labels``, ``_segmap`` or ``_instances`` behind the name: whole numbers, 0 for sky and another one for each source,
-        or a plane of 0 and 1 for each source, as `autogal simulate` writes them.
+        ``sep`` for SExtractor's method; or a folder or pattern of FITS files named like the images, with or
+        without ``_labels``, ``_segmap`` or ``_instances`` behind the name: whole numbers, 0 for sky and
+        another one for each source, or a plane of 0 and 1 for each source, as `autogal simulate` writes them.
     segment
         Configuration node ``segment`` for SExtractor's method.
 
@@ -47,8 +48,10 @@ def build_labeller(labels: str, segment) -> Labeller:
         return lambda cutout: _by_sep(cutout, segment)
     files = _files(labels)
     if not files:
-        raise AutogalError(f"labels={labels} is neither sep nor a folder or pattern of label images.",
-                           "Give labels=sep, or label images named like the images, as labels=my_labels/.")
+        raise AutogalError(
+            f"labels={labels} is neither sep nor a folder or pattern of label images.",
+            "Give labels=sep, or label images named like the images, as labels=my_labels/.",
+        )
     return lambda cutout: _from_file(cutout, files)
 
 
@@ -62,7 +65,7 @@ def _by_sep(cutout: Cutout, settings) -> np.ndarray:
 def _from_file(cutout: Cutout, files: dict[str, str]) -> np.ndarray:
     """Masks from the user's label image, the source nearest to the target's place first."""
     path = files.get(cutout.id)
-    if path is None or cutout.path and os.path.realpath(path) == os.path.realpath(cutout.path):
+    if path is None or (cutout.path and os.path.realpath(path) == os.path.realpath(cutout.path)):
         raise AutogalError("it has no label image")
     try:
         values = np.asarray(fits.getdata(path))
@@ -89,10 +92,18 @@ def _from_file(cutout: Cutout, files: dict[str, str]) -> np.ndarray:
 
 
 def _files(labels: str) -> dict[str, str]:
-    """Label images by the names of the images they are of; a name that says what it is comes before one that does not."""
-    paths = glob.glob(os.path.join(glob.escape(labels), "*") if os.path.isdir(labels) else os.path.expanduser(labels))
-    names = {path: FITS_NAME.sub("", os.path.basename(path)) for path in sorted(paths) if FITS_NAME.search(path)}
-    return {_ENDING.sub("", name): path for path, name in sorted(names.items(), key=lambda one: bool(_ENDING.search(one[1])))}
+    """Label images by the names of the images they are of; a name that says what it is comes before one
+    that does not."""
+    paths = glob.glob(
+        os.path.join(glob.escape(labels), "*") if os.path.isdir(labels) else os.path.expanduser(labels)
+    )
+    names = {
+        path: FITS_NAME.sub("", os.path.basename(path)) for path in sorted(paths) if FITS_NAME.search(path)
+    }
+    return {
+        _ENDING.sub("", name): path
+        for path, name in sorted(names.items(), key=lambda one: bool(_ENDING.search(one[1])))
+    }
 
 
 def _planes(labels: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytorch_lightning as lightning
 import torch
 from torch import Tensor
 
-from autogal.training.optimiser import adamw
+from autogal.segment.network.architecture import build_network, detection_targets
 from autogal.segment.network.channels import input_channels
 from autogal.segment.network.detections import choose_sources
 from autogal.segment.sources import Sources
-from autogal.segment.network.architecture import build_network, detection_targets
+from autogal.training.optimiser import adamw
 from autogal.training.segmenter.scoring import MEASURES, score_stamp, summarise
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ __all__ = ["SegmenterModule", "find_sources"]
 _FLAT_NOISE = 0.2  # part of the training stamps whose sigma map leaves out the sources' own noise
 _OFF = 0.1  # part of the training stamps whose target is expected somewhat off its place
 _ASTRAY = 2.0  # px; by this much
-_CROPPED = 0.6  # part of the training batches that are cut to a smaller stamp: users' come in all shapes, and full of galaxy
+# part of the training batches that are cut to a smaller stamp: users' come in all shapes, and full of galaxy
+_CROPPED = 0.6
 _SMALLEST_CROP = 36  # px
 _ASIDE = 0.08  # of a side; by so much such a stamp's middle is off the place where the target is expected
 
@@ -44,11 +45,14 @@ class SegmenterModule(lightning.LightningModule):
 
     Notes
     -----
-    Batches are `autogal.simulate.batch.SceneBatch` or anything with its ``image``, ``sigma``, ``mask``, ``instances``,
-    ``classes``, ``centre``, ``light`` and ``findable``, as `autogal.training.segmenter.labelled.LabelledBatch`.
+    Batches are `autogal.simulate.batch.SceneBatch` or anything with its ``image``, ``sigma``, ``mask``,
+    ``instances``, ``classes``, ``centre``, ``light`` and ``findable``, as
+    `autogal.training.segmenter.labelled.LabelledBatch`.
     """
 
-    def __init__(self, lr: float = 5e-4, weight_decay: float = 0.01, steps: int = 4000, warm_up: int = 100) -> None:
+    def __init__(
+        self, lr: float = 5e-4, weight_decay: float = 0.01, steps: int = 4000, warm_up: int = 100
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.network = build_network()
@@ -73,8 +77,18 @@ class SegmenterModule(lightning.LightningModule):
         return total
 
     def validation_step(self, batch: SceneBatch, index: int) -> None:
-        columns = zip(find_sources(self.network, batch), batch.instances, batch.light, batch.findable.tolist(), strict=True)
-        self._stamps += [score_stamp(sources, instances, light) for sources, instances, light, findable in columns if findable]
+        columns = zip(
+            find_sources(self.network, batch),
+            batch.instances,
+            batch.light,
+            batch.findable.tolist(),
+            strict=True,
+        )
+        self._stamps += [
+            score_stamp(sources, instances, light)
+            for sources, instances, light, findable in columns
+            if findable
+        ]
 
     def on_validation_epoch_end(self) -> None:
         measured = summarise(self._stamps)
@@ -83,7 +97,11 @@ class SegmenterModule(lightning.LightningModule):
             self.log(f"val/{name}", measured[name], prog_bar=name in ("found", "iou"), sync_dist=True)
         # one number to choose the best by: what a fit needs from a segmentation
         quality = [measured[name] for name in ("found", "iou", "covered")] + [1 - measured["false"]]
-        self.log("val/quality", sum(0.0 if math.isnan(value) else value for value in quality) / len(quality), sync_dist=True)
+        self.log(
+            "val/quality",
+            sum(0.0 if math.isnan(value) else value for value in quality) / len(quality),
+            sync_dist=True,
+        )
 
 
 @torch.no_grad()
@@ -103,26 +121,37 @@ def find_sources(network: torch.nn.Module, batch: SceneBatch, **choice: float) -
     """
     stamps = input_channels(batch.image, batch.sigma, batch.mask, batch.centre)
     shape = tuple(batch.image.shape[1:])
-    return [choose_sources(found, tuple(centre), shape, **choice)
-            for found, centre in zip(network(list(stamps)), batch.centre.tolist(), strict=True)]
+    return [
+        choose_sources(found, tuple(centre), shape, **choice)
+        for found, centre in zip(network(list(stamps)), batch.centre.tolist(), strict=True)
+    ]
 
 
 def _augmented(batch: SceneBatch) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
-    """Input and truth, each stamp turned and mirrored at random, some with another kind of sigma map or expected place."""
+    """Input and truth, each stamp turned and mirrored at random, some with another kind of sigma map or
+    expected place."""
     count, device = len(batch.image), batch.image.device
     # Users' sigma maps hold the sources' own Poisson noise or do not: the network learns to do with both.
     flat = batch.sigma.flatten(1).quantile(0.2, dim=1)[:, None, None]
-    sigma = torch.where(torch.rand(count, 1, 1, device=device) < _FLAT_NOISE, flat.clamp(max=batch.sigma), batch.sigma)
-    centre = batch.centre + _ASTRAY * torch.randn(count, 2, device=device) * (torch.rand(count, 1, device=device) < _OFF)
+    sigma = torch.where(
+        torch.rand(count, 1, 1, device=device) < _FLAT_NOISE, flat.clamp(max=batch.sigma), batch.sigma
+    )
+    centre = batch.centre + _ASTRAY * torch.randn(count, 2, device=device) * (
+        torch.rand(count, 1, device=device) < _OFF
+    )
     rows, columns = _window(batch.image.shape[1:])
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    inputs = input_channels(*(part[:, rows, columns] for part in (batch.image, sigma, batch.mask)),
-                            centre - centre.new_tensor([columns.start, rows.start]))
+    inputs = input_channels(
+        *(part[:, rows, columns] for part in (batch.image, sigma, batch.mask)),
+        centre - centre.new_tensor([columns.start, rows.start]),
+    )
     stamps, truth = [], []
     for stamp, instances, classes in zip(inputs, batch.instances, batch.classes, strict=True):
         instances = instances[:, rows, columns]
         # a batch has one shape: what is not square is turned upside down only
-        turns = int(torch.randint(4, ())) if stamp.shape[1] == stamp.shape[2] else 2 * int(torch.randint(2, ()))
+        turns = (
+            int(torch.randint(4, ())) if stamp.shape[1] == stamp.shape[2] else 2 * int(torch.randint(2, ()))
+        )
         mirrored = bool(torch.randint(2, ()))
         # what was added to the sides takes part in the turn, so the masks get it too
         grown = torch.nn.functional.pad(instances, (0, stamp.shape[2] - width, 0, stamp.shape[1] - height))

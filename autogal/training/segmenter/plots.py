@@ -17,8 +17,14 @@ __all__ = ["plot_samples"]
 _TARGET, _NEIGHBOUR = "#ff6a3d", "#3db8ff"
 
 
-def plot_samples(path: str | Path, images: Tensor, sigmas: Tensor, instances: Sequence[Tensor], found: Sequence[Sources],
-                   columns: int = 6) -> Path:
+def plot_samples(
+    path: str | Path,
+    images: Tensor,
+    sigmas: Tensor,
+    instances: Sequence[Tensor],
+    found: Sequence[Sources],
+    columns: int = 6,
+) -> Path:
     """Outlines on stamps: true sources above, found ones below.
 
     Parameters
@@ -46,9 +52,17 @@ def plot_samples(path: str | Path, images: Tensor, sigmas: Tensor, instances: Se
         signal = np.arcsinh((images[i] / sigmas[i]).cpu().numpy())
         upper, lower = axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns]
         truth = instances[i].cpu().numpy()
-        for axis, target, others in ((upper, truth[0], truth[1:]),
-                                     (lower, sources.target.cpu().numpy(), sources.neighbours.cpu().numpy())):
-            axis.imshow(signal, origin="lower", cmap="gray", vmin=-1.5, vmax=max(4.0, float(np.percentile(signal, 99.5))))
+        for axis, target, others in (
+            (upper, truth[0], truth[1:]),
+            (lower, sources.target.cpu().numpy(), sources.neighbours.cpu().numpy()),
+        ):
+            axis.imshow(
+                signal,
+                origin="lower",
+                cmap="gray",
+                vmin=-1.5,
+                vmax=max(4.0, float(np.percentile(signal, 99.5))),
+            )
             for mask in others:
                 _outline(axis, mask, _NEIGHBOUR)
             _outline(axis, target, _TARGET)

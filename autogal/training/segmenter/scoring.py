@@ -21,16 +21,18 @@ MEASURES = {
 
 _MATCH = 0.3  # overlap from which a source found is a true one
 _FAINTER = 10 ** (-0.4 * 2)  # of the target's flux: 2 mag
-_REAL = 0.5  # part of a found source that true ones must fill, or part of a true one that it must hold, or it is false
+# part of a found source that true ones must fill, or part of a true one that it must hold, or it is false
+_REAL = 0.5
 _SMALLEST = 4  # px; a true source of fewer need not be found
 
 
 def score_stamp(sources: Sources, instances: Tensor, image: Tensor) -> dict[str, float]:
     """Compare the sources found on one stamp with the true ones.
 
-    A target is the right one where it overlaps more with the true target than with any other source, by 0.3 at least.
-    A neighbour is found where a source of its own overlaps it by 0.3 at least; each source counts for one.
-    A source is false where true sources, of any brightness, fill less than half of it and it holds less than half of any.
+    A target is the right one where it overlaps more with the true target than with any other source, by 0.3
+    at least. A neighbour is found where a source of its own overlaps it by 0.3 at least; each source counts
+    for one. A source is false where true sources, of any brightness, fill less than half of it and it holds
+    less than half of any.
 
     Parameters
     ----------
@@ -43,8 +45,8 @@ def score_stamp(sources: Sources, instances: Tensor, image: Tensor) -> dict[str,
     Returns
     -------
     dict
-        ``found`` 0 or 1, ``iou``, and counts: ``bright`` neighbours, ``bright_found``, ``light`` (of the bright ones
-        outside the target), ``light_covered``, ``sources`` found, ``false`` ones.
+        ``found`` 0 or 1, ``iou``, and counts: ``bright`` neighbours, ``bright_found``, ``light`` (of the
+        bright ones outside the target), ``light_covered``, ``sources`` found, ``false`` ones.
     """
     predicted = torch.cat([sources.target[None], sources.neighbours])
     overlap, common = _overlaps(predicted, instances)
@@ -64,13 +66,21 @@ def score_stamp(sources: Sources, instances: Tensor, image: Tensor) -> dict[str,
     filled = (predicted & instances.any(dim=0)).flatten(1).sum(dim=1)
     real = (filled >= _REAL * area) | (common >= _REAL * size)[:, visible].any(dim=1)
     counted = area > 0
-    return {"found": float(right), "iou": float(overlap[0, 0]), "bright": len(bright), "bright_found": matched,
-            "light": float(shining[wanted].sum()), "light_covered": float(shining[held].sum()),
-            "sources": int(counted.sum()), "false": int((counted & ~real).sum())}
+    return {
+        "found": float(right),
+        "iou": float(overlap[0, 0]),
+        "bright": len(bright),
+        "bright_found": matched,
+        "light": float(shining[wanted].sum()),
+        "light_covered": float(shining[held].sum()),
+        "sources": int(counted.sum()),
+        "false": int((counted & ~real).sum()),
+    }
 
 
 def match_neighbours(sources: Sources, instances: Tensor, image: Tensor) -> list[tuple[float, bool]]:
-    """Every neighbour that can be seen: how many magnitudes fainter than the target it is, and whether it was found.
+    """Every neighbour that can be seen: how many magnitudes fainter than the target it is, and whether it was
+    found.
 
     Parameters as of `score_stamp`, and what is found as there.
     """
@@ -107,6 +117,7 @@ def summarise(stamps: list[dict[str, float]]) -> dict[str, float]:
     -------
     dict of str to float
     """
+
     def part(some: str, of: str) -> float:
         total = sum(stamp[of] for stamp in stamps)
         return sum(stamp[some] for stamp in stamps) / total if total else float("nan")
@@ -114,9 +125,13 @@ def summarise(stamps: list[dict[str, float]]) -> dict[str, float]:
     if not stamps:
         return dict.fromkeys(MEASURES, float("nan"))
     iou = torch.tensor([stamp["iou"] for stamp in stamps])
-    return {"found": sum(stamp["found"] for stamp in stamps) / len(stamps), "iou": float(iou.quantile(0.5)),
-            "neighbours": part("bright_found", "bright"), "covered": part("light_covered", "light"),
-            "false": part("false", "sources")}
+    return {
+        "found": sum(stamp["found"] for stamp in stamps) / len(stamps),
+        "iou": float(iou.quantile(0.5)),
+        "neighbours": part("bright_found", "bright"),
+        "covered": part("light_covered", "light"),
+        "false": part("false", "sources"),
+    }
 
 
 def _overlaps(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:

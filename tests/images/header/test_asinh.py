@@ -20,7 +20,9 @@ def stored(values, soft, offset):
 @pytest.mark.parametrize("scaled", [False, True])
 def test_undone_with_the_noise_map_as_it_is(tmp_path, soft, offset, noise, scaled):
     y, x = np.mgrid[:60, :60]
-    truth = 400 * noise * np.exp(-np.hypot(x - 30, y - 30) / 4) + np.random.default_rng(1).normal(0, noise, (60, 60))
+    truth = 400 * noise * np.exp(-np.hypot(x - 30, y - 30) / 4) + np.random.default_rng(1).normal(
+        0, noise, (60, 60)
+    )
     sigma = np.full(truth.shape, noise)
     header = fits.Header({"BSOFTEN": soft, "BOFFSET": offset, "MAGZERO": 25.0})
     fits.writeto(tmp_path / "a.fits", stored(truth, soft, offset), header)
@@ -42,7 +44,9 @@ def test_a_sigma_map_without_the_keywords_and_infinite_pixels(tmp_path):
     assert cutout.error is None and cutout.mask.sum() == 2 and np.all(cutout.sigma == 5.0)
 
 
-@pytest.mark.parametrize("keywords", [{"BSOFTEN": 25.0}, {"BSOFTEN": 0.0, "BOFFSET": 1.0}, {"BSOFTEN": "n/a", "BOFFSET": 1.0}])
+@pytest.mark.parametrize(
+    "keywords", [{"BSOFTEN": 25.0}, {"BSOFTEN": 0.0, "BOFFSET": 1.0}, {"BSOFTEN": "n/a", "BOFFSET": 1.0}]
+)
 def test_pixels_are_linear_without_both_keywords(tmp_path, keywords):
     data = np.random.default_rng(3).normal(0, 1, (40, 40)).astype(np.float32)
     fits.writeto(tmp_path / "a.fits", data, fits.Header(keywords))

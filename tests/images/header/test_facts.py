@@ -31,9 +31,21 @@ def test_fluxmag0():
 
 @pytest.mark.parametrize(
     "unit, zeropoint",
-    [("nanomaggy", 22.5), ("nanomaggies", 22.5), ("maggies", 0.0), ("nmgy", 22.5), ("Jy", 8.9), ("uJy", 23.9), ("nJy", 31.4),
-     ("mJy/pix", 16.4), ("adu", None), ("Jy/beam", None), ("erg/s/cm2/A", None), ("furlongs", None)],
-)  # fmt: skip
+    [
+        ("nanomaggy", 22.5),
+        ("nanomaggies", 22.5),
+        ("maggies", 0.0),
+        ("nmgy", 22.5),
+        ("Jy", 8.9),
+        ("uJy", 23.9),
+        ("nJy", 31.4),
+        ("mJy/pix", 16.4),
+        ("adu", None),
+        ("Jy/beam", None),
+        ("erg/s/cm2/A", None),
+        ("furlongs", None),
+    ],
+)
 def test_zero_point_of_a_calibrated_unit(unit, zeropoint):
     found = facts(BUNIT=unit).zeropoint
     assert found == (None if zeropoint is None else pytest.approx(zeropoint, abs=1e-6))
@@ -42,7 +54,9 @@ def test_zero_point_of_a_calibrated_unit(unit, zeropoint):
 def test_surface_brightness_unit():
     # NIRCam mosaics of 0.02 arcsec: 28.967 (published with the CEERS images).
     assert facts(BUNIT="MJy/sr", PIXSCALE=0.02).zeropoint == pytest.approx(28.967, abs=2e-3)
-    assert facts(BUNIT="MJy/sr", PIXAR_SR=(0.04 / 206264.806) ** 2).zeropoint == pytest.approx(27.462, abs=2e-3)
+    assert facts(BUNIT="MJy/sr", PIXAR_SR=(0.04 / 206264.806) ** 2).zeropoint == pytest.approx(
+        27.462, abs=2e-3
+    )
     assert facts(BUNIT="MJy/sr").zeropoint is None
 
 
@@ -87,8 +101,19 @@ def test_gain_per_image_unit(keywords, gain):
 
 def wcs(scale=0.4, **more):
     step = scale / 3600
-    return {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": -5.0, "CRPIX1": 5.0, "CRPIX2": 6.0,
-            "CD1_1": -step * 0.8, "CD1_2": step * 0.6, "CD2_1": step * 0.6, "CD2_2": step * 0.8, **more}  # fmt: skip
+    return {
+        "CTYPE1": "RA---TAN",
+        "CTYPE2": "DEC--TAN",
+        "CRVAL1": 10.0,
+        "CRVAL2": -5.0,
+        "CRPIX1": 5.0,
+        "CRPIX2": 6.0,
+        "CD1_1": -step * 0.8,
+        "CD1_2": step * 0.6,
+        "CD2_1": step * 0.6,
+        "CD2_2": step * 0.8,
+        **more,
+    }
 
 
 def test_pixel_scale_and_position_of_the_wcs():
@@ -105,7 +130,9 @@ def test_pixel_scale_keyword_that_disagrees_is_said():
     assert facts(**wcs(), PIXSCALE=0.4).notes == []
 
 
-@pytest.mark.parametrize("broken", [wcs(1e6), wcs(0.4, CTYPE2="RA---TAN"), {"CTYPE1": "LINEAR", "CTYPE2": "LINEAR", "CDELT1": 1.0}])
+@pytest.mark.parametrize(
+    "broken", [wcs(1e6), wcs(0.4, CTYPE2="RA---TAN"), {"CTYPE1": "LINEAR", "CTYPE2": "LINEAR", "CDELT1": 1.0}]
+)
 def test_wcs_that_is_none(broken):
     found = facts(**broken, PIXSCALE=0.2)
     assert found.wcs is None and found.pixel_scale == 0.2
@@ -125,4 +152,7 @@ def test_gain_of_webb_s_images():
     header = fits.Header({"BUNIT": "MJy/sr", "PHOTMJSR": 0.4, "XPOSURE": 2000.0})
     assert header_facts(header).gain == pytest.approx(1.9 * 2000 / 0.4)
     for key in ("PHOTMJSR", "XPOSURE"):
-        assert header_facts(fits.Header({name: value for name, value in header.items() if name != key})).gain is None
+        assert (
+            header_facts(fits.Header({name: value for name, value in header.items() if name != key})).gain
+            is None
+        )

@@ -14,15 +14,28 @@ from autogal.images.entry import Entry
 @pytest.fixture
 def read(tmp_path):
     def make(flux, gain, header, seed=1, noise=1.0, smooth=0.0, side=96, r_eff=6.0, sky=0.0, entry=None):
-        light = galsim.Convolve(galsim.Sersic(1.5, half_light_radius=r_eff, flux=flux).shear(q=0.6, beta=0.5 * galsim.radians),
-                                galsim.Moffat(3, fwhm=3.0)).drawImage(nx=side, ny=side, scale=1.0).array.astype(float)  # fmt: skip
+        light = (
+            galsim.Convolve(
+                galsim.Sersic(1.5, half_light_radius=r_eff, flux=flux).shear(
+                    q=0.6, beta=0.5 * galsim.radians
+                ),
+                galsim.Moffat(3, fwhm=3.0),
+            )
+            .drawImage(nx=side, ny=side, scale=1.0)
+            .array.astype(float)
+        )
         rng = np.random.default_rng(seed)
         image = rng.poisson(np.maximum(light, 0) * gain) / gain + sky
         error = rng.normal(0, 1, light.shape)
         if smooth:
             error = ndimage.gaussian_filter(error, smooth)
             image = ndimage.gaussian_filter(image, smooth)
-        fits.writeto(tmp_path / "a.fits", (image + noise * error / error.std()).astype(np.float32), fits.Header(header), overwrite=True)
+        fits.writeto(
+            tmp_path / "a.fits",
+            (image + noise * error / error.std()).astype(np.float32),
+            fits.Header(header),
+            overwrite=True,
+        )
         return load(Entry("a", str(tmp_path / "a.fits"), **(entry or {})))
 
     return make
@@ -34,7 +47,11 @@ def read(tmp_path):
 def test_counts_a_second_without_a_unit(read, seconds, camera, seed, sky):
     cutout = read(1e5, camera * seconds, {"GAIN": camera, "EXPTIME": seconds}, seed, sky=sky)
     assert cutout.gain == pytest.approx(camera * seconds)
-    assert len(cutout.warnings) == 1 and "times EXPTIME" in cutout.warnings[0] and not cutout.flags & Flag.NOISE_MISMATCH
+    assert (
+        len(cutout.warnings) == 1
+        and "times EXPTIME" in cutout.warnings[0]
+        and not cutout.flags & Flag.NOISE_MISMATCH
+    )
     # The map is right to 10 % where the source is bright, and where there is sky.
     assert np.median(cutout.sigma) == pytest.approx(1.0, rel=0.05)
 
@@ -49,7 +66,12 @@ def test_counts_of_the_exposure_keep_their_gain(read, gain, flux, seed, unit):
 
 @pytest.mark.parametrize("smooth", [0.6, 1.0])
 def test_correlated_noise_keeps_it_too(read, smooth):
-    cutout = read(1e5, 2.0 / (4 * np.pi * smooth**2 + 1), {"GAIN": 2.0 / (4 * np.pi * smooth**2 + 1), "EXPTIME": 300.0}, smooth=smooth)
+    cutout = read(
+        1e5,
+        2.0 / (4 * np.pi * smooth**2 + 1),
+        {"GAIN": 2.0 / (4 * np.pi * smooth**2 + 1), "EXPTIME": 300.0},
+        smooth=smooth,
+    )
     assert not cutout.flags & Flag.NOISE_MISMATCH
 
 
@@ -61,7 +83,9 @@ def test_mean_of_several_exposures(read, number):
 
 def test_a_gain_that_no_reading_explains_is_flagged(read):
     cutout = read(1e5, 500.0, {"GAIN": 1.0, "BUNIT": "adu"})
-    assert cutout.flags & Flag.NOISE_MISMATCH and cutout.flags & Flag.GAIN_ESTIMATED and 40 < cutout.gain < 1500
+    assert (
+        cutout.flags & Flag.NOISE_MISMATCH and cutout.flags & Flag.GAIN_ESTIMATED and 40 < cutout.gain < 1500
+    )
     cutout = read(1e5, 500.0, {}, entry={"gain": 1.0})
     assert cutout.flags & Flag.NOISE_MISMATCH and cutout.gain == 1.0 and "given" in cutout.warnings[0]
 
@@ -76,7 +100,11 @@ def test_a_sloped_sky_has_no_photons_of_sources(read, tmp_path):
     read(1e5, 4.0, {}, side=96)
     image = fits.getdata(tmp_path / "a.fits").astype(float)
     y, x = np.indices(image.shape)
-    fits.writeto(tmp_path / "b.fits", (image + 0.8 * (x - 48) - 0.5 * (y - 48)).astype(np.float32), fits.Header({"GAIN": 4.0, "BUNIT": "ADU"}))
+    fits.writeto(
+        tmp_path / "b.fits",
+        (image + 0.8 * (x - 48) - 0.5 * (y - 48)).astype(np.float32),
+        fits.Header({"GAIN": 4.0, "BUNIT": "ADU"}),
+    )
     cutout = load(Entry("b", str(tmp_path / "b.fits")))
     assert cutout.gain == 4.0 and not cutout.flags & Flag.NOISE_MISMATCH
     far = np.hypot(x - 48, y - 48) > 40

@@ -7,13 +7,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 import autogal
+from autogal.batch.correlated import power_spectrum
 from autogal.flags import Flag
 from autogal.images import from_arrays
-from autogal.batch.correlated import power_spectrum
 from autogal.images.noise.correlation import correlation
-from autogal.images.noise.sky import find_sky
 from autogal.images.noise.noise_map import has_no_noise, measure_noise
 from autogal.images.noise.photons import photon_variance
+from autogal.images.noise.sky import find_sky
 
 PSF = galsim.Moffat(beta=3.5, fwhm=3.2).drawImage(nx=41, ny=41, scale=1, dtype=float).array
 NOISE = Flag.NOISE_MISMATCH | Flag.NOISE_CORRELATED
@@ -21,12 +21,19 @@ NOISE = Flag.NOISE_MISMATCH | Flag.NOISE_CORRELATED
 
 def galaxy(mag=17.0, r_eff=6.0, n=1.5, q=0.6, side=96, shift=(1.3, -0.6)):
     """An image without noise; zero point 25."""
-    light = galsim.Sersic(n=n, half_light_radius=r_eff * np.sqrt(q), flux=10 ** (0.4 * (25 - mag))).shear(q=q, beta=40 * galsim.degrees)
-    return galsim.Convolve(light, galsim.Moffat(beta=3.5, fwhm=3.2)).drawImage(nx=side, ny=side, scale=1, offset=shift, dtype=float).array
+    light = galsim.Sersic(n=n, half_light_radius=r_eff * np.sqrt(q), flux=10 ** (0.4 * (25 - mag))).shear(
+        q=q, beta=40 * galsim.degrees
+    )
+    return (
+        galsim.Convolve(light, galsim.Moffat(beta=3.5, fwhm=3.2))
+        .drawImage(nx=side, ny=side, scale=1, offset=shift, dtype=float)
+        .array
+    )
 
 
 def correlated(rng, shape, width):
-    """Noise of variance 1 smoothed by a Gaussian of `width` pixels, and by how much that of a large sum exceeds white noise's."""
+    """Noise of variance 1 smoothed by a Gaussian of `width` pixels, and by how much that of a large sum
+    exceeds white noise's."""
     kernel = np.zeros((81, 81))
     kernel[40, 40] = 1
     kernel = gaussian_filter(kernel, width)
@@ -40,12 +47,12 @@ def noise_of(image, sigma):
 
 def test_right_maps_raise_nothing():
     rng, raised = np.random.default_rng(1), 0
-    for number in range(60):
+    for _number in range(60):
         side, level = int(rng.choice([48, 64, 96, 140])), rng.choice([0.0, 300.0])
         light = galaxy(rng.uniform(14, 20), rng.uniform(2, side / 8), rng.choice([1.0, 2.5, 4.0]), side=side)
         scatter, gain = 10 ** rng.uniform(-2, 2), 10 ** rng.uniform(-1, 3)
         sigma = np.sqrt(scatter**2 + light / gain)
-        y, x = np.indices(light.shape)
+        _y, x = np.indices(light.shape)
         noise = noise_of(light + level + 0.01 * scatter * x + rng.normal(size=light.shape) * sigma, sigma)
         raised += bool(noise.flags)
         assert not noise.absent
@@ -53,9 +60,16 @@ def test_right_maps_raise_nothing():
 
 
 @pytest.mark.parametrize("scatter", [0.01, 0.3, 20.0])
-@pytest.mark.parametrize("name, sigma, words", [
-    ("inverse variance", lambda s: s**-2, "inverse variance"), ("variance", lambda s: s**2, "looks like a variance"),
-    ("twice", lambda s: 2 * s, " times the scatter"), ("a third", lambda s: s / 3, "is 1/"), ("off by 40 %", lambda s: 1.4 * s, " times")])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, sigma, words",
+    [
+        ("inverse variance", lambda s: s**-2, "inverse variance"),
+        ("variance", lambda s: s**2, "looks like a variance"),
+        ("twice", lambda s: 2 * s, " times the scatter"),
+        ("a third", lambda s: s / 3, "is 1/"),
+        ("off by 40 %", lambda s: 1.4 * s, " times"),
+    ],
+)
 def test_wrong_maps_are_said(name, sigma, words, scatter):
     rng = np.random.default_rng(3)
     light = galaxy() * scatter
@@ -70,14 +84,19 @@ def test_a_relative_weight_is_said():
     light = galaxy(15.0)
     weight = np.ones(light.shape)
     weight[:, :12] = 0.0
-    cutout = from_arrays([light + rng.normal(0, 0.3, light.shape)], sigma=[weight], psf=PSF, zeropoint=25.0, pixel_scale=1.0)[0]
+    cutout = from_arrays(
+        [light + rng.normal(0, 0.3, light.shape)], sigma=[weight], psf=PSF, zeropoint=25.0, pixel_scale=1.0
+    )[0]
     assert cutout.flags & Flag.NOISE_MISMATCH and "relative weight" in " ".join(cutout.notes)
 
 
 def test_maps_of_drizzled_images_are_right_for_large_areas():
     noise, factor = correlated(np.random.default_rng(6), (128, 128), 0.6)
     found = noise_of(noise, factor)
-    assert found.flags == Flag.NOISE_CORRELATED and "between that of one pixel and that of sums" in found.notes[0]
+    assert (
+        found.flags == Flag.NOISE_CORRELATED
+        and "between that of one pixel and that of sums" in found.notes[0]
+    )
     assert noise_of(noise, 4 * factor).flags == NOISE
     assert noise_of(noise, 1.0).flags == Flag.NOISE_CORRELATED
 
@@ -110,7 +129,9 @@ def test_what_is_allowed_for_is_the_noise_that_there_is():
     """The sum over all lags is the variance of large areas, in units of the map's."""
     noise, factor = correlated(np.random.default_rng(6), (128, 128), 0.6)
     assert noise_of(noise, 1.0).covariance.sum() == pytest.approx(factor**2, rel=0.2)
-    assert noise_of(noise, factor).covariance.sum() == pytest.approx(1.0, rel=0.2)  # of a map that is right for large areas
+    assert noise_of(noise, factor).covariance.sum() == pytest.approx(
+        1.0, rel=0.2
+    )  # of a map that is right for large areas
     white = np.random.default_rng(7).normal(size=(128, 128))
     assert noise_of(white, 1.0).covariance is None and noise_of(white, 1.0).reach == 0
     assert 2 <= noise_of(noise, 1.0).reach <= 5
@@ -133,7 +154,9 @@ def test_no_noise_is_seen_and_little_noise_is_noise():
 def test_fits_of_images_without_noise():
     light = galaxy(15.0, 5.0)
     start = dict(x=[48.8], y=[46.9], mag=[15.1], r_eff=[5.5], n=[1.3], q=[0.7], pa=[120.0], sky=[0.0])
-    fit = lambda **given: autogal.fit([light], psf=PSF, start=start, zeropoint=25.0, pixel_scale=1.0, **given).table[0]  # noqa: E731
+    fit = lambda **given: autogal.fit(
+        [light], psf=PSF, start=start, zeropoint=25.0, pixel_scale=1.0, **given
+    ).table[0]
     row = fit()
     assert row["status"] == "converged" and row["flags"] & Flag.NOISE_MISMATCH
     assert row["r_eff"] == pytest.approx(5.0, abs=0.02) and row["n"] == pytest.approx(1.5, abs=0.01)
@@ -151,13 +174,29 @@ def test_targets_are_found_whatever_their_map_says():
     light = galaxy(17.0, 5.0) * 5e-3
     image = light + rng.normal(0, scatter, light.shape)
     maps = [np.full(light.shape, value) for value in (scatter**-2, scatter**2, scatter)]
-    table = autogal.fit([image] * 3, sigma=maps, psf=PSF, zeropoint=25.0, pixel_scale=1.0, segment="sep", initialise="moments",
-                        neighbours="mask").table
+    table = autogal.fit(
+        [image] * 3,
+        sigma=maps,
+        psf=PSF,
+        zeropoint=25.0,
+        pixel_scale=1.0,
+        segment="sep",
+        initialise="moments",
+        neighbours="mask",
+    ).table
     assert list(table["status"]) == ["converged"] * 3
     assert [bool(flags & Flag.NOISE_MISMATCH) for flags in table["flags"]] == [True, True, False]
     assert np.hypot(table["x"] - 48.8, table["y"] - 46.9).max() < 0.5
     # and noise is no source because its map is too small
-    empty = autogal.fit([image - light], sigma=[maps[1]], psf=PSF, zeropoint=25.0, pixel_scale=1.0, segment="sep", initialise="moments").table
+    empty = autogal.fit(
+        [image - light],
+        sigma=[maps[1]],
+        psf=PSF,
+        zeropoint=25.0,
+        pixel_scale=1.0,
+        segment="sep",
+        initialise="moments",
+    ).table
     assert empty["flags"][0] & Flag.NO_TARGET
 
 
@@ -165,7 +204,9 @@ def test_inverted_mask_is_said():
     image = galaxy() + np.random.default_rng(0).normal(size=(96, 96))
     good = np.ones((96, 96), np.uint8)
     good[5:9] = 0
-    cutouts = from_arrays([image] * 2, sigma=1.0, psf=PSF, mask=[good, 1 - good], zeropoint=25.0, pixel_scale=1.0)
+    cutouts = from_arrays(
+        [image] * 2, sigma=1.0, psf=PSF, mask=[good, 1 - good], zeropoint=25.0, pixel_scale=1.0
+    )
     assert ["inverted" in " ".join(cutout.notes) for cutout in cutouts] == [True, False]
 
 

@@ -39,7 +39,9 @@ def test_scatter_where_a_galaxy_fills_the_stamp(rng, n):
 def test_scatter_of_correlated_noise_is_that_of_a_pixel(rng):
     noise = rng.normal(size=(130, 130))
     for axis in (0, 1):
-        noise = sum(weight * np.roll(noise, shift, axis) for weight, shift in ((0.25, -1), (0.5, 0), (0.25, 1)))
+        noise = sum(
+            weight * np.roll(noise, shift, axis) for weight, shift in ((0.25, -1), (0.5, 0), (0.25, 1))
+        )
     noise = noise[1:-1, 1:-1]
     assert np.median(estimate_sigma(noise)[0]) == pytest.approx(noise.std(), rel=0.05)
 

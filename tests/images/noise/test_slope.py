@@ -15,10 +15,18 @@ def light(x, y, flux, size):
 
 @pytest.mark.parametrize(("dx", "dy"), [(0.03, -0.01), (0.0, 0.02), (0.0, 0.0)])
 def test_it_is_found_beside_a_galaxy_and_its_neighbours(dx, dy):
-    image = dx * COLUMNS + dy * ROWS + light(55.0, 44.0, 2e5, 8.0) + light(20.0, 70.0, 3e4, 3.0) + light(95.0, 20.0, 2e3, 1.5)
+    image = (
+        dx * COLUMNS
+        + dy * ROWS
+        + light(55.0, 44.0, 2e5, 8.0)
+        + light(20.0, 70.0, 3e4, 3.0)
+        + light(95.0, 20.0, 2e3, 1.5)
+    )
     image += np.random.default_rng(3).normal(size=image.shape)
     slope = slope_about(image, np.ones(image.shape, bool), 55.0, 44.0, 1.0)
-    assert abs(slope.dx - dx) < max(4 * slope.dx_err, 0.002) and abs(slope.dy - dy) < max(4 * slope.dy_err, 0.002)
+    assert abs(slope.dx - dx) < max(4 * slope.dx_err, 0.002) and abs(slope.dy - dy) < max(
+        4 * slope.dy_err, 0.002
+    )
     assert slope.is_steep(image.shape, 1.0) == bool(dx or dy)
 
 

@@ -36,7 +36,10 @@ def test_sum_is_normalised_and_said(scale):
 
 def test_a_sum_that_may_be_the_share_of_the_light_says_what_that_would_mean():
     assert "0.022 mag" in prepare_psf(centred(25) * 0.98)[1][0]
-    assert "mag" not in prepare_psf(centred(25) * 0.5)[1][0] and "mag" not in prepare_psf(centred(25) * 1.02)[1][0]
+    assert (
+        "mag" not in prepare_psf(centred(25) * 0.5)[1][0]
+        and "mag" not in prepare_psf(centred(25) * 1.02)[1][0]
+    )
 
 
 def test_a_small_negative_constant_is_no_wing():
@@ -45,7 +48,9 @@ def test_a_small_negative_constant_is_no_wing():
     assert np.abs(prepared - drawn).max() < 2e-4 * drawn.max() and "subtracted" in notes[0]
 
 
-@pytest.mark.parametrize("y, x", [(12, 12), (11, 11), (11, 12), (12, 11), (11.5, 11.5), (12, 11.5), (11.5, 11)])
+@pytest.mark.parametrize(
+    "y, x", [(12, 12), (11, 11), (11, 12), (12, 11), (11.5, 11.5), (12, 11.5), (11.5, 11)]
+)
 def test_even_size_becomes_odd_and_centred_wherever_the_middle_is(y, x):
     prepared, notes = prepare_psf(star(y, x))
     assert prepared.shape == (25, 25)
@@ -59,7 +64,9 @@ def test_even_oversampled_psf_has_its_origin_in_the_middle(oversample, lopsided)
     def sampled(side):
         middle = (side - 1) / 2
         shape, alpha = (side, side), 3.0 * oversample
-        return star(middle, middle, shape, alpha) + lopsided * star(middle, middle + 0.7 * oversample, shape, alpha)
+        return star(middle, middle, shape, alpha) + lopsided * star(
+            middle, middle + 0.7 * oversample, shape, alpha
+        )
 
     even, odd = 40 * oversample, 40 * oversample + 1
     prepared, notes = prepare_psf(sampled(even), oversample)
@@ -173,7 +180,9 @@ def test_moffat_is_the_integral_over_each_pixel():
     effective = moffat(2.5, 3.0, 21, q=0.7, pa=30.0)
     fine = moffat(2.5 * 41, 3.0, 21 * 41, q=0.7, pa=30.0, pixel=False)
     brute = fine.reshape(21, 41, 21, 41).sum((1, 3))
-    assert np.abs(effective - brute / brute.sum()).max() < 1e-4 * brute.max()  # the midpoint rule's own error: 6e-5
+    assert (
+        np.abs(effective - brute / brute.sum()).max() < 1e-4 * brute.max()
+    )  # the midpoint rule's own error: 6e-5
     assert effective.sum() == pytest.approx(1.0)
 
 
@@ -185,8 +194,16 @@ def test_moffat_position_angle_runs_from_y_towards_minus_x():
     assert angle == pytest.approx(30.0, abs=1.0)
 
 
-@pytest.mark.parametrize("arguments", [{"fwhm": 0}, {"fwhm": 3, "beta": 1}, {"fwhm": 3, "q": 0}, {"fwhm": 3, "size": 10},
-                                       {"fwhm": float("nan")}])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"fwhm": 0},
+        {"fwhm": 3, "beta": 1},
+        {"fwhm": 3, "q": 0},
+        {"fwhm": 3, "size": 10},
+        {"fwhm": float("nan")},
+    ],
+)
 def test_impossible_moffat(arguments):
     with pytest.raises(AutogalError):
         moffat(**arguments)

@@ -1,4 +1,5 @@
-"""How finely a PSF is sampled, by its own header: STPSF's files, PSFEx and SourceXtractor++ keywords, scales and WCS."""
+"""How finely a PSF is sampled, by its own header: STPSF's files, PSFEx and SourceXtractor++ keywords,
+scales and WCS."""
 
 import functools
 
@@ -45,8 +46,16 @@ def hdu(samples, name=None, pixel=True, **keywords):
 
 
 def wcs(scale):
-    return {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0, "CRVAL2": 2.0, "CRPIX1": 5.0, "CRPIX2": 5.0,
-            "CD1_1": -scale / 3600, "CD2_2": scale / 3600}  # fmt: skip
+    return {
+        "CTYPE1": "RA---TAN",
+        "CTYPE2": "DEC--TAN",
+        "CRVAL1": 1.0,
+        "CRVAL2": 2.0,
+        "CRPIX1": 5.0,
+        "CRPIX2": 5.0,
+        "CD1_1": -scale / 3600,
+        "CD2_2": scale / 3600,
+    }
 
 
 def width(cutout):
@@ -54,16 +63,24 @@ def width(cutout):
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5])
-@pytest.mark.parametrize("key", ["PIXELSCL", "PIXSCALE", "wcs", "OVERSAMP", "DET_SAMP", "SAMPLING", "PSF_SAMP"])
+@pytest.mark.parametrize(
+    "key", ["PIXELSCL", "PIXSCALE", "wcs", "OVERSAMP", "DET_SAMP", "SAMPLING", "PSF_SAMP"]
+)
 def test_every_keyword(cutout, samples, key):
     scale = 0.06 / samples
-    keywords = wcs(scale) if key == "wcs" else {key: {"OVERSAMP": samples, "DET_SAMP": samples}.get(key, 1 / samples)}
+    keywords = (
+        wcs(scale)
+        if key == "wcs"
+        else {key: {"OVERSAMP": samples, "DET_SAMP": samples}.get(key, 1 / samples)}
+    )
     if key.startswith("PIX"):
         keywords = {key: scale * 1.004}  # rounded
     read = cutout(hdu(samples, **keywords))
     assert read.psf_oversample == samples and width(read) == pytest.approx(width(cutout(hdu(1))), rel=0.02)
-    assert any(note.startswith(f"PSF sampling {samples} ") and key.lower() in note.lower() for note in read.notes)
-    assert not read.warnings and not read.flags & Flag.PSF_CORRECTED or samples == 1
+    assert any(
+        note.startswith(f"PSF sampling {samples} ") and key.lower() in note.lower() for note in read.notes
+    )
+    assert (not read.warnings and not read.flags & Flag.PSF_CORRECTED) or samples == 1
 
 
 def test_what_the_user_gives_wins_and_a_contradiction_is_said(cutout):
@@ -114,11 +131,28 @@ def test_nominal_scales_of_a_distorted_camera_are_the_pixels_own(cutout):
 
 
 def stpsf(samples, distorted=True):
-    """As STPSF writes them: fine and binned, without and with the distortion of the detector, here a wider star."""
-    fine = hdu(samples, "OVERSAMP", pixel=False, PIXELSCL=0.06 / samples, OVERSAMP=samples, DET_SAMP=samples, DIFFLMT=0.03)
+    """As STPSF writes them: fine and binned, without and with the distortion of the detector, here a wider
+    star."""
+    fine = hdu(
+        samples,
+        "OVERSAMP",
+        pixel=False,
+        PIXELSCL=0.06 / samples,
+        OVERSAMP=samples,
+        DET_SAMP=samples,
+        DIFFLMT=0.03,
+    )
     hdus = [fine, hdu(1, "DET_SAMP", PIXELSCL=0.06, OVERSAMP=1, DET_SAMP=samples)]
     if distorted:
-        wide = hdu(samples, "OVERDIST", pixel=False, PIXELSCL=0.06 / samples, OVERSAMP=samples, DET_SAMP=samples, DIFFLMT=0.03)
+        wide = hdu(
+            samples,
+            "OVERDIST",
+            pixel=False,
+            PIXELSCL=0.06 / samples,
+            OVERSAMP=samples,
+            DET_SAMP=samples,
+            DIFFLMT=0.03,
+        )
         hdus += [wide, hdu(1, "DETDIST", PIXELSCL=0.06, OVERSAMP=1, DET_SAMP=samples)]
     return hdus
 

@@ -12,13 +12,13 @@ from scipy import stats
 from torch.utils.data import DataLoader
 from torchvision.models import resnet18
 
-from autogal.initialise.network.crops import FEATURES
-from autogal.training.initialiser.examples import Examples, Replayed, examples
-from autogal.training.initialiser.learning import InitialiserModule
 from autogal.initialise.network.architecture import StartNetwork, coverage_loss, sized, student_nll
-from autogal.training.initialiser.scoring import MEASURES, errors, score
+from autogal.initialise.network.crops import FEATURES
 from autogal.initialise.network.targets import TARGETS
 from autogal.simulate.source import SceneSource
+from autogal.training.initialiser.examples import Examples, Replayed, examples
+from autogal.training.initialiser.learning import InitialiserModule
+from autogal.training.initialiser.scoring import MEASURES, errors, score
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,9 @@ def test_likelihood_against_scipy():
     """The matrix that is predicted is that of the 68 %, as a normal distribution's covariance is."""
     factor, mean, truth = factors(5), torch.randn(5, 7), torch.randn(5, 7)
     scale = stats.t(4).ppf(stats.norm.cdf(1))
-    for one, middle, value, found in zip(factor.double().numpy(), mean.numpy(), truth.numpy(), student_nll(mean, factor, truth)):
+    for one, middle, value, found in zip(
+        factor.double().numpy(), mean.numpy(), truth.numpy(), student_nll(mean, factor, truth)
+    ):
         shape = np.linalg.inv(one @ one.T) / scale**2
         expected = -stats.multivariate_t(middle, (shape + shape.T) / 2, 4).logpdf(value) / 7
         assert float(found) == pytest.approx(expected, rel=1e-4)
@@ -50,7 +52,10 @@ def test_the_coverage_loss_is_least_where_the_errors_hold_68_percent(wings):
     normal = torch.randn(20_000, 7)
     truth = spread * (normal if wings == "normal" else normal.sign() * normal.abs() ** 3)
     mean = torch.zeros_like(truth).requires_grad_()
-    losses = [float(coverage_loss(mean, (true / size).expand(len(truth), 7, 7), truth).mean()) for size in (0.8, 1.0, 1.25)]
+    losses = [
+        float(coverage_loss(mean, (true / size).expand(len(truth), 7, 7), truth).mean())
+        for size in (0.8, 1.0, 1.25)
+    ]
     assert losses[1] < losses[0] and losses[1] < losses[2]
     assert not coverage_loss(mean, true.expand(len(truth), 7, 7), truth).requires_grad
 
@@ -105,10 +110,20 @@ def test_in_the_end_the_convolutions_stand_still(batch, monkeypatch):
         module.network.fit_scalers(batch["features"], batch["targets"])
         torch.nn.init.normal_(module.network.last.weight, std=0.01)
         before = {name: value.clone() for name, value in module.network.state_dict().items()}
-        trainer = lightning.Trainer(accelerator="cpu", max_steps=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-                                    enable_model_summary=False)
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            max_steps=2,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
         trainer.fit(module, DataLoader([batch, batch], batch_size=None))
-        changed = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
+        changed = {
+            name
+            for name, value in module.network.state_dict().items()
+            if not torch.equal(value, before[name])
+        }
         assert {"direct.0.weight", "first.weight", "last.weight"} <= changed
         assert any(name.startswith("body.") for name in changed) != still
 
@@ -124,7 +139,7 @@ def test_every_target_is_learnt_on_its_own(batch, monkeypatch):
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     before = None
     for _ in range(14):
-        mean, factor = network(batch["channels"], batch["features"])
+        mean, _factor = network(batch["channels"], batch["features"])
         loss = torch.nn.functional.huber_loss(mean, truth)
         before = (mean - truth).detach().abs().mean(0) if before is None else before
         optimiser.zero_grad()
@@ -163,8 +178,17 @@ def test_scatter_of_known_errors():
     predicted = truth + sizes * torch.randn(count, 7)
     covariance = torch.diag(sizes**2).expand(count, 7, 7)
     found = score(predicted, covariance, truth, torch.full((count,), 10.0), torch.full((count,), 100.0))
-    expected = {"dx": 0.1, "dy": 0.2, "mag": 0.03 * 2.5 / math.log(10), "ln R": 0.04, "dex n": 0.05 / math.log(10),
-                "q": 0.06 * math.exp(-0.8), "e1": 0.06, "e2": 0.07, "pa": math.degrees(0.07 / 0.8 / 2)}
+    expected = {
+        "dx": 0.1,
+        "dy": 0.2,
+        "mag": 0.03 * 2.5 / math.log(10),
+        "ln R": 0.04,
+        "dex n": 0.05 / math.log(10),
+        "q": 0.06 * math.exp(-0.8),
+        "e1": 0.06,
+        "e2": 0.07,
+        "pa": math.degrees(0.07 / 0.8 / 2),
+    }
     assert {name: found[f"50-200/{name}"] for name in expected} == pytest.approx(expected, rel=0.08)
     assert found["50-200/within 1 sigma"] == pytest.approx(0.683, abs=0.015)
     assert not any(name.startswith("5-20/") for name in found)
@@ -184,17 +208,24 @@ def test_examples_are_seen_again_once_enough_are_kept():
     seen = list(Replayed(source, times=3, pool=8))
     # until two batches are kept each is seen once, then each brings two mixed ones
     assert len(seen) == 1 + 5 * 3
-    assert torch.equal(seen[1]["features"], new[1]["features"]) and torch.equal(seen[4]["features"], new[2]["features"])
+    assert torch.equal(seen[1]["features"], new[1]["features"]) and torch.equal(
+        seen[4]["features"], new[2]["features"]
+    )
     for position, last in ((2, 1), (3, 1), (14, 5)):
         before = torch.cat([batch["features"] for batch in new[last - 1 : last + 1]])
         assert len(seen[position]["snr"]) == 4
         assert all((before == row).all(1).any() for row in seen[position]["features"])
     again = list(Replayed(source, times=3, pool=8))
-    assert all(torch.equal(one["channels"], other["channels"]) for one, other in zip(seen, again, strict=True))
+    assert all(
+        torch.equal(one["channels"], other["channels"]) for one, other in zip(seen, again, strict=True)
+    )
     # until 6 batches: the mixed one after the third new batch, and no other
     ending = list(Replayed(source, times=3, pool=8, until=6))
     assert len(ending) == 1 + 2 * 3 - 1 + 3
-    assert all(torch.equal(one["features"], other["features"]) for one, other in zip(ending[-3:], new[-3:], strict=True))
+    assert all(
+        torch.equal(one["features"], other["features"])
+        for one, other in zip(ending[-3:], new[-3:], strict=True)
+    )
 
 
 def test_untrained_it_says_what_the_photometry_says(batch):

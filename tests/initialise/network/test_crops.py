@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from autogal.initialise.network.crops import FEATURES, SIDE, Crops, crop
-from autogal.initialise.photometry.photometry import PSF_NAMES, describe_psf
 from autogal.initialise.network.targets import TARGETS, decode, encode, flip, native_covariance
+from autogal.initialise.photometry.photometry import PSF_NAMES, describe_psf
 
 FLIPS = [(left, up, swap) for left in (False, True) for up in (False, True) for swap in (False, True)]
 
@@ -23,15 +23,19 @@ def galaxy(side=96, x=50.3, y=44.1, a=8.0, q=0.5, pa=30.0, flux=4e4, sky=0.0):
     across = cosine * (columns - x) + sine * (rows - y)
     light = torch.exp(-0.5 * (along**2 + (across / q) ** 2) / a**2) * flux / (2 * math.pi * a * a * q)
     noise = torch.from_numpy(np.random.default_rng(1).normal(size=(side, side)))
-    truth = {name: torch.tensor([value]) for name, value in
-             dict(x=x, y=y, flux=flux, r_eff=1.1774 * a, n=0.5, q=q, pa=pa).items()}
+    truth = {
+        name: torch.tensor([value])
+        for name, value in dict(x=x, y=y, flux=flux, r_eff=1.1774 * a, n=0.5, q=q, pa=pa).items()
+    }
     return (light + noise + sky)[None], torch.ones(1, side, side), (light > 1)[None], truth
 
 
 def cut(image, sigma, target, excluded=None, fwhm=3.0, **keys) -> Crops:
     excluded = torch.zeros_like(target) if excluded is None else excluded
     width = torch.full((len(image),), fwhm)
-    return crop(image, sigma, excluded, target, gaussian_psf(width, *[(width / 2.3548) ** 2] * 2, 0 * width), **keys)
+    return crop(
+        image, sigma, excluded, target, gaussian_psf(width, *[(width / 2.3548) ** 2] * 2, 0 * width), **keys
+    )
 
 
 def gaussian_psf(fwhm, xx, yy, xy) -> torch.Tensor:
@@ -46,7 +50,8 @@ def test_targets_come_back():
     crops = cut(image, sigma, target)
     back = decode(encode(truth, crops), crops)
     assert {name: float(value) for name, value in back.items()} == pytest.approx(
-        {name: float(value) for name, value in truth.items()}, rel=1e-5)
+        {name: float(value) for name, value in truth.items()}, rel=1e-5
+    )
 
 
 def test_the_crop_is_centred_and_holds_the_light():
@@ -54,7 +59,9 @@ def test_the_crop_is_centred_and_holds_the_light():
     crops = cut(image, sigma, target)
     assert float(crops.x) == pytest.approx(50.3, abs=0.1)
     assert float(crops.y) == pytest.approx(44.1, abs=0.1)
-    assert float(crops.flux / truth["flux"]) == pytest.approx(1, abs=0.01)  # the window of a Gaussian is the Gaussian
+    assert float(crops.flux / truth["flux"]) == pytest.approx(
+        1, abs=0.01
+    )  # the window of a Gaussian is the Gaussian
     peak = crops.channels[0, 0].flatten().argmax()
     assert abs(peak // SIDE - SIDE / 2) <= 2 and abs(peak % SIDE - SIDE / 2) <= 2
 
@@ -82,10 +89,13 @@ def test_a_larger_stamp_around_the_same_galaxy_changes_nothing():
 
 
 def test_a_galaxy_twice_as_large_looks_the_same():
-    image, sigma, target, truth = galaxy(q=0.7)
+    image, sigma, target, _truth = galaxy(q=0.7)
     rows = torch.arange(2 * image.shape[1]) // 2
     large, large_target = image[:, rows][:, :, rows], target[:, rows][:, :, rows]
-    one, other = cut(image, sigma, target, fwhm=3.0), cut(large, torch.ones_like(large), large_target, fwhm=6.0)
+    one, other = (
+        cut(image, sigma, target, fwhm=3.0),
+        cut(large, torch.ones_like(large), large_target, fwhm=6.0),
+    )
     assert float(other.radius / one.radius) == pytest.approx(2, rel=0.02)
     assert (one.channels - other.channels).abs().mean() < 0.1
 
@@ -105,7 +115,9 @@ def test_what_is_excluded_is_never_seen():
     assert one.channels[:, :3].isfinite().all()
 
 
-@pytest.mark.parametrize("harm", ["all excluded", "one pixel", "everything is target", "constant", "negative"])
+@pytest.mark.parametrize(
+    "harm", ["all excluded", "one pixel", "everything is target", "constant", "negative"]
+)
 def test_nothing_in_a_stamp_makes_a_crop_that_is_not_finite(harm):
     image, sigma, target, _ = galaxy(side=48, x=24, y=24)
     excluded = torch.zeros_like(target)
@@ -132,7 +144,9 @@ def test_flipped_crops_have_the_targets_of_flipped_galaxies(left, up, swap):
     side = 64  # so that the sky is measured from the same pixels, which are all there are
     image, sigma, target, truth = galaxy(side, x=33.3, y=29.1, a=5.0)
     crops = cut(image, sigma, target)
-    channels, features, targets = flip(crops.channels, crops.features, encode(truth, crops), *(torch.tensor([v]) for v in (left, up, swap)))
+    channels, features, targets = flip(
+        crops.channels, crops.features, encode(truth, crops), *(torch.tensor([v]) for v in (left, up, swap))
+    )
     x, y, pa = (float(truth[name]) for name in ("x", "y", "pa"))
     if left:
         image, target, x, pa = image.flip(2), target.flip(2), side - 1 - x, -pa
@@ -141,7 +155,9 @@ def test_flipped_crops_have_the_targets_of_flipped_galaxies(left, up, swap):
     if swap:
         image, target, x, y, pa = image.mT, target.mT, y, x, 90 - pa
     moved = cut(image, sigma, target)
-    expected = encode(truth | {"x": torch.tensor([x]), "y": torch.tensor([y]), "pa": torch.tensor([pa])}, moved)
+    expected = encode(
+        truth | {"x": torch.tensor([x]), "y": torch.tensor([y]), "pa": torch.tensor([pa])}, moved
+    )
     assert torch.allclose(targets, expected, atol=1e-3), list(zip(TARGETS, targets[0], expected[0]))
     assert torch.allclose(channels, moved.channels, atol=1e-3)
     assert torch.allclose(features, moved.features, atol=2e-3)
@@ -170,12 +186,20 @@ def test_covariance_in_pixels():
 def test_moments_of_a_psf():
     rows, columns = torch.meshgrid(torch.arange(31.0) - 15, torch.arange(41.0) - 20, indexing="ij")
     sigmas, pa = torch.tensor([[3.0, 1.5], [2.0, 1.9]]), torch.tensor([0.4, 1.3])
-    along, across = (c[:, None, None] * columns + s[:, None, None] * rows for c, s in ((pa.cos(), pa.sin()), (-pa.sin(), pa.cos())))
+    along, across = (
+        c[:, None, None] * columns + s[:, None, None] * rows
+        for c, s in ((pa.cos(), pa.sin()), (-pa.sin(), pa.cos()))
+    )
     psf = torch.exp(-0.5 * ((along / sigmas[:, :1, None]) ** 2 + (across / sigmas[:, 1:, None]) ** 2))
     found = describe_psf(7.0 * psf, 2.3548 * sigmas.prod(1).sqrt())[:, 1:4]
     a, b = sigmas.square().unbind(1)
     c, s = pa.cos(), pa.sin()
-    assert torch.allclose(found, torch.stack([a * c**2 + b * s**2, a * s**2 + b * c**2, (a - b) * s * c], 1), rtol=5e-3, atol=5e-3)
+    assert torch.allclose(
+        found,
+        torch.stack([a * c**2 + b * s**2, a * s**2 + b * c**2, (a - b) * s * c], 1),
+        rtol=5e-3,
+        atol=5e-3,
+    )
 
 
 def test_the_psf_is_taken_off():
@@ -184,7 +208,12 @@ def test_the_psf_is_taken_off():
     star = gaussian_psf(*torch.tensor([[8.0], [9.0], [16.0], [4.0]]))
     rows, columns = torch.meshgrid(torch.arange(96.0) - 44.1, torch.arange(96.0) - 50.3, indexing="ij")
     blurred = torch.linalg.inv(torch.tensor([[25.0 + 9, 4.0], [4.0, 25.0 + 16]]))
-    image = 300 * torch.exp(-0.5 * (blurred[0, 0] * columns**2 + 2 * blurred[0, 1] * columns * rows + blurred[1, 1] * rows**2))[None]
+    image = (
+        300
+        * torch.exp(
+            -0.5 * (blurred[0, 0] * columns**2 + 2 * blurred[0, 1] * columns * rows + blurred[1, 1] * rows**2)
+        )[None]
+    )
     crops = crop(image, sigma, torch.zeros_like(target), target, star)
     measured = dict(zip(FEATURES, crops.features[0].tolist(), strict=True))
     assert abs(measured["true e1"]) < 0.01 and abs(measured["true e2"]) < 0.01

@@ -14,8 +14,8 @@ import torch
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.images.cutout import Cutout
 from autogal.images import moffat
+from autogal.images.cutout import Cutout
 from autogal.initialise import initialise, initialise_all
 from autogal.initialise.network.architecture import CARD, StartNetwork
 from autogal.networks import save
@@ -56,7 +56,12 @@ def observed(side=64, x=None, y=None, seed=0) -> tuple[Cutout, Segmentation]:
 
 
 def test_stamps_of_all_sizes_together(settings):
-    pairs = [observed(64, seed=1), observed(48, 20, 25, seed=2), observed(64, 30, 35, seed=3), observed(150, seed=4)]
+    pairs = [
+        observed(64, seed=1),
+        observed(48, 20, 25, seed=2),
+        observed(64, 30, 35, seed=3),
+        observed(150, seed=4),
+    ]
     together = initialise_all(*zip(*pairs, strict=True), settings)
     for (cutout, segmentation), start in zip(pairs, together, strict=True):
         assert start.flags == 0 and start.notes == []
@@ -81,8 +86,10 @@ def _covered(cutout, segmentation):
     return cutout, segmentation
 
 
-@pytest.mark.parametrize(("harm", "reason"), [(_small, "smaller than 32 px"), (_no_target, "no target"),
-                                              (_covered, "no pixel of the target")])
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [(_small, "smaller than 32 px"), (_no_target, "no target"), (_covered, "no pixel of the target")],
+)
 def test_moments_where_the_network_cannot_be_asked(settings, harm, reason):
     bad, good = harm(*observed(64)), observed(64)
     starts = initialise_all(*zip(bad, good, strict=True), settings)
@@ -110,8 +117,15 @@ def test_no_checkpoint(tmp_path, settings, monkeypatch):
     assert "train initialiser" in caught.value.remedy
 
 
-@pytest.mark.parametrize(("card", "reason"), [({"task": "segmenter"}, "task is 'segmenter'"), ({"side": 128}, "side is 128"),
-                                              ({"version": 9}, "version is 9"), ({"channels": ["S/N"]}, "channels is")])
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        ({"task": "segmenter"}, "task is 'segmenter'"),
+        ({"side": 128}, "side is 128"),
+        ({"version": 9}, "version is 9"),
+        ({"channels": ["S/N"]}, "channels is"),
+    ],
+)
 def test_another_networks_checkpoint(tmp_path, settings, card, reason):
     save(tmp_path / "initialiser-general", {"w": torch.zeros(1)}, {"task": "initialiser", **CARD} | card)
     settings.checkpoints = str(tmp_path)

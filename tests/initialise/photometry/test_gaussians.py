@@ -12,7 +12,8 @@ SIDE = 161
 
 
 def drawn(n, r_eff, q, scale=1.0):
-    """GalSim's image of a PSF- and pixel-convolved Sersic profile along x, sampled every `scale` px, and the PSF."""
+    """GalSim's image of a PSF- and pixel-convolved Sersic profile along x, sampled every `scale` px, and
+    the PSF."""
     psf = galsim.Moffat(beta=3.0, fwhm=3.0)
     galaxy = galsim.Sersic(n, half_light_radius=r_eff * np.sqrt(q)).shear(q=q, beta=0 * galsim.degrees)
     stamp = psf.drawImage(nx=41, ny=41, scale=1, method="auto").array.astype(float)
@@ -75,4 +76,7 @@ def test_adaptive_moments_of_a_gaussian_are_its_own():
 
 
 def test_adaptive_moments_refuse_what_is_no_source():
-    assert adaptive_moments(np.full((20, 20), -1.0), np.ones((20, 20), bool), Ellipse(10, 10, np.eye(2)), 5) is None
+    assert (
+        adaptive_moments(np.full((20, 20), -1.0), np.ones((20, 20), bool), Ellipse(10, 10, np.eye(2)), 5)
+        is None
+    )

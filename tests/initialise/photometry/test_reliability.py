@@ -18,7 +18,9 @@ SIDE = 96
 
 def sky(light: torch.Tensor, known: torch.Tensor | None = None) -> dict[str, float]:
     known = torch.ones(1, *light.shape, dtype=torch.bool) if known is None else known
-    return dict(zip(SKY_NAMES, sky_reliability(light[None], known, torch.tensor([12.0]))[0].tolist(), strict=True))
+    return dict(
+        zip(SKY_NAMES, sky_reliability(light[None], known, torch.tensor([12.0]))[0].tolist(), strict=True)
+    )
 
 
 def noise(seed: int = 1) -> torch.Tensor:
@@ -32,7 +34,9 @@ def measured(image, sigma, target, excluded=None) -> dict[str, float]:
 def test_a_flat_sky_with_the_noise_it_is_said_to_have():
     found = sky(noise())
     assert found.pop("ln reach") == pytest.approx(math.log(4))
-    assert all(abs(value) < limit for value, limit in zip(found.values(), (0.05, 0.1, 0.3), strict=True)), found
+    assert all(abs(value) < limit for value, limit in zip(found.values(), (0.05, 0.1, 0.3), strict=True)), (
+        found
+    )
 
 
 def test_skies_that_are_not():
@@ -60,11 +64,15 @@ def test_the_noise_of_the_light_itself():
 def test_what_is_hidden_and_what_the_other_side_tells():
     image, sigma, target, _ = galaxy(side=97, x=48.0, y=48.0)
     free = measured(image, sigma, target)
-    assert [free[name] for name in ("ln hidden core", "ln hidden", "ln unknown")] == pytest.approx(3 * [math.log(0.01)], abs=0.02)
+    assert [free[name] for name in ("ln hidden core", "ln hidden", "ln unknown")] == pytest.approx(
+        3 * [math.log(0.01)], abs=0.02
+    )
     half = torch.zeros_like(target)
     half[:, :, 49:] = True
     found = measured(image, sigma, target, half)
-    assert math.exp(found["ln hidden"]) == pytest.approx(0.45, abs=0.1)  # the centre is that of the light that is seen
+    assert math.exp(found["ln hidden"]) == pytest.approx(
+        0.45, abs=0.1
+    )  # the centre is that of the light that is seen
     assert 0.1 < math.exp(found["ln hidden core"]) < math.exp(found["ln hidden"])
     assert found["ln unknown"] < math.log(0.05)
     half[:, :, :40] = True

@@ -9,22 +9,42 @@ from astropy.table import Table
 
 import autogal
 from autogal.images import moffat
-from autogal.initialise.photometry.photometry import NAMES, PSF_NAMES, describe_psf, measure_sources, photometry
+from autogal.initialise.photometry.photometry import (
+    NAMES,
+    PSF_NAMES,
+    describe_psf,
+    measure_sources,
+    photometry,
+)
 from autogal.initialise.photometry.ring_fit import PSF_WIDTHS, psf_shares
 
 SIDE, MIDDLE = 128, 63.5
-TRUTH = Table({"x": [63.2, 64.1, 63.0, 64.4], "y": [63.9, 63.0, 64.2, 63.5], "flux": 4 * [1e5], "r_eff": [4.0, 8.0, 12.0, 6.0],
-               "n": [1.0, 4.0, 2.0, 0.6], "q": [0.8, 0.5, 0.9, 0.35], "pa": [20.0, 80.0, 150.0, 45.0], "sky": 4 * [0.0]})
+TRUTH = Table(
+    {
+        "x": [63.2, 64.1, 63.0, 64.4],
+        "y": [63.9, 63.0, 64.2, 63.5],
+        "flux": 4 * [1e5],
+        "r_eff": [4.0, 8.0, 12.0, 6.0],
+        "n": [1.0, 4.0, 2.0, 0.6],
+        "q": [0.8, 0.5, 0.9, 0.35],
+        "pa": [20.0, 80.0, 150.0, 45.0],
+        "sky": 4 * [0.0],
+    }
+)
 
 
-def measured(images: np.ndarray, psf: np.ndarray, fwhm: float, known: torch.Tensor | None = None, radius: float = 20.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def measured(
+    images: np.ndarray, psf: np.ndarray, fwhm: float, known: torch.Tensor | None = None, radius: float = 20.0
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Features by name, and the unit of flux."""
     light = torch.as_tensor(images, dtype=torch.float32)
     many = torch.full((len(light),), fwhm)
     described = describe_psf(torch.as_tensor(psf, dtype=torch.float32).expand(len(light), -1, -1), many)
     known = torch.ones_like(light, dtype=torch.bool) if known is None else known
     places = [torch.full((len(light),), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, radius)]
-    features, flux = photometry(torch.where(known, light, 0.0), torch.ones_like(light), known, *places, described)
+    features, flux = photometry(
+        torch.where(known, light, 0.0), torch.ones_like(light), known, *places, described
+    )
     return dict(zip(NAMES, features.unbind(1), strict=True)), flux
 
 
@@ -41,7 +61,9 @@ def test_profiles_without_noise_are_found(drawn):
     circular = np.asarray(TRUTH["r_eff"] * np.sqrt(TRUTH["q"]))
     assert np.exp(found["fitted ln R"].numpy()) * 20 == pytest.approx(circular, rel=0.05)
     assert np.exp(found["fitted ln n"].numpy()) == pytest.approx(np.asarray(TRUTH["n"]), rel=0.12)
-    assert (torch.exp(found["fitted ln flux"]) * flux).numpy() == pytest.approx(np.asarray(TRUTH["flux"]), rel=0.04)
+    assert (torch.exp(found["fitted ln flux"]) * flux).numpy() == pytest.approx(
+        np.asarray(TRUTH["flux"]), rel=0.04
+    )
     assert q == pytest.approx(np.asarray(TRUTH["q"]), abs=0.03)
 
 
@@ -49,7 +71,9 @@ def test_rings_that_nobody_fills_tell_nothing(drawn):
     images, psf = drawn
     near = np.hypot(*(np.indices((SIDE, SIDE)) - MIDDLE)) < 25
     light = torch.as_tensor(images, dtype=torch.float32)
-    described = describe_psf(torch.as_tensor(psf, dtype=torch.float32).expand(4, -1, -1), torch.full((4,), 3.0))
+    described = describe_psf(
+        torch.as_tensor(psf, dtype=torch.float32).expand(4, -1, -1), torch.full((4,), 3.0)
+    )
     places = [torch.full((4,), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, 12.0)]
     known = torch.as_tensor(near).expand(4, -1, -1).clone()
     few = measure_sources(torch.where(known, light, 0.0), known, *places, described)
@@ -61,7 +85,9 @@ def test_rings_that_nobody_fills_tell_nothing(drawn):
 
 def test_sources_are_measured(drawn):
     images, psf = drawn
-    described = describe_psf(torch.as_tensor(psf, dtype=torch.float32).expand(4, -1, -1), torch.full((4,), 3.0))
+    described = describe_psf(
+        torch.as_tensor(psf, dtype=torch.float32).expand(4, -1, -1), torch.full((4,), 3.0)
+    )
     places = [torch.full((4,), value, dtype=torch.float64) for value in (MIDDLE, MIDDLE, 20.0)]
     light = torch.as_tensor(images, dtype=torch.float32)
     found = measure_sources(light, torch.ones_like(light, dtype=torch.bool), *places, described)
@@ -112,12 +138,21 @@ def test_each_target_by_itself(drawn):
             assert float(alone[name][0]) == pytest.approx(float(value[i]), abs=1e-4), name
 
 
-@pytest.mark.parametrize("image", [np.zeros((SIDE, SIDE)), -np.ones((SIDE, SIDE)), np.full((SIDE, SIDE), 1e7),
-                                   np.where(np.arange(SIDE) == 63, 1e6, 0.0) * np.ones((SIDE, 1))])  # fmt: skip
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((SIDE, SIDE)),
+        -np.ones((SIDE, SIDE)),
+        np.full((SIDE, SIDE), 1e7),
+        np.where(np.arange(SIDE) == 63, 1e6, 0.0) * np.ones((SIDE, 1)),
+    ],
+)
 def test_nothing_makes_features_that_are_not_finite(image):
     found, flux = measured(image[None], moffat(3.0, 3.0, 41), 3.0)
     assert all(value.isfinite().all() for value in found.values()) and bool((flux > 0).all())
-    found, flux = measured(image[None], moffat(3.0, 3.0, 41), 3.0, torch.zeros(1, SIDE, SIDE, dtype=torch.bool))
+    found, flux = measured(
+        image[None], moffat(3.0, 3.0, 41), 3.0, torch.zeros(1, SIDE, SIDE, dtype=torch.bool)
+    )
     assert all(value.isfinite().all() for value in found.values()) and bool((flux > 0).all())
 
 
@@ -129,6 +164,8 @@ def test_a_psf_as_gaussians(fwhm, beta):
     assert float(share.sum()) == pytest.approx(1, abs=1e-5) and bool((share >= 0).all())
     rows, columns = torch.meshgrid(*[torch.arange(61.0) - 30] * 2, indexing="ij")
     variance = torch.tensor(PSF_WIDTHS).square()[:, None, None] * fwhm**2
-    model = (share[:, None, None] * torch.exp(-0.5 * (rows**2 + columns**2) / variance) / (2 * np.pi * variance)).sum(0)
+    model = (
+        share[:, None, None] * torch.exp(-0.5 * (rows**2 + columns**2) / variance) / (2 * np.pi * variance)
+    ).sum(0)
     assert float((model / model.sum() - psf / psf.sum()).abs().max() / psf.max() * psf.sum()) < 0.06
     assert len(share) == len(PSF_NAMES) - 4

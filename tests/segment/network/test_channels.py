@@ -12,14 +12,20 @@ def stamp(shape=(64, 64)):
     height, width = shape
     light = galaxy(shape, width / 2, height / 2, 4000, 6) + star(shape, width / 4, height / 4, 300)
     image = light + np.random.default_rng(1).normal(0, 1, shape)
-    return torch.from_numpy(image)[None], torch.ones(1, *shape, dtype=torch.float64), torch.zeros(1, *shape, dtype=torch.bool)
+    return (
+        torch.from_numpy(image)[None],
+        torch.ones(1, *shape, dtype=torch.float64),
+        torch.zeros(1, *shape, dtype=torch.bool),
+    )
 
 
 @pytest.mark.parametrize(("factor", "pedestal"), [(1e-12, 0.0), (1e9, 0.0), (1.0, 1e6), (1e-9, -3e-6)])
 def test_units_and_pedestal_do_not_matter(factor, pedestal):
     image, sigma, mask = stamp()
     expected = input_channels(image, sigma, mask)
-    torch.testing.assert_close(input_channels(image * factor + pedestal, sigma * factor, mask), expected, atol=2e-5, rtol=0)
+    torch.testing.assert_close(
+        input_channels(image * factor + pedestal, sigma * factor, mask), expected, atol=2e-5, rtol=0
+    )
 
 
 def test_sky_is_near_zero_and_the_galaxy_is_not():
@@ -32,16 +38,25 @@ def test_bad_pixels_leave_no_trace():
     image, sigma, mask = stamp()
     expected = input_channels(image, sigma, mask)
     damaged, worse = image.clone(), sigma.clone()
-    damaged[0, 32, 30:33], damaged[0, 10, 10], worse[0, 50, 50], worse[0, 51, 50] = torch.nan, torch.inf, 0, torch.nan
+    damaged[0, 32, 30:33], damaged[0, 10, 10], worse[0, 50, 50], worse[0, 51, 50] = (
+        torch.nan,
+        torch.inf,
+        0,
+        torch.nan,
+    )
     damaged[0, 5, 5] = 1e30
     mask[0, 5, 5] = True
     found = input_channels(damaged, worse, mask)
     assert torch.isfinite(found).all()
-    assert (found - expected).abs().max() < 1.2  # the noise of a pixel; the core's three are filled in from around it
+    assert (
+        found - expected
+    ).abs().max() < 1.2  # the noise of a pixel; the core's three are filled in from around it
     assert (found - expected)[0, :, 32, 30:33].abs().max() < 0.4
 
 
-@pytest.mark.parametrize("image", [torch.full((1, 40, 40), torch.nan), torch.zeros(1, 40, 40), torch.full((1, 40, 40), 7.0)])
+@pytest.mark.parametrize(
+    "image", [torch.full((1, 40, 40), torch.nan), torch.zeros(1, 40, 40), torch.full((1, 40, 40), 7.0)]
+)
 def test_nothing_to_see(image):
     found = input_channels(image, torch.ones_like(image), torch.zeros_like(image, dtype=torch.bool))
     assert (found[:, :2] == 0).all() and torch.isfinite(found).all()

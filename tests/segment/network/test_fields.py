@@ -13,7 +13,12 @@ SHAPE = (300, 1100)
 
 @pytest.fixture(scope="module")
 def field():
-    light = galaxy(SHAPE, 700.3, 140.6, 2e4, 6.0) + star(SHAPE, 790, 150, 4000) + star(SHAPE, 200, 80, 9000) + star(SHAPE, 446, 200, 9000)
+    light = (
+        galaxy(SHAPE, 700.3, 140.6, 2e4, 6.0)
+        + star(SHAPE, 790, 150, 4000)
+        + star(SHAPE, 200, 80, 9000)
+        + star(SHAPE, 446, 200, 9000)
+    )
     return lambda x, y: cutout(light, start={"x": x, "y": y})
 
 
@@ -26,7 +31,9 @@ def test_the_network_sees_the_surroundings_of_the_target(settings, network, fiel
     assert found.target[141, 700] and not found.neighbours[141, 700]
     # in the window, outside of it, and a star that the window's side (x = 445) cuts
     assert found.neighbours[150, 790] and found.neighbours[80, 200] and found.neighbours[200, 440:450].all()
-    assert found.n_sources == found.labels.max() and set(np.unique(found.labels)) == set(range(found.n_sources + 1))
+    assert found.n_sources == found.labels.max() and set(np.unique(found.labels)) == set(
+        range(found.n_sources + 1)
+    )
     union = np.zeros(SHAPE, bool)
     for number, (box, own) in found.reaches.items():
         assert number > 1 and (own[found.labels[box] == number]).all()
@@ -36,7 +43,10 @@ def test_the_network_sees_the_surroundings_of_the_target(settings, network, fiel
 
 def test_where_the_network_finds_nothing_the_whole_field_is_the_classical_ways(settings, network, field):
     network.sees_targets = False
-    found, classical = segment(field(701, 140), settings), segment(field(701, 140), compose(overrides=["segment=sep"]).segment)
+    found, classical = (
+        segment(field(701, 140), settings),
+        segment(field(701, 140), compose(overrides=["segment=sep"]).segment),
+    )
     assert Flag.MASK_FALLBACK in found.flags
     assert np.array_equal(found.labels, classical.labels) and (found.x, found.y) == (classical.x, classical.y)
 
@@ -44,4 +54,6 @@ def test_where_the_network_finds_nothing_the_whole_field_is_the_classical_ways(s
 @pytest.mark.parametrize("x", [3.0, 1096.0])
 def test_a_target_at_the_side_of_a_field_is_cut_off(settings, network, x):
     found = segment(cutout(galaxy(SHAPE, x, 140.0, 2e4, 6.0), start={"x": x, "y": 140.0}), settings)
-    assert Flag.EDGE in found.flags and abs(found.x - x) < 3 and network.shapes == [(1, 160, 256), (1, 256, 160)]
+    assert (
+        Flag.EDGE in found.flags and abs(found.x - x) < 3 and network.shapes == [(1, 160, 256), (1, 256, 160)]
+    )

@@ -1,4 +1,5 @@
-"""segment=maskrcnn from cutouts to masks, with a stand-in for the trained network, and every checkpoint that cannot be used."""
+"""segment=maskrcnn from cutouts to masks, with a stand-in for the trained network, and every checkpoint
+that cannot be used."""
 
 import json
 
@@ -13,14 +14,16 @@ from autogal.images.cutout import Cutout
 from autogal.networks import save
 from autogal.segment import segment, segment_all
 from autogal.segment.network import maskrcnn
-from autogal.segment.network.channels import CHANNELS
 from autogal.segment.network.architecture import CLASSES, OTHER, VERSION, build_network
+from autogal.segment.network.channels import CHANNELS
 from tests.segment.scenes import cutout, galaxy, star
 
 
 def scene(side=96, scale=3.0, seed=0, width=None):
     shape = (side, width or side)
-    light = galaxy(shape, shape[1] / 2, side / 2 - 1, 3000 * (scale / 3) ** 2, scale) + star(shape, shape[1] * 0.2, side * 0.25, 2000)
+    light = galaxy(shape, shape[1] / 2, side / 2 - 1, 3000 * (scale / 3) ** 2, scale) + star(
+        shape, shape[1] * 0.2, side * 0.25, 2000
+    )
     return cutout(light, seed=seed)
 
 
@@ -44,8 +47,17 @@ def test_a_block_of_mixed_sizes_comes_back_in_order(settings, network):
     for one, both, single in zip(made, together, alone):
         assert both.labels.shape == one.shape and np.array_equal(both.labels, single.labels)
         assert np.array_equal(both.neighbours, single.neighbours) and (both.x, both.y) == (single.x, single.y)
-    assert [bool(found.flags & Flag.MASK_FALLBACK) for found in together] == [False, True, False, False, False, False]
-    assert network.shapes[0] == (2, 96, 96) and (1, 160, 160) in network.shapes  # equal stamps together, large ones binned
+    assert [bool(found.flags & Flag.MASK_FALLBACK) for found in together] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    assert (
+        network.shapes[0] == (2, 96, 96) and (1, 160, 160) in network.shapes
+    )  # equal stamps together, large ones binned
     assert abs(together[-1].x - 150) < 1 and abs(together[-1].y - 149) < 1
 
 
@@ -57,8 +69,12 @@ def test_without_a_target_the_classical_way_is_taken_and_said(settings, network)
     assert np.array_equal(found.labels, classical.labels) and "network found no target" in found.notes[-1]
 
 
-@pytest.mark.parametrize(("first", "second", "counts"), [(0.9, 0.95, 0), (0.4, 0.8, 1), (0.5, 0.2, 0), (None, 0.8, 1)])
-def test_a_doubtful_stamp_is_looked_at_in_the_mirror_too_and_the_surer_view_counts(first, second, counts, settings, network, monkeypatch):
+@pytest.mark.parametrize(
+    ("first", "second", "counts"), [(0.9, 0.95, 0), (0.4, 0.8, 1), (0.5, 0.2, 0), (None, 0.8, 1)]
+)
+def test_a_doubtful_stamp_is_looked_at_in_the_mirror_too_and_the_surer_view_counts(
+    first, second, counts, settings, network, monkeypatch
+):
     wide, tall, finds = (64, 96), (96, 64), network.detect
 
     def detect(stamp):
@@ -81,11 +97,18 @@ def test_a_doubtful_stamp_is_looked_at_in_the_mirror_too_and_the_surer_view_coun
     assert (whole[:, 1].max() < 50) == bool(counts) and whole[:, 1].min() < 45
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda one: one.image.fill(np.nan), lambda one: one.mask.fill(True), lambda one: one.sigma.fill(0),
-    lambda one: one.image.fill(3.0), lambda one: setattr(one, "sigma", None), lambda one: setattr(one, "psf", None),
-    lambda one: one.image.__imul__(np.where(np.arange(96) % 7, 1, 1e30)),
-])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda one: one.image.fill(np.nan),
+        lambda one: one.mask.fill(True),
+        lambda one: one.sigma.fill(0),
+        lambda one: one.image.fill(3.0),
+        lambda one: setattr(one, "sigma", None),
+        lambda one: setattr(one, "psf", None),
+        lambda one: one.image.__imul__(np.where(np.arange(96) % 7, 1, 1e30)),
+    ],
+)
 def test_no_cutout_breaks_the_block(settings, network, spoil):
     bad = scene()
     spoil(bad)
@@ -110,7 +133,9 @@ def test_a_checkpoint_is_loaded_once_and_used(weights, settings):
     device = torch.device("cpu")
     network = maskrcnn.load_network(settings, 128, device)
     assert network is maskrcnn.load_network(settings, 64, device) and not network.training
-    found = segment_all([scene(64), scene(64, seed=1)], settings)  # knows nothing yet: whatever it says, there is a target
+    found = segment_all(
+        [scene(64), scene(64, seed=1)], settings
+    )  # knows nothing yet: whatever it says, there is a target
     assert all(Flag.NO_TARGET not in one.flags and one.target.any() for one in found)
 
 
@@ -123,11 +148,18 @@ def test_no_checkpoint(settings, monkeypatch, tmp_path):
         segment(scene(), settings)
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"task": "initialiser"}, "task"), ({"version": VERSION + 1}, "version"), ({"channels": ["flux"]}, "channels"),
-    ({"classes": ["sky", "galaxy"]}, "classes"),
-])
-def test_a_checkpoint_of_another_network_is_refused_with_the_reason(weights, tmp_path, settings, change, reason):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"task": "initialiser"}, "task"),
+        ({"version": VERSION + 1}, "version"),
+        ({"channels": ["flux"]}, "channels"),
+        ({"classes": ["sky", "galaxy"]}, "classes"),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused_with_the_reason(
+    weights, tmp_path, settings, change, reason
+):
     for file in weights.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     card = tmp_path / "segmenter-general.json"

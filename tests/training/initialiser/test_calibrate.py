@@ -6,10 +6,10 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from autogal.training.initialiser.calibrate import calibrate
-from autogal.initialise.network.crops import FEATURES, Crops
 from autogal.initialise.network.architecture import StartNetwork, catalogue_axes
+from autogal.initialise.network.crops import FEATURES, Crops
 from autogal.initialise.network.targets import decode
+from autogal.training.initialiser.calibrate import calibrate
 
 CLEAR = FEATURES.index("ln noise under target")
 
@@ -18,7 +18,9 @@ CLEAR = FEATURES.index("ln noise under target")
 def network(monkeypatch) -> StartNetwork:
     monkeypatch.setattr("autogal.initialise.network.architecture.resnet50", resnet18)
     # the photometry alone: no convolutions, no time
-    monkeypatch.setattr(StartNetwork, "_correction", lambda self, channels, scaled, learn: scaled.new_zeros(len(scaled), 35))
+    monkeypatch.setattr(
+        StartNetwork, "_correction", lambda self, channels, scaled, learn: scaled.new_zeros(len(scaled), 35)
+    )
     torch.manual_seed(4)
     made = StartNetwork()
     torch.nn.init.normal_(made.direct[-1].weight, std=0.02)
@@ -27,7 +29,8 @@ def network(monkeypatch) -> StartNetwork:
 
 @torch.no_grad()
 def examples(network: StartNetwork, count: int, seed: int) -> dict[str, torch.Tensor]:
-    """Errors three times as large as promised where a feature is above zero, half as large where it is below."""
+    """Errors three times as large as promised where a feature is above zero, half as large where it is
+    below."""
     random = torch.Generator().manual_seed(seed)
     features = torch.randn(count, len(FEATURES), generator=random)
     features[:, CLEAR] = features[:, CLEAR].sign()
@@ -54,7 +57,10 @@ def test_errors_hold_68_percent_of_what_was_not_seen(network):
     assert inside(network, others) == pytest.approx([0.26, 0.95], abs=0.03)
     calibrate(network, seen)
     assert inside(network, others) == pytest.approx([0.683, 0.683], abs=0.03)
-    assert {name for name, value in network.state_dict().items() if not torch.equal(value, state[name])} == {"errors.weight", "errors.bias"}
+    assert {name for name, value in network.state_dict().items() if not torch.equal(value, state[name])} == {
+        "errors.weight",
+        "errors.bias",
+    }
     assert torch.equal(network.predict(others["channels"], others["features"])[0], mean)
 
 
@@ -68,7 +74,11 @@ def test_each_error_has_a_factor_of_its_own(network):
     _, after = network.predict(batch["channels"], batch["features"])
     axes = catalogue_axes(mean)
     found = [(axes @ one @ axes.mT).diagonal(dim1=1, dim2=2).log() / 2 for one in (before, after)]
-    assert torch.allclose(found[1] - found[0], torch.tensor([[0.1, 0.1, 0.2, 0.3, 0.4, 0.5, -0.6]]).double().expand(5, 7), atol=1e-6)
+    assert torch.allclose(
+        found[1] - found[0],
+        torch.tensor([[0.1, 0.1, 0.2, 0.3, 0.4, 0.5, -0.6]]).double().expand(5, 7),
+        atol=1e-6,
+    )
 
 
 def test_axes_are_those_of_a_catalogue():
@@ -78,7 +88,14 @@ def test_axes_are_those_of_a_catalogue():
 
     def catalogue(values: torch.Tensor) -> torch.Tensor:
         found = decode(values, crops)
-        return torch.cat([found["x"], found["y"], *(found[name].log() for name in ("flux", "r_eff", "n", "q")), found["pa"]])
+        return torch.cat(
+            [
+                found["x"],
+                found["y"],
+                *(found[name].log() for name in ("flux", "r_eff", "n", "q")),
+                found["pa"],
+            ]
+        )
 
     slopes = torch.autograd.functional.jacobian(catalogue, targets)[:, 0]
     axes = catalogue_axes(targets)[0]

@@ -1,4 +1,5 @@
-"""Training examples from the user's own images: matched by id, filtered, and every table that cannot serve."""
+"""Training examples from the user's own images: matched by id, filtered, and every table that cannot
+serve."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from omegaconf import OmegaConf
 from autogal.configuration.schemas import SurveyFacts
 from autogal.errors import AutogalError
 from autogal.flags import Flag
-from autogal.training.initialiser.labelled import Labelled, labelled_examples
 from autogal.initialise.network.targets import TARGETS
+from autogal.training.initialiser.labelled import Labelled, labelled_examples
 
 COUNT = 30
 
@@ -31,12 +32,26 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def table():
     flux = 30 * 2 * np.pi * 12
-    values = dict(x=24.0, y=23.0, flux=flux, r_eff=4.7, n=0.5, q=0.75, pa=0.0, chi2_dof=1.0, status="converged", flags=0, snr=90.0)
+    values = dict(
+        x=24.0,
+        y=23.0,
+        flux=flux,
+        r_eff=4.7,
+        n=0.5,
+        q=0.75,
+        pa=0.0,
+        chi2_dof=1.0,
+        status="converged",
+        flags=0,
+        snr=90.0,
+    )
     return Table([dict(id=f"galaxy{i:02}", **values) for i in range(COUNT)])
 
 
 def settings(folder, labels):
-    return OmegaConf.create({"data": str(folder), "labels": str(labels), "survey": OmegaConf.structured(SurveyFacts)})
+    return OmegaConf.create(
+        {"data": str(folder), "labels": str(labels), "survey": OmegaConf.structured(SurveyFacts)}
+    )
 
 
 def write(table, tmp_path):
@@ -45,7 +60,12 @@ def write(table, tmp_path):
 
 
 def test_images_and_labels_make_examples(folder, table, tmp_path):
-    table["status"][3], table["flags"][4], table["chi2_dof"][5], table["n"][6] = "failed", int(Flag.AT_BOUND), 3.0, np.nan
+    table["status"][3], table["flags"][4], table["chi2_dof"][5], table["n"][6] = (
+        "failed",
+        int(Flag.AT_BOUND),
+        3.0,
+        np.nan,
+    )
     training, validation = labelled_examples(settings(folder, write(table, tmp_path)))
     assert len(training["snr"]) + len(validation["snr"]) == COUNT - 4
     assert len(validation["snr"]) >= 1
@@ -59,7 +79,10 @@ def test_images_and_labels_make_examples(folder, table, tmp_path):
 def test_batches_are_reproducible_and_differ_between_processes(folder, table, tmp_path):
     training, _ = labelled_examples(settings(folder, write(table, tmp_path)))
     training["features"][:, 0] = training["features"].new_tensor(range(len(training["snr"])))
-    first = [next(iter(Labelled(training, 8, first, rank, 2)))["features"] for first, rank in ((0, 0), (0, 1), (1, 0))]
+    first = [
+        next(iter(Labelled(training, 8, first, rank, 2)))["features"]
+        for first, rank in ((0, 0), (0, 1), (1, 0))
+    ]
     assert not first[0].equal(first[1])
     assert first[1].equal(first[2])
 

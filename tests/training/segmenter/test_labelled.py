@@ -1,4 +1,5 @@
-"""Training stamps of the segmenter from the user's own images: labels by sep or given, and every image that cannot serve."""
+"""Training stamps of the segmenter from the user's own images: labels by sep or given, and every image
+that cannot serve."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cutouts")
     for i in range(COUNT):
         shape = SHAPES[i]
-        image = 100 + 1e-3 * (sum(light(shape)) + np.random.default_rng(i).normal(size=shape))  # a pedestal and odd units
+        image = 100 + 1e-3 * (
+            sum(light(shape)) + np.random.default_rng(i).normal(size=shape)
+        )  # a pedestal and odd units
         fits.writeto(folder / f"galaxy{i:02}.fits", image)
     return folder
 
@@ -55,7 +58,9 @@ def labels(tmp_path):
 
 
 def settings(folder, labels="sep"):
-    return OmegaConf.create({"data": str(folder), "labels": str(labels), "survey": OmegaConf.structured(SurveyFacts)})
+    return OmegaConf.create(
+        {"data": str(folder), "labels": str(labels), "survey": OmegaConf.structured(SurveyFacts)}
+    )
 
 
 def test_stamps_of_all_sizes_and_their_sources(stamps):
@@ -68,7 +73,9 @@ def test_stamps_of_all_sizes_and_their_sources(stamps):
         assert target[round(y), round(x)] and len(others) >= 1
         assert stamp.image.isfinite().all() and (stamp.sigma > 0).all()
         sky = stamp.image[~stamp.mask & ~stamp.instances.any(0)]
-        assert abs(sky.median()) < 0.3 and 0.6 < sky.std() < 1.6  # in units of the noise, whatever the units of the file
+        assert (
+            abs(sky.median()) < 0.3 and 0.6 < sky.std() < 1.6
+        )  # in units of the noise, whatever the units of the file
         assert stamp.image[target & ~stamp.mask].mean() > 2 and stamp.image[others[0]].mean() > 1
 
 
@@ -94,7 +101,10 @@ def test_a_plane_for_each_source(folder, labels):
     for path in list(labels.iterdir()):
         values = fits.getdata(path)
         star = np.roll(values == 7, 4, axis=1)
-        fits.writeto(labels / path.name.replace("_labels", "_instances"), np.stack([star, values == 7]).astype(np.uint8))
+        fits.writeto(
+            labels / path.name.replace("_labels", "_instances"),
+            np.stack([star, values == 7]).astype(np.uint8),
+        )
         path.unlink()
     for stamp in labelled_stamps(settings(folder, f"{labels}/*_instances.fits"))[0]:
         assert len(stamp.instances) == 2 and stamp.instances.all(0).any()
@@ -107,28 +117,41 @@ def _rewrite(labels, change):
     fits.writeto(path, values, overwrite=True)
 
 
-@pytest.mark.parametrize(("harm", "reason"), [
-    (lambda labels: _rewrite(labels, lambda values: 0 * values), "its label mask is empty"),
-    (lambda labels: _rewrite(labels, lambda values: np.where(values == 7, 0, values)), "no labelled source is where the target should be"),
-    (lambda labels: _rewrite(labels, lambda values: values + 0.5), "not whole numbers"),
-    (lambda labels: _rewrite(labels, lambda values: values[:-1]), r"shape \(39, 80\)"),
-    (lambda labels: (labels / "galaxy03_labels.fits").write_bytes(b"nothing"), "cannot be read"),
-    (lambda labels: (labels / "galaxy03_labels.fits").unlink(), "no label image"),
-])
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda labels: _rewrite(labels, lambda values: 0 * values), "its label mask is empty"),
+        (
+            lambda labels: _rewrite(labels, lambda values: np.where(values == 7, 0, values)),
+            "no labelled source is where the target should be",
+        ),
+        (lambda labels: _rewrite(labels, lambda values: values + 0.5), "not whole numbers"),
+        (lambda labels: _rewrite(labels, lambda values: values[:-1]), r"shape \(39, 80\)"),
+        (lambda labels: (labels / "galaxy03_labels.fits").write_bytes(b"nothing"), "cannot be read"),
+        (lambda labels: (labels / "galaxy03_labels.fits").unlink(), "no label image"),
+    ],
+)
 def test_an_image_without_a_usable_label_is_left_out_and_said(folder, labels, harm, reason, caplog):
     harm(labels)
     with caplog.at_level(logging.INFO, "autogal"):
         training, aside = labelled_stamps(settings(folder, labels))
     assert len(training) + len(aside) == COUNT - 1
-    assert [record.message.startswith("galaxy03 is left out: ") for record in caplog.records if "left out" in record.message] == [True]
+    assert [
+        record.message.startswith("galaxy03 is left out: ")
+        for record in caplog.records
+        if "left out" in record.message
+    ] == [True]
     assert re.search(reason, caplog.text)
 
 
-@pytest.mark.parametrize(("image", "reason"), [
-    (np.random.default_rng(0).normal(size=(48, 48)), "no source was found"),
-    (np.random.default_rng(0).normal(size=(24, 24)) + sum(light((24, 24))), "smaller than 32 px"),
-    (np.full((48, 48), np.nan), "pixel"),
-])
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.random.default_rng(0).normal(size=(48, 48)), "no source was found"),
+        (np.random.default_rng(0).normal(size=(24, 24)) + sum(light((24, 24))), "smaller than 32 px"),
+        (np.full((48, 48), np.nan), "pixel"),
+    ],
+)
 def test_an_image_without_a_target_is_left_out_and_said(folder, tmp_path, image, reason, caplog):
     for path in folder.iterdir():
         (tmp_path / path.name).symlink_to(path)
@@ -136,13 +159,17 @@ def test_an_image_without_a_target_is_left_out_and_said(folder, tmp_path, image,
     with caplog.at_level(logging.INFO, "autogal"):
         training, aside = labelled_stamps(settings(tmp_path))
     assert len(training) + len(aside) == COUNT
-    assert [reason in record.message for record in caplog.records if "odd is left out" in record.message] == [True]
+    assert [reason in record.message for record in caplog.records if "odd is left out" in record.message] == [
+        True
+    ]
 
 
 def test_a_target_that_is_all_masked_is_left_out(folder, tmp_path, labels, caplog):
     for path in folder.iterdir():
         (tmp_path / path.name).symlink_to(path)
-    fits.writeto(tmp_path / "galaxy03_mask.fits", (fits.getdata(labels / "galaxy03_labels.fits") == 7).astype(np.uint8))
+    fits.writeto(
+        tmp_path / "galaxy03_mask.fits", (fits.getdata(labels / "galaxy03_labels.fits") == 7).astype(np.uint8)
+    )
     training, aside = labelled_stamps(settings(tmp_path, labels))
     assert len(training) + len(aside) == COUNT - 1
     assert "galaxy03 is left out: its target has 0 usable pixels" in caplog.text
@@ -204,7 +231,8 @@ def test_the_network_takes_them_and_every_target_counts(stamps):
 
 
 def test_what_is_expected_off_the_middle_stays_there_when_turned(stamps):
-    """The stamp is wider than the image: the place where the target is expected is not the middle of the stamp."""
+    """The stamp is wider than the image: the place where the target is expected is not the middle of the
+    stamp."""
     training, _ = stamps
     batch = LabelledBatch.of([stamp for stamp in training if stamp.image.shape == (64, 64)][:4])
     torch.manual_seed(0)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from autogal.training.segmenter.learning import SegmenterModule, _augmented, find_sources
 from autogal.segment.network.architecture import _SMALLEST
+from autogal.training.segmenter.learning import SegmenterModule, _augmented, find_sources
 from autogal.training.segmenter.plots import plot_samples
 from tests.segment.network.test_architecture import disk
 
@@ -17,10 +17,16 @@ def batch(shape=(64, 64), empty=False):
     instances = torch.stack([disk(*centre, radius, shape) for centre, radius in zip(centres, (7, 4))])
     image = torch.randn(2, *shape, generator=generator) + 30 * instances.any(0)
     kept = instances[:0] if empty else instances
-    return SimpleNamespace(image=image, sigma=torch.ones(2, *shape), mask=torch.zeros(2, *shape, dtype=torch.bool),
-                           light=image, findable=torch.tensor([True, False]), instances=[instances, kept],
-                           centre=torch.tensor([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]]).repeat(2, 1),
-                           classes=[torch.tensor([2, 1]), torch.tensor([2, 1])[: len(kept)]])
+    return SimpleNamespace(
+        image=image,
+        sigma=torch.ones(2, *shape),
+        mask=torch.zeros(2, *shape, dtype=torch.bool),
+        light=image,
+        findable=torch.tensor([True, False]),
+        instances=[instances, kept],
+        centre=torch.tensor([[(shape[1] - 1) / 2, (shape[0] - 1) / 2]]).repeat(2, 1),
+        classes=[torch.tensor([2, 1]), torch.tensor([2, 1])[: len(kept)]],
+    )
 
 
 @pytest.mark.parametrize("cropped", [0.0, 1.0])
@@ -34,7 +40,9 @@ def test_input_and_truth_turn_together(shape, cropped, monkeypatch):
             inside = truth["masks"].bool().any(0)
             assert stamp.shape[1:] == inside.shape
             # of a source at the edge of a crop may be left what is too little to be found
-            assert stamp[0][inside].min() > 1 and (stamp[0][~inside] > 1.2).sum() < (_SMALLEST if cropped else 1)
+            assert stamp[0][inside].min() > 1 and (stamp[0][~inside] > 1.2).sum() < (
+                _SMALLEST if cropped else 1
+            )
             assert truth["labels"][0] == 2 and stamp[2][truth["masks"][0].bool()].min() == stamp[2].min()
             if len(truth["masks"]) > 1:
                 assert stamp[2][truth["masks"][0].bool()].mean() < stamp[2][truth["masks"][1].bool()].mean()
@@ -78,8 +86,12 @@ def test_validation_counts_the_bright_targets_only(tmp_path):
     module.validation_step(batch(), 0)
     assert len(module._stamps) == 1
     module.on_validation_epoch_end()
-    assert set(logged) == {f"val/{name}" for name in ("found", "iou", "neighbours", "covered", "false", "quality")}
+    assert set(logged) == {
+        f"val/{name}" for name in ("found", "iou", "neighbours", "covered", "false", "quality")
+    }
     assert module._stamps == [] and 0 <= logged["val/quality"] <= 1
     some = batch()
-    path = plot_samples(tmp_path / "sample.png", some.image, some.sigma, some.instances, find_sources(module.network, some))
+    path = plot_samples(
+        tmp_path / "sample.png", some.image, some.sigma, some.instances, find_sources(module.network, some)
+    )
     assert path.stat().st_size > 5000
