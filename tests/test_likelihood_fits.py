@@ -253,7 +253,7 @@ def test_the_same_whatever_the_company(likelihood, counts, wild, monkeypatch):
     assert_same(fit(observed.rows([3]), likelihood=likelihood), [3])
     assert_same(fit(observed.rows([5, 0, 2]), likelihood=likelihood, block=2), [5, 0, 2])
     assert_same(fit(observed, likelihood=likelihood, threads=2), list(range(6)))
-    monkeypatch.setattr("autogal.batch.batch_fit._CACHE", 1)
+    monkeypatch.setattr("autogal.batch.bucket._CACHE", 1)
     assert_same(fit(observed, likelihood=likelihood), list(range(6)))
 
 

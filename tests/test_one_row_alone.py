@@ -18,6 +18,7 @@ from autogal.errors import AutogalError
 from autogal.flags import Flag
 from autogal.initialise.photometry.reliability import evenly_spaced
 from autogal.neighbours import Surroundings
+from autogal.run import job
 
 from .observations import PARAMETERS, ZEROPOINT, observe, random_galaxies
 
@@ -179,7 +180,7 @@ def run(folder, manifest, **settings):
         writer.writeheader()
         writer.writerows(manifest)
     words = {"out": f"'{folder}/out'", "zeropoint": ZEROPOINT, "pixel_scale": 0.4} | QUICK | settings
-    return pipeline.run(
+    return job.run(
         compose(overrides=[f"{key}={value}" for key, value in words.items()]), [str(folder / "m.csv")]
     )
 
@@ -202,7 +203,7 @@ def test_ids_and_paths_of_any_characters(files):
         f"zeropoint={ZEROPOINT}",
         *(f"{key}={value}" for key, value in QUICK.items()),
     ]
-    table = pipeline.run(compose(overrides=words), [str(files / "raw.csv")]).table
+    table = job.run(compose(overrides=words), [str(files / "raw.csv")]).table
     assert list(table["status"]) == ["converged"] * 3 + ["failed"] and "No such file" in table["message"][3]
     assert all(text.isprintable() for name in ("id", "path", "message") for text in table[name])
     assert (

@@ -16,6 +16,7 @@ from autogal import pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.flags import Flag
+from autogal.run import blocks, job
 
 from .observations import PARAMETERS, ZEROPOINT, observe, random_galaxies
 
@@ -36,7 +37,7 @@ def run(out, *paths, **settings):
         f"zeropoint={ZEROPOINT}",
         "pixel_scale=0.4",
     ]
-    return pipeline.run(
+    return job.run(
         compose(overrides=overrides + [f"{key}={value}" for key, value in settings.items()]),
         [str(path) for path in paths],
     )
@@ -226,7 +227,7 @@ def test_float64_gives_the_same_galaxies(folder, clean, tmp_path):
 
 def test_an_output_folder_that_cannot_be_is_found_before_any_work(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(pipeline, "load_unreported", lambda *_: pytest.fail("an image was read"))
+    monkeypatch.setattr(blocks, "load_unreported", lambda *_: pytest.fail("an image was read"))
     with pytest.raises(AutogalError):
         run(tmp_path / "file" / "out", folder / "good.csv")
 
@@ -255,7 +256,7 @@ def test_ctrl_c_keeps_what_is_done(folder, clean, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return fit_cutouts(*arguments)
 
-    monkeypatch.setattr(pipeline, "fit_cutouts", interrupted)
+    monkeypatch.setattr(blocks, "fit_cutouts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "out", folder / "good.csv", block=1)
     kept = Table.read(tmp_path / "out" / "catalogue.fits", hdu=1)

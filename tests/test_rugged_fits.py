@@ -58,6 +58,10 @@ def fitted(galaxy, begin, others=(), **settings):
     )
 
 
+def elongated(row):
+    return min(("bulge", "bar"), key=lambda name: row[f"{name}_q"])
+
+
 @pytest.mark.parametrize("solver", ["de", "nelder_mead"])
 def test_searches_find_the_minimum_that_lm_misses(galaxy, solver):
     best = fitted(galaxy, TRUTH | {"disk": {k: v for k, v in TRUTH["disk"].items() if k != "n"}}).table[0]
@@ -67,8 +71,11 @@ def test_searches_find_the_minimum_that_lm_misses(galaxy, solver):
     assert astray["chi2_dof"] * dof > best["chi2_dof"] * dof + 20, "the start is a trap for lm"
     assert found["status"] == "converged" and found["chi2_dof"] * dof < best["chi2_dof"] * dof + 0.5
     assert found["n_iter"] > 50
-    for name in ("bar_pa", "disk_r_eff", "bar_r_eff"):
-        assert abs(found[name] - best[name]) < 0.2 * best[f"{name}_err"]
+    # both are Sersic profiles: which is called the bar is not told by chi-square
+    bar, truly = elongated(found), elongated(best)
+    for name in ("pa", "r_eff"):
+        assert abs(found[f"{bar}_{name}"] - best[f"{truly}_{name}"]) < 0.2 * best[f"{truly}_{name}_err"]
+    assert abs(found["disk_r_eff"] - best["disk_r_eff"]) < 0.2 * best["disk_r_eff_err"]
 
 
 def test_four_together_are_found_as_one_is(galaxy):
@@ -77,7 +84,13 @@ def test_four_together_are_found_as_one_is(galaxy):
     alone = fitted((image, psf), START, solver="de").table[0]
     four = fitted((image, psf), START, solver="de", others=[image + extra for extra in noise]).table
     assert list(four["status"]) == ["converged"] * 4
-    assert (
-        abs(four["bar_pa"][0] - alone["bar_pa"]) < 1e-3
-        and np.abs(four["bar_pa"] - alone["bar_pa"]).max() < 3 * alone["bar_pa_err"]
-    )
+    # the last digit of chi-square, which hangs on what is drawn together, decides which of two alike is
+    # called the bar
+    first = elongated(four[0]), elongated(alone)
+    for name in ("pa", "n", "r_eff"):
+        assert (
+            abs(four[0][f"{first[0]}_{name}"] - alone[f"{first[1]}_{name}"])
+            < 0.05 * alone[f"{first[1]}_{name}_err"]
+        )
+    angle = [row[f"{elongated(row)}_pa"] for row in four]
+    assert np.ptp(angle) < 3 * alone[f"{elongated(alone)}_pa_err"]

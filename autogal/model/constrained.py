@@ -417,9 +417,8 @@ class ConstrainedModel(Model):
             place: [v for c, v in z.items() if c.kind is Kind.MODE and c.name in names[place : place + 2]]
             for place in component.modes
         }
-        return component.elements(
-            [at.get(name) for name in names], linear, vector, modes
-        )  # free modes have no values of their own here
+        # free modes have no values of their own here
+        return component.elements([at.get(name) for name in names], linear, vector, modes)
 
     @cached_property
     def prior_terms(self) -> list[PriorTerm]:

@@ -13,6 +13,8 @@ from autogal.solvers.search import Search
 
 __all__ = ["NelderMead"]
 
+_FEWEST = 64  # points at least, however few parameters there are
+
 
 @dataclass(frozen=True)
 class NelderMead:
@@ -78,7 +80,11 @@ class NelderMead:
         edge = self.size * step_limit[search.moving]
         if len(search.items):
             search.sample(
-                self.sample * size, self.reach, torch.Generator().manual_seed(self.seed), tolerance, noise
+                max(_FEWEST, self.sample * size),
+                self.reach,
+                torch.Generator().manual_seed(self.seed),
+                tolerance,
+                noise,
             )
         opened = torch.zeros_like(search.chi2)  # how often
         before = torch.full_like(search.chi2, torch.inf)  # chi-square when it was last opened

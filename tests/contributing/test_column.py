@@ -14,9 +14,9 @@ CHANGES = {
     # and the catalogue says what it is
     "results/columns.py": [
         (
-            '    Column("n_iter", None,',
+            '    Column(\n        "n_iter",',
             '    Column("expected_chi2", _NONE, "Chi-square that the noise alone would give", ".1f", _fitted("expected_chi2")),\n'
-            '    Column("n_iter", None,',
+            '    Column(\n        "n_iter",',
         )
     ],
 }

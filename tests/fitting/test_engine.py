@@ -95,7 +95,7 @@ def test_the_same_with_any_threads(threads, mixed, together):
 
 
 def test_the_same_whatever_the_chunk(mixed, together, monkeypatch):
-    monkeypatch.setattr("autogal.batch.batch_fit._CACHE", 1)
+    monkeypatch.setattr("autogal.batch.bucket._CACHE", 1)
     assert_same(fit(mixed), together)
 
 

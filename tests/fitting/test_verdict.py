@@ -119,24 +119,6 @@ def test_what_is_missed_of_a_very_bright_galaxy_is_a_misfit_too(mag, part):
     assert Flag.NOISE_MISMATCH in short and Flag.POOR_FIT not in short
 
 
-@pytest.mark.parametrize(("factor", "seed"), [(1.0, 1), (3.0, 2), (40.0, 3), (1000.0, 4)])
-def test_a_gain_that_the_noise_denies_is_said(factor, seed):
-    light, _truth = draw(96, noise=0.0, mag=13.5, r_eff=7.0)
-    rng = np.random.default_rng(seed)
-    image = light + rng.normal(size=light.shape) * np.sqrt(9.0 + factor * light / 2.0)
-    found = autogal.fit(
-        image[None],
-        psf=PSF,
-        zeropoint=25.0,
-        pixel_scale=0.3,
-        threads=1,
-        gain=2.0,
-        segment="none",
-        initialise="moments",
-    )
-    assert (Flag.NOISE_MISMATCH in flags(found)) == (factor > 10)
-
-
 @pytest.mark.parametrize("q", [0.02, 0.05])
 def test_a_needle_is_as_thin_as_it_is(q):
     catalogue = fit(draw(112, mag=15.5, r_eff=14.0, n=1.0, q=q)[0])

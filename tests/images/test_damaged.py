@@ -9,11 +9,11 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from autogal import pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
 from autogal.images import Options, find_entries, load
 from autogal.images.header.facts import header_facts
+from autogal.run import job
 
 from ..observations import PARAMETERS, ZEROPOINT, observe, random_galaxies
 from .damage import CARDS, damaged_files, sound_files
@@ -74,7 +74,7 @@ def run(out, path):
         "neighbours=mask",
         "restarts=0",
     ]  # what comes in is the same for all of them
-    return pipeline.run(compose(overrides=words + quick), [path])
+    return job.run(compose(overrides=words + quick), [path])
 
 
 def test_good_ones_beside_damaged_ones_keep_their_numbers(folder, damaged, tmp_path):

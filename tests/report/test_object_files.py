@@ -12,9 +12,30 @@ from autogal.results import Catalogue
 from ..results.scenes import ERRORS, PARAMETERS, VALUES, make_cutout, make_fit, make_model, sky_wcs
 
 AWKWARD = [
-    "plain_1.2+3-4", "a/b", "a b", "a\\b", "../../etc/passwd", "a.fits[SCI,1]", "", ".", "..", ".hidden", "星",  # noqa: E501
-    "Ångström", "x" * 400, "x" * 401, "new\nline", "a=1", "a:b", "A", "a", "same", "same", "same-2", "\udcff",
-]  # fmt: skip
+    "plain_1.2+3-4",
+    "a/b",
+    "a b",
+    "a\\b",
+    "../../etc/passwd",
+    "a.fits[SCI,1]",
+    "",
+    ".",
+    "..",
+    ".hidden",
+    "星",
+    "Ångström",
+    "x" * 400,
+    "x" * 401,
+    "new\nline",
+    "a=1",
+    "a:b",
+    "A",
+    "a",
+    "same",
+    "same",
+    "same-2",
+    "\udcff",
+]
 
 
 def test_any_id_gives_a_name_of_its_own():

@@ -19,6 +19,7 @@ import autogal
 from autogal import api, pipeline
 from autogal.configuration.composing import compose
 from autogal.errors import AutogalError
+from autogal.run import blocks, job
 from autogal.runtime.prefetch import prefetch, prefetch_threads
 from autogal.runtime.warnings import silenced
 
@@ -227,7 +228,7 @@ def test_a_psf_for_all_that_cannot_be_used_is_one_error(crowd, monkeypatch):
 
 
 def run_files(folder, out, threads, monkeypatch):
-    monkeypatch.setattr(pipeline, "prefetch_threads", lambda *_: threads)
+    monkeypatch.setattr(blocks, "prefetch_threads", lambda *_: threads)
     words = [
         f"out='{out}'",
         "device=cpu",
@@ -237,7 +238,7 @@ def run_files(folder, out, threads, monkeypatch):
         f"zeropoint={ZEROPOINT}",
         "pixel_scale=0.4",
     ]
-    return pipeline.run(compose(overrides=words), sorted(str(path) for path in folder.glob("g*.fits")))
+    return job.run(compose(overrides=words), sorted(str(path) for path in folder.glob("g*.fits")))
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ def test_ctrl_c_while_files_are_read_ahead(files, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return fit_cutouts(*arguments)
 
-    monkeypatch.setattr(pipeline, "fit_cutouts", interrupted)
+    monkeypatch.setattr(blocks, "fit_cutouts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_files(files, tmp_path / "out", 2, monkeypatch)
     kept = autogal.Catalogue.read(tmp_path / "out" / "catalogue.fits")
@@ -287,7 +288,7 @@ def test_what_breaks_while_reading_ahead_keeps_the_blocks_before(files, tmp_path
             raise MemoryError("no room")
         return load(entry, options)
 
-    monkeypatch.setattr(pipeline, "load_unreported", broken)
+    monkeypatch.setattr(blocks, "load_unreported", broken)
     with pytest.raises(MemoryError, match="no room"):
         run_files(files, tmp_path / "out", 2, monkeypatch)
     kept = autogal.Catalogue.read(tmp_path / "out" / "catalogue.fits")

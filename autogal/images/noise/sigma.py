@@ -22,9 +22,6 @@ __all__ = ["as_seen", "settle_noise"]
 _MOST = 512  # pixels a side of the part of an image that its sigma map is compared in
 # Of an image without noise, the part of its peak that stands for it where every pixel is to count alike
 _OF_PEAK = 1e-3
-# Growth of the variance with the light, in units of what a gain says, from which the two contradict each
-# other: structure adds to it, but not so much (0.2 to 1.5 in survey images, 6 in a cluster's core)
-_GROWS = 10.0
 
 
 def settle_noise(cutout: Cutout, survey: Survey, facts: Facts) -> None:
@@ -104,16 +101,9 @@ def _estimate(cutout: Cutout, survey: Survey, facts: Facts) -> None:
         sky = find_sky(image, mask)
     settle_gain(cutout, facts, image)
     gain, guess = cutout.gain, None
-    growth = photon_variance(image, mask, sky) if sky.scatter > 0 else None
-    if gain is None and growth is not None:
-        guess, gain = growth, 1 / growth
-    elif gain is not None and growth is not None and growth * gain > _GROWS:
-        cutout.flags |= Flag.NOISE_MISMATCH
-        cutout.warn(
-            f"The noise of the image grows with its light as for a gain of {1 / growth:.3g} or less, not "
-            f"{gain:.5g}: errors of what is bright, "
-            "and its weight, are too small and too large; a sigma map or another gain would mend that."
-        )
+    if gain is None and sky.scatter > 0:
+        guess = photon_variance(image, mask, sky)
+        gain = None if guess is None else 1 / guess
     try:
         sigma, notes = estimate_sigma(image, mask, gain, sky)
     except AutogalError:
