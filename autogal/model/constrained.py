@@ -279,11 +279,8 @@ class ConstrainedModel(Model):
         off = off if moved is None else off - moved / weight.sqrt()
         square, share = fading(self.prior_terms, off)
         weighted = slope.mT * (weight if share is None else (share * weight)[:, None])
-        return (
-            (square * weight).sum(-1),
-            (weighted @ off[:, :, None])[..., 0],
-            weighted @ slope + self._turns(free),
-        )
+        curvature = weighted @ slope + self._turns(free)
+        return (square * weight).sum(-1), (weighted @ off[:, :, None])[..., 0], curvature
 
     def _turns(self, like: Tensor) -> Tensor:
         return self._tensor("turns", like, lambda: turn_precisions(self.components, self._coordinates))
@@ -422,11 +419,8 @@ class ConstrainedModel(Model):
 
     @cached_property
     def prior_terms(self) -> list[PriorTerm]:
-        own = [
-            term
-            for component, start in zip(self.components, self._starts)
-            for term in component_terms(component, start, self._ties)
-        ]
+        pairs = zip(self.components, self._starts)
+        own = [term for one, start in pairs for term in component_terms(one, start, self._ties)]
         return own + self._ratios + constraint_terms(self.constraints.priors, self._bare)
 
     def _followed_by(self, free: Tensor) -> Tensor:
