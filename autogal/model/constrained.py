@@ -1,5 +1,4 @@
-"""A model whose parameters are tied, limited, bounded or held by priors in ways that its components do not
-know."""
+"""A model whose parameters are tied, limited, bounded or held by priors as its components do not know."""
 
 from __future__ import annotations
 

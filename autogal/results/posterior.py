@@ -39,9 +39,12 @@ def posterior_columns(
         ``{"mag": {"mag_p16": ..., "mag_p50": ..., "mag_p84": ...}}``. Angles go on beyond 0 and 180 deg, so
         that p16 < p50 < p84.
     """
-    quantiles = {name: fitted.quantiles[:, :, p] for p, name in enumerate(fitted.parameters)}
-    samples = {name: fitted.replicates[:, :, p] for p, name in enumerate(fitted.parameters)}
-    sound = np.isfinite(fitted.quantiles).any((1, 2)) & ~np.asarray(is_unmeasured(status))
+    if fitted.quantiles is None or fitted.replicates is None:
+        raise ValueError("a fit without samples of its posterior")
+    found, drawn = fitted.quantiles, fitted.replicates
+    quantiles = {name: found[:, :, p] for p, name in enumerate(fitted.parameters)}
+    samples = {name: drawn[:, :, p] for p, name in enumerate(fitted.parameters)}
+    sound = np.isfinite(found).any((1, 2)) & ~np.asarray(is_unmeasured(status))
     out = dict(quantiles)
     for column in numbers:
         component, bare = component_of(column)
@@ -57,9 +60,8 @@ def posterior_columns(
                     quantiles[prefix + "r_eff"] * (numbers[column] / numbers[prefix + "r_eff"])[:, None]
                 )
         elif bare in _MAGNITUDES:
-            out[column] = _surface_brightness(
-                *(prefix + name for name in (*_MAGNITUDES[bare], "q")), numbers[column], numbers, samples
-            )
+            mag, size = (prefix + name for name in _MAGNITUDES[bare])
+            out[column] = _surface_brightness(mag, size, prefix + "q", numbers[column], numbers, samples)
         elif bare == "pa_sky":
             at = prefix if prefix + "x" in numbers else ""
             out[column] = _on_sky(
