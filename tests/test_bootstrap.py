@@ -137,7 +137,7 @@ def test_a_sigma_that_is_wrong_by_a_factor_is_seen_by_the_pixels_alone():
 
 
 def test_correlated_noise():
-    """Where the noise is correlated the covariance is far too small, and the blocks' errors hold."""
+    """Where the noise is correlated, the covariance allows for it, and the blocks' errors hold too."""
     galaxies = random_galaxies(5, seed=45, shape=(40, 40), snr=(150, 400), r_eff=(2.0, 3.5))
     observed, rng = observe(galaxies, 16, seed=46), np.random.default_rng(47)
     for i in range(len(observed)):
@@ -156,7 +156,7 @@ def test_correlated_noise():
         np.mean(np.abs(deviations) < errors(catalogue, suffix), axis=0) for suffix in ("_err", "_err_boot")
     ]
     # 80 fits: a fraction is known to 5 %, that of all parameters together to some 3 %
-    assert inside[0].mean() < 0.45 and inside[0].max() < 0.6
+    assert 0.58 < inside[0].mean() < 0.76 and inside[0].min() > 0.48
     assert 0.58 < inside[1].mean() < 0.76 and inside[1].min() > 0.48
 
 

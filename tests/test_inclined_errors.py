@@ -62,8 +62,10 @@ def test_edge_on_all_errors_are_known(inclination, settings):
 
 
 def test_face_on_the_thickness_is_not_known(monkeypatch):
-    fits, write = [], engine.write
-    monkeypatch.setattr(engine, "write", lambda *arguments: (fits.append(arguments[4]), write(*arguments)))
+    fits, write = [], engine.store_fit
+    monkeypatch.setattr(
+        engine, "store_fit", lambda *arguments: (fits.append(arguments[4]), write(*arguments))
+    )
     table = fitted(4.0, 12)
     (less, _), (more, _) = fits[-1].sigma_points
     found = fits[-1].outcome.theta

@@ -135,7 +135,7 @@ class Small:
 @pytest.mark.parametrize("most", [3, 1, 0])
 @pytest.mark.parametrize("part", ["segment", "initialise"])
 def test_a_gpu_too_small_for_a_network(part, most, good, monkeypatch):
-    from autogal.initialise.network.architecture import resnet50
+    from autogal.initialise.network import resnet50
     from autogal.segment.network import maskrcnn
 
     settings = {"segment": "maskrcnn", "initialise": "resnet50"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import sys
@@ -24,6 +25,11 @@ TRUTH = {
     "q": [0.5, 0.8],
     "pa": [20.0, 110.0],
 }
+
+
+def statements(code):
+    """The statements of a program, each as text."""
+    return [ast.get_source_segment(code, node) for node in ast.parse(code).body]
 
 
 def blocks_of(repository, title: str) -> dict[str, list[str]]:
@@ -144,7 +150,7 @@ def test_a_body_of_your_own(repository, tmp_path, monkeypatch):
         "psf": psf,
     }
     found = []
-    for line in session.strip().splitlines():
+    for line in statements(session):
         exec(line, names)
         if line.startswith("catalogue"):
             found.append(names["catalogue"])
@@ -236,7 +242,7 @@ def test_ties_in_python(tied):
     }
     names = {"autogal": autogal, "images": images, "psf": psf, "table": Table(single | {"sky": [0.1, -0.2]})}
     found = []
-    for line in blocks["python"][1].strip().splitlines():
+    for line in statements(blocks["python"][1]):
         exec(line, names)
         if line.startswith("catalogue"):
             found.append(names["catalogue"])

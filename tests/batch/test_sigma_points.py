@@ -48,8 +48,10 @@ def test_the_standard_deviation_of_a_product():
 @pytest.mark.parametrize(("model", "points"), [("sersic", 0), ("bulge_disk", 2)])
 def test_several_components_have_points_beside(model, points, monkeypatch):
     rng, psf, fits = np.random.default_rng(2), moffat(3.0, 3.5, size=31), []
-    write = engine.write
-    monkeypatch.setattr(engine, "write", lambda *arguments: (fits.append(arguments[4]), write(*arguments)))
+    write = engine.store_fit
+    monkeypatch.setattr(
+        engine, "store_fit", lambda *arguments: (fits.append(arguments[4]), write(*arguments))
+    )
     parts = [
         dict(x=23.5, y=23.5, mag=15.0, r_eff=r_eff, n=n, q=q, pa=20.0)
         for r_eff, n, q in ((2.0, 4.0, 0.9), (6.0, 1.0, 0.5))

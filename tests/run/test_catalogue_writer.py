@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from autogal.errors import AutogalError
-from autogal.results import Catalogue, blocks
+from autogal.results import Catalogue
+from autogal.run import catalogue_writer
 from autogal.run.catalogue_writer import CatalogueWriter
 
-from .scenes import make_cutout, make_fit
+from ..results.scenes import make_cutout, make_fit
 
 
 class Clock:
@@ -86,7 +87,7 @@ def test_slow_writing_makes_the_interval_longer(tmp_path, monkeypatch):
         clock.now += 10
         written.append(len(catalogue))
 
-    monkeypatch.setattr(blocks, "write_catalogue", slowly)
+    monkeypatch.setattr(catalogue_writer, "write_catalogue", slowly)
     with CatalogueWriter(tmp_path, interval=30, clock=clock) as writer:
         for first in range(0, 100, 2):
             writer.append(block(first))
@@ -107,14 +108,14 @@ def test_an_interruption_keeps_what_is_done(tmp_path, stop):
 
 def test_a_disk_that_is_full_for_a_while_costs_nothing(tmp_path, monkeypatch, caplog):
     full = AutogalError("The disk is full.", "Free some space.")
-    clock, real, broken = Clock(), blocks.write_catalogue, [True]
+    clock, real, broken = Clock(), catalogue_writer.write_catalogue, [True]
 
     def write(*wishes):
         if broken[0]:
             raise full
         return real(*wishes)
 
-    monkeypatch.setattr(blocks, "write_catalogue", write)
+    monkeypatch.setattr(catalogue_writer, "write_catalogue", write)
     with CatalogueWriter(tmp_path, clock=clock) as writer:
         with caplog.at_level(logging.ERROR):
             writer.append(block(0))
@@ -134,7 +135,7 @@ def test_a_disk_that_stays_full_is_an_error_at_the_end(tmp_path, monkeypatch, ca
     def write(*_):
         raise AutogalError("The disk is full.", "Free some space.")
 
-    monkeypatch.setattr(blocks, "write_catalogue", write)
+    monkeypatch.setattr(catalogue_writer, "write_catalogue", write)
     with pytest.raises(AutogalError, match="disk is full"), CatalogueWriter(tmp_path) as writer:
         writer.append(block(0))
     with pytest.raises(KeyboardInterrupt), CatalogueWriter(tmp_path) as writer:

@@ -9,7 +9,7 @@ from autogal.errors import AutogalError
 from autogal.results import Catalogue
 from autogal.run.handover import Handover
 
-from .scenes import make_cutout, make_fit
+from ..results.scenes import make_cutout, make_fit
 
 
 @pytest.fixture

@@ -281,7 +281,7 @@ def test_ctrl_c_while_files_are_read_ahead(files, tmp_path, monkeypatch):
 
 
 def test_what_breaks_while_reading_ahead_keeps_the_blocks_before(files, tmp_path, monkeypatch):
-    load = pipeline.load_unreported
+    load = blocks.load_unreported
 
     def broken(entry, options):
         if entry.id == "g3":

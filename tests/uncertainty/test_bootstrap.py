@@ -90,7 +90,11 @@ def test_failed_replicates_are_left_out_and_one_alone_has_no_scatter():
         ("replicates=many", "uncertainty.replicates=many is not possible", "whole number"),
         ("kind=jackknife", "uncertainty.kind=jackknife is not possible", "auto, pixel, block, parametric"),
         ("block=0", "uncertainty.block=0 is not possible", "at least 1"),
-        ("name=jackknife", "no uncertainty called 'jackknife'", "covariance, bootstrap, both, none"),
+        (
+            "name=jackknife",
+            "no uncertainty called 'jackknife'",
+            "covariance, bootstrap, both, posterior, none",
+        ),
         ("+wild=1", "The uncertainty both does not take these settings: wild", "both.yaml"),
         ("+replicats=9", "does not take these settings: replicats", "Did you mean uncertainty.replicates?"),
     ],

@@ -22,7 +22,8 @@ _PER_SECOND = re.compile(
 _PER_PIXEL = re.compile(r"\s*(/\s*pix(el)?|pix(el)?\s*(\*\*|\^)?\s*\(?-1\)?)\s*$", re.IGNORECASE)
 # 10.0*nanoJansky, 3.631e-6 Jy, 10**-8 Jy, 10^(-8) x Jy, 1E-9 maggies
 _MULTIPLE = re.compile(
-    r"^\s*(?:10\s*(?:\*\*|\^)\s*\(?\s*(?P<power>[-+]?\d+)\s*\)?|(?P<number>\d*\.?\d+(?:[eEdD][-+]?\d+)?|\d+\.))"
+    r"^\s*(?:10\s*(?:\*\*|\^)\s*\(?\s*(?P<power>[-+]?\d+)\s*\)?|"
+    r"(?P<number>\d*\.?\d+(?:[eEdD][-+]?\d+)?|\d+\.))"
     r"\s*[*x.]?\s*(?P<unit>[A-Za-z(].*)$"
 )
 _NAMED_ZEROPOINT = re.compile(r"\b(?:zp|zero\s?point)\s*[:=]?\s*(?P<zeropoint>\d+(\.\d+)?)", re.IGNORECASE)
