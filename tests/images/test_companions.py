@@ -1,6 +1,8 @@
 """What lies beside an image: noise maps under the names that surveys give them, and files that autogal
 wrote itself."""
 
+import logging
+
 import numpy as np
 import pytest
 from astropy.io import fits
