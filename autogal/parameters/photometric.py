@@ -19,5 +19,6 @@ def flux_of(mag: Numbers, zeropoint: Numbers = 0.0) -> Numbers:
 
 
 def magnitude_of(flux: Numbers, zeropoint: Numbers = 0.0) -> Numbers:
-    """The inverse of `flux_of`: zeropoint - 2.5 log10(flux); NaN of negative fluxes, infinite of none."""
-    return zeropoint - 2.5 * functions_of(flux, zeropoint).log10(flux)
+    """The inverse of `flux_of`, to the last digit: zeropoint - 2.5 log10(flux); NaN of negative fluxes,
+    infinite of none."""
+    return zeropoint + MAG * functions_of(flux, zeropoint).log(flux)

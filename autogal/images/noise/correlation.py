@@ -58,6 +58,12 @@ class Correlation:
         return REACH - quiet
 
     @property
+    def factor_error(self) -> float:
+        """Standard deviation of `factor`, relative: no more areas can be compared than the squares whose means
+        are taken off, and a standard deviation is known to half of what a variance is."""
+        return (2 * _LOCAL + 1) * self.error / 2
+
+    @property
     def trimmed(self) -> np.ndarray:
         """The matrix without the lags beyond its reach, which hold nothing but their own error."""
         return np.where(self.reach >= _RING, self.matrix, 0.0)

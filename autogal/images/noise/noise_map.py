@@ -121,7 +121,7 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     some = np.ix_(*(evenly(length, int((number / _MANY) ** 0.5)) for length in image.shape))
     scatter = width * float(np.median(sigma[some][use[some]])) if use[some].any() else math.nan
     flags, notes = Flag(0), []
-    factor, matrix, scale = 1.0, None, 1.0
+    factor, large, matrix, scale = 1.0, _OFF_LARGE, None, 1.0
     # 1.5: second differences that share pixels are not independent
     unsure = _STANDARD_ERRORS * 1.5 / math.sqrt(number)
     found = None
@@ -132,10 +132,11 @@ def measure_noise(image: np.ndarray, sky: Sky, sigma: np.ndarray, estimated: boo
     if found is not None and found.neighbour > max(_CORRELATED, 6 * found.error):
         flags |= Flag.NOISE_CORRELATED
         factor = max(found.factor, 1.0)
+        large = factor * (_OFF_LARGE + 2 * found.factor_error)
     ratio = 1.0 if estimated else 1 / width if width > 0 else math.nan
     if not estimated and math.isfinite(ratio) and abs(math.log(ratio)) > max(math.log(_OFF), unsure):
         what = f"The sigma map is {_times(ratio)} the scatter of the image's sky"
-        if 1 < ratio < factor * _OFF_LARGE:
+        if 1 < ratio < large:
             notes.append(
                 f"{what}, and lies between that of one pixel and that of sums of many of its correlated "
                 f"pixels."

@@ -97,8 +97,10 @@ def _estimate(cutout: Cutout, survey: Survey, facts: Facts) -> None:
     # of a sloped sky what lies above its middle is no light of sources, whose photons have noise
     flat = flattened(cutout, *_middle(cutout)) if _may_slope(image, mask, sky.scatter) else cutout
     if flat is not cutout:
-        image = flat.image
-        sky = find_sky(image, mask)
+        level = find_sky(flat.image, mask)
+        # the slope of a sky hides sky, and that of light which fills the image does not
+        if np.count_nonzero(level.free) > np.count_nonzero(sky.free):
+            image, sky = flat.image, level
     settle_gain(cutout, facts, image)
     gain, guess = cutout.gain, None
     if gain is None and sky.scatter > 0:
