@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from scipy.ndimage import gaussian_filter
 
 import autogal
+from autogal.errors import AutogalError
+from autogal.fitting import store
 
 from .observations import PARAMETERS, PSF, ZEROPOINT, Galaxy, observe, random_galaxies
 
@@ -96,3 +100,36 @@ def test_several_models_have_them_each():
     light, sigma = spiral(0.3)
     table = fit([light + sigma], [sigma], [ARMS], model=["exponential", "sersic"]).table
     assert table["exponential_mag_err_misfit"][0] > 0 and table["sersic_r_eff_err_misfit"][0] > 0
+
+
+def test_residuals_like_the_noise_are_no_misfit(monkeypatch):
+    """Nor is what is not known of the level of a held sky."""
+
+    def noise_alone(bucket, theta):
+        return bucket.gradient_and_hessian(theta, torch.arange(len(theta)))[1]
+
+    monkeypatch.setattr(store, "misfit_covariance_of", noise_alone)
+    # no Gaussian has wings: the fitted sky would take them up, and is held at the level that is measured
+    winged = Galaxy(x=40.0, y=40.0, mag=10.5, r_eff=5.0, n=4.0, q=0.9, pa=20.0, shape=(80, 80))
+    observed = observe([winged], seed=8)
+    row = autogal.fit(**observed.arguments(), model="gaussian", **{"uncertainty.misfit": True}).table[0]
+    assert "SKY_FIXED" in row["flag_names"]
+    for name in ("x", "y", "mag", "fwhm", "q", "sky"):
+        assert row[f"{name}_err_misfit"] < 0.05 * row[f"{name}_err"], name
+
+
+def test_whitened_fits_of_a_model_that_is_true_miss_little():
+    galaxies = random_galaxies(24, seed=7, shape=(64, 64))
+    rng, images = np.random.default_rng(9), []
+    for galaxy in galaxies:
+        noise = gaussian_filter(rng.normal(size=(96, 96)), 0.7)[16:-16, 16:-16] * 2 * 0.7 * np.sqrt(np.pi)
+        images.append(galaxy.flux * galaxy.light() + galaxy.sky + galaxy.noise * noise)
+    sigmas = [np.full(galaxy.shape, galaxy.noise) for galaxy in galaxies]
+    whitened = ratios(fit(images, sigmas, galaxies, noise={"whiten": True}).table)
+    assert (np.nanmedian(whitened, axis=1) < 0.7).all()
+
+
+def test_only_chi_square_tells_what_is_missed():
+    observed = observe(random_galaxies(1, seed=5))
+    with pytest.raises(AutogalError, match="misfit=true is not possible with likelihood=student_t"):
+        autogal.fit(**observed.arguments(), likelihood="student_t", **{"uncertainty.misfit": True})

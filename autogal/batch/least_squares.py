@@ -212,16 +212,9 @@ class StampProblem:
         """
         shape, out, first = self._padded(correlation), [], 0
         for piece in self._pieces_at(free, items):
-            rows = self._rows(*piece)[:, :-1]
-            if self.correlation is not None:
-                used = (self.weight[piece[-1]] > 0)[:, None]
-                rows = (
-                    weighted(rows, inverse_power(self.correlation[piece[-1]], self._padded(self.correlation)))
-                    * used
-                )
-            out.append(
-                score_covariance(rows, power_spectrum(correlation[first : first + len(rows)], shape)).double()
-            )
+            rows = self._estimating(self._rows(*piece)[:, :-1], piece[-1])
+            power = power_spectrum(correlation[first : first + len(rows)], shape)
+            out.append(score_covariance(rows, power).double())
             first += len(rows)
         jacobian = self.model.image_jacobian(free)
         return jacobian.mT @ torch.cat(out) @ jacobian + self.prior(free, items)[2]
@@ -248,10 +241,21 @@ class StampProblem:
         for piece in self._pieces_at(free, items):
             rows = self._rows(*piece)
             window = power_spectrum(bartlett(width[first : first + len(rows)], reach), shape)
-            out.append(score_covariance(rows[:, :-1] * rows[:, -1:], window).double())
+            gradients = self._estimating(rows[:, :-1], piece[-1]) * rows[:, -1:]
+            out.append(score_covariance(gradients, window).double())
             first += len(rows)
         jacobian = self.model.image_jacobian(free)
         return jacobian.mT @ torch.cat(out) @ jacobian
+
+    def _estimating(self, rows: Tensor, items: Tensor) -> Tensor:
+        """What residuals over sigma are multiplied with for the gradient of chi-square, [B, R, H, W].
+
+        The derivatives over sigma themselves, or with each frequency weighed by the noise's power there.
+        """
+        if self.correlation is None:
+            return rows
+        weight = inverse_power(self.correlation[items], self._padded(self.correlation))
+        return weighted(rows, weight) * (self.weight[items] > 0)[:, None]
 
     def _padded(self, correlation: Tensor) -> tuple[int, int]:
         return padded_shape(self.data.shape[1:], correlation.shape[-1] // 2)

@@ -161,7 +161,7 @@ def build_bootstrap(settings: DictConfig) -> Bootstrap | None:
     ------
     AutogalError
         Where there is no such uncertainty, it does not take these settings, or the likelihood cannot be
-        resampled so.
+        resampled so, or does not tell misfits.
     """
     chosen = settings.uncertainty
     if chosen.name not in _UNCERTAINTIES:
@@ -173,6 +173,11 @@ def build_bootstrap(settings: DictConfig) -> Bootstrap | None:
     takes |= set(signature(Posterior).parameters) - {"seed"} if chosen.name == "posterior" else set()
     takes |= set(signature(Bootstrap).parameters) - {"seed"} if _UNCERTAINTIES[chosen.name] else set()
     _refuse_unknown("uncertainty", chosen.name, given, takes)
+    if given.get("misfit") and not build_likelihood(settings).quadratic:
+        raise AutogalError(
+            f"uncertainty.misfit=true is not possible with likelihood={settings.likelihood.name}.",
+            "Only likelihood=gaussian tells what a model misses from what it draws in.",
+        )
     if not _UNCERTAINTIES[chosen.name]:
         return None
     for of_covariance in ("scale_by_chi2", "misfit"):

@@ -158,6 +158,7 @@ def _covariance_at(
         hessian = hessian.clone()
         hessian[:, -1, -1] += level
         if score is not None:
+            score = score.clone()
             score[:, -1, -1] += level
     values, jacobian = model.values(theta, stamps.zeropoint), model.values_jacobian(theta)
     frame = _frame(model, theta)
@@ -181,10 +182,11 @@ def _misfit(fit: BucketFit, how: FitContext, stamps: Stamps, level: Tensor | Non
     noise's."""
     theta, hessian, *_, noise = best
     noise = hessian if noise is None else torch.where(torch.isnan(noise), hessian, noise)
-    prior = fit.bucket.problem(0, 1, torch.arange(len(theta), device=theta.device)).prior(
-        theta, torch.arange(len(theta), device=theta.device)
-    )[2]
+    everything = torch.arange(len(theta), device=theta.device)
+    prior = fit.bucket.problem(0, 1, everything).prior(theta, everything)[2]
     beyond = misfit_covariance_of(fit.bucket, theta) + prior - noise
+    if level is not None:  # which is added to what the gradient scatters by, and is nothing that was missed
+        beyond[:, -1, -1] -= level
     return _covariance_at(theta, hessian, how, stamps, fit.outcome.at_bound, level, beyond)[1]
 
 

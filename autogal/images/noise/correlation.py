@@ -59,8 +59,11 @@ class Correlation:
 
     @property
     def factor_error(self) -> float:
-        """Standard deviation of `factor`, relative: no more areas can be compared than the squares whose means
-        are taken off, and a standard deviation is known to half of what a variance is."""
+        """Standard deviation of `factor`, relative.
+
+        No more areas can be compared than the squares whose means are taken off, and a standard deviation is
+        known to half of what a variance is.
+        """
         return (2 * _LOCAL + 1) * self.error / 2
 
     @property
